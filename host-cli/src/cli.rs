@@ -1,0 +1,44 @@
+//! The command line: global flags, and one variant a command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// Moves a Mastodon server's media to a bucket, and proves each step.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Flags every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Settings file [default: medialift.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "MEDIALIFT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print the result as JSON on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+/// The commands, in the order a migration uses them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Report the version of this build
+    #[command(hide = true)]
+    Version(commands::version::VersionArgs),
+}

@@ -1,0 +1,32 @@
+//! Exit codes: what a script may rely on.
+
+/// How a command ended. `main` is the only place that turns this into a process exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for is done.
+    Done,
+    /// The operation failed.
+    Failed,
+    /// A flag, a setting or the configuration is wrong; nothing was tried.
+    Usage,
+    /// A check ran to its end and found a problem.
+    Problem,
+    /// Some files were done and some were not; the report names the latter.
+    Partly,
+    /// Ended by Ctrl-C or SIGTERM; the next run goes on from here.
+    Interrupted,
+}
+
+impl Exit {
+    /// The process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Problem => 3,
+            Exit::Partly => 4,
+            Exit::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `medialift`: the host command. Modules in reading order.
+//!
+//! `main` parses, runs one command and owns the exit code; this library holds all the rest, so
+//! that tests reach it.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod exit;
+pub mod report;
+
+/// What every command is given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Where talk and data go.
+    pub ui: report::Ui,
+    /// The settings file, as read.
+    pub file: config::File,
+}
+
+/// Runs one parsed command line.
+pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
+    let file = config::File::load(cli.global.config.as_deref())?;
+    let context = Context { ui, file };
+    match cli.command {
+        cli::Command::Version(args) => commands::version::run(args, &context).await,
+    }
+}

@@ -1,0 +1,1 @@
+//! What the chores share with the end-to-end tests.
