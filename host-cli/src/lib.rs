@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod dotenv;
 pub mod error;
 pub mod exit;
 pub mod report;
