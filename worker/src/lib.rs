@@ -1,1 +1,5 @@
 //! The edge worker.
+
+pub mod admission;
+pub mod policy;
+pub mod settings;

@@ -1,0 +1,112 @@
+//! Which of the bucket's headers a client sees, and which are added. As data: two tables.
+
+use super::entry::Entry;
+use super::fields::Fields;
+use super::freshness::FreshnessRule;
+use super::status::CacheStatus;
+use super::time::{UnixMillis, http_date};
+
+/// The header in which the cache says how it came by the answer.
+pub const CACHE_STATUS: &str = "X-Cache-Status";
+
+/// For how long clients may keep a file, in seconds: a year, as nginx's `expires 1y`.
+pub const CLIENT_SECONDS: u64 = 31_536_000;
+
+/// Added to answers of the statuses in [`is_dressed`], besides `Expires` and [`CACHE_STATUS`].
+pub const ADDED: [(&str, &str); 4] = [
+    ("Cache-Control", "public, max-age=31536000"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("X-Content-Type-Options", "nosniff"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; form-action 'none'",
+    ),
+];
+
+/// Removed from every answer of the bucket, by name.
+const REMOVED: [&str; 16] = [
+    "set-cookie",
+    "server",
+    "via",
+    "x-powered-by",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-accel-expires",
+    "x-cache-status",
+];
+
+/// Removed from every answer of the bucket, by the start of the name.
+const REMOVED_PREFIXES: [&str; 4] = ["access-control-", "x-amz-", "x-amzn-", "x-bz-"];
+
+/// Whether answers of this status get the added headers: nginx's list for `add_header` and
+/// `expires`, and 416, which nginx sends out of a 200.
+#[must_use]
+pub const fn is_dressed(status: u16) -> bool {
+    matches!(
+        status,
+        200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308 | 416
+    )
+}
+
+/// Whether a header of the bucket is kept from the client. `name` in any case.
+#[must_use]
+pub fn is_removed(name: &str) -> bool {
+    let starts = |prefix: &&str| {
+        name.as_bytes()
+            .get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    REMOVED.iter().any(|other| other.eq_ignore_ascii_case(name))
+        || REMOVED_PREFIXES.iter().any(|p| starts(p))
+}
+
+/// The headers with which an answer of the bucket goes to a client: stripped, and dressed where
+/// its status wants it. `cache` is left out on statuses that are not dressed.
+#[must_use]
+pub fn for_client(status: u16, bucket: &Fields, cache: CacheStatus, now: UnixMillis) -> Fields {
+    let _ = (status, bucket, cache, now);
+    Fields::new()
+}
+
+/// The headers with which an answer is stored: those for the client, and the record in the place
+/// of the cache status.
+#[must_use]
+pub fn for_store(bucket: &Fields, entry: &Entry, now: UnixMillis) -> Fields {
+    let _ = (bucket, entry, now);
+    Fields::new()
+}
+
+/// The headers of a 304 made from a stored answer's: those that describe a body are left out.
+#[must_use]
+pub fn for_not_modified(stored: &Fields) -> Fields {
+    stored.clone()
+}
+
+/// The headers of a 416 about an object of `length` bytes.
+#[must_use]
+pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> Fields {
+    let _ = (length, cache, now);
+    Fields::new()
+}
+
+/// What to tell the platform's cache in `Cloudflare-CDN-Cache-Control`: the rule for what
+/// [`super::freshness::entry_for`] would store, and `no-store` for everything else. It must always
+/// be said: an answer without it is cached for two hours.
+#[must_use]
+pub fn platform_cache_control(
+    status: u16,
+    bucket: &Fields,
+    rule: &FreshnessRule,
+    now: UnixMillis,
+) -> String {
+    let _ = (status, bucket, rule, http_date(now));
+    String::new()
+}
