@@ -38,6 +38,10 @@ pub struct Global {
 /// The commands, in the order a migration uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make the bucket and a key restricted to it
+    Provision(commands::provision::ProvisionArgs),
+    /// Point Mastodon's `.env.production` at the bucket, or look for mistakes in it
+    Env(commands::env::EnvArgs),
     /// Report the version of this build
     #[command(hide = true)]
     Version(commands::version::VersionArgs),

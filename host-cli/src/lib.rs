@@ -3,13 +3,16 @@
 //! `main` parses, runs one command and owns the exit code; this library holds all the rest, so
 //! that tests reach it.
 
+pub mod b2;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod dotenv;
 pub mod error;
 pub mod exit;
+pub mod findings;
 pub mod report;
+pub mod web;
 
 /// What every command is given.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
     let file = config::File::load(cli.global.config.as_deref())?;
     let context = Context { ui, file };
     match cli.command {
+        cli::Command::Provision(args) => commands::provision::run(args, &context).await,
+        cli::Command::Env(args) => commands::env::run(args, &context).await,
         cli::Command::Version(args) => commands::version::run(args, &context).await,
     }
 }

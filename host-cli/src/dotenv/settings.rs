@@ -1,1 +1,222 @@
+//! What Mastodon's environment must say for media to live in the bucket.
+//!
+//! Names and meanings are Mastodon's own ("Configuring your environment"); where the service
+//! differs from what Mastodon expects, the reason stands at the setting.
 
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::config::{Credentials, Secret, Target};
+
+/// Whether anybody may read the bucket, or only whoever signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Anybody may read an object whose name they know.
+    Public,
+    /// Only signed requests are answered; the worker signs.
+    Private,
+}
+
+/// How Mastodon tells the files domain that a file is gone.
+#[derive(Clone, Debug)]
+pub struct CacheBuster {
+    /// `PURGE`, `POST` or `DELETE`.
+    pub method: String,
+    /// Name of the header that carries the secret.
+    pub header: String,
+    /// The worker's `PURGE_SECRET`.
+    pub secret: Secret,
+}
+
+/// Everything the switch needs to know.
+pub struct Switch<'a> {
+    /// The bucket.
+    pub target: &'a Target,
+    /// The key Mastodon uploads with.
+    pub credentials: &'a Credentials,
+    /// `files.example.com`: no scheme, no slash.
+    pub files_host: &'a str,
+    /// Whether the bucket is public.
+    pub visibility: Visibility,
+    /// Cache buster, where its secret is known.
+    pub cache_buster: Option<&'a CacheBuster>,
+}
+
+impl Switch<'_> {
+    /// The settings in the order they are to be written.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let target = self.target;
+        let mut settings = vec![
+            ("S3_ENABLED", "true".to_owned()),
+            ("S3_BUCKET", target.bucket.clone()),
+            ("S3_REGION", target.region.clone()),
+            ("S3_ENDPOINT", target.endpoint.to_string()),
+            ("S3_PROTOCOL", "https".to_owned()),
+            ("S3_HOSTNAME", target.endpoint.authority().to_owned()),
+            ("S3_ALIAS_HOST", self.files_host.to_owned()),
+            ("S3_PERMISSION", permission(self.visibility).to_owned()),
+        ];
+        if !target.key_prefix.is_empty() {
+            let prefix = target.key_prefix.trim_end_matches('/').to_owned();
+            settings.push(("S3_KEY_PREFIX", prefix));
+        }
+        settings.extend([
+            ("AWS_ACCESS_KEY_ID", self.credentials.key_id.clone()),
+            (
+                "AWS_SECRET_ACCESS_KEY",
+                self.credentials.key.expose().to_owned(),
+            ),
+            // The SDK of recent Mastodon adds checksums that the service has refused.
+            (
+                "AWS_REQUEST_CHECKSUM_CALCULATION",
+                "when_required".to_owned(),
+            ),
+            (
+                "AWS_RESPONSE_CHECKSUM_VALIDATION",
+                "when_required".to_owned(),
+            ),
+        ]);
+        if let Some(buster) = self.cache_buster {
+            settings.extend([
+                ("CACHE_BUSTER_ENABLED", "true".to_owned()),
+                ("CACHE_BUSTER_HTTP_METHOD", buster.method.clone()),
+                ("CACHE_BUSTER_SECRET_HEADER", buster.header.clone()),
+                ("CACHE_BUSTER_SECRET", buster.secret.expose().to_owned()),
+            ]);
+        }
+        settings
+    }
+}
+
+/// `S3_PERMISSION` for a bucket of this visibility.
+///
+/// The ACL of an upload must match the bucket, else the service answers 400. On a public bucket
+/// it is empty, so that none is sent: with `public-read`, suspending an account sends `private`
+/// and fails.
+pub fn permission(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Public => "",
+        Visibility::Private => "private",
+    }
+}
+
+/// `EXTRA_MEDIA_HOSTS` with `origin` (`https://files.example.com`) in it, what is there kept.
+pub fn announced(existing: Option<&str>, origin: &str) -> String {
+    let existing = existing.unwrap_or_default();
+    if hosts(existing).any(|host| same_origin(host, origin)) {
+        return existing.to_owned();
+    }
+    match existing.trim().trim_end_matches(',') {
+        "" => origin.to_owned(),
+        others => format!("{others},{origin}"),
+    }
+}
+
+/// The hosts of an `EXTRA_MEDIA_HOSTS`: split at commas and at space, as Mastodon does.
+pub fn hosts(value: &str) -> impl Iterator<Item = &str> {
+    value
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|host| !host.is_empty())
+}
+
+/// Whether two origins are one, a closing slash and letter case aside.
+pub fn same_origin(a: &str, b: &str) -> bool {
+    let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+    bare(a) == bare(b)
+}
+
+/// Whether a variable of this name holds what nobody else may see.
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_uppercase();
+    if matches!(
+        key.as_str(),
+        "AWS_ACCESS_KEY_ID" | "S3_KEY_PREFIX" | "CACHE_BUSTER_SECRET_HEADER" | "VAPID_PUBLIC_KEY"
+    ) {
+        return false;
+    }
+    [
+        "SECRET",
+        "PASS",
+        "TOKEN",
+        "PRIVATE",
+        "CREDENTIAL",
+        "_KEY",
+        "SALT",
+        "DSN",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
+        || key.ends_with("_URL") && !key.starts_with("S3_")
+}
+
+/// Whether a value has the shape of an application key, wherever it was pasted: `K`, three
+/// digits, 27 letters of base64.
+pub fn looks_like_a_key(value: &str) -> bool {
+    value
+        .split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)))
+        .any(|word| {
+            let bytes = word.as_bytes();
+            bytes.len() == 31 && bytes[0] == b'K' && bytes[1..4].iter().all(u8::is_ascii_digit)
+        })
+}
+
+/// A value as it may be shown: a secret is named, never printed.
+pub fn shown(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    if is_secret(key) || looks_like_a_key(value) {
+        return "(secret)".to_owned();
+    }
+    value
+        .chars()
+        .map(|c| if c.is_control() { '�' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announcing_keeps_what_is_there_and_adds_once() {
+        let origin = "https://files.example.com";
+        assert_eq!(announced(None, origin), origin);
+        assert_eq!(announced(Some(""), origin), origin);
+        assert_eq!(
+            announced(Some("https://old.example"), origin),
+            "https://old.example,https://files.example.com"
+        );
+        for there in [
+            "https://files.example.com",
+            "https://a.example, https://FILES.example.com/",
+            "https://files.example.com https://a.example",
+        ] {
+            assert_eq!(announced(Some(there), origin), there);
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown_under_any_name() {
+        let key = "K001abcdefghijklmnopqrstuvwx+/1";
+        assert_eq!(key.len(), 31);
+        for name in [
+            "AWS_SECRET_ACCESS_KEY",
+            "SECRET_KEY_BASE",
+            "OTP_SECRET",
+            "DB_PASS",
+            "SMTP_PASSWORD",
+            "VAPID_PRIVATE_KEY",
+            "DATABASE_URL",
+            "ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT",
+        ] {
+            assert_eq!(shown(name, "hunter2"), "(secret)", "{name}");
+        }
+        for name in ["S3_BUCKET", "AWS_ACCESS_KEY_ID"] {
+            assert_eq!(shown(name, "plain"), "plain");
+            assert_eq!(shown(name, key), "(secret)");
+            assert_eq!(shown(name, &format!("\"{key}\"")), "(secret)");
+        }
+    }
+}

@@ -1,1 +1,239 @@
+//! A `.env` file on disk: read, backed up, replaced whole.
+//!
+//! A reader, and a crash at any point, sees the old file or the new one. Owner, group, mode and
+//! extended attributes (access lists among them) are those of the old file; a mode is never
+//! widened, not even for a moment. A symbolic link is followed: its target is replaced.
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Uid, XattrFlags};
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+
+/// A `.env` file as it was read.
+#[derive(Clone)]
+pub struct Stored {
+    /// The path as the user gave it.
+    pub given: PathBuf,
+    /// The file itself, links resolved.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Permission bits, as in `0o640`.
+    pub mode: u32,
+}
+
+/// Reads the file that `given` is or points to.
+pub fn read(given: &Path) -> Result<Stored> {
+    let operation = || format!("read the environment file `{}`", given.display());
+    let hint = "give its path with `--env-file`, e.g. `/home/mastodon/live/.env.production`";
+    let fail = |e: io::Error| Error::usage(operation()).cause(e).hint(hint);
+    let path = fs::canonicalize(given).map_err(fail)?;
+    let mut file = File::open(&path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    if !metadata.is_file() {
+        return Err(Error::usage(operation())
+            .cause("it is not a file")
+            .hint(hint));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(fail)?;
+    Ok(Stored {
+        given: given.to_owned(),
+        path,
+        bytes,
+        mode: metadata.permissions().mode() & 0o7777,
+    })
+}
+
+/// Writes the backup, then puts `bytes` in the file's place. Returns the backup's path.
+///
+/// Fails, and changes nothing, when the file is no longer what was read, or when the new file
+/// could not be given the old one's owner.
+pub fn replace(stored: &Stored, bytes: &[u8], now: OffsetDateTime) -> Result<PathBuf> {
+    let path = &stored.path;
+    let operation = || format!("replace `{}`", path.display());
+    let fail = |e: io::Error| Error::new(operation()).cause(e);
+    let old = File::open(path).map_err(fail)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+
+    let backup = free_backup_path(directory, &name, now);
+    let written = write_like(&old, &backup, &stored.bytes)
+        .and_then(|()| sync_directory(directory))
+        .map_err(|e| owner_error(format!("write the backup `{}`", backup.display()), e));
+    if let Err(error) = written {
+        let _ = fs::remove_file(&backup);
+        return Err(error);
+    }
+
+    let staged = directory.join(format!(".{name}.medialift-{}", std::process::id()));
+    let result = write_like(&old, &staged, bytes)
+        .map_err(|e| owner_error(operation(), e))
+        .and_then(|()| {
+            if fs::read(path).map_err(fail)? != stored.bytes {
+                return Err(Error::new(operation())
+                    .cause("somebody else changed it in the meantime")
+                    .hint("run the command again: it starts from the file as it is now"));
+            }
+            fs::rename(&staged, path).map_err(fail)?;
+            sync_directory(directory).map_err(fail)
+        });
+    if result.is_err() {
+        let _ = fs::remove_file(&staged);
+        let _ = fs::remove_file(&backup);
+    }
+    result.map(|()| backup)
+}
+
+fn owner_error(operation: String, cause: io::Error) -> Error {
+    let denied = cause.kind() == io::ErrorKind::PermissionDenied;
+    let error = Error::new(operation).cause(cause);
+    if denied {
+        error.hint("run the command as the file's owner, or as root")
+    } else {
+        error
+    }
+}
+
+/// `.env.production.medialift-20261122T233000Z`, with `-2` and so on if that is taken.
+fn free_backup_path(directory: &Path, name: &str, now: OffsetDateTime) -> PathBuf {
+    let now = now.to_offset(time::UtcOffset::UTC);
+    let stamp = format!(
+        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+        now.year(),
+        u8::from(now.month()),
+        now.day(),
+        now.hour(),
+        now.minute(),
+        now.second()
+    );
+    let base = format!("{name}.medialift-{stamp}");
+    let first = directory.join(&base);
+    if !first.exists() {
+        return first;
+    }
+    (2..)
+        .map(|n| directory.join(format!("{base}-{n}")))
+        .find(|path| !path.exists())
+        .unwrap_or(first)
+}
+
+/// Makes `path` with `bytes` and the owner, mode and attributes of `model`, safe on disk.
+///
+/// It begins as 0600 and gets the model's mode last, so no step is wider than the model.
+fn write_like(model: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let metadata = model.metadata()?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600 & metadata.mode())
+        .open(path)?;
+    file.write_all(bytes)?;
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
+        rustix::fs::fchown(
+            &file,
+            Some(Uid::from_raw(metadata.uid())),
+            Some(Gid::from_raw(metadata.gid())),
+        )?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
+    copy_attributes(model, &file)?;
+    file.sync_all()
+}
+
+/// Copies extended attributes. An access list must come over, since without it the group bits
+/// would grant more than before; the others are copied where the system lets us.
+fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
+    let mut names = vec![0u8; 64 * 1024];
+    let Ok(length) = rustix::fs::flistxattr(from, names.as_mut_slice()) else {
+        return Ok(());
+    };
+    for name in names[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
+        let mut value = vec![0u8; 64 * 1024];
+        let result = rustix::fs::fgetxattr(from, name, value.as_mut_slice())
+            .and_then(|n| rustix::fs::fsetxattr(to, name, &value[..n], XattrFlags::empty()));
+        if name == b"system.posix_acl_access" {
+            result?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000)
+    }
+
+    #[test]
+    fn mode_is_kept_and_the_backup_is_not_wider() {
+        let dir = tempfile::tempdir().unwrap();
+        for mode in [0o600, 0o640, 0o400, 0o644] {
+            let path = dir.path().join(format!("env{mode:o}"));
+            fs::write(&path, "A=b\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let backup = replace(&read(&path).unwrap(), b"A=c\n", now()).unwrap();
+            for (file, text) in [(&path, "A=c\n"), (&backup, "A=b\n")] {
+                assert_eq!(fs::read_to_string(file).unwrap(), text);
+                assert_eq!(fs::metadata(file).unwrap().mode() & 0o7777, mode);
+            }
+        }
+    }
+
+    #[test]
+    fn a_links_target_is_replaced_and_the_link_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("shared")).unwrap();
+        fs::write(dir.path().join("shared/env"), "A=b\n").unwrap();
+        let link = dir.path().join("env");
+        std::os::unix::fs::symlink("shared/env", &link).unwrap();
+        let backup = replace(&read(&link).unwrap(), b"A=c\n", now()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&link).unwrap(), "A=c\n");
+        assert_eq!(
+            backup.parent(),
+            fs::canonicalize(dir.path().join("shared")).ok().as_deref()
+        );
+    }
+
+    #[test]
+    fn a_file_changed_meanwhile_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("env");
+        fs::write(&path, "A=b\n").unwrap();
+        let stored = read(&path).unwrap();
+        fs::write(&path, "A=theirs\n").unwrap();
+        let error = replace(&stored, b"A=ours\n", now()).unwrap_err();
+        assert!(error.to_string().contains("somebody else"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "A=theirs\n");
+        let leftovers: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|n| n.starts_with('.'))
+            .collect();
+        assert!(leftovers.is_empty(), "{leftovers:?}");
+    }
+
+    #[test]
+    fn two_backups_in_one_second_are_both_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("env");
+        fs::write(&path, "A=1\n").unwrap();
+        let first = replace(&read(&path).unwrap(), b"A=2\n", now()).unwrap();
+        let second = replace(&read(&path).unwrap(), b"A=3\n", now()).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(fs::read_to_string(second).unwrap(), "A=2\n");
+    }
+}
