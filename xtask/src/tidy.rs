@@ -1,0 +1,239 @@
+//! `cargo xtask tidy`: the conventions that no compiler lint knows.
+//!
+//! Reads the files git tracks, as tokens where it looks for words, so that a comment or a string
+//! is never taken for code. It changes nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// Lines a file may have before it is asked whether it is two files.
+const LONGEST_FILE_LINES: usize = 450;
+
+/// What the edge's policy must not know: it is pure, so that time and I/O are its caller's.
+const BANNED_IN_POLICY: &[(&str, &str)] = &[
+    ("async", "policy decides, it does not wait"),
+    ("await", "policy decides, it does not wait"),
+    ("worker", "policy does not know the runtime"),
+    ("js_sys", "policy does not know the runtime"),
+    ("wasm_bindgen", "policy does not know the runtime"),
+    ("SystemTime", "time is a parameter"),
+    ("Instant", "time is a parameter"),
+    ("Date", "time is a parameter"),
+    ("println", "policy does not log"),
+    ("eprintln", "policy does not log"),
+    ("console_log", "policy does not log"),
+    ("console_error", "policy does not log"),
+    ("log", "policy does not log"),
+    ("tracing", "policy does not log"),
+];
+
+/// Checks every tracked file. Says what it checked; fails with every fault at once.
+pub fn run(root: &Path) -> Result<String> {
+    let files = tracked(root)?;
+    let mut faults = Vec::new();
+    let (mut sources, mut pages, mut policy) = (0, 0, 0);
+    for file in &files {
+        let extension = file
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        if !matches!(extension, "rs" | "md") {
+            continue;
+        }
+        let path = root.join(file);
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        if extension == "md" {
+            pages += 1;
+            faults.extend(check_page(root, file, &text));
+            continue;
+        }
+        sources += 1;
+        faults.extend(check_source(file, &text)?);
+        if file.starts_with("worker/src/policy")
+            || file.as_path() == Path::new("worker/src/policy.rs")
+        {
+            policy += 1;
+            faults.extend(check_policy(file, &text)?);
+        }
+    }
+    // A check that looks at nothing must not pass.
+    ensure!(
+        sources > 0 && pages > 0 && policy > 0,
+        "found no sources, pages or policy files to check in {}",
+        root.display()
+    );
+    if !faults.is_empty() {
+        bail!(
+            "{} not as it should be:\n  {}",
+            faults.len(),
+            faults.join("\n  ")
+        );
+    }
+    Ok(format!(
+        "{sources} source files ({policy} of policy) and {pages} pages are tidy"
+    ))
+}
+
+fn tracked(root: &Path) -> Result<Vec<PathBuf>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root)
+        .output()
+        .context("run git ls-files")?;
+    ensure!(
+        output.status.success(),
+        "git ls-files failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let names = String::from_utf8(output.stdout).context("a tracked file's name is not UTF-8")?;
+    Ok(names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .collect())
+}
+
+fn check_source(file: &Path, text: &str) -> Result<Vec<String>> {
+    let name = file.display();
+    let mut faults = Vec::new();
+    if !text.starts_with("//!") {
+        faults.push(format!("{name}: begins without `//!`: say what it is for"));
+    }
+    let lines = text.lines().count();
+    if lines > LONGEST_FILE_LINES {
+        faults.push(format!(
+            "{name}: {lines} lines, over {LONGEST_FILE_LINES}: split it by question"
+        ));
+    }
+    for attribute in attributes(parse(file, text)?) {
+        match attribute.as_str() {
+            "ignore" => faults.push(format!("{name}: `#[ignore]`: a test runs or goes")),
+            "allow" => faults.push(format!(
+                "{name}: `#[allow]`: use `#[expect(…, reason = \"…\")]`"
+            )),
+            _ => {}
+        }
+    }
+    Ok(faults)
+}
+
+fn check_policy(file: &Path, text: &str) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    identifiers(parse(file, text)?, &mut words);
+    Ok(BANNED_IN_POLICY
+        .iter()
+        .filter(|(banned, _)| words.iter().any(|word| word == banned))
+        .map(|(banned, why)| format!("{}: `{banned}`: {why}", file.display()))
+        .collect())
+}
+
+/// Links of a page to files of this repository must lead somewhere.
+fn check_page(root: &Path, file: &Path, text: &str) -> Vec<String> {
+    let folder = root
+        .join(file)
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default();
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
+        .map(|target| target.split('#').next().unwrap_or_default())
+        .filter(|target| {
+            !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")
+        })
+        .filter(|target| !folder.join(target).exists())
+        .map(|target| format!("{}: the link `{target}` leads nowhere", file.display()))
+        .collect()
+}
+
+fn parse(file: &Path, text: &str) -> Result<TokenStream> {
+    text.parse()
+        .map_err(|e| anyhow::anyhow!("{}: cannot be read as Rust: {e}", file.display()))
+}
+
+fn identifiers(tokens: TokenStream, found: &mut Vec<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(word) => found.push(word.to_string()),
+            TokenTree::Group(group) => identifiers(group.stream(), found),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+}
+
+/// The names of all attributes, `#[name…]` and `#![name…]`, at any depth.
+fn attributes(tokens: TokenStream) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut after_hash = false;
+    for token in tokens {
+        match token {
+            TokenTree::Punct(mark) => {
+                after_hash = mark.as_char() == '#' || (after_hash && mark.as_char() == '!')
+            }
+            TokenTree::Group(group) => {
+                if after_hash && group.delimiter() == Delimiter::Bracket {
+                    if let Some(TokenTree::Ident(name)) = group.stream().into_iter().next() {
+                        found.push(name.to_string());
+                    }
+                } else {
+                    found.extend(attributes(group.stream()));
+                }
+                after_hash = false;
+            }
+            TokenTree::Ident(_) | TokenTree::Literal(_) => after_hash = false,
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_in_policy_is_found_and_one_in_a_comment_is_not() {
+        let file = Path::new("worker/src/policy/x.rs");
+        let faults = check_policy(
+            file,
+            "// SystemTime\nfn f() { g(\"await\", std::time::SystemTime::now()); }",
+        )
+        .unwrap();
+        assert_eq!(
+            faults,
+            ["worker/src/policy/x.rs: `SystemTime`: time is a parameter"]
+        );
+    }
+
+    #[test]
+    fn an_ignored_test_is_found_at_any_depth() {
+        let text = "//! Tests.\nmod tests { #[test] #[ignore = \"slow\"] fn f() {} }";
+        assert_eq!(check_source(Path::new("a.rs"), text).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_allowed_lint_is_found_at_the_top() {
+        assert_eq!(
+            check_source(Path::new("a.rs"), "//! X.\n#![allow(unused)]")
+                .unwrap()
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("there.md"), "").unwrap();
+        let page = "[a](there.md#part) [b](https://example.com/x) [c](gone.md)";
+        assert_eq!(
+            check_page(folder.path(), Path::new("x.md"), page),
+            ["x.md: the link `gone.md` leads nowhere"]
+        );
+    }
+}
