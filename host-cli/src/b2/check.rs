@@ -1,0 +1,237 @@
+//! What the native API knows about a key and a bucket that the S3 endpoint does not tell.
+
+use super::{CAPABILITIES, Session, Visibility};
+use crate::config::{Credentials, Endpoint};
+use crate::findings::Finding;
+
+/// What the settings say, to be held against the service.
+#[derive(Clone, Debug)]
+pub struct Expected<'a> {
+    /// Bucket name.
+    pub bucket: &'a str,
+    /// Endpoint of the settings.
+    pub endpoint: &'a Endpoint,
+    /// Visibility as meant, where the person said so.
+    pub visibility: Option<Visibility>,
+    /// Mastodon's `S3_KEY_PREFIX`: empty, or ending in `/`.
+    pub key_prefix: &'a str,
+}
+
+/// Asks the native API at `realm` and reports every fault at once, each with its mend.
+pub async fn check(
+    realm: &Endpoint,
+    credentials: &Credentials,
+    expected: &Expected<'_>,
+) -> Vec<Finding> {
+    let session = match Session::open(realm, credentials).await {
+        Ok(session) => session,
+        Err(error) if error.status() == Some(401) => {
+            return vec![Finding::failed(
+                "credentials",
+                format!(
+                    "the service does not know the key `{}`, or the key is wrong",
+                    credentials.key_id
+                ),
+                error.hint(),
+            )];
+        }
+        Err(error) => {
+            return vec![Finding::failed(
+                "credentials",
+                crate::findings::chain(&error),
+                error.hint(),
+            )];
+        }
+    };
+    let mut findings = vec![Finding::passed(
+        "credentials",
+        format!(
+            "the key `{}` belongs to the account `{}`",
+            session.key_id, session.account_id
+        ),
+    )];
+    findings.push(master_key(&session, expected.bucket));
+    findings.push(capabilities(&session));
+    findings.push(restriction(&session, expected));
+    findings.push(endpoint(&session, expected.endpoint));
+    match session.bucket(expected.bucket).await {
+        Ok(Some(bucket)) => {
+            findings.push(Finding::passed(
+                "bucket",
+                format!("`{}` is there", expected.bucket),
+            ));
+            findings.push(s3_option(&bucket));
+            findings.push(visibility(&bucket, expected.visibility));
+            findings.push(lifecycle(&bucket));
+        }
+        Ok(None) => findings.push(no_bucket(expected.bucket)),
+        // A key restricted to another bucket is refused here; `restriction` has said so.
+        Err(error) if error.status() == Some(401) => findings.push(Finding::skipped(
+            "bucket",
+            format!("the key may not look at the bucket `{}`", expected.bucket),
+        )),
+        Err(error) => findings.push(Finding::failed(
+            "bucket",
+            crate::findings::chain(&error),
+            error.hint(),
+        )),
+    }
+    findings
+}
+
+fn master_key(session: &Session, bucket: &str) -> Finding {
+    if session.is_master() {
+        Finding::failed(
+            "master-key",
+            "this is the account's master key: the S3 endpoint refuses it, so Mastodon's uploads would fail",
+            format!(
+                "make a key of the bucket's own: `medialift provision --bucket {bucket} --key-file medialift.key`, and use that one"
+            ),
+        )
+    } else {
+        Finding::passed(
+            "master-key",
+            "this is an application key, not the master key",
+        )
+    }
+}
+
+fn capabilities(session: &Session) -> Finding {
+    let has = |wanted: &str| session.allowed.capabilities.iter().any(|c| c == wanted);
+    let missing: Vec<&str> = CAPABILITIES.into_iter().filter(|c| !has(c)).collect();
+    if missing.is_empty() {
+        return Finding::passed("capabilities", "the key may do all that Mastodon needs");
+    }
+    // `readBuckets` only answers for ACLs: everything but that is needed for each upload.
+    let detail = format!("the key lacks {}", missing.join(", "));
+    let mend = "a key cannot be changed: make a new one with `medialift provision --another-key`, or with these capabilities in the web console";
+    if missing == ["readBuckets"] {
+        Finding::warned("capabilities", detail, mend)
+    } else {
+        Finding::failed("capabilities", detail, mend)
+    }
+}
+
+fn restriction(session: &Session, expected: &Expected<'_>) -> Finding {
+    let check = "restriction";
+    let bucket = expected.bucket;
+    if let Some(prefix) = session.allowed.name_prefix.as_deref()
+        && !expected.key_prefix.starts_with(prefix)
+    {
+        return Finding::failed(
+            check,
+            format!("the key is restricted to names that begin with `{prefix}`"),
+            "make a key without a name prefix: `medialift provision --another-key`",
+        );
+    }
+    match session.allowed.buckets.as_deref() {
+        None | Some([]) => Finding::warned(
+            check,
+            "the key is good for every bucket of the account",
+            format!(
+                "whoever takes over the web server has them all: `medialift provision --bucket {bucket}` makes a key for this bucket alone"
+            ),
+        ),
+        Some(allowed) if allowed.iter().any(|b| b.name.as_deref() == Some(bucket)) => {
+            Finding::passed(check, format!("the key is restricted to `{bucket}`"))
+        }
+        Some(allowed) => {
+            let names: Vec<&str> = allowed
+                .iter()
+                .map(|b| b.name.as_deref().unwrap_or("a bucket that is gone"))
+                .collect();
+            Finding::failed(
+                check,
+                format!(
+                    "the key is restricted to `{}`, not `{bucket}`",
+                    names.join("`, `")
+                ),
+                "use the key that was made for this bucket, or name the bucket that this key is for",
+            )
+        }
+    }
+}
+
+fn endpoint(session: &Session, given: &Endpoint) -> Finding {
+    let right = &session.s3_endpoint;
+    if given == right {
+        Finding::passed(
+            "endpoint",
+            format!("`{}` is the account's", given.authority()),
+        )
+    } else {
+        Finding::failed(
+            "endpoint",
+            format!(
+                "`{}` is not where this account's buckets are",
+                given.authority()
+            ),
+            format!("use the endpoint `{}`", right.authority()),
+        )
+    }
+}
+
+fn s3_option(bucket: &super::Bucket) -> Finding {
+    if bucket.speaks_s3() {
+        Finding::passed("s3", "the bucket answers at the S3 endpoint")
+    } else {
+        Finding::failed(
+            "s3",
+            "the bucket was made before 4 May 2020 and does not answer at the S3 endpoint",
+            "make a new bucket: `medialift provision --bucket NEW-NAME`",
+        )
+    }
+}
+
+fn visibility(bucket: &super::Bucket, meant: Option<Visibility>) -> Finding {
+    let check = "visibility";
+    match (bucket.visibility(), meant) {
+        (Some(is), Some(meant)) if is != meant => Finding::failed(
+            check,
+            format!("the bucket is {is}, and {meant} is meant"),
+            format!(
+                "change it in the web console, or with `b2 bucket update {} {}`",
+                bucket.bucket_name,
+                meant.bucket_type()
+            ),
+        ),
+        (Some(is), _) => Finding::passed(check, format!("the bucket is {is}")),
+        (None, _) => Finding::failed(
+            check,
+            format!(
+                "the bucket is of the kind `{}`, which is not for media",
+                bucket.bucket_type
+            ),
+            "make a new bucket: `medialift provision --bucket NEW-NAME`",
+        ),
+    }
+}
+
+fn lifecycle(bucket: &super::Bucket) -> Finding {
+    let removes_old = bucket.lifecycle_rules.iter().any(|rule| {
+        rule.file_name_prefix.is_empty() && rule.days_from_hiding_to_deleting.is_some()
+    });
+    if removes_old {
+        Finding::passed(
+            "lifecycle",
+            "replaced and deleted files are removed for good",
+        )
+    } else {
+        Finding::warned(
+            "lifecycle",
+            "replaced and deleted files stay in the bucket, hidden and billed",
+            format!(
+                "`medialift provision --bucket {} --update` adds the rule that removes them",
+                bucket.bucket_name
+            ),
+        )
+    }
+}
+
+fn no_bucket(name: &str) -> Finding {
+    Finding::failed(
+        "bucket",
+        format!("there is no bucket `{name}` in this account"),
+        format!("check the name, or make it: `medialift provision --bucket {name}`"),
+    )
+}

@@ -1,0 +1,500 @@
+//! `provision`: the bucket, and a key that is good for this bucket alone.
+//!
+//! Found by name first, so that a second run changes nothing. The master key is used for these
+//! calls and kept nowhere.
+
+mod key_file;
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use serde::Serialize;
+
+use self::key_file::KeyFile;
+use crate::Context;
+use crate::b2::{
+    Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, LifecycleRule, REALM, Session,
+    Visibility,
+};
+use crate::config::{Endpoint, KEY, KEY_ID, find_credentials};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+const EXAMPLE: &str = "\
+Examples:
+  # Shows what would be made
+  medialift provision --bucket my-instance-media --private --dry-run
+
+  # Makes the bucket and its key, and writes the key to a file that only you can read
+  medialift provision --bucket my-instance-media --private --key-file medialift.key
+
+The account's master key (or another that may make buckets and keys) is read from
+B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY, or asked for. It is used once and kept nowhere.";
+
+/// Makes the bucket and a key restricted to it
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE, group = ArgGroup::new("visibility").args(["public", "private"]))]
+pub struct ProvisionArgs {
+    /// Name of the bucket to make or to find: 6 to 63 small letters, digits and `-`
+    #[arg(long, value_name = "NAME", env = "B2_BUCKET")]
+    bucket: Option<String>,
+    /// Anybody who knows an object's address may read it, account archives included
+    #[arg(long)]
+    public: bool,
+    /// Only the worker and Mastodon read it, each with a key [recommended]
+    #[arg(long)]
+    private: bool,
+    /// Name of the key [default: the bucket's name and `-mastodon`]
+    #[arg(long, value_name = "NAME")]
+    key_name: Option<String>,
+    /// Write the new key to this file (mode 0600) instead of printing it
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Make a key even if there is one of this name: for a key that was lost
+    #[arg(long)]
+    another_key: bool,
+    /// Add missing rules to a bucket that is already there
+    #[arg(long)]
+    update: bool,
+    /// Show what would be made, and make nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What became of a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Change {
+    Created,
+    Updated,
+    Unchanged,
+    WouldCreate,
+    WouldUpdate,
+}
+
+impl Change {
+    fn words(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Updated => "updated",
+            Change::Unchanged => "already there, unchanged",
+            Change::WouldCreate => "would be created",
+            Change::WouldUpdate => "would be updated",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    bucket: BucketReport,
+    key: KeyReport,
+    endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BucketReport {
+    name: String,
+    visibility: String,
+    change: Change,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyReport {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The key itself: once, when it was made and no file was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    change: Change,
+}
+
+/// Makes what is missing and reports what is there.
+pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
+    let wanted = Wanted::from(&args, context)?;
+    let realm = realm(context)?;
+    let master = find_credentials(None)?;
+    let session = Session::open(&realm, &master)
+        .await
+        .map_err(|error| failed("open the account", error))?;
+    refuse_weak_key(&session)?;
+
+    let found = session
+        .bucket(wanted.name.as_str())
+        .await
+        .map_err(|error| {
+            failed(
+                format!("look for the bucket `{}`", wanted.name.as_str()),
+                error,
+            )
+        })?;
+    let mut warnings = Vec::new();
+    let (bucket, bucket_change) = bucket(&session, &wanted, found, &mut warnings).await?;
+    let key = key(&session, &wanted, bucket.as_ref(), &mut warnings).await?;
+
+    let report = Report {
+        bucket: BucketReport {
+            name: wanted.name.as_str().to_owned(),
+            visibility: bucket
+                .as_ref()
+                .and_then(Bucket::visibility)
+                .or(wanted.visibility)
+                .map_or_else(|| "unknown".to_owned(), |v| v.to_string()),
+            change: bucket_change,
+        },
+        key,
+        endpoint: session.s3_endpoint.authority().to_owned(),
+        region: session.s3_endpoint.region().map(str::to_owned),
+        warnings,
+    };
+    context.ui.data(&report, text(&report));
+    advise(&report, context);
+    Ok(Exit::Done)
+}
+
+struct Wanted {
+    name: BucketName,
+    visibility: Option<Visibility>,
+    key_name: String,
+    key_file: Option<PathBuf>,
+    another_key: bool,
+    update: bool,
+    dry_run: bool,
+}
+
+impl Wanted {
+    fn from(args: &ProvisionArgs, context: &Context) -> Result<Wanted> {
+        let name = args
+            .bucket
+            .clone()
+            .or_else(|| context.file.bucket.clone())
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| {
+                Error::usage("make a bucket")
+                    .cause("it has no name yet")
+                    .hint("give one with `--bucket`: names are the whole world's, so put your domain in it, such as `example-social-media`")
+            })?;
+        let parsed = BucketName::parse(&name).map_err(|fault| {
+            Error::usage(format!("use the bucket name `{name}`"))
+                .cause(fault)
+                .hint("choose another name with `--bucket`")
+        })?;
+        let key_name = args
+            .key_name
+            .clone()
+            .unwrap_or_else(|| format!("{name}-mastodon"));
+        let fits = (1..=100).contains(&key_name.len())
+            && key_name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !fits {
+            return Err(Error::usage(format!("use the key name `{key_name}`"))
+                .cause("a key's name has 1 to 100 letters, digits and `-`")
+                .hint("choose another with `--key-name`"));
+        }
+        let visibility = match (args.public, args.private) {
+            (true, _) => Some(Visibility::Public),
+            (_, true) => Some(Visibility::Private),
+            _ => None,
+        };
+        Ok(Wanted {
+            name: parsed,
+            visibility,
+            key_name,
+            key_file: args.key_file.clone(),
+            another_key: args.another_key,
+            update: args.update,
+            dry_run: args.dry_run,
+        })
+    }
+}
+
+/// The native API's address: Backblaze's, unless the settings or `B2_ENVIRONMENT` name another.
+pub(crate) fn realm(context: &Context) -> Result<Endpoint> {
+    let text = std::env::var("B2_ENVIRONMENT")
+        .ok()
+        .filter(|value| !value.is_empty() && value != "production")
+        .or_else(|| context.file.b2_api.clone())
+        .unwrap_or_else(|| REALM.to_owned());
+    Endpoint::parse(&text).map_err(|fault| {
+        Error::usage(format!("use `{text}` as the native API"))
+            .cause(fault)
+            .hint("leave `b2_api` and `B2_ENVIRONMENT` out for Backblaze's own")
+    })
+}
+
+fn failed(operation: impl Into<String>, error: CallError) -> Error {
+    let hint = match error.code() {
+        Some("duplicate_bucket_name") => "the name belongs to another account: bucket names are the whole world's. Choose another with `--bucket`".to_owned(),
+        _ => error.hint(),
+    };
+    Error::new(operation).cause(error).hint(hint)
+}
+
+/// Before anything is made: a key that can make the bucket and not the key would leave half.
+fn refuse_weak_key(session: &Session) -> Result<()> {
+    let needed = ["listBuckets", "writeBuckets", "listKeys", "writeKeys"];
+    let missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|c| !session.allowed.capabilities.iter().any(|has| has == c))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(format!("use the key `{}` to make buckets and keys", session.key_id))
+        .cause(format!("it lacks {}", missing.join(", ")))
+        .hint(format!("put the account's master key into `{KEY_ID}` and `{KEY}` for this one command; nothing was made")))
+}
+
+fn lifecycle() -> LifecycleRule {
+    LifecycleRule {
+        file_name_prefix: String::new(),
+        days_from_hiding_to_deleting: Some(1),
+        days_from_uploading_to_hiding: None,
+        days_from_starting_to_canceling_unfinished_large_files: Some(7),
+    }
+}
+
+/// Only for a public bucket that is read without the worker; the worker answers for itself.
+fn cors() -> CorsRule {
+    CorsRule {
+        cors_rule_name: "mastodonMedia".to_owned(),
+        allowed_origins: vec!["*".to_owned()],
+        allowed_operations: ["b2_download_file_by_name", "s3_get", "s3_head"]
+            .map(str::to_owned)
+            .to_vec(),
+        allowed_headers: Some(vec!["range".to_owned()]),
+        expose_headers: None,
+        max_age_seconds: 3600,
+    }
+}
+
+fn has_lifecycle(bucket: &Bucket) -> bool {
+    bucket
+        .lifecycle_rules
+        .iter()
+        .any(|rule| rule.file_name_prefix.is_empty() && rule.days_from_hiding_to_deleting.is_some())
+}
+
+async fn bucket(
+    session: &Session,
+    wanted: &Wanted,
+    found: Option<Bucket>,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Bucket>, Change)> {
+    let name = wanted.name.as_str();
+    let Some(bucket) = found else {
+        let visibility = wanted.visibility.ok_or_else(|| {
+            Error::usage(format!("make the bucket `{name}`"))
+                .cause("it is not said who may read it")
+                .hint("add `--private` (the worker reads it with a key; suspended accounts' media and account archives stay hidden) or `--public`")
+        })?;
+        if wanted.dry_run {
+            return Ok((None, Change::WouldCreate));
+        }
+        let cors: &[CorsRule] = match visibility {
+            Visibility::Public => &[cors()],
+            Visibility::Private => &[],
+        };
+        let made = session
+            .create_bucket(&wanted.name, visibility, &[lifecycle()], cors)
+            .await
+            .map_err(|error| failed(format!("make the bucket `{name}`"), error))?;
+        return Ok((Some(made), Change::Created));
+    };
+
+    let is = bucket.visibility();
+    if let (Some(meant), true) = (wanted.visibility, is != wanted.visibility) {
+        return Err(Error::new(format!("use the bucket `{name}`"))
+            .cause(format!("it is {}, and `--{meant}` was asked for", is.map_or("of another kind".to_owned(), |v| v.to_string())))
+            .hint(format!("its visibility is not changed behind your back: leave `--{meant}` out, or change the bucket in the web console first; nothing was made"))
+            .exit(Exit::Problem));
+    }
+    if !bucket.speaks_s3() {
+        return Err(Error::new(format!("use the bucket `{name}`"))
+            .cause("it was made before 4 May 2020 and does not answer at the S3 endpoint")
+            .hint("choose a new name with `--bucket`; nothing was made")
+            .exit(Exit::Problem));
+    }
+    let lacks_lifecycle = !has_lifecycle(&bucket);
+    let lacks_cors = is == Some(Visibility::Public) && bucket.cors_rules.is_empty();
+    if !lacks_lifecycle && !lacks_cors {
+        return Ok((Some(bucket), Change::Unchanged));
+    }
+    if !wanted.update {
+        if lacks_lifecycle {
+            warnings.push("the bucket keeps replaced and deleted files, hidden and billed: `--update` adds the rule that removes them after a day".to_owned());
+        }
+        if lacks_cors {
+            warnings.push("scripts of other sites cannot read the bucket directly (through the worker they can): `--update` adds the rule".to_owned());
+        }
+        return Ok((Some(bucket), Change::Unchanged));
+    }
+    if wanted.dry_run {
+        return Ok((Some(bucket), Change::WouldUpdate));
+    }
+    let mut rules = bucket.lifecycle_rules.clone();
+    let mut cors_rules = bucket.cors_rules.clone();
+    if lacks_lifecycle {
+        rules.retain(|rule| !rule.file_name_prefix.is_empty());
+        rules.push(lifecycle());
+    }
+    if lacks_cors {
+        cors_rules.push(cors());
+    }
+    let updated = session
+        .update_bucket(&bucket, &rules, &cors_rules)
+        .await
+        .map_err(|error| failed(format!("update the bucket `{name}`"), error))?;
+    Ok((Some(updated), Change::Updated))
+}
+
+async fn key(
+    session: &Session,
+    wanted: &Wanted,
+    bucket: Option<&Bucket>,
+    warnings: &mut Vec<String>,
+) -> Result<KeyReport> {
+    let name = &wanted.key_name;
+    let mut report = KeyReport {
+        name: name.clone(),
+        id: None,
+        key: None,
+        file: None,
+        change: Change::WouldCreate,
+    };
+    let Some(bucket) = bucket else {
+        // Only a dry run has no bucket at this point.
+        return Ok(report);
+    };
+    let existing: Vec<Key> = session
+        .keys()
+        .await
+        .map_err(|error| failed("list the account's keys", error))?
+        .into_iter()
+        .filter(|key| &key.key_name == name)
+        .collect();
+    let usable = existing
+        .iter()
+        .find(|key| key.bucket_ids.as_deref() == Some(std::slice::from_ref(&bucket.bucket_id)));
+    if let Some(key) = usable.filter(|_| !wanted.another_key) {
+        report.id = Some(key.application_key_id.clone());
+        report.change = Change::Unchanged;
+        report.file = held_file(wanted, &key.application_key_id, warnings);
+        let lacks: Vec<&str> = CAPABILITIES
+            .into_iter()
+            .filter(|c| !key.capabilities.iter().any(|has| has == c))
+            .collect();
+        if !lacks.is_empty() {
+            warnings.push(format!(
+                "the key `{name}` lacks {}: `--another-key` makes one that has them",
+                lacks.join(", ")
+            ));
+        }
+        return Ok(report);
+    }
+    if !existing.is_empty() && !wanted.another_key {
+        return Err(Error::new(format!("make the key `{name}`"))
+            .cause("there is a key of this name that is not restricted to this bucket")
+            .hint("choose another name with `--key-name`")
+            .exit(Exit::Problem));
+    }
+    if wanted.dry_run {
+        return Ok(report);
+    }
+    // The file is opened first: a key that cannot be written down is lost.
+    let file = wanted
+        .key_file
+        .as_deref()
+        .map(KeyFile::create)
+        .transpose()?;
+    let made = match session.create_key(name, bucket).await {
+        Ok(made) => made,
+        Err(error) => {
+            if let Some(file) = file {
+                file.discard();
+            }
+            return Err(failed(format!("make the key `{name}`"), error));
+        }
+    };
+    report.change = Change::Created;
+    report.id = Some(made.application_key_id.clone());
+    match file {
+        Some(file) => {
+            report.file = wanted.key_file.clone();
+            file.write(&made)?;
+        }
+        None => report.key = Some(made.application_key.expose().to_owned()),
+    }
+    Ok(report)
+}
+
+/// The key file named, if it holds this key; otherwise says that the key cannot be had again.
+fn held_file(wanted: &Wanted, key_id: &str, warnings: &mut Vec<String>) -> Option<PathBuf> {
+    let path = wanted.key_file.as_deref();
+    if path.is_some_and(|path| key_file::holds(path, key_id)) {
+        return wanted.key_file.clone();
+    }
+    warnings.push(format!("the key `{key_id}` is shown only when it is made: if you no longer have it, `--another-key` makes another one"));
+    None
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = vec![
+        format!(
+            "bucket    {} ({}), {}",
+            report.bucket.name,
+            report.bucket.visibility,
+            report.bucket.change.words()
+        ),
+        format!(
+            "key       {}{}, {}",
+            report.key.name,
+            report
+                .key
+                .id
+                .as_deref()
+                .map(|id| format!(" ({id}), good for this bucket alone"))
+                .unwrap_or_default(),
+            report.key.change.words()
+        ),
+        format!("endpoint  {}", report.endpoint),
+    ];
+    if let Some(file) = &report.key.file {
+        lines.push(format!("key file  {}", file.display()));
+    }
+    if let (Some(id), Some(key)) = (&report.key.id, &report.key.key) {
+        lines.push(String::new());
+        lines.push(format!("{KEY_ID}={id}"));
+        lines.push(format!("{KEY}={key}"));
+    }
+    lines.join("\n")
+}
+
+fn advise(report: &Report, context: &Context) {
+    let ui = &context.ui;
+    for warning in &report.warnings {
+        ui.say(format!("warning: {warning}"));
+    }
+    if report.key.change == Change::WouldCreate {
+        ui.say("\nNothing was made: this was a dry run.");
+        return;
+    }
+    if report.key.key.is_some() {
+        ui.say("\nThe key is shown this once and never again. Put the two lines above into a file of mode 0600.");
+    }
+    let file = report
+        .key
+        .file
+        .as_ref()
+        .map_or_else(|| "KEY-FILE".to_owned(), |f| f.display().to_string());
+    let (bucket, endpoint) = (&report.bucket.name, &report.endpoint);
+    ui.say(format!(
+        "\nNext, without the master key:\n  unset {KEY_ID} {KEY}\n  medialift check --bucket {bucket} --endpoint {endpoint} --key-file {file}\n  medialift plan MEDIA-DIRECTORY"
+    ));
+}

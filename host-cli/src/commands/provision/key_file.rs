@@ -1,0 +1,92 @@
+//! The file a new key is written to: mode 0600, never over another file.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::b2::CreatedKey;
+use crate::config::{KEY, KEY_ID};
+use crate::error::{Error, Result};
+
+/// An empty file, opened before the key is made.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl KeyFile {
+    /// Creates `path`, which must not exist.
+    pub(super) fn create(path: &Path) -> Result<KeyFile> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| {
+                Error::usage(format!("create the key file `{}`", path.display()))
+                    .cause(e)
+                    .hint("name a file that does not exist yet, in a directory you may write to; no key was made")
+            })?;
+        Ok(KeyFile {
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Writes the key and waits until the disk has it.
+    pub(super) fn write(mut self, key: &CreatedKey) -> Result<()> {
+        let text = format!(
+            "{KEY_ID}={}\n{KEY}={}\n",
+            key.application_key_id,
+            key.application_key.expose()
+        );
+        self.file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_all())
+            .map_err(|e| {
+                Error::new(format!("write the key file `{}`", self.path.display()))
+                    .cause(e)
+                    .hint(format!("the key `{}` was made and is lost: make room, delete it in the web console, and run this again with `--another-key`", key.application_key_id))
+            })
+    }
+
+    /// Removes the empty file: no key was made.
+    pub(super) fn discard(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the file at `path` holds the key of this id.
+pub(super) fn holds(path: &Path, key_id: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| {
+        text.lines()
+            .any(|line| line.strip_prefix(KEY_ID).and_then(|l| l.strip_prefix('=')) == Some(key_id))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn the_file_is_for_its_owner_alone_and_never_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let key = CreatedKey {
+            application_key_id: "00161f959a5f87b0000000001".to_owned(),
+            application_key: Secret::new("K001secret"),
+        };
+        KeyFile::create(&path).unwrap().write(&key).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(holds(&path, "00161f959a5f87b0000000001"));
+        assert!(!holds(&path, "00161f959a5f87b000000000"));
+        assert!(KeyFile::create(&path).is_err());
+        assert!(holds(&path, "00161f959a5f87b0000000001"));
+    }
+}
