@@ -4,7 +4,8 @@
 
 use super::entry::Entry;
 use super::fields::Fields;
-use super::time::UnixMillis;
+use super::number::parse_decimal;
+use super::time::{UnixMillis, parse_http_date};
 
 /// Whether the bucket's own words on caching count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,11 @@ pub enum OriginCacheControl {
     /// They do not: the rule is ours. B2 answers `max-age=0, no-cache, no-store` for every object
     /// that was given none of its own.
     Ignore,
-    /// They do, in nginx's order: `X-Accel-Expires`, then `Cache-Control`, then `Expires`.
+    /// They do: `X-Accel-Expires`, else `Cache-Control`, else `Expires`, as nginx reads them.
+    ///
+    /// nginx 1.22 takes the three in the order in which they arrive, so that an `Expires` may
+    /// outrank a `Cache-Control` that comes after it. The runtime hands headers over sorted by
+    /// name: that order is lost, and this one, which RFC 9111 (section 5.3) asks for, stands.
     Respect,
 }
 
@@ -43,19 +48,395 @@ pub enum Uncacheable {
 }
 
 /// The record under which an answer is to be stored, or why it is not stored.
+///
+/// `Set-Cookie` does not stand in the way (it never reaches a client), nor does a `Vary` that
+/// names request headers: the bucket is always asked with the same ones, so there is one variant.
 pub fn entry_for(
     status: u16,
     fields: &Fields,
     rule: &FreshnessRule,
     now: UnixMillis,
 ) -> Result<Entry, Uncacheable> {
-    let _ = (status, fields, rule, now);
-    Err(Uncacheable::Status(status))
+    let (seconds, stale_seconds) = match status {
+        200 => (rule.fresh_seconds, rule.stale_seconds),
+        404 | 410 if rule.negative_seconds > 0 => (rule.negative_seconds, 0),
+        _ => return Err(Uncacheable::Status(status)),
+    };
+    if fields
+        .all("vary")
+        .flat_map(|value| value.split(','))
+        .any(|name| name.trim() == "*")
+    {
+        return Err(Uncacheable::VaryAny);
+    }
+    let fresh_until = match word_of_origin(fields, rule, now) {
+        Word::Silent if seconds == 0 => return Err(Uncacheable::NoTime),
+        Word::Silent => now.plus_seconds(seconds),
+        Word::Until(moment) => moment,
+        Word::Never => return Err(Uncacheable::ByOrigin),
+    };
+    Ok(entry_until(status, fresh_until, stale_seconds, now))
 }
 
 /// The record of a stored copy that the bucket has just confirmed with a 304 that carries `fields`.
+///
+/// A 304 that forbids storing leaves the copy as stale as it was: it is still the right answer
+/// now, and the bucket is asked again the next time.
 #[must_use]
 pub fn confirmed(entry: &Entry, fields: &Fields, rule: &FreshnessRule, now: UnixMillis) -> Entry {
-    let _ = (fields, rule, now);
-    *entry
+    let fresh_until = match word_of_origin(fields, rule, now) {
+        Word::Silent => now.plus_seconds(rule.fresh_seconds),
+        Word::Until(moment) => moment,
+        Word::Never => now,
+    };
+    entry_until(entry.status, fresh_until, rule.stale_seconds, now)
+}
+
+/// The stale window opens when freshness ends, and not before the copy is stored.
+fn entry_until(status: u16, fresh_until: UnixMillis, stale_seconds: u64, now: UnixMillis) -> Entry {
+    let stale_until = fresh_until.max(now).plus_seconds(stale_seconds);
+    Entry {
+        status,
+        stored_at: now,
+        fresh_until,
+        stale_until,
+    }
+}
+
+/// What the bucket says about how long its answer may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// Nothing that counts.
+    Silent,
+    /// Fresh before this moment, which may lie in the past.
+    Until(UnixMillis),
+    /// Not to be kept.
+    Never,
+}
+
+fn word_of_origin(fields: &Fields, rule: &FreshnessRule, now: UnixMillis) -> Word {
+    if rule.origin == OriginCacheControl::Ignore {
+        return Word::Silent;
+    }
+    let words = [
+        x_accel_expires(fields, now),
+        cache_control(fields, now),
+        expires(fields, now),
+    ];
+    words
+        .into_iter()
+        .find(|word| *word != Word::Silent)
+        .unwrap_or(Word::Silent)
+}
+
+/// Seconds from now, or `@` and seconds since 1970; 0 forbids; what is no number does not count.
+fn x_accel_expires(fields: &Fields, now: UnixMillis) -> Word {
+    let Some(text) = fields.get("x-accel-expires").map(str::trim) else {
+        return Word::Silent;
+    };
+    match text.strip_prefix('@') {
+        Some(moment) => parse_decimal(moment).map_or(Word::Silent, |second| {
+            Word::Until(UnixMillis(0).plus_seconds(second))
+        }),
+        None => parse_decimal(text).map_or(Word::Silent, |seconds| for_seconds(seconds, now)),
+    }
+}
+
+/// `no-cache`, `no-store` and `private` forbid; then `s-maxage`, then `max-age`. An age that
+/// cannot be read forbids, and of several the shortest counts.
+fn cache_control(fields: &Fields, now: UnixMillis) -> Word {
+    let (mut shared, mut any) = (None, None);
+    for directive in fields
+        .all("cache-control")
+        .flat_map(|value| value.split(','))
+    {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        let name = name.trim();
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let shortest =
+            |so_far: Option<u64>| Some(so_far.unwrap_or(u64::MAX).min(age(value.trim())));
+        if is("no-cache") || is("no-store") || is("private") {
+            return Word::Never;
+        } else if is("s-maxage") {
+            shared = shortest(shared);
+        } else if is("max-age") {
+            any = shortest(any);
+        }
+    }
+    shared
+        .or(any)
+        .map_or(Word::Silent, |seconds| for_seconds(seconds, now))
+}
+
+/// An age in seconds: 0 for what is no number, the longest there is for one that overflows.
+fn age(text: &str) -> u64 {
+    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if all_digits {
+        parse_decimal(text).unwrap_or(u64::MAX)
+    } else {
+        0
+    }
+}
+
+/// A date ahead; anything else forbids, `0` and `-1` above all.
+fn expires(fields: &Fields, now: UnixMillis) -> Word {
+    let Some(text) = fields.get("expires") else {
+        return Word::Silent;
+    };
+    match parse_http_date(text) {
+        Some(second) if second > now.seconds() => Word::Until(UnixMillis(0).plus_seconds(second)),
+        _ => Word::Never,
+    }
+}
+
+fn for_seconds(seconds: u64, now: UnixMillis) -> Word {
+    if seconds == 0 {
+        Word::Never
+    } else {
+        Word::Until(now.plus_seconds(seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Uncacheable::{ByOrigin, NoTime, Status, VaryAny};
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_500);
+    const HOURS_48: u64 = 172_800;
+
+    fn rule(origin: OriginCacheControl) -> FreshnessRule {
+        FreshnessRule {
+            fresh_seconds: HOURS_48,
+            stale_seconds: 1000,
+            negative_seconds: 0,
+            origin,
+        }
+    }
+
+    /// `expected`: for how many seconds from now the answer is fresh.
+    #[track_caller]
+    fn check(
+        rule: &FreshnessRule,
+        status: u16,
+        fields: &[(&str, &str)],
+        expected: Result<u64, Uncacheable>,
+    ) {
+        let fields: Fields = fields.iter().copied().collect();
+        let entry = entry_for(status, &fields, rule, NOW);
+        let seconds = entry.map(|entry| (entry.fresh_until.0.saturating_sub(NOW.0)).div_ceil(1000));
+        assert_eq!(seconds, expected, "{fields:?}");
+    }
+
+    #[track_caller]
+    fn respects(fields: &[(&str, &str)], expected: Result<u64, Uncacheable>) {
+        check(&rule(OriginCacheControl::Respect), 200, fields, expected);
+    }
+
+    #[test]
+    fn only_a_200_is_stored() {
+        let ignore = rule(OriginCacheControl::Ignore);
+        check(&ignore, 200, &[], Ok(HOURS_48));
+        for status in [
+            201, 204, 206, 301, 302, 304, 400, 403, 404, 410, 416, 429, 500, 503,
+        ] {
+            check(
+                &ignore,
+                status,
+                &[("x-accel-expires", "100")],
+                Err(Status(status)),
+            );
+        }
+    }
+
+    #[test]
+    fn a_404_or_410_is_remembered_where_the_rule_says_so() {
+        let negative = FreshnessRule {
+            negative_seconds: 60,
+            ..rule(OriginCacheControl::Ignore)
+        };
+        check(&negative, 404, &[], Ok(60));
+        check(&negative, 410, &[], Ok(60));
+        check(&negative, 403, &[], Err(Status(403)));
+        let entry = entry_for(404, &Fields::new(), &negative, NOW).unwrap();
+        assert_eq!(entry.stale_until, entry.fresh_until, "no stale window");
+    }
+
+    #[test]
+    fn by_default_the_buckets_words_do_not_count() {
+        let ignore = rule(OriginCacheControl::Ignore);
+        check(
+            &ignore,
+            200,
+            &[("cache-control", "max-age=0, no-cache, no-store")],
+            Ok(HOURS_48),
+        );
+        check(&ignore, 200, &[("expires", "0")], Ok(HOURS_48));
+        check(&ignore, 200, &[("x-accel-expires", "0")], Ok(HOURS_48));
+        check(&ignore, 200, &[("set-cookie", "a=b")], Ok(HOURS_48));
+    }
+
+    #[test]
+    fn an_answer_that_varies_with_anything_is_not_stored() {
+        for origin in [OriginCacheControl::Ignore, OriginCacheControl::Respect] {
+            check(&rule(origin), 200, &[("vary", "*")], Err(VaryAny));
+            check(&rule(origin), 200, &[("vary", "Origin, *")], Err(VaryAny));
+            check(
+                &rule(origin),
+                200,
+                &[("vary", "*"), ("x-accel-expires", "9")],
+                Err(VaryAny),
+            );
+            check(
+                &rule(origin),
+                200,
+                &[("vary", "Origin, Accept")],
+                Ok(HOURS_48),
+            );
+        }
+    }
+
+    #[test]
+    fn no_time_is_not_stored() {
+        let none = FreshnessRule {
+            fresh_seconds: 0,
+            ..rule(OriginCacheControl::Ignore)
+        };
+        check(&none, 200, &[], Err(NoTime));
+        let none = FreshnessRule {
+            origin: OriginCacheControl::Respect,
+            ..none
+        };
+        check(&none, 200, &[("cache-control", "max-age=5")], Ok(5));
+    }
+
+    #[test]
+    fn cache_control_is_read_as_nginx_reads_it() {
+        for (text, expected) in [
+            ("max-age=100", Ok(100)),
+            ("MAX-AGE=100", Ok(100)),
+            ("public", Ok(HOURS_48)),
+            ("must-revalidate", Ok(HOURS_48)),
+            ("max-age=0", Err(ByOrigin)),
+            ("max-age=", Err(ByOrigin)),
+            ("max-age=abc", Err(ByOrigin)),
+            ("max-age=10x", Err(ByOrigin)),
+            ("max-age=-5", Err(ByOrigin)),
+            ("max-age=\"100\"", Err(ByOrigin)),
+            ("s-maxage=0, max-age=100", Err(ByOrigin)),
+            ("max-age=0, s-maxage=100", Ok(100)),
+            ("max-age=0, max-age=100", Err(ByOrigin)),
+            ("max-age=100, max-age=50", Ok(50)),
+            ("max-age=100, no-cache", Err(ByOrigin)),
+            ("no-cache=\"foo\"", Err(ByOrigin)),
+            ("NO-STORE", Err(ByOrigin)),
+            ("private", Err(ByOrigin)),
+            ("max-age=1, stale-while-revalidate=10", Ok(1)),
+        ] {
+            respects(&[("cache-control", text)], expected);
+        }
+        respects(
+            &[
+                ("cache-control", "max-age=100"),
+                ("cache-control", "no-store"),
+            ],
+            Err(ByOrigin),
+        );
+    }
+
+    #[test]
+    fn an_age_past_the_end_of_time_is_the_end_of_time() {
+        let fields = Fields::from_iter([("cache-control", "max-age=99999999999999999999")]);
+        let entry = entry_for(200, &fields, &rule(OriginCacheControl::Respect), NOW).unwrap();
+        assert_eq!(entry.fresh_until, UnixMillis(u64::MAX));
+        assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+    }
+
+    #[test]
+    fn expires_is_a_date_ahead_or_forbids() {
+        respects(&[("expires", "Mon, 21 Sep 2026 14:13:30 GMT")], Ok(10));
+        for past in [
+            "Thu, 01 Jan 2015 00:00:00 GMT",
+            "Mon, 21 Sep 2026 14:13:20 GMT",
+            "0",
+            "-1",
+            "soon",
+            "",
+        ] {
+            respects(&[("expires", past)], Err(ByOrigin));
+        }
+    }
+
+    #[test]
+    fn x_accel_expires_is_seconds_or_a_moment() {
+        respects(&[("x-accel-expires", "100")], Ok(100));
+        respects(&[("x-accel-expires", "0")], Err(ByOrigin));
+        respects(&[("x-accel-expires", "@1790000010")], Ok(10));
+        for ignored in ["", "abc", "off", "-1", "10x", "@", "@x"] {
+            respects(&[("x-accel-expires", ignored)], Ok(HOURS_48));
+        }
+    }
+
+    /// As nginx: it is stored, and the next reader finds it expired.
+    #[test]
+    fn a_moment_in_the_past_is_stored_but_not_fresh() {
+        let fields = Fields::from_iter([("x-accel-expires", "@1")]);
+        let entry = entry_for(200, &fields, &rule(OriginCacheControl::Respect), NOW).unwrap();
+        assert_eq!(entry.fresh_until, UnixMillis(1000));
+        assert_eq!(entry.stale_until, NOW.plus_seconds(1000));
+    }
+
+    #[test]
+    fn x_accel_expires_outranks_cache_control_and_that_expires() {
+        let past = ("expires", "Thu, 01 Jan 2015 00:00:00 GMT");
+        let ahead = ("expires", "Mon, 21 Sep 2026 14:13:30 GMT");
+        respects(
+            &[
+                ("x-accel-expires", "7"),
+                ("cache-control", "no-store"),
+                past,
+            ],
+            Ok(7),
+        );
+        respects(
+            &[
+                ("x-accel-expires", "0"),
+                ("cache-control", "max-age=100"),
+                ahead,
+            ],
+            Err(ByOrigin),
+        );
+        respects(
+            &[("x-accel-expires", "abc"), ("cache-control", "no-store")],
+            Err(ByOrigin),
+        );
+        respects(&[("cache-control", "max-age=100"), past], Ok(100));
+        respects(&[("cache-control", "max-age=0"), ahead], Err(ByOrigin));
+        respects(&[("cache-control", "public"), past], Err(ByOrigin));
+        respects(&[("cache-control", "public"), ahead], Ok(10));
+    }
+
+    #[test]
+    fn a_confirmed_copy_is_fresh_again() {
+        let old = Entry {
+            status: 200,
+            stored_at: UnixMillis(0),
+            fresh_until: UnixMillis(1),
+            stale_until: NOW.plus_seconds(1),
+        };
+        let seconds = |fields: &[(&str, &str)]| {
+            let fields: Fields = fields.iter().copied().collect();
+            let entry = confirmed(&old, &fields, &rule(OriginCacheControl::Respect), NOW);
+            assert_eq!(entry.stored_at, NOW);
+            assert_eq!(entry.stale_until, entry.fresh_until.plus_seconds(1000));
+            (entry.fresh_until.0 - NOW.0) / 1000
+        };
+        assert_eq!(seconds(&[]), HOURS_48);
+        assert_eq!(seconds(&[("cache-control", "max-age=5")]), 5);
+        assert_eq!(
+            seconds(&[("cache-control", "no-store")]),
+            0,
+            "asked again the next time"
+        );
+    }
 }
