@@ -3,11 +3,16 @@
 //! Parsed here into types; nothing else reads a settings file or a variable. Secrets come from
 //! the environment, a file or a prompt, never from a flag.
 
+mod credentials;
+mod target;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_credentials};
+pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
 use crate::error::{Error, Result};
 
 /// The settings file as written. Every field is optional: a flag or a variable may give it.

@@ -11,7 +11,9 @@ pub mod dotenv;
 pub mod error;
 pub mod exit;
 pub mod findings;
+pub mod migration;
 pub mod report;
+pub mod s3;
 pub mod web;
 
 /// What every command is given.

@@ -1,0 +1,330 @@
+//! One client for one bucket: signs, sends, retries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::error::{ErrorKind, S3Error};
+use super::object::Body;
+use super::pace::Pacer;
+use super::retry::{Retry, wait};
+use super::sign::{Signer, encode_key, encode_query};
+use super::transport::Transport;
+use super::{S3Result, xml};
+use crate::config::{Credentials, Target};
+
+/// The largest answer that is read into memory: a page of 1,000 keys of 1,024 bytes, encoded.
+const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
+
+/// How long an answer may take, without the time that its body needs to be sent.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The slowest upload that is waited for, in bytes a second.
+const SLOWEST: u64 = 16 * 1024;
+
+/// Attempts while no request has ever reached the endpoint: a mistyped name is told at once.
+const FIRST_CONTACT_ATTEMPTS: u32 = 3;
+
+/// A client of one bucket. Cheap to clone; clones share connections and pace.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: Target,
+    base: String,
+    signer: Signer,
+    transport: Transport,
+    retry: Retry,
+    traffic: Arc<Traffic>,
+    reached: AtomicBool,
+}
+
+/// What passed so far, and how fast it may pass.
+#[derive(Debug)]
+pub struct Traffic {
+    /// Requests a second.
+    pub requests: Pacer,
+    /// Bytes a second in request bodies.
+    pub bytes: Pacer,
+    sent_requests: AtomicU64,
+    sent_bytes: AtomicU64,
+    retries: AtomicU64,
+    slow_downs: AtomicU64,
+}
+
+impl Traffic {
+    /// Requests sent, retries included.
+    pub fn sent_requests(&self) -> u64 {
+        self.sent_requests.load(Relaxed)
+    }
+
+    /// Bytes of bodies sent, retries included.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Relaxed)
+    }
+
+    /// Requests sent again.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Relaxed)
+    }
+
+    /// Answers that asked for fewer requests: 429, 503, SlowDown.
+    pub fn slow_downs(&self) -> u64 {
+        self.slow_downs.load(Relaxed)
+    }
+
+    pub(super) fn count_sent(&self, bytes: u64) {
+        self.sent_bytes.fetch_add(bytes, Relaxed);
+    }
+}
+
+/// One request before it is signed.
+#[derive(Clone, Debug)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// The object's key; `None` is the bucket.
+    pub(super) key: Option<&'a str>,
+    /// Query in the order of its names.
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(method: Method, key: Option<&'a str>) -> Self {
+        Call {
+            method,
+            key,
+            query: &[],
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+        }
+    }
+}
+
+impl Client {
+    /// A client of `target`'s bucket. Fails where TLS cannot be set up.
+    pub fn new(target: Target, credentials: &Credentials) -> S3Result<Self> {
+        Client::with_retry(target, credentials, Retry::default())
+    }
+
+    /// As [`Client::new`], with other patience.
+    pub fn with_retry(target: Target, credentials: &Credentials, retry: Retry) -> S3Result<Self> {
+        let base = format!("{}/{}", target.endpoint, target.bucket);
+        let transport = Transport::new().map_err(|kind| S3Error {
+            method: Method::GET,
+            uri: base.clone(),
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            kind,
+        })?;
+        Ok(Client {
+            shared: Arc::new(Shared {
+                signer: Signer::new(credentials, &target.region),
+                target,
+                base,
+                transport,
+                retry,
+                traffic: Arc::new(Traffic {
+                    requests: Pacer::new(None),
+                    bytes: Pacer::new(None),
+                    sent_requests: AtomicU64::new(0),
+                    sent_bytes: AtomicU64::new(0),
+                    retries: AtomicU64::new(0),
+                    slow_downs: AtomicU64::new(0),
+                }),
+                reached: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The bucket.
+    pub fn target(&self) -> &Target {
+        &self.shared.target
+    }
+
+    /// Counters and pace, shared by all clones.
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
+    /// Whether the bucket is there and the key may use it.
+    pub async fn head_bucket(&self) -> S3Result<()> {
+        self.call(
+            Call::new(Method::HEAD, None),
+            async |response: Response<Incoming>| self.drain(response).await.map(drop),
+        )
+        .await
+    }
+
+    /// The bucket's region.
+    pub async fn location(&self) -> S3Result<String> {
+        let call = Call {
+            query: &[("location", "")],
+            ..Call::new(Method::GET, None)
+        };
+        self.call(call, async |response: Response<Incoming>| {
+            let body = self.drain(response).await?;
+            Ok(xml::read::<xml::LocationConstraint>(&body)?.region)
+        })
+        .await
+    }
+
+    /// Sends `call` until `read` is content with the answer, or the retries are used up.
+    pub(super) async fn call<T>(
+        &self,
+        call: Call<'_>,
+        read: impl AsyncFn(Response<Incoming>) -> Result<T, ErrorKind>,
+    ) -> S3Result<T> {
+        let shared = &*self.shared;
+        let uri = self.uri(&call);
+        let begin = Instant::now();
+        let mut waits = shared.retry.waits();
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let outcome = match self.attempt(&call, &uri, attempts > 1).await {
+                Ok(response) => read(response).await,
+                Err(kind) => Err(kind),
+            };
+            let kind = match outcome {
+                Ok(value) => return Ok(value),
+                Err(kind) => kind,
+            };
+            if kind.asks_to_slow_down() {
+                shared.traffic.slow_downs.fetch_add(1, Relaxed);
+            }
+            let hopeless = matches!(kind, ErrorKind::Connect(_))
+                && !shared.reached.load(Relaxed)
+                && attempts >= FIRST_CONTACT_ATTEMPTS;
+            let ceiling = waits.next();
+            match ceiling {
+                Some(ceiling)
+                    if kind.may_be_retried()
+                        && !hopeless
+                        && begin.elapsed() < shared.retry.give_up_after =>
+                {
+                    shared.traffic.retries.fetch_add(1, Relaxed);
+                    tokio::time::sleep(wait(ceiling, kind.retry_after())).await;
+                }
+                _ => {
+                    return Err(S3Error {
+                        method: call.method,
+                        uri,
+                        attempts,
+                        elapsed: begin.elapsed(),
+                        kind,
+                    });
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        uri: &str,
+        fresh: bool,
+    ) -> Result<Response<Incoming>, ErrorKind> {
+        let shared = &*self.shared;
+        let traffic = &shared.traffic;
+        traffic.requests.pass(1.0).await;
+        let length = call.body.length();
+        if let Body::Bytes(_) = call.body {
+            traffic.bytes.pass(length as f64).await;
+        }
+        let mut headers = call.headers.clone();
+        if call.method == Method::PUT || call.method == Method::POST {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        shared
+            .signer
+            .sign(call.method.as_str(), uri, &mut headers, SystemTime::now())?;
+        let mut request = Request::new(call.body.to_request(traffic));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = uri
+            .parse()
+            .map_err(|e| ErrorKind::Request(format!("`{uri}`: {e}")))?;
+        *request.headers_mut() = headers;
+        traffic.sent_requests.fetch_add(1, Relaxed);
+        let patience = PATIENCE + Duration::from_secs(length / SLOWEST);
+        let response = shared.transport.send(request, fresh, patience).await?;
+        shared.reached.store(true, Relaxed);
+        if let Body::Bytes(_) = call.body {
+            traffic.count_sent(length);
+        }
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal(response).await)
+    }
+
+    /// The error that an answer other than 2xx is.
+    async fn refusal(&self, response: Response<Incoming>) -> ErrorKind {
+        let status = response.status();
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        let now = SystemTime::now();
+        let retry_after = header(RETRY_AFTER).and_then(|text| {
+            text.trim()
+                .parse()
+                .map(Duration::from_secs)
+                .ok()
+                .or_else(|| {
+                    httpdate::parse_http_date(text)
+                        .ok()?
+                        .duration_since(now)
+                        .ok()
+                })
+        });
+        let clock_difference = header(DATE)
+            .and_then(|text| httpdate::parse_http_date(text).ok())
+            .map(|theirs| match theirs.duration_since(now) {
+                Ok(ahead) => i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX),
+                Err(e) => i64::try_from(e.duration().as_secs()).map_or(i64::MIN, |s| -s),
+            });
+        // An error's body that does not arrive, or is not XML, changes nothing about the status.
+        let body = self.drain(response).await.unwrap_or_default();
+        let xml::ErrorBody { code, message } = xml::read(&body).unwrap_or_default();
+        ErrorKind::Service {
+            status,
+            code,
+            message,
+            retry_after,
+            clock_difference,
+        }
+    }
+
+    /// Reads the rest of an answer, which also lets the connection be used again.
+    pub(super) async fn drain(&self, response: Response<Incoming>) -> Result<Bytes, ErrorKind> {
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER);
+        match tokio::time::timeout(PATIENCE, body.collect()).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(e)) => Err(ErrorKind::Broken(e.to_string())),
+            Err(_) => Err(ErrorKind::Timeout),
+        }
+    }
+
+    fn uri(&self, call: &Call<'_>) -> String {
+        let mut uri = self.shared.base.clone();
+        if let Some(key) = call.key {
+            uri.push('/');
+            uri.push_str(&encode_key(key));
+        }
+        uri.push_str(&encode_query(call.query));
+        uri
+    }
+}

@@ -1,0 +1,216 @@
+//! Multipart uploads: begun, filled, looked up again by a later run, completed.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use http::{Method, Response};
+use hyper::body::Incoming;
+
+use super::client::{Call, Client};
+use super::error::ErrorKind;
+use super::object::{Body, CONTENT_MD5, etag_of, insert_text, md5_header};
+use super::{S3Result, xml};
+
+/// An upload under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its object's key.
+    pub key: String,
+    /// The service's name for it.
+    pub id: String,
+    /// When it was begun, as the service writes it; sorts by time.
+    pub initiated: String,
+}
+
+/// A part that the service has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// From 1.
+    pub number: u32,
+    /// Bytes.
+    pub size: u64,
+    /// MD5, hex.
+    pub etag: String,
+}
+
+/// A part named when an upload is completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompletedPart {
+    /// From 1.
+    pub number: u32,
+    /// MD5, hex.
+    pub etag: String,
+}
+
+impl Client {
+    /// Begins an upload and returns its id.
+    pub async fn create_multipart_upload(
+        &self,
+        key: &str,
+        content_type: &str,
+        cache_control: Option<&str>,
+    ) -> S3Result<String> {
+        let mut headers = HeaderMap::new();
+        insert_text(&mut headers, CONTENT_TYPE, content_type);
+        if let Some(value) = cache_control {
+            insert_text(&mut headers, CACHE_CONTROL, value);
+        }
+        let call = Call {
+            query: &[("uploads", "")],
+            headers,
+            ..Call::new(Method::POST, Some(key))
+        };
+        self.call(call, async |response: Response<Incoming>| {
+            let body = self.drain(response).await?;
+            Ok(xml::read::<xml::InitiateMultipartUploadResult>(&body)?.upload_id)
+        })
+        .await
+    }
+
+    /// Sends one part; its ETag is compared with the MD5.
+    pub async fn upload_part(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: u32,
+        body: Body,
+        md5: [u8; 16],
+    ) -> S3Result<CompletedPart> {
+        let text = number.to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_MD5, md5_header(&md5));
+        let call = Call {
+            method: Method::PUT,
+            key: Some(key),
+            query: &[("partNumber", &text), ("uploadId", upload_id)],
+            headers,
+            body,
+        };
+        let expected = hex::encode(md5);
+        self.call(call, async |response: Response<Incoming>| {
+            let etag = etag_of(response.headers());
+            self.drain(response).await?;
+            if etag == expected {
+                Ok(CompletedPart { number, etag })
+            } else {
+                Err(ErrorKind::Mismatch {
+                    sent: expected.clone(),
+                    stored: etag,
+                })
+            }
+        })
+        .await
+    }
+
+    /// Makes the object of its parts and returns its composite ETag.
+    pub async fn complete_multipart_upload(
+        &self,
+        key: &str,
+        upload_id: &str,
+        parts: &[CompletedPart],
+    ) -> S3Result<String> {
+        let mut document = String::from("<CompleteMultipartUpload>");
+        for part in parts {
+            // An ETag is hex here, so that nothing needs escaping.
+            document.push_str(&format!(
+                "<Part><PartNumber>{}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>",
+                part.number, part.etag
+            ));
+        }
+        document.push_str("</CompleteMultipartUpload>");
+        let mut headers = HeaderMap::new();
+        insert_text(&mut headers, CONTENT_TYPE, "application/xml");
+        let call = Call {
+            method: Method::POST,
+            key: Some(key),
+            query: &[("uploadId", upload_id)],
+            headers,
+            body: Body::Bytes(Bytes::from(document)),
+        };
+        self.call(call, async |response: Response<Incoming>| {
+            let status = response.status();
+            let body = self.drain(response).await?;
+            let answer: xml::CompleteMultipartUploadResult = xml::read(&body)?;
+            if answer.code.is_empty() {
+                Ok(xml::bare_etag(&answer.etag))
+            } else {
+                Err(ErrorKind::Service {
+                    status,
+                    code: answer.code,
+                    message: answer.message,
+                    retry_after: None,
+                    clock_difference: None,
+                })
+            }
+        })
+        .await
+    }
+
+    /// Gives an upload up and frees its parts.
+    pub async fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> S3Result<()> {
+        let call = Call {
+            query: &[("uploadId", upload_id)],
+            ..Call::new(Method::DELETE, Some(key))
+        };
+        self.call(call, async |response: Response<Incoming>| {
+            self.drain(response).await.map(drop)
+        })
+        .await
+    }
+
+    /// Uploads under way for `key` itself, the latest first.
+    pub async fn list_multipart_uploads(&self, key: &str) -> S3Result<Vec<Upload>> {
+        let call = Call {
+            query: &[("prefix", key), ("uploads", "")],
+            ..Call::new(Method::GET, None)
+        };
+        self.call(call, async |response: Response<Incoming>| {
+            let body = self.drain(response).await?;
+            let answer: xml::ListMultipartUploadsResult = xml::read(&body)?;
+            let mut uploads: Vec<Upload> = answer
+                .uploads
+                .into_iter()
+                .filter(|upload| upload.key == key)
+                .map(|upload| Upload {
+                    key: upload.key,
+                    id: upload.upload_id,
+                    initiated: upload.initiated,
+                })
+                .collect();
+            uploads.sort_by(|a, b| b.initiated.cmp(&a.initiated));
+            Ok(uploads)
+        })
+        .await
+    }
+
+    /// All parts that an upload has so far.
+    pub async fn list_parts(&self, key: &str, upload_id: &str) -> S3Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let mut query: Vec<(&str, &str)> = Vec::with_capacity(2);
+            if let Some(marker) = &marker {
+                query.push(("part-number-marker", marker));
+            }
+            query.push(("uploadId", upload_id));
+            let call = Call {
+                query: &query,
+                ..Call::new(Method::GET, Some(key))
+            };
+            let answer = self
+                .call(call, async |response: Response<Incoming>| {
+                    let body = self.drain(response).await?;
+                    xml::read::<xml::ListPartsResult>(&body)
+                })
+                .await?;
+            parts.extend(answer.parts.into_iter().map(|part| Part {
+                number: part.part_number,
+                size: part.size,
+                etag: xml::bare_etag(&part.etag),
+            }));
+            marker = answer.next_part_number_marker;
+            if !answer.is_truncated || marker.is_none() {
+                return Ok(parts);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The few XML answers that S3 gives, as it names their parts.
+
+use serde::Deserialize;
+
+use super::error::ErrorKind;
+
+/// An error's body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct ErrorBody {
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+/// Answer to `ListObjectsV2`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListBucketResult {
+    #[serde(default)]
+    pub(super) is_truncated: bool,
+    pub(super) next_continuation_token: Option<String>,
+    pub(super) encoding_type: Option<String>,
+    #[serde(default)]
+    pub(super) contents: Vec<Content>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Content {
+    pub(super) key: String,
+    #[serde(default)]
+    pub(super) size: u64,
+    #[serde(rename = "ETag", default)]
+    pub(super) etag: String,
+}
+
+/// Answer to `CreateMultipartUpload`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InitiateMultipartUploadResult {
+    pub(super) upload_id: String,
+}
+
+/// Answer to `CompleteMultipartUpload`; it may be an error under status 200.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CompleteMultipartUploadResult {
+    #[serde(rename = "ETag", default)]
+    pub(super) etag: String,
+    #[serde(default)]
+    pub(super) code: String,
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+/// Answer to `ListMultipartUploads`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListMultipartUploadsResult {
+    #[serde(rename = "Upload", default)]
+    pub(super) uploads: Vec<UploadEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UploadEntry {
+    pub(super) key: String,
+    pub(super) upload_id: String,
+    #[serde(default)]
+    pub(super) initiated: String,
+}
+
+/// Answer to `ListParts`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListPartsResult {
+    #[serde(rename = "IsTruncated", default)]
+    pub(super) is_truncated: bool,
+    #[serde(rename = "NextPartNumberMarker")]
+    pub(super) next_part_number_marker: Option<String>,
+    #[serde(rename = "Part", default)]
+    pub(super) parts: Vec<PartEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PartEntry {
+    pub(super) part_number: u32,
+    #[serde(default)]
+    pub(super) size: u64,
+    #[serde(rename = "ETag", default)]
+    pub(super) etag: String,
+}
+
+/// Answer to `GetBucketLocation`: the element's own text.
+#[derive(Debug, Deserialize)]
+pub(super) struct LocationConstraint {
+    #[serde(rename = "$text", default)]
+    pub(super) region: String,
+}
+
+/// Reads one answer.
+pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, ErrorKind> {
+    let text = std::str::from_utf8(body).map_err(|e| ErrorKind::Malformed(e.to_string()))?;
+    quick_xml::de::from_str(text).map_err(|e| ErrorKind::Malformed(e.to_string()))
+}
+
+/// An ETag without its quotes.
+pub(super) fn bare_etag(etag: &str) -> String {
+    etag.trim_matches('"').to_ascii_lowercase()
+}
