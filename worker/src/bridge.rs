@@ -1,0 +1,119 @@
+//! The JavaScript calls of `bridge.js`, typed. Nothing here decides anything.
+
+use crate::policy::fields::Fields;
+use wasm_bindgen::prelude::*;
+use worker::Env;
+use worker::worker_sys::Context as JsContext;
+use worker::worker_sys::web_sys::{ReadableStream, Request, Response, TransformStream};
+
+#[wasm_bindgen(module = "/src/bridge.js")]
+extern "C" {
+    /// Method, URL, and the values of the headers in `names`, a line each.
+    #[wasm_bindgen(js_name = requestText)]
+    pub fn request_text(request: &Request, names: &js_sys::Array) -> String;
+
+    #[wasm_bindgen(js_name = fieldsText)]
+    fn fields_text(response: &Response) -> String;
+
+    /// What stands in the header that holds the stored record.
+    #[wasm_bindgen(js_name = recordOf)]
+    pub fn record_of(response: &Response) -> Option<String>;
+
+    /// A copy of a stored response that says `status`, or has no such header.
+    pub fn stored(response: &Response, status: Option<&str>, head: bool) -> Response;
+
+    #[wasm_bindgen(catch)]
+    fn made(body: Option<&ReadableStream>, status: u16, text: &str) -> Result<Response, JsValue>;
+
+    /// Looks a URL up in the Cache API.
+    pub fn find(url: &str, range: Option<&str>) -> js_sys::Promise;
+
+    #[wasm_bindgen(catch)]
+    fn put(
+        url: &str,
+        status: u16,
+        text: &str,
+        body: Option<&ReadableStream>,
+        length: Option<f64>,
+    ) -> Result<js_sys::Promise, JsValue>;
+
+    /// Removes a URL from the Cache API.
+    pub fn remove(url: &str) -> js_sys::Promise;
+
+    #[wasm_bindgen(js_name = fetchOrigin)]
+    fn fetch_origin(url: &str, text: &str, milliseconds: u32) -> js_sys::Promise;
+
+    /// Tells a stream that nobody will read it.
+    pub fn cancel(stream: &ReadableStream);
+
+    #[wasm_bindgen(js_name = askMedia)]
+    fn ask_media_entry(context: &JsContext, url: &str, text: &str, head: bool) -> js_sys::Promise;
+
+    /// What the platform's cache says of a response.
+    #[wasm_bindgen(js_name = platformStatus)]
+    pub fn platform_status(response: &Response) -> Option<String>;
+
+    /// Puts a purge into the queue, or where none is bound, has it done at once.
+    #[wasm_bindgen(js_name = queuePurge)]
+    pub fn queue_purge(env: &Env, context: &JsContext, tag: &str) -> js_sys::Promise;
+
+    #[wasm_bindgen(js_name = textResponse)]
+    fn text_response(status: u16, content_type: &str, text: &str) -> Response;
+
+    /// A transform stream of the runtime that passes exactly `length` bytes.
+    #[wasm_bindgen(js_name = fixedLengthStream)]
+    pub fn fixed_length_stream(length: f64) -> TransformStream;
+}
+
+/// Every header field of a response.
+pub fn fields_of(response: &Response) -> Fields {
+    let text = fields_text(response);
+    let mut lines = text.split('\n');
+    std::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect()
+}
+
+/// A response made from its parts. Should the runtime refuse them, a plain 502: the origin's
+/// answer is then none that can be passed on.
+pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> Response {
+    made(body, status, &text_of(fields)).unwrap_or_else(|_| crate::respond::plain(502))
+}
+
+/// Stores a response; the promise settles when its body has ended.
+pub fn store(
+    url: &str,
+    status: u16,
+    fields: &Fields,
+    body: Option<&ReadableStream>,
+) -> Result<js_sys::Promise, JsValue> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a length beyond 2^53 cannot be stored anyway"
+    )]
+    let length = fields.content_length().map(|length| length as f64);
+    put(url, status, &text_of(fields), body, length)
+}
+
+/// Asks the origin; the promise settles when its headers have come.
+pub fn ask_origin(url: &str, fields: &Fields, milliseconds: u32) -> js_sys::Promise {
+    fetch_origin(url, &text_of(fields), milliseconds)
+}
+
+/// Asks the media entry; the promise settles when its headers have come.
+pub fn ask_media(context: &JsContext, url: &str, fields: &Fields, head: bool) -> js_sys::Promise {
+    ask_media_entry(context, url, &text_of(fields), head)
+}
+
+/// A short answer of our own.
+pub fn plain_text(status: u16, text: &str) -> Response {
+    text_response(status, "text/plain; charset=utf-8", text)
+}
+
+fn text_of(fields: &Fields) -> String {
+    let mut text = String::with_capacity(512);
+    for (name, value) in fields.iter() {
+        for part in [name, "\n", value, "\n"] {
+            text.push_str(part);
+        }
+    }
+    text
+}

@@ -1,0 +1,177 @@
+//! Who is filling which key in this isolate, and which of those fills a purge has overtaken.
+//!
+//! The table holds plain data and no promise: the runtime forbids one request to await what
+//! another has started, so a waiter looks here at its own pace. It leaves the waiting, the
+//! fetching and the storing to `engine.rs`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// How long a fill keeps its key, in milliseconds.
+///
+/// A fill whose request the runtime cancelled is never polled again and never dropped either, so
+/// the lock cannot rely on `Drop` alone (nginx has `proxy_cache_lock_age` for the same reason).
+pub const LOCK_LEASE_MILLISECONDS: u64 = 60_000;
+
+/// The fills that are under way in one isolate. A clone is another handle on the same table.
+#[derive(Clone, Debug, Default)]
+pub struct Fills {
+    table: Rc<RefCell<HashMap<String, Vec<Fill>>>>,
+    last_token: Rc<Cell<u64>>,
+}
+
+#[derive(Debug)]
+struct Fill {
+    token: u64,
+    /// Milliseconds since the epoch at which the lease ends.
+    lease_end: u64,
+    /// A purge was answered after this fill had begun: what it stores must not be served.
+    purged: bool,
+}
+
+/// The right to fill a key, held as a value: dropping it gives the key free, on every path.
+#[derive(Debug)]
+pub struct FillLock {
+    fills: Fills,
+    key: String,
+    token: u64,
+}
+
+impl Fills {
+    /// Takes the lock of `key`, unless somebody holds it whose lease has not ended at `now`
+    /// (milliseconds since the epoch). A fill that a purge has overtaken holds nothing any more,
+    /// but while it still writes nobody else may: its end deletes what is stored.
+    pub fn take(&self, key: &str, now: u64) -> Option<FillLock> {
+        let mut table = self.table.borrow_mut();
+        let fills = table.entry(key.to_owned()).or_default();
+        fills.retain(|fill| fill.lease_end > now);
+        if !fills.is_empty() {
+            return None;
+        }
+        let token = self.last_token.get() + 1;
+        self.last_token.set(token);
+        fills.push(Fill {
+            token,
+            lease_end: now + LOCK_LEASE_MILLISECONDS,
+            purged: false,
+        });
+        Some(FillLock {
+            fills: self.clone(),
+            key: key.to_owned(),
+            token,
+        })
+    }
+
+    /// Whether a fill of `key` is under way.
+    pub fn is_filling(&self, key: &str, now: u64) -> bool {
+        self.any(key, |fill| fill.lease_end > now)
+    }
+
+    /// Whether the store may hold, or may be about to hold, bytes of `key` that a purge has
+    /// already been answered for.
+    pub fn is_poisoned(&self, key: &str, now: u64) -> bool {
+        self.any(key, |fill| fill.purged && fill.lease_end > now)
+    }
+
+    /// Marks every fill of `key` as overtaken by a purge. The mark lasts a whole lease from `now`
+    /// on, so that a fill that is late already is still known for what it is.
+    pub fn purge(&self, key: &str, now: u64) {
+        if let Some(fills) = self.table.borrow_mut().get_mut(key) {
+            for fill in fills {
+                fill.purged = true;
+                fill.lease_end = now + LOCK_LEASE_MILLISECONDS;
+            }
+        }
+    }
+
+    /// The number of keys in the table: 0 when nothing is under way.
+    pub fn len(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn any(&self, key: &str, holds: impl Fn(&Fill) -> bool) -> bool {
+        self.table
+            .borrow()
+            .get(key)
+            .is_some_and(|fills| fills.iter().any(holds))
+    }
+}
+
+impl FillLock {
+    /// Whether what this fill stored may stay: no purge has overtaken it, and nobody took the
+    /// lock over when its lease had ended (a purge could not have marked it after that).
+    pub fn is_still_valid(&self) -> bool {
+        self.fills
+            .any(&self.key, |fill| fill.token == self.token && !fill.purged)
+    }
+}
+
+impl Drop for FillLock {
+    fn drop(&mut self) {
+        let mut table = self.fills.table.borrow_mut();
+        if let Some(fills) = table.get_mut(&self.key) {
+            fills.retain(|fill| fill.token != self.token);
+            if fills.is_empty() {
+                table.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_a_key() {
+        let fills = Fills::default();
+        let lock = fills.take("a", 0);
+        assert!(lock.is_some());
+        assert!(fills.take("a", 1).is_none());
+        assert!(fills.take("b", 1).is_some(), "another key is another lock");
+        drop(lock);
+        assert!(fills.take("a", 2).is_some());
+    }
+
+    #[test]
+    fn dropping_the_lock_leaves_nothing_behind() {
+        let fills = Fills::default();
+        drop(fills.take("a", 0));
+        assert!(fills.is_empty());
+    }
+
+    #[test]
+    fn a_lock_that_was_never_dropped_ends_with_its_lease() {
+        let fills = Fills::default();
+        std::mem::forget(fills.take("a", 0));
+        assert!(fills.take("a", LOCK_LEASE_MILLISECONDS - 1).is_none());
+        assert!(fills.take("a", LOCK_LEASE_MILLISECONDS).is_some());
+    }
+
+    #[test]
+    fn a_fill_that_was_overtaken_by_another_is_not_valid() {
+        let fills = Fills::default();
+        let late = fills.take("a", 0).unwrap();
+        assert!(late.is_still_valid());
+        let _next = fills.take("a", LOCK_LEASE_MILLISECONDS).unwrap();
+        assert!(!late.is_still_valid());
+    }
+
+    #[test]
+    fn a_purge_marks_the_fill_under_way_and_no_later_one() {
+        let fills = Fills::default();
+        let before = fills.take("a", 0).unwrap();
+        fills.purge("a", 1);
+        assert!(!before.is_still_valid());
+        assert!(fills.is_poisoned("a", 1));
+        drop(before);
+        assert!(!fills.is_poisoned("a", 1));
+        assert!(fills.take("a", 1).unwrap().is_still_valid());
+    }
+}

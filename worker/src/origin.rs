@@ -1,0 +1,157 @@
+//! The bucket, asked with `fetch`: addresses, signatures, timeouts, one more try, and the host that
+//! is asked for what the bucket lacks.
+
+use crate::admission::ObjectKey;
+use crate::bridge;
+use crate::engine::{Origin, OriginAnswer};
+use crate::policy::fields::Fields;
+use crate::policy::plan::{self, Cause};
+use crate::runtime;
+use crate::settings::{OriginAuth, Settings};
+use crate::signing;
+use crate::store::Stream;
+use std::rc::Rc;
+use std::time::Duration;
+use wasm_bindgen::JsCast;
+use worker::Delay;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::worker_sys::web_sys::Response;
+
+/// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
+/// a reader of media has given up long before.
+const ANSWER_TIMEOUT_MILLISECONDS: u32 = 20_000;
+
+/// How long to wait before asking once more, in milliseconds.
+const RETRY_PAUSE_MILLISECONDS: u64 = 200;
+
+/// The bucket, and the fallback host behind it.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    settings: Rc<Settings>,
+}
+
+impl Bucket {
+    /// The bucket that the settings name.
+    #[must_use]
+    pub const fn new(settings: Rc<Settings>) -> Self {
+        Self { settings }
+    }
+
+    async fn ask_bucket(
+        &self,
+        key: &ObjectKey,
+        conditions: &[(&'static str, String)],
+    ) -> Result<OriginAnswer<Stream>, Cause> {
+        let mut url = self.settings.origin_url.clone();
+        url.push_str(&key.s3_path());
+        let mut fields: Fields = conditions
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        if let OriginAuth::SigV4 {
+            key_id,
+            key,
+            region,
+        } = &self.settings.origin_auth
+        {
+            for (name, value) in
+                signing::sign_get(&url, key_id, key.expose(), region, runtime::now())
+            {
+                fields.push(name, value);
+            }
+        }
+        ask(&url, &fields).await
+    }
+
+    /// Asks the bucket; once more where it could not answer and no stored copy stands ready, for
+    /// B2 answers 500 and 503 in the course of normal work.
+    async fn ask_twice(
+        &self,
+        key: &ObjectKey,
+        conditions: &[(&'static str, String)],
+    ) -> Result<OriginAnswer<Stream>, Cause> {
+        let first = self.ask_bucket(key, conditions).await;
+        let fault = match &first {
+            Ok(answer) => plan::fault_in(answer.status, &answer.fields, &[]),
+            Err(cause) => Some(*cause),
+        };
+        let worth_it = matches!(
+            fault,
+            Some(Cause::Connect | Cause::ServerError(_) | Cause::SlowDown(503))
+        );
+        if !worth_it || !conditions.is_empty() {
+            return first;
+        }
+        drop(first);
+        Delay::from(Duration::from_millis(RETRY_PAUSE_MILLISECONDS)).await;
+        self.ask_bucket(key, conditions).await
+    }
+}
+
+impl Origin for Bucket {
+    type Body = Stream;
+
+    async fn fetch(
+        &self,
+        key: &ObjectKey,
+        conditions: &[(&'static str, String)],
+    ) -> Result<OriginAnswer<Stream>, Cause> {
+        let answer = self.ask_twice(key, conditions).await?;
+        let Some(fallback) = self
+            .settings
+            .fallback_origin
+            .as_ref()
+            .filter(|_| answer.status == 404)
+        else {
+            return Ok(answer);
+        };
+        let path = key.s3_path();
+        let url = format!(
+            "{fallback}/{}",
+            &path[1 + encoded_length(&self.settings.key_prefix)..]
+        );
+        let conditions: Fields = conditions
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        match ask(&url, &conditions).await {
+            Ok(found) if matches!(found.status, 200 | 304) => Ok(found),
+            // The bucket's own word stands where the fallback has no better one.
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// How long a prefix of a key is in [`ObjectKey::s3_path`], in bytes.
+fn encoded_length(prefix: &str) -> usize {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    prefix
+        .bytes()
+        .map(|byte| if bare(byte) { 1 } else { 3 })
+        .sum()
+}
+
+/// One request, with nothing of the reader's own headers.
+async fn ask(url: &str, fields: &Fields) -> Result<OriginAnswer<Stream>, Cause> {
+    let promise = bridge::ask_origin(url, fields, ANSWER_TIMEOUT_MILLISECONDS);
+    let response: Response = JsFuture::from(promise)
+        .await
+        .map_err(|error| cause_of(&error))?
+        .unchecked_into();
+    Ok(OriginAnswer {
+        status: response.status(),
+        fields: bridge::fields_of(&response),
+        body: Stream::of(&response),
+    })
+}
+
+fn cause_of(error: &wasm_bindgen::JsValue) -> Cause {
+    let name = error
+        .dyn_ref::<js_sys::Error>()
+        .map(|error| String::from(error.name()));
+    if name.as_deref() == Some("AbortError") {
+        Cause::Timeout
+    } else {
+        Cause::Connect
+    }
+}

@@ -1,0 +1,48 @@
+//! The engine's time and background work, as the worker's runtime gives them.
+
+use crate::engine::Runtime;
+use crate::policy::time::UnixMillis;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+use worker::{Context, Delay};
+
+/// The runtime of one request.
+#[derive(Clone, Debug)]
+pub struct RequestRuntime {
+    context: Rc<Context>,
+}
+
+impl RequestRuntime {
+    /// The runtime of the request that `context` belongs to.
+    #[must_use]
+    pub const fn new(context: Rc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+impl Runtime for RequestRuntime {
+    /// The runtime's clock stands still while code runs and goes on with every answer from outside.
+    fn now(&self) -> UnixMillis {
+        now()
+    }
+
+    async fn sleep(&self, milliseconds: u64) {
+        Delay::from(Duration::from_millis(milliseconds)).await;
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.context.wait_until(work);
+    }
+}
+
+/// The present moment.
+#[must_use]
+pub fn now() -> UnixMillis {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole milliseconds since 1970"
+    )]
+    UnixMillis(js_sys::Date::now() as u64)
+}

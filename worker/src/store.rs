@@ -1,0 +1,233 @@
+//! The engine's store over the Cache API, and the bodies that pass through the worker.
+//!
+//! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory.
+
+use crate::bridge;
+use crate::engine::{Body, Found, NotStored, Store};
+use crate::policy::entry::Entry;
+use crate::policy::fields::Fields;
+use crate::policy::range::{ByteRange, Slice};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::{Reflect, Uint8Array};
+use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::worker_sys::web_sys::{
+    ReadableStream, ReadableStreamDefaultReader, Response, WritableStream,
+};
+
+/// The host of the cache's keys: not one that is ever fetched.
+const KEY_HOST: &str = "https://medialift.invalid";
+
+/// The Cache API of this data centre.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeCache;
+
+/// A stream of the runtime. Dropped before it was taken, it is cancelled.
+#[derive(Debug)]
+pub struct Stream(Option<ReadableStream>);
+
+/// A response out of the Cache API. Dropped before it was taken, its body is cancelled.
+#[derive(Debug)]
+pub struct CachedResponse(Option<Response>);
+
+impl Stream {
+    /// The stream that is a response's body.
+    #[must_use]
+    pub fn of(response: &Response) -> Option<Self> {
+        response.body().map(|stream| Self(Some(stream)))
+    }
+
+    /// The stream itself, for whoever reads it.
+    #[must_use]
+    pub fn take(mut self) -> Option<ReadableStream> {
+        self.0.take()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.0 {
+            bridge::cancel(stream);
+        }
+    }
+}
+
+impl CachedResponse {
+    /// The response itself, for whoever answers with it.
+    #[must_use]
+    pub fn take(mut self) -> Option<Response> {
+        self.0.take()
+    }
+}
+
+impl Drop for CachedResponse {
+    fn drop(&mut self) {
+        if let Some(stream) = self.0.as_ref().and_then(Response::body) {
+            bridge::cancel(&stream);
+        }
+    }
+}
+
+impl Found for CachedResponse {
+    fn status(&self) -> u16 {
+        self.0.as_ref().map_or(0, Response::status)
+    }
+
+    fn entry(&self) -> Option<Entry> {
+        Entry::decode(&bridge::record_of(self.0.as_ref()?)?)
+    }
+
+    fn fields(&self) -> Fields {
+        self.0.as_ref().map(bridge::fields_of).unwrap_or_default()
+    }
+}
+
+impl Store for EdgeCache {
+    type Body = Stream;
+    type Found = CachedResponse;
+
+    async fn find(&self, path: &str, part: Option<&str>) -> Option<CachedResponse> {
+        let found = JsFuture::from(bridge::find(&key(path), part)).await.ok()?;
+        (!found.is_undefined()).then(|| CachedResponse(Some(found.unchecked_into())))
+    }
+
+    async fn put(
+        &self,
+        path: &str,
+        status: u16,
+        fields: Fields,
+        body: Option<Stream>,
+    ) -> Result<(), NotStored> {
+        let stream = body.and_then(Stream::take);
+        let promise = bridge::store(&key(path), status, &fields, stream.as_ref());
+        JsFuture::from(promise.map_err(|_| NotStored)?)
+            .await
+            .map_err(|_| NotStored)?;
+        Ok(())
+    }
+
+    async fn restate(
+        &self,
+        path: &str,
+        found: CachedResponse,
+        fields: Fields,
+    ) -> Result<(), NotStored> {
+        let status = found.status();
+        let body = found.take().as_ref().and_then(Stream::of);
+        self.put(path, status, fields, body).await
+    }
+
+    async fn delete(&self, path: &str) -> bool {
+        let deleted = JsFuture::from(bridge::remove(&key(path))).await;
+        deleted.is_ok_and(|deleted| deleted.is_truthy())
+    }
+}
+
+fn key(path: &str) -> String {
+    let mut key = String::with_capacity(KEY_HOST.len() + path.len());
+    key.push_str(KEY_HOST);
+    key.push_str(path);
+    key
+}
+
+impl Body for Stream {
+    fn split(self) -> (Self, Self) {
+        let branches = self.take().map(|stream| stream.tee());
+        let branch = |at: u32| Self(branches.as_ref().map(|both| both.get(at).unchecked_into()));
+        (branch(0), branch(1))
+    }
+
+    fn part(self, range: ByteRange) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "no object is longer than 2^53 bytes"
+        )]
+        let passage = bridge::fixed_length_stream(range.len() as f64);
+        let target = passage.writable();
+        spawn_local(async move {
+            // A failure shows at the reading end: the stream there ends before its length.
+            let _ = copy_part(self, range, target).await;
+        });
+        Self(Some(passage.readable()))
+    }
+
+    async fn peek(self, limit: usize) -> (Vec<u8>, Self) {
+        let (ahead, whole) = self.split();
+        let mut bytes = Vec::new();
+        let Some(Ok(mut reader)) = ahead.take().map(Reader::new) else {
+            return (bytes, whole);
+        };
+        while bytes.len() < limit {
+            let Ok(Some(chunk)) = reader.next().await else {
+                return (bytes, whole);
+            };
+            bytes.extend_from_slice(&chunk.to_vec());
+        }
+        reader.cancel();
+        bytes.truncate(limit);
+        (bytes, whole)
+    }
+}
+
+/// Passes on the chunks of `body` that lie in `range`, as views on the same memory.
+async fn copy_part(body: Stream, range: ByteRange, target: WritableStream) -> Result<(), JsValue> {
+    let writer = target.get_writer()?;
+    let Some(stream) = body.take() else {
+        return Ok(());
+    };
+    let mut reader = Reader::new(stream)?;
+    let mut slice = Slice::new(range);
+    while !slice.is_done() {
+        let Some(chunk) = (match reader.next().await {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                let _ = JsFuture::from(writer.abort_with_reason(&error)).await;
+                return Err(error);
+            }
+        }) else {
+            break;
+        };
+        let wanted = slice.next(chunk.length() as usize);
+        if wanted.is_empty() {
+            continue;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a chunk's length is 32 bits wide"
+        )]
+        let view = chunk.subarray(wanted.start as u32, wanted.end as u32);
+        if let Err(gone) = JsFuture::from(writer.write_with_chunk(&view)).await {
+            reader.cancel();
+            return Err(gone);
+        }
+    }
+    reader.cancel();
+    JsFuture::from(writer.close()).await.map(|_| ())
+}
+
+/// A stream's chunks, one after the other.
+struct Reader(ReadableStreamDefaultReader);
+
+impl Reader {
+    fn new(stream: ReadableStream) -> Result<Self, JsValue> {
+        Ok(Self(stream.get_reader().unchecked_into()))
+    }
+
+    async fn next(&mut self) -> Result<Option<Uint8Array>, JsValue> {
+        let result = JsFuture::from(self.0.read()).await?;
+        let done = Reflect::get(&result, &JsValue::from_str("done"))?.is_truthy();
+        if done {
+            return Ok(None);
+        }
+        Ok(Some(
+            Reflect::get(&result, &JsValue::from_str("value"))?.unchecked_into(),
+        ))
+    }
+
+    /// Gives the rest up.
+    fn cancel(self) {
+        let cancelled = self.0.cancel();
+        spawn_local(async move {
+            let _ = JsFuture::from(cancelled).await;
+        });
+    }
+}
