@@ -27,7 +27,19 @@ impl ObjectKey {
     /// bucket and as the cache key.
     #[must_use]
     pub fn s3_path(&self) -> String {
-        String::new()
+        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+        let mut path = String::with_capacity(self.0.len() + 16);
+        path.push('/');
+        for byte in self.0.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                path.push(char::from(byte));
+            } else {
+                path.push('%');
+                path.push(char::from(HEX[usize::from(byte >> 4)]));
+                path.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+        path
     }
 }
 
@@ -109,6 +121,134 @@ pub fn admit(
     has_purge_header: bool,
     settings: &Settings,
 ) -> Result<Admitted, Refusal> {
-    let _ = (method, target, has_purge_header, settings);
-    Err(Refusal::Method)
+    let purges = match method {
+        "GET" | "HEAD" => false,
+        "PURGE" => true,
+        "POST" | "DELETE" if has_purge_header => true,
+        _ => return Err(Refusal::Method),
+    };
+    let path = resolved(&decoded(raw_path(target))?)?;
+    let (key, index) = object_key(&path, settings)?;
+    Ok(match purges {
+        true => Admitted::Purge { key },
+        false => Admitted::Read {
+            key,
+            head: method == "HEAD",
+            index,
+        },
+    })
 }
+
+/// What `/` serves.
+const INDEX: &str = "index.html";
+
+/// The path of a URL or of a bare target, as it was written, without its query and fragment.
+fn raw_path(target: &str) -> &str {
+    let end = target.find(['?', '#']).unwrap_or(target.len());
+    let target = &target[..end];
+    if target.starts_with('/') {
+        return target;
+    }
+    match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        None => target,
+    }
+}
+
+/// The path, percent-decoded once.
+fn decoded(path: &str) -> Result<String, Refusal> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
+            b'%' => {
+                let high = rest
+                    .next()
+                    .and_then(nibble)
+                    .ok_or(Refusal::MalformedEscape)?;
+                let low = rest
+                    .next()
+                    .and_then(nibble)
+                    .ok_or(Refusal::MalformedEscape)?;
+                high << 4 | low
+            }
+            byte => byte,
+        };
+        if byte.is_ascii_control() {
+            return Err(Refusal::ControlCharacter);
+        }
+        bytes.push(byte);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Refusal::InvalidUtf8)?;
+    // U+0080 to U+009F are control characters too.
+    if text.chars().any(char::is_control) {
+        Err(Refusal::ControlCharacter)
+    } else {
+        Ok(text)
+    }
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The path without empty and dot segments and without the slash at its start. A slash at its end
+/// stays: `a/` is another key than `a`.
+fn resolved(path: &str) -> Result<String, Refusal> {
+    let mut segments: Vec<&str> = Vec::new();
+    let mut open = true;
+    for segment in path.split('/') {
+        open = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop().ok_or(Refusal::AboveRoot)?),
+            segment => segments.push(segment),
+        }
+    }
+    let mut resolved = segments.join("/");
+    if open && !segments.is_empty() {
+        resolved.push('/');
+    }
+    Ok(resolved)
+}
+
+/// The key that a path names, and whether it is the index: not a denied one, `STRIP_PREFIX` cut
+/// off, `KEY_PREFIX` put before.
+///
+/// Denied is what is denied under either of its names, or `STRIP_PREFIX` would be a way around.
+/// Mastodon's own URLs have `S3_KEY_PREFIX` in them already: it is put there once.
+fn object_key(path: &str, settings: &Settings) -> Result<(ObjectKey, bool), Refusal> {
+    let stripped = settings
+        .strip_prefix
+        .as_deref()
+        .and_then(|prefix| path.strip_prefix(prefix));
+    let inner = stripped.unwrap_or(path);
+    let inner = inner
+        .strip_prefix(settings.key_prefix.as_str())
+        .unwrap_or(inner);
+    let index = inner.is_empty();
+    let inner = if index { INDEX } else { inner };
+    let is_denied = |key: &str| {
+        settings
+            .deny_prefixes
+            .iter()
+            .any(|prefix| key.starts_with(prefix.as_str()))
+    };
+    let key = [settings.key_prefix.as_str(), inner].concat();
+    if [path, inner, &key].into_iter().any(is_denied) {
+        return Err(Refusal::Denied);
+    }
+    if key.len() > LONGEST_KEY {
+        Err(Refusal::KeyTooLong)
+    } else {
+        Ok((ObjectKey(key), index))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,16 @@
 //! The worker's settings: from the strings that are bound to it, to values that are valid.
 //!
 //! Parsed once per isolate. Everything that is wrong is found in one go, so that it can be mended
-//! in one go. `docs/settings.md` is made from the table in [`VARIABLES`].
+//! in one go. `docs/settings.md` is made from the table in [`VARIABLES`]. How a fault gets into
+//! the log, and what a client is told of it, is not decided here.
 
-use crate::policy::freshness::FreshnessRule;
+mod forms;
+mod variables;
+
+use crate::policy::freshness::{FreshnessRule, OriginCacheControl};
+
+use variables::variable;
+pub use variables::{VARIABLES, Variable, document};
 
 /// The settings as they are bound: a name and, where set, its text.
 #[derive(Clone, Debug, Default)]
@@ -90,40 +97,221 @@ impl std::fmt::Debug for Secret {
 pub struct Fault {
     /// Which variable.
     pub variable: &'static str,
-    /// What it is and what it should be. Never the text of a secret.
+    /// What it is and what it should be, to be read after the variable's name. Never the text of
+    /// a secret.
     pub problem: String,
 }
 
+/// Every fault, a line each, for the log.
+#[must_use]
+pub fn describe(faults: &[Fault]) -> String {
+    let mut text = "the settings cannot be used:".to_owned();
+    for fault in faults {
+        for part in ["\n  `", fault.variable, "` ", &fault.problem] {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
 impl RawSettings {
-    /// Asks `lookup` for every variable there is. An empty text counts as not set.
-    pub fn collect(lookup: impl FnMut(&'static str) -> Option<String>) -> Self {
-        let _ = lookup;
-        Self::default()
+    /// Asks `lookup` for every variable there is. An empty text counts as not set, and blanks
+    /// around a text are cut off.
+    pub fn collect(mut lookup: impl FnMut(&'static str) -> Option<String>) -> Self {
+        let set = VARIABLES.iter().filter_map(|variable| {
+            let text = lookup(variable.name)?.trim().to_owned();
+            (!text.is_empty()).then_some((variable.name, text))
+        });
+        Self(set.collect())
+    }
+
+    /// The text of a variable, or its default.
+    fn get(&self, name: &'static str) -> Option<&str> {
+        let set = self
+            .0
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, text)| text.as_str());
+        set.or(variable(name).default)
     }
 }
 
 impl Settings {
     /// Reads the settings, or lists everything that is wrong with them.
     pub fn parse(raw: &RawSettings) -> Result<Self, Vec<Fault>> {
-        let _ = raw;
-        Err(Vec::new())
+        let mut reader = Reader {
+            raw,
+            faults: Vec::new(),
+        };
+        let settings = Self {
+            cache_mode: reader.one_of(
+                "CACHE_MODE",
+                &[
+                    ("engine", CacheMode::Engine),
+                    ("platform", CacheMode::Platform),
+                ],
+            ),
+            origin_url: reader.origin_url(),
+            key_prefix: reader
+                .optional("KEY_PREFIX", forms::directory)
+                .unwrap_or_default(),
+            freshness: FreshnessRule {
+                fresh_seconds: reader
+                    .optional("FRESH_SECONDS", forms::seconds)
+                    .unwrap_or_default(),
+                stale_seconds: reader
+                    .optional("STALE_SECONDS", forms::seconds)
+                    .unwrap_or_default(),
+                negative_seconds: reader
+                    .optional("NEGATIVE_SECONDS", forms::seconds)
+                    .unwrap_or_default(),
+                origin: reader.one_of(
+                    "ORIGIN_CACHE_CONTROL",
+                    &[
+                        ("ignore", OriginCacheControl::Ignore),
+                        ("respect", OriginCacheControl::Respect),
+                    ],
+                ),
+            },
+            fallback_origin: reader.optional("FALLBACK_ORIGIN", forms::url),
+            strip_prefix: reader.optional("STRIP_PREFIX", forms::directory),
+            deny_prefixes: reader
+                .optional("DENY_PREFIXES", forms::deny_list)
+                .unwrap_or_default(),
+            origin_auth: reader.origin_auth(),
+            purge: reader.purge(),
+        };
+        if reader.faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.faults)
+        }
     }
 }
 
-/// One variable, as `docs/settings.md` shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct Variable {
-    /// Its name.
-    pub name: &'static str,
-    /// What may stand in it.
-    pub form: &'static str,
-    /// What holds where it is not set; `None`: nothing, or it must be set.
-    pub default: Option<&'static str>,
-    /// Whether it is to be set with `wrangler secret put`.
-    pub secret: bool,
-    /// What it does.
-    pub meaning: &'static str,
+/// Reads variables and keeps what was wrong with them, so that reading can go on.
+struct Reader<'a> {
+    raw: &'a RawSettings,
+    faults: Vec<Fault>,
 }
 
-/// Every variable there is, in the order of the document.
-pub const VARIABLES: &[Variable] = &[];
+impl Reader<'_> {
+    fn fault(&mut self, name: &'static str, problem: &[&str]) {
+        self.faults.push(Fault {
+            variable: name,
+            problem: problem.concat(),
+        });
+    }
+
+    /// A variable that has another form than it should have.
+    fn malformed(&mut self, name: &'static str) {
+        let variable = variable(name);
+        let text = match self.raw.get(name) {
+            Some(text) if !variable.secret => ["`", &forms::shown(text), "`"].concat(),
+            _ => "a text that is not shown".to_owned(),
+        };
+        self.fault(name, &["is ", &text, "; it should be ", variable.form]);
+    }
+
+    fn missing(&mut self, name: &'static str, why: &str) {
+        self.fault(
+            name,
+            &["is not set", why, "; it should be ", variable(name).form],
+        );
+    }
+
+    /// What `form` makes of a variable; `None` where it is not set, or at fault.
+    fn optional<T>(&mut self, name: &'static str, form: fn(&str) -> Option<T>) -> Option<T> {
+        let value = form(self.raw.get(name)?);
+        if value.is_none() {
+            self.malformed(name);
+        }
+        value
+    }
+
+    /// One of a few words. Where it is none of them, the first stands in.
+    fn one_of<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> T {
+        let text = self.raw.get(name).unwrap_or_default();
+        let found = words.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            self.malformed(name);
+        }
+        found.unwrap_or(&words[0]).1
+    }
+
+    fn origin_url(&mut self) -> String {
+        let url = self.optional("ORIGIN_URL", forms::url);
+        let bucket = self.optional("B2_BUCKET", forms::bucket);
+        let endpoint = self.optional("B2_ENDPOINT", forms::endpoint);
+        if self.raw.get("ORIGIN_URL").is_some() {
+            return url.unwrap_or_default();
+        }
+        for name in ["B2_BUCKET", "B2_ENDPOINT"] {
+            if self.raw.get(name).is_none() {
+                self.missing(name, ", and no `ORIGIN_URL` either");
+            }
+        }
+        [
+            "https://",
+            &endpoint.unwrap_or_default(),
+            "/",
+            &bucket.unwrap_or_default(),
+        ]
+        .concat()
+    }
+
+    fn origin_auth(&mut self) -> OriginAuth {
+        if !self.one_of("ORIGIN_AUTH", &[("none", false), ("sigv4", true)]) {
+            return OriginAuth::None;
+        }
+        const WHY: &str = ", and `ORIGIN_AUTH` is `sigv4`";
+        for name in ["B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"] {
+            if self.raw.get(name).is_none() {
+                self.missing(name, WHY);
+            }
+        }
+        let region = self.region();
+        let told = self
+            .faults
+            .iter()
+            .any(|fault| fault.variable == "B2_ENDPOINT");
+        if region.is_none() && !told {
+            match self.raw.get("B2_ENDPOINT") {
+                None => self.missing(
+                    "B2_ENDPOINT",
+                    ", and without it the region to sign for is not known",
+                ),
+                Some(_) => self.malformed("B2_ENDPOINT"),
+            }
+        }
+        OriginAuth::SigV4 {
+            key_id: self
+                .optional("B2_APPLICATION_KEY_ID", forms::application_key_id)
+                .unwrap_or_default(),
+            key: Secret(
+                self.optional("B2_APPLICATION_KEY", forms::secret)
+                    .unwrap_or_default(),
+            ),
+            region: region.unwrap_or_default(),
+        }
+    }
+
+    /// The region that an endpoint's name tells: its own variable's, else that of `ORIGIN_URL`.
+    fn region(&self) -> Option<String> {
+        let endpoint = self.raw.get("B2_ENDPOINT").and_then(forms::endpoint);
+        let host = || forms::host_of(self.raw.get("ORIGIN_URL")?).map(str::to_owned);
+        endpoint.or_else(host).and_then(|host| forms::region(&host))
+    }
+
+    fn purge(&mut self) -> Option<PurgeSettings> {
+        let header = self.optional("PURGE_SECRET_HEADER", forms::header_name);
+        let secret = self.optional("PURGE_SECRET", forms::secret);
+        Some(PurgeSettings {
+            header: header?,
+            secret: Secret(secret?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

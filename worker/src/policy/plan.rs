@@ -147,3 +147,6 @@ fn speaks_of_a_cap(body: &[u8]) -> bool {
                 .any(|window| window.eq_ignore_ascii_case(words))
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+use super::*;
+use crate::settings::RawSettings;
+use Refusal::{
+    AboveRoot, ControlCharacter, Denied, InvalidUtf8, KeyTooLong, MalformedEscape, Method,
+};
+
+const LOCAL: (&str, &str) = ("ORIGIN_URL", "http://127.0.0.1:9000/media");
+
+fn settings(variables: &[(&str, &str)]) -> Settings {
+    let get = |name: &str| {
+        let found = variables
+            .iter()
+            .chain([&LOCAL])
+            .find(|(other, _)| *other == name);
+        found.map(|(_, text)| (*text).to_owned())
+    };
+    Settings::parse(&RawSettings::collect(get)).unwrap()
+}
+
+fn key_under(variables: &[(&str, &str)], target: &str) -> Result<String, Refusal> {
+    match admit("GET", target, false, &settings(variables))? {
+        Admitted::Read { key, .. } => Ok(key.as_str().to_owned()),
+        Admitted::Purge { .. } => panic!("GET is no purge"),
+    }
+}
+
+#[track_caller]
+fn check(target: &str, expected: Result<&str, Refusal>) {
+    assert_eq!(
+        key_under(&[], target).as_deref(),
+        expected.as_ref().copied(),
+        "{target}"
+    );
+}
+
+#[track_caller]
+fn check_under(variables: &[(&str, &str)], target: &str, expected: Result<&str, Refusal>) {
+    assert_eq!(
+        key_under(variables, target).as_deref(),
+        expected.as_ref().copied(),
+        "{target}"
+    );
+}
+
+#[test]
+fn get_and_head_are_read_and_purge_purges() {
+    let admitted = |method, has_header| admit(method, "/a", has_header, &settings(&[]));
+    let key = ObjectKey("a".to_owned());
+    assert_eq!(
+        admitted("GET", false),
+        Ok(Admitted::Read {
+            key: key.clone(),
+            head: false,
+            index: false
+        })
+    );
+    assert_eq!(
+        admitted("HEAD", true),
+        Ok(Admitted::Read {
+            key: key.clone(),
+            head: true,
+            index: false
+        })
+    );
+    assert_eq!(
+        admitted("PURGE", false),
+        Ok(Admitted::Purge { key: key.clone() })
+    );
+    for method in ["POST", "DELETE"] {
+        assert_eq!(
+            admitted(method, true),
+            Ok(Admitted::Purge { key: key.clone() })
+        );
+        assert_eq!(admitted(method, false), Err(Method));
+    }
+}
+
+#[test]
+fn every_other_method_is_refused_before_the_path_is_read() {
+    for method in [
+        "OPTIONS", "PUT", "PATCH", "TRACE", "CONNECT", "get", "", "PROPFIND",
+    ] {
+        assert_eq!(
+            admit(method, "/%zz", true, &settings(&[])),
+            Err(Method),
+            "{method}"
+        );
+    }
+    assert_eq!(Method.status(), 403);
+}
+
+#[test]
+fn the_path_is_decoded_once() {
+    check("/a%20b.png", Ok("a b.png"));
+    check("/a b.png", Ok("a b.png"));
+    check("/%E5%9B%BE/%f0%9f%90%98.png", Ok("图/🐘.png"));
+    check("/图.png", Ok("图.png"));
+    check("/100%25.png", Ok("100%.png"));
+    check("/%2525", Ok("%25"));
+    check("/a+b", Ok("a+b"));
+    check("/a%2Fb", Ok("a/b"));
+    check("/a%3Fb%23c", Ok("a?b#c"));
+    check("/a\\b", Ok("a\\b"));
+}
+
+#[test]
+fn the_query_and_the_fragment_are_dropped() {
+    check("/a?b=/../../c", Ok("a"));
+    check("/a#b", Ok("a"));
+    check("/a#b?c", Ok("a"));
+    check("https://files.example.com/a/b?c", Ok("a/b"));
+    check("https://files.example.com?/a", Ok("index.html"));
+    check("https://files.example.com", Ok("index.html"));
+    check("/a://b/c", Ok("a:/b/c"));
+}
+
+#[test]
+fn empty_and_dot_segments_are_resolved() {
+    check("//a///b", Ok("a/b"));
+    check("/./a/./b", Ok("a/b"));
+    check("/a/../b", Ok("b"));
+    check("/a/%2e%2E/b", Ok("b"));
+    check("/a/b/..", Ok("a/"));
+    check("/a/.", Ok("a/"));
+    check("/a/", Ok("a/"));
+    check("/a//", Ok("a/"));
+    check("/a/..%2fb", Ok("b"));
+    check("/...", Ok("..."));
+    check("/..a/.b", Ok("..a/.b"));
+    check("/%252e%252e/a", Ok("%2e%2e/a"));
+}
+
+#[test]
+fn above_the_root_is_refused() {
+    for target in [
+        "/..",
+        "/../a",
+        "/a/../../b",
+        "/%2e%2e/a",
+        "/%2e./a",
+        "/..%2fa",
+        "//..",
+        "/a/..//..",
+        "/./..",
+    ] {
+        check(target, Err(AboveRoot));
+    }
+}
+
+#[test]
+fn a_malformed_escape_is_refused() {
+    for target in [
+        "/%", "/%2", "/%zz", "/a%2", "/%2g", "/%%20", "/% 20", "/%é", "/%u0041",
+    ] {
+        check(target, Err(MalformedEscape));
+    }
+}
+
+#[test]
+fn control_characters_are_refused() {
+    for target in [
+        "/%00",
+        "/a%0d%0ab",
+        "/\n",
+        "/%7f",
+        "/a\0",
+        "/%1F",
+        "/%C2%80",
+        "/%c2%9f",
+        "/\u{85}",
+    ] {
+        check(target, Err(ControlCharacter));
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_refused() {
+    for target in [
+        "/%ff",
+        "/%c0%af",
+        "/%e0%80%af",
+        "/%c0%ae%c0%ae/a",
+        "/%ed%a0%80",
+        "/%f4%90%80%80",
+        "/%e5%9b",
+        "/a%80",
+    ] {
+        check(target, Err(InvalidUtf8));
+    }
+}
+
+#[test]
+fn a_key_has_1024_bytes_at_most() {
+    let longest = "é".repeat(512);
+    check(&format!("/{longest}"), Ok(&longest));
+    check(&format!("/{longest}a"), Err(KeyTooLong));
+    check(&format!("/{}", "%C3%A9".repeat(513)), Err(KeyTooLong));
+    check(&format!("/{}a", "b/../".repeat(1000)), Ok("a"));
+    check_under(
+        &[("KEY_PREFIX", "p")],
+        &format!("/{longest}"),
+        Err(KeyTooLong),
+    );
+    assert_eq!(KeyTooLong.status(), 414);
+}
+
+#[test]
+fn the_root_is_the_index() {
+    for (variables, target) in [
+        (&[][..], "/"),
+        (&[], "/a/.."),
+        (&[], ""),
+        (&[("STRIP_PREFIX", "/system/")], "/system/"),
+    ] {
+        let admitted = admit("GET", target, false, &settings(variables)).unwrap();
+        let Admitted::Read { key, index, .. } = admitted else {
+            panic!("a read")
+        };
+        assert_eq!((key.as_str(), index), (INDEX, true), "{target}");
+    }
+    let admitted = admit("GET", "/index.html", false, &settings(&[])).unwrap();
+    assert!(matches!(admitted, Admitted::Read { index: false, .. }));
+}
+
+#[test]
+fn account_archives_are_denied() {
+    for target in [
+        "/backups/a",
+        "//backups//a",
+        "/a/../backups/b",
+        "/%62ackups/a",
+        "/backups%2fa",
+        "/backups/",
+    ] {
+        check(target, Err(Denied));
+    }
+    check("/backups", Ok("backups"));
+    check("/a/backups/b", Ok("a/backups/b"));
+    check_under(&[("DENY_PREFIXES", "none")], "/backups/a", Ok("backups/a"));
+    check_under(&[("DENY_PREFIXES", "x/, y/z")], "/y/za", Err(Denied));
+}
+
+#[test]
+fn no_setting_opens_a_way_around_the_deny_list() {
+    check_under(
+        &[("STRIP_PREFIX", "/system/")],
+        "/system/backups/a",
+        Err(Denied),
+    );
+    check_under(
+        &[("STRIP_PREFIX", "/system/")],
+        "/system/../backups/a",
+        Err(Denied),
+    );
+    check_under(&[("STRIP_PREFIX", "/backups/")], "/backups/a", Err(Denied));
+    check_under(&[("KEY_PREFIX", "media")], "/media/backups/a", Err(Denied));
+    check_under(&[("KEY_PREFIX", "media")], "/backups/a", Err(Denied));
+    let both = [("KEY_PREFIX", "media"), ("STRIP_PREFIX", "/system/")];
+    check_under(&both, "/system/media/backups/a", Err(Denied));
+    check_under(
+        &[("KEY_PREFIX", "media"), ("DENY_PREFIXES", "media/x/")],
+        "/x/a",
+        Err(Denied),
+    );
+}
+
+#[test]
+fn the_prefix_to_strip_is_cut_off_once() {
+    let strip = [("STRIP_PREFIX", "/system/")];
+    check_under(&strip, "/system/a", Ok("a"));
+    check_under(&strip, "/system/system/a", Ok("system/a"));
+    check_under(&strip, "/a", Ok("a"));
+    check_under(&strip, "/systems/a", Ok("systems/a"));
+}
+
+#[test]
+fn every_key_lies_under_the_key_prefix_once() {
+    let prefix = [("KEY_PREFIX", "/media/")];
+    check_under(&prefix, "/a", Ok("media/a"));
+    check_under(&prefix, "/media/a", Ok("media/a"));
+    check_under(
+        &prefix,
+        "/media_attachments/a",
+        Ok("media/media_attachments/a"),
+    );
+    check_under(&prefix, "/", Ok("media/index.html"));
+    check_under(&prefix, "/media/../a", Ok("media/a"));
+    check_under(&prefix, "/media/../../a", Err(AboveRoot));
+}
+
+#[test]
+fn the_path_for_the_bucket_leaves_nothing_bare_that_signing_encodes() {
+    let path = |key: &str| ObjectKey(key.to_owned()).s3_path();
+    assert_eq!(path("accounts/a-b_c.d~e"), "/accounts/a-b_c.d~e");
+    assert_eq!(path("a b+c%d"), "/a%20b%2Bc%25d");
+    assert_eq!(
+        path("!\"#$&'()*,:;<=>?@[\\]^`{|}"),
+        "/%21%22%23%24%26%27%28%29%2A%2C%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D"
+    );
+    assert_eq!(path("图🐘"), "/%E5%9B%BE%F0%9F%90%98");
+}

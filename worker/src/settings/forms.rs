@@ -1,0 +1,159 @@
+//! What may stand in a variable: each function reads one form, and is `None` for anything else.
+
+use crate::policy::number::parse_decimal;
+
+/// Ten years; longer than anything here is kept.
+const MOST_SECONDS: u64 = 315_360_000;
+
+/// The longest prefix, in bytes: half of what a key may have.
+const LONGEST_PREFIX: usize = 512;
+
+/// A number of seconds.
+pub(super) fn seconds(text: &str) -> Option<u64> {
+    parse_decimal(text).filter(|seconds| *seconds <= MOST_SECONDS)
+}
+
+/// A path of directories: without `/` at its start, with one at its end.
+pub(super) fn directory(text: &str) -> Option<String> {
+    let path = prefix(text.trim_end_matches('/'))?;
+    Some([&path, "/"].concat())
+}
+
+/// Prefixes separated by commas, or `none`.
+pub(super) fn deny_list(text: &str) -> Option<Vec<String>> {
+    if text == "none" {
+        return Some(Vec::new());
+    }
+    text.split(',').map(|text| prefix(text.trim())).collect()
+}
+
+/// The start of a key: without `/` at its start, in the form in which keys are compared.
+fn prefix(text: &str) -> Option<String> {
+    let path = text.trim_start_matches('/');
+    let directories = path.strip_suffix('/').unwrap_or(path);
+    let sound = |segment: &str| !matches!(segment, "" | "." | "..");
+    let possible = path.len() <= LONGEST_PREFIX
+        && directories.split('/').all(sound)
+        && !path.chars().any(char::is_control);
+    possible.then(|| path.to_owned())
+}
+
+/// A bucket's name.
+pub(super) fn bucket(text: &str) -> Option<String> {
+    let possible = (3..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+        && !text.starts_with('.');
+    possible.then(|| text.to_owned())
+}
+
+/// A host, with or without the scheme that `S3_ENDPOINT` has.
+pub(super) fn endpoint(text: &str) -> Option<String> {
+    let host = text
+        .strip_prefix("https://")
+        .unwrap_or(text)
+        .trim_end_matches('/');
+    (is_host(host) && host.contains('.')).then(|| host.to_owned())
+}
+
+/// An `https` URL, or an `http` one of this machine, without a `/` at its end.
+pub(super) fn url(text: &str) -> Option<String> {
+    let host = host_of(text)?;
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let local = name == "localhost" || name == "[::1]" || is_loopback(name);
+    let path = &text[text.find(host)? + host.len()..];
+    let plain = path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte));
+    (plain && (local || text.starts_with("https://")))
+        .then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// The host of a URL, with its port.
+pub(super) fn host_of(url: &str) -> Option<&str> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    let host = rest.split('/').next()?;
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let port_possible =
+        port.is_none_or(|port| parse_decimal(port).is_some_and(|port| port <= 65_535));
+    (port_possible && (name == "[::1]" || is_host(name))).then_some(host)
+}
+
+/// `us-west-004` of `s3.us-west-004.backblazeb2.com`.
+pub(super) fn region(host: &str) -> Option<String> {
+    let (region, _) = host.strip_prefix("s3.")?.split_once('.')?;
+    (!region.is_empty()).then(|| region.to_owned())
+}
+
+/// The id of an application key: longer than the twelve digits of a master key's.
+pub(super) fn application_key_id(text: &str) -> Option<String> {
+    let master = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    secret(text).filter(|_| !master && !text.contains('/'))
+}
+
+/// Something a header can carry as it is.
+pub(super) fn secret(text: &str) -> Option<String> {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (visible && !text.is_empty()).then(|| text.to_owned())
+}
+
+/// A header's name that no other part of a request uses.
+pub(super) fn header_name(text: &str) -> Option<String> {
+    const TAKEN: [&str; 9] = [
+        "accept",
+        "connection",
+        "content-length",
+        "cookie",
+        "host",
+        "origin",
+        "range",
+        "te",
+        "user-agent",
+    ];
+    let possible = !text.is_empty()
+        && text.len() <= 128
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(text));
+    possible.then(|| text.to_owned())
+}
+
+/// A text as a message can show it: on one line, and not endless.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    let plain = |letter: char| {
+        if letter.is_control() {
+            '\u{FFFD}'
+        } else {
+            letter
+        }
+    };
+    let mut shown: String = text.chars().take(MOST).map(plain).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn is_loopback(name: &str) -> bool {
+    let number = |text: &str| parse_decimal(text).is_some_and(|number| number <= 255);
+    name.starts_with("127.") && name.split('.').count() == 4 && name.split('.').all(number)
+}
