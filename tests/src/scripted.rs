@@ -1,0 +1,427 @@
+//! The scripted origin: an HTTP server that says, key by key and request by request, exactly what
+//! a scenario wants said, right or wrong.
+//!
+//! It listens on two ports, one for nginx and one for the worker, and keeps their counts and their
+//! places in the script apart, so that both can be asked the same questions at the same time. It
+//! writes its answers to the socket itself: a resetting, lying, half-answering server is what it
+//! is for, and no server library offers one. Heads of requests are parsed by `httparse`.
+
+mod answer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use percent_encoding::percent_decode_str;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+pub use answer::{Answer, Fault, Framing, pattern};
+
+/// Which of the two proxies a connection comes from, told by the port it came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// Debian's nginx.
+    Nginx,
+    /// The edge worker.
+    Worker,
+}
+
+/// The answers of every key, in the order they are given; the last is given for ever. Keys have no
+/// leading slash and are not percent-encoded.
+pub type Script = BTreeMap<String, Vec<Answer>>;
+
+/// One request as the origin saw it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The request line as it stood on the wire.
+    pub line: String,
+    /// The key it asks for, decoded; `None` for a request that is not HTTP.
+    pub key: Option<String>,
+    /// The header lines, names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// The value of the first header line of that name (in lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// The path under which both proxies see the keys, as a bucket in path style.
+pub const BUCKET_PATH: &str = "/media";
+
+/// How much of a head is read before the client is given up.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+#[derive(Default)]
+struct Ledger {
+    given: HashMap<(Side, String), usize>,
+    asked: Vec<(Side, Asked)>,
+}
+
+struct Shared {
+    script: Script,
+    ledger: Mutex<Ledger>,
+}
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the request and picks its answer.
+    fn answer(&self, side: Side, asked: Asked) -> Answer {
+        let mut ledger = self.ledger();
+        let answer = match &asked.key {
+            None => Answer::bad_request(),
+            Some(key) => {
+                let place = ledger.given.entry((side, key.clone())).or_default();
+                let answers = self.script.get(key);
+                let answer = answers.and_then(|answers| answers.get(*place).or(answers.last()));
+                *place += 1;
+                answer.cloned().unwrap_or_else(Answer::no_such_key)
+            }
+        };
+        ledger.asked.push((side, asked));
+        answer
+    }
+}
+
+/// A running scripted origin. Dropping it stops it.
+pub struct ScriptedOrigin {
+    nginx: SocketAddr,
+    worker: SocketAddr,
+    shared: Arc<Shared>,
+    running: watch::Sender<bool>,
+}
+
+impl ScriptedOrigin {
+    /// Listens on two free loopback ports.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(script: Script) -> Result<Self> {
+        let script = script
+            .into_iter()
+            .map(|(key, answers)| {
+                let prepared = answers
+                    .into_iter()
+                    .zip(1..)
+                    .map(|(answer, place)| answer.prepared(place));
+                (key, prepared.collect())
+            })
+            .collect();
+        let shared = Arc::new(Shared {
+            script,
+            ledger: Mutex::default(),
+        });
+        let (running, _) = watch::channel(true);
+        let mut addresses = Vec::new();
+        for side in [Side::Nginx, Side::Worker] {
+            let listener = TcpListener::bind(("127.0.0.1", 0))
+                .await
+                .context("scripted origin: no free port")?;
+            addresses.push(listener.local_addr()?);
+            tokio::spawn(accept(
+                listener,
+                side,
+                Arc::clone(&shared),
+                running.subscribe(),
+            ));
+        }
+        Ok(Self {
+            nginx: addresses[0],
+            worker: addresses[1],
+            shared,
+            running,
+        })
+    }
+
+    /// Where that side finds the bucket, without a slash at the end.
+    pub fn url(&self, side: Side) -> String {
+        let address = match side {
+            Side::Nginx => self.nginx,
+            Side::Worker => self.worker,
+        };
+        format!("http://{address}{BUCKET_PATH}")
+    }
+
+    /// Closes both ports and every connection: from now on connecting is refused.
+    pub async fn stop(&self) {
+        self.running.send_replace(false);
+        // Every task holds a receiver and lets go of it when it has closed its socket.
+        self.running.closed().await;
+    }
+
+    /// The requests of that side whose line contains `part`, in the order they came.
+    pub fn asked(&self, side: Side, part: &str) -> Vec<Asked> {
+        let ledger = self.shared.ledger();
+        let of_side = ledger
+            .asked
+            .iter()
+            .filter(|(of, asked)| *of == side && asked.line.contains(part));
+        of_side.map(|(_, asked)| asked.clone()).collect()
+    }
+}
+
+impl Drop for ScriptedOrigin {
+    fn drop(&mut self) {
+        self.running.send_replace(false);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    side: Side,
+    shared: Arc<Shared>,
+    mut running: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = running.wait_for(|running| !running) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, say: others may be given back soon.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let (shared, mut running) = (Arc::clone(&shared), running.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                // A client that goes away ends its own connection and nothing else.
+                _ = converse(stream, side, &shared) => {}
+                _ = running.wait_for(|running| !running) => {}
+            }
+        });
+    }
+}
+
+/// Answers requests on one connection until either end has had enough.
+async fn converse(mut stream: TcpStream, side: Side, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut read = Vec::new();
+    while let Some(head) = read_head(&mut stream, &mut read).await? {
+        let request = Request::parse(&head);
+        let answer = shared.answer(side, request.asked.clone());
+        tokio::time::sleep(answer.delay()).await;
+        let keep = respond(&mut stream, &answer, &request).await?;
+        if !keep {
+            // Let the other end read what it was sent before the socket goes.
+            stream.shutdown().await?;
+            return linger(&mut stream).await;
+        }
+    }
+    Ok(())
+}
+
+/// The next head, or `None` at the end of the connection. Bodies of requests are never read: no
+/// reader sends one.
+async fn read_head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    loop {
+        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = read.split_off(end + 4);
+            return Ok(Some(std::mem::replace(read, rest)));
+        }
+        if read.len() > LONGEST_HEAD || stream.read_buf(read).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// Waits until the client closes, so that nothing that was sent is lost to a reset.
+async fn linger(stream: &mut TcpStream) -> io::Result<()> {
+    let mut scrap = [0_u8; 1024];
+    while stream.read(&mut scrap).await? > 0 {}
+    Ok(())
+}
+
+struct Request {
+    asked: Asked,
+    head_only: bool,
+    http_1_1: bool,
+    keep_alive: bool,
+}
+
+impl Request {
+    fn parse(head: &[u8]) -> Self {
+        let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line).into_owned();
+        let mut headers = [httparse::EMPTY_HEADER; 128];
+        let mut parsed = httparse::Request::new(&mut headers);
+        if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
+            let asked = Asked {
+                line,
+                key: None,
+                headers: Vec::new(),
+            };
+            return Self {
+                asked,
+                head_only: false,
+                http_1_1: false,
+                keep_alive: false,
+            };
+        }
+        let target = parsed.path.unwrap_or_default();
+        let path = target.split('?').next().unwrap_or_default();
+        let key = percent_decode_str(path).decode_utf8().ok().map(|path| {
+            let path = path.strip_prefix(BUCKET_PATH).unwrap_or(&path);
+            path.strip_prefix('/').unwrap_or(path).to_owned()
+        });
+        let headers = parsed.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|header| {
+                (
+                    header.name.to_ascii_lowercase(),
+                    String::from_utf8_lossy(header.value).into_owned(),
+                )
+            })
+            .collect();
+        let asked = Asked { line, key, headers };
+        let http_1_1 = parsed.version == Some(1);
+        let connection = asked
+            .header("connection")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let keep_alive = if http_1_1 {
+            connection != "close"
+        } else {
+            connection == "keep-alive"
+        };
+        Self {
+            head_only: parsed.method == Some("HEAD"),
+            http_1_1,
+            keep_alive,
+            asked,
+        }
+    }
+
+    /// Whether the request's condition lets the answer be 304 (RFC 9110, section 13.2.2).
+    fn not_modified(&self, answer: &Answer) -> bool {
+        if !answer.conditional || answer.status != 200 {
+            return false;
+        }
+        match (
+            self.asked.header("if-none-match"),
+            self.asked.header("if-modified-since"),
+        ) {
+            (Some(tags), _) => {
+                let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+                let own = answer.header("ETag").map(|tag| bare(&tag));
+                own.is_some_and(|own| tags.split(',').any(|tag| bare(tag) == own))
+            }
+            (None, Some(since)) => answer.header("Last-Modified").as_deref() == Some(since),
+            (None, None) => false,
+        }
+    }
+}
+
+/// Sends the answer, or does what its fault says. Returns whether the connection can be used
+/// again.
+async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> io::Result<bool> {
+    match answer.fault {
+        Some(Fault::Reset) => {
+            stream.set_zero_linger()?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Some(Fault::Close) => return Ok(false),
+        Some(Fault::Hang) => {
+            linger(stream).await?;
+            return Ok(false);
+        }
+        Some(Fault::Garbage) => {
+            stream
+                .write_all(b"\x15\x03\x01\x00\x02\x02\x16 this is not HTTP\r\n\r\n")
+                .await?;
+            return Ok(false);
+        }
+        Some(Fault::Cut | Fault::CutReset | Fault::Stall) | None => {}
+    }
+    let not_modified = request.not_modified(answer);
+    let framing = match answer.framing {
+        Framing::Chunked if !request.http_1_1 => Framing::Close,
+        framing => framing,
+    };
+    let keep = request.keep_alive && framing != Framing::Close && answer.fault.is_none();
+    let mut head = match not_modified {
+        true => "HTTP/1.1 304 Not Modified\r\n".to_owned(),
+        false => format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason()),
+    };
+    for line in answer.header_lines() {
+        let _ = write!(head, "{line}\r\n");
+    }
+    let has_body = answer.may_have_body() && !not_modified;
+    if has_body {
+        match framing {
+            Framing::Length => {
+                let _ = write!(head, "Content-Length: {}\r\n", answer.body.len());
+            }
+            Framing::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Framing::Close => {}
+        }
+    }
+    head.push_str(if keep {
+        "Connection: keep-alive\r\n\r\n"
+    } else {
+        "Connection: close\r\n\r\n"
+    });
+    stream.write_all(head.as_bytes()).await?;
+    if !has_body || request.head_only {
+        return Ok(keep);
+    }
+    let sent = if answer.fault.is_some() {
+        answer.after.min(answer.body.len())
+    } else {
+        answer.body.len()
+    };
+    send_body(
+        stream,
+        &answer.body[..sent],
+        framing,
+        answer.fault.is_none(),
+    )
+    .await?;
+    match answer.fault {
+        Some(Fault::CutReset) => {
+            // The bytes must be on their way before the reset overtakes them.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.set_zero_linger()?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Some(Fault::Stall) => linger(stream).await?,
+        _ => {}
+    }
+    Ok(keep)
+}
+
+async fn send_body(
+    stream: &mut TcpStream,
+    body: &[u8],
+    framing: Framing,
+    whole: bool,
+) -> io::Result<()> {
+    if framing != Framing::Chunked {
+        return stream.write_all(body).await;
+    }
+    for chunk in body.chunks(16 * 1024) {
+        stream
+            .write_all(format!("{:x}\r\n", chunk.len()).as_bytes())
+            .await?;
+        stream.write_all(chunk).await?;
+        stream.write_all(b"\r\n").await?;
+    }
+    if whole {
+        stream.write_all(b"0\r\n\r\n").await?;
+    }
+    Ok(())
+}
