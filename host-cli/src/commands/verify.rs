@@ -1,0 +1,242 @@
+//! `verify`: the files domain, end to end, as a reader sees it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::Context;
+use crate::config::{Secret, TargetArgs, settings_error};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::findings::{self, Finding, chain};
+use crate::s3::Client;
+use crate::verify::purge::PurgeHeader;
+use crate::verify::samples::{self, Read};
+use crate::verify::{Domain, FilesUrl, Probes, checks, page, purge};
+
+const EXAMPLE: &str = "\
+Examples:
+  medialift verify --files-url https://files.example.com --key-file medialift.key
+
+  # With the worker's purge secret, and a page to open in a browser
+  PURGE_SECRET_HEADER=x-purge-secret PURGE_SECRET=… medialift verify --html verify.html
+
+Four small probes are put into the bucket, read through the files domain and removed again, also
+when a check fails. Exit code 3 says that a check failed.";
+
+/// Checks the files domain end to end: a probe, every rule, and samples of your media
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The files domain
+    #[arg(long, value_name = "URL", env = "FILES_URL")]
+    files_url: Option<String>,
+    /// Take samples from this media directory and compare byte by byte, not from the bucket
+    #[arg(long, value_name = "DIR")]
+    media_dir: Option<PathBuf>,
+    /// How many files of yours are read
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    samples: usize,
+    /// Write a page that shows in a browser what a browser sees
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Name the checks, and upload and read nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    files_url: String,
+    bucket: String,
+    passed: bool,
+    findings: Vec<Finding>,
+    /// What `env` should write as `CACHE_BUSTER_HTTP_METHOD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purge_method: Option<String>,
+    samples: Vec<Read>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<PathBuf>,
+}
+
+/// Runs every check and reports all of them.
+pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
+    let target = args.target.resolve_with(&context.file);
+    let files_url = files_url(&args, context);
+    let (target, files_url) = match (target, files_url) {
+        (Ok(target), Ok(files_url)) => (target, files_url),
+        (target, files_url) => {
+            let mut faults = target.err().unwrap_or_default();
+            faults.extend(files_url.err());
+            return Err(settings_error(&faults));
+        }
+    };
+    if args.dry_run {
+        let key = Probes::new(&target.key_prefix).plain;
+        context.ui.data(
+            &serde_json::json!({ "files_url": files_url.to_string(), "probe": key, "samples": args.samples }),
+            format!("would put probes such as `{key}` into `{}`, read them through {files_url}, remove them, and read {} files of yours", target.bucket, args.samples),
+        );
+        return Ok(Exit::Done);
+    }
+    let purge_header = purge_header()?;
+    let credentials = args.target.credentials(context)?;
+    let bucket_name = target.bucket.clone();
+    let bucket = Client::new(target, &credentials)
+        .map_err(|error| error.into_error(format!("reach the bucket `{bucket_name}`")))?;
+    let domain = Domain::new(files_url);
+    let mut probes = Probes::new(&bucket.target().key_prefix);
+
+    let checked = tokio::select! {
+        checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref()) => Some(checked),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let left = probes.remove(&bucket).await;
+    if !left.is_empty() {
+        context.ui.say(format!(
+            "warning: these probes could not be removed: `{}`",
+            left.join("`, `")
+        ));
+    }
+    let Some(checked) = checked else {
+        return Ok(Exit::Interrupted);
+    };
+    let mut report = checked?;
+    report.findings.push(removed(&left));
+    report.passed = findings::exit(&report.findings) == Exit::Done;
+    write_page(&args, &mut report, &domain)?;
+
+    let mut text = findings::table(&report.findings);
+    text.push_str(&format!("\n{}\n", findings::summary(&report.findings)));
+    context.ui.data(&report, text);
+    if let Some(path) = &report.page {
+        context.ui.say(format!(
+            "\nOpen `{}` in a browser: it loads {} of these files as another site's page would.",
+            path.display(),
+            report.samples.len()
+        ));
+    }
+    Ok(findings::exit(&report.findings))
+}
+
+fn removed(left: &[String]) -> Finding {
+    let check = "probes-removed";
+    if left.is_empty() {
+        Finding::passed(check, "nothing of this run is left in the bucket")
+    } else {
+        Finding::warned(
+            check,
+            format!("{} probes are left in the bucket", left.len()),
+            "the key may lack `deleteFiles`: `medialift check` tells",
+        )
+    }
+}
+
+async fn check(
+    args: &VerifyArgs,
+    context: &Context,
+    bucket: &Client,
+    domain: &Domain,
+    probes: &mut Probes,
+    purge_header: Option<&PurgeHeader>,
+) -> Result<Report> {
+    context
+        .ui
+        .detail(format!("putting probes into `{}`", bucket.target().bucket));
+    probes.upload(bucket).await.map_err(|error| {
+        error.into_error(format!("upload a probe to `{}`", bucket.target().bucket))
+    })?;
+    context
+        .ui
+        .detail(format!("reading them through {}", domain.url));
+    let mut findings = checks::run(domain, probes).await;
+    let readable = findings.len() > checks::FIRST_CHECKS;
+    let mut purge_method = None;
+    let mut reads = Vec::new();
+    if readable {
+        let (found, method) = purge::check(domain, probes, purge_header).await;
+        findings.extend(found);
+        purge_method = method;
+        let media_dir = args.media_dir.as_ref().or(context.file.media_dir.as_ref());
+        let samples = match media_dir {
+            Some(directory) => {
+                let prefix = &bucket.target().key_prefix;
+                Ok(samples::from_directory(directory, prefix, args.samples))
+            }
+            None => samples::from_bucket(bucket, args.samples).await,
+        };
+        match samples {
+            Ok(samples) => {
+                let (finding, read) = samples::read(domain, &samples).await;
+                findings.push(finding);
+                reads = read;
+            }
+            Err(error) => findings.push(Finding::failed("samples", chain(&error), error.hint())),
+        }
+    }
+    Ok(Report {
+        files_url: domain.url.to_string(),
+        bucket: bucket.target().bucket.clone(),
+        passed: false,
+        findings,
+        purge_method,
+        samples: reads,
+        page: None,
+    })
+}
+
+fn files_url(args: &VerifyArgs, context: &Context) -> Result<FilesUrl, String> {
+    let text = args
+        .files_url
+        .as_ref()
+        .or(context.file.files_url.as_ref())
+        .filter(|text| !text.is_empty())
+        .ok_or("no files domain is named: give `--files-url`, set `FILES_URL`, or put `files_url = \"…\"` in medialift.toml")?;
+    FilesUrl::parse(text)
+}
+
+/// Both or neither: half a purge setting would be tried in vain.
+fn purge_header() -> Result<Option<PurgeHeader>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("PURGE_SECRET_HEADER"), variable("PURGE_SECRET")) {
+        (None, None) => Ok(None),
+        (Some(name), Some(secret)) => {
+            let fits = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+                && http::HeaderValue::from_str(&secret).is_ok();
+            if !fits {
+                return Err(Error::usage("use the purge secret")
+                    .cause("`PURGE_SECRET_HEADER` is no header's name, or `PURGE_SECRET` has a letter that no header takes")
+                    .hint("use letters, digits and `-`, as in the worker's settings"));
+            }
+            Ok(Some(PurgeHeader {
+                name,
+                secret: Secret::new(secret),
+            }))
+        }
+        _ => Err(Error::usage("use the purge secret")
+            .cause("of `PURGE_SECRET_HEADER` and `PURGE_SECRET` only one is set")
+            .hint("set both as in the worker, or neither to leave purging untried")),
+    }
+}
+
+fn write_page(args: &VerifyArgs, report: &mut Report, domain: &Domain) -> Result<()> {
+    let Some(path) = &args.html else {
+        return Ok(());
+    };
+    let text = page::render(
+        &domain.url,
+        &report.bucket,
+        &report.findings,
+        &report.samples,
+    );
+    std::fs::write(path, text).map_err(|error| {
+        Error::new(format!("write the page `{}`", path.display()))
+            .cause(error)
+            .hint("name a file in a directory you may write to")
+    })?;
+    report.page = Some(path.clone());
+    Ok(())
+}

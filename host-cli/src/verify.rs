@@ -1,0 +1,15 @@
+//! Checks of the files domain, as a reader of it sees them.
+//!
+//! `domain` reads, `probe` puts objects there to be read, `checks` decides what is right,
+//! `samples` picks media that are there already, `page` shows them in a browser. The command
+//! `verify` runs them in this order.
+
+pub mod checks;
+pub mod domain;
+pub mod page;
+pub mod probe;
+pub mod purge;
+pub mod samples;
+
+pub use self::domain::{Domain, FilesUrl};
+pub use self::probe::Probes;

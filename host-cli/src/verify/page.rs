@@ -1,0 +1,72 @@
+//! The page that shows a browser's view: one file, nothing loaded but media of the files domain.
+//!
+//! The page's script does the looking; here only its data is put in. What a browser found stands
+//! in `data-state` and `data-failed` of its root element, for tests.
+
+use serde::Serialize;
+
+use super::FilesUrl;
+use super::samples::Read;
+use crate::findings::{Finding, summary};
+
+const TEMPLATE: &str = include_str!("page.html");
+/// Pictures, videos and sounds on the page; more would only load longer.
+const MOST_SHOWN: usize = 24;
+
+#[derive(Serialize)]
+struct Data<'a> {
+    files_url: String,
+    bucket: &'a str,
+    summary: String,
+    findings: &'a [Finding],
+    media: Vec<&'a Read>,
+}
+
+/// The page's text.
+pub fn render(files_url: &FilesUrl, bucket: &str, findings: &[Finding], reads: &[Read]) -> String {
+    let shown = |read: &&Read| {
+        ["image/", "video/", "audio/"]
+            .iter()
+            .any(|kind| read.content_type.starts_with(kind))
+    };
+    let data = Data {
+        files_url: files_url.to_string(),
+        bucket,
+        summary: summary(findings),
+        findings,
+        media: reads.iter().filter(shown).take(MOST_SHOWN).collect(),
+    };
+    // `<` is the only letter that could end the script element the data stands in.
+    let json = serde_json::to_string(&data)
+        .unwrap_or_else(|_| "{}".to_owned())
+        .replace('<', "\\u003c");
+    TEMPLATE
+        .replace("FILES-ORIGIN", &origin(files_url))
+        .replace("\"PAGE-DATA\"", &json)
+}
+
+/// Scheme, host and port: what a content security policy names.
+fn origin(files_url: &FilesUrl) -> String {
+    let text = files_url.to_string();
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let end = text[start..].find('/').map_or(text.len(), |at| start + at);
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_can_break_out_of_the_page() {
+        let url = FilesUrl::parse("https://files.example.com/media").unwrap();
+        let findings = [Finding::passed(
+            "names",
+            "</script><script>alert(1)</script>",
+        )];
+        let page = render(&url, "media", &findings, &[]);
+        assert!(!page.contains("<script>alert"));
+        assert!(page.contains("img-src https://files.example.com;"));
+        assert!(!page.contains("PAGE-DATA"));
+    }
+}
