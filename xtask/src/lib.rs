@@ -5,22 +5,27 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod build;
 pub mod pins;
 pub mod process;
 pub mod progress;
 pub mod sample;
 pub mod setup;
+pub mod stack;
 pub mod tidy;
 pub mod tools;
 
 /// The root of the repository.
 #[must_use]
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
 }
 
 /// Where cargo puts what it builds.
 #[must_use]
 pub fn target_directory() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |set| root().join(set))
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |set| root().join(set))
 }

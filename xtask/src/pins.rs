@@ -10,7 +10,12 @@ use serde::Deserialize;
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Debian's packages with a Rust that can build the standard library for [`WASM_TARGET`].
-pub const DEBIAN_RUST: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev", "rust-web-src"];
+pub const DEBIAN_RUST: &[&str] = &[
+    "rustc-web",
+    "cargo-web",
+    "libstd-rust-web-dev",
+    "rust-web-src",
+];
 
 /// Debian's package of the reference that the tests compare the worker with.
 pub const DEBIAN_NGINX: &str = "nginx-light";
@@ -46,9 +51,14 @@ pub fn locked_version(name: &str) -> Result<String> {
         version: String,
     }
     let path = crate::root().join("Cargo.lock");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let lock: Lock = toml::from_str(&text).with_context(|| format!("cannot understand `{}`", path.display()))?;
-    let mut versions = lock.package.into_iter().filter(|package| package.name == name);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let lock: Lock =
+        toml::from_str(&text).with_context(|| format!("cannot understand `{}`", path.display()))?;
+    let mut versions = lock
+        .package
+        .into_iter()
+        .filter(|package| package.name == name);
     match (versions.next(), versions.next()) {
         (Some(package), None) => Ok(package.version),
         (None, _) => bail!("`Cargo.lock` has no crate `{name}`"),

@@ -35,7 +35,10 @@ kill -s KILL -- "-$1" 2>/dev/null
 "#;
 
 /// What an interrupt must end and remove.
-static LIVE: Mutex<Live> = Mutex::new(Live { groups: Vec::new(), directories: Vec::new() });
+static LIVE: Mutex<Live> = Mutex::new(Live {
+    groups: Vec::new(),
+    directories: Vec::new(),
+});
 
 struct Live {
     groups: Vec<Pid>,
@@ -65,7 +68,8 @@ impl Guarded {
     /// Fails when the log cannot be opened or the program cannot be started.
     pub fn spawn(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         if let Some(parent) = log.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot create `{}`", parent.display()))?;
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create `{}`", parent.display()))?;
         }
         let file = File::options()
             .create(true)
@@ -82,9 +86,12 @@ impl Guarded {
         command.stdin(Stdio::null()).process_group(0);
         // The list is held over the start, so that an interrupt cannot fall between the two.
         let mut live = live();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name} (`{}`)", command.get_program().display()))?;
+        let child = command.spawn().with_context(|| {
+            format!(
+                "cannot start {name} (`{}`)",
+                command.get_program().display()
+            )
+        })?;
         let group = Pid::from_child(&child);
         live.groups.push(group);
         drop(live);
@@ -115,7 +122,9 @@ impl Guarded {
     /// What the child printed so far.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// What messages call the child.
@@ -129,7 +138,10 @@ impl Guarded {
     /// # Errors
     /// Fails when the system cannot tell how the child ended.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        let status = self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
+        let status = self
+            .child
+            .wait()
+            .with_context(|| format!("cannot wait for {}", self.name))?;
         self.end();
         Ok(status)
     }
@@ -139,21 +151,31 @@ impl Guarded {
     /// # Errors
     /// Fails when the system cannot tell.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("cannot ask after {}", self.name))
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot ask after {}", self.name))
     }
 
     /// Polls `ready` until it gives a value.
     ///
     /// # Errors
     /// Fails, with the end of the log, when the child ends first or `limit` passes.
-    pub fn wait_until<T>(&mut self, limit: Duration, mut ready: impl FnMut(&Self) -> Option<T>) -> Result<T> {
+    pub fn wait_until<T>(
+        &mut self,
+        limit: Duration,
+        mut ready: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T> {
         let start = Instant::now();
         loop {
             if let Some(value) = ready(self) {
                 return Ok(value);
             }
             if let Some(status) = self.try_wait()? {
-                bail!("{} ended before it was ready ({status})\n{}", self.name, tail(&self.log, 40));
+                bail!(
+                    "{} ended before it was ready ({status})\n{}",
+                    self.name,
+                    tail(&self.log, 40)
+                );
             }
             if start.elapsed() > limit {
                 bail!(
@@ -196,7 +218,12 @@ impl Drop for Guarded {
 
 fn start_watchdog(group: Pid) -> Result<Child> {
     Command::new("sh")
-        .args(["-c", WATCHDOG, "watchdog", &group.as_raw_nonzero().to_string()])
+        .args([
+            "-c",
+            WATCHDOG,
+            "watchdog",
+            &group.as_raw_nonzero().to_string(),
+        ])
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -209,9 +236,12 @@ fn start_watchdog(group: Pid) -> Result<Child> {
 fn end_group(group: Pid, grace: Duration, mut reap: impl FnMut()) {
     let alive = |reap: &mut dyn FnMut()| {
         reap();
-        test_kill_process_group(group).is_ok()
+        is_alive(group)
     };
-    for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(2))] {
+    for (signal, patience) in [
+        (Signal::TERM, grace),
+        (Signal::KILL, Duration::from_secs(2)),
+    ] {
         if !alive(&mut reap) || kill_process_group(group, signal).is_err() {
             return;
         }
@@ -223,6 +253,29 @@ fn end_group(group: Pid, grace: Duration, mut reap: impl FnMut()) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Whether a process of the group still runs. Ended ones that nobody has reaped do not count: in a
+/// container whose first process does not reap they stay for ever.
+fn is_alive(group: Pid) -> bool {
+    if test_kill_process_group(group).is_err() {
+        return false;
+    }
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return true;
+    };
+    let wanted = group.as_raw_nonzero().to_string();
+    processes.flatten().any(|process| {
+        // `PID (NAME) STATE PARENT GROUP …`; the name may hold spaces and brackets.
+        let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.split(' '))
+            .into_iter()
+            .flatten();
+        let (state, _parent, group) = (fields.next(), fields.next(), fields.next());
+        group == Some(&wanted) && !matches!(state, Some("Z" | "X"))
+    })
 }
 
 /// From now on Ctrl-C, TERM and HUP end every child, remove every [`scratch_directory`] and leave
@@ -266,7 +319,9 @@ impl ScratchDirectory {
 
 impl Drop for ScratchDirectory {
     fn drop(&mut self) {
-        live().directories.retain(|directory| directory != self.0.path());
+        live()
+            .directories
+            .retain(|directory| directory != self.0.path());
     }
 }
 
@@ -312,7 +367,11 @@ pub fn run_logged(name: &str, command: Command, log: &Path) -> Result<()> {
 /// The standard output of a short command, trimmed; `None` when it cannot be started or fails.
 #[must_use]
 pub fn output<S: AsRef<OsStr>>(program: S, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
 }
@@ -358,7 +417,7 @@ mod tests {
     fn group_is_gone(group: Pid) -> bool {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
-            if test_kill_process_group(group).is_err() {
+            if !is_alive(group) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -376,8 +435,17 @@ mod tests {
     fn dropping_ends_grandchildren_too() {
         let scratch = scratch_directory("test").unwrap();
         let log = scratch.path().join("log");
-        let mut child = Guarded::spawn("the tree", shell("sleep 300 & sleep 300 & echo up; wait"), &log).unwrap();
-        child.wait_until(Duration::from_secs(10), |child| child.log().contains("up").then_some(())).unwrap();
+        let mut child = Guarded::spawn(
+            "the tree",
+            shell("sleep 300 & sleep 300 & echo up; wait"),
+            &log,
+        )
+        .unwrap();
+        child
+            .wait_until(Duration::from_secs(10), |child| {
+                child.log().contains("up").then_some(())
+            })
+            .unwrap();
         let group = child.group;
         drop(child);
         assert!(group_is_gone(group));
@@ -387,9 +455,17 @@ mod tests {
     fn a_child_that_ignores_term_is_killed() {
         let scratch = scratch_directory("test").unwrap();
         let log = scratch.path().join("log");
-        let mut child =
-            Guarded::spawn("the deaf one", shell("trap '' TERM; echo up; while :; do sleep 1; done"), &log).unwrap();
-        child.wait_until(Duration::from_secs(10), |child| child.log().contains("up").then_some(())).unwrap();
+        let mut child = Guarded::spawn(
+            "the deaf one",
+            shell("trap '' TERM; echo up; while :; do sleep 1; done"),
+            &log,
+        )
+        .unwrap();
+        child
+            .wait_until(Duration::from_secs(10), |child| {
+                child.log().contains("up").then_some(())
+            })
+            .unwrap();
         let group = child.group;
         drop(child);
         assert!(group_is_gone(group));
@@ -409,9 +485,16 @@ mod tests {
     fn an_early_end_is_reported_with_the_log() {
         let scratch = scratch_directory("test").unwrap();
         let log = scratch.path().join("log");
-        let mut child = Guarded::spawn("the server", shell("echo no such bucket; exit 3"), &log).unwrap();
-        let error = child.wait_until(Duration::from_secs(10), |_| None::<()>).unwrap_err().to_string();
-        assert!(error.contains("the server ended before it was ready"), "{error}");
+        let mut child =
+            Guarded::spawn("the server", shell("echo no such bucket; exit 3"), &log).unwrap();
+        let error = child
+            .wait_until(Duration::from_secs(10), |_| None::<()>)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("the server ended before it was ready"),
+            "{error}"
+        );
         assert!(error.contains("no such bucket"), "{error}");
     }
 }

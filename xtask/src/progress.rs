@@ -49,7 +49,11 @@ pub fn run(command: Command, log: &Path) -> Result<()> {
 
 fn last_line(log: &Path) -> String {
     let text = tail(log, 1);
-    text.trim().chars().filter(|c| !c.is_control()).take(70).collect()
+    text.trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(70)
+        .collect()
 }
 
 /// A length of time as a person says it.

@@ -56,17 +56,27 @@ impl Workshop {
 
     /// Lets `make` fill a directory under a temporary name and gives it its own when it is whole.
     fn install_into(&self, directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let unfinished = self.cache.join("unfinished").join(directory.file_name().unwrap_or_default());
+        let unfinished = self
+            .cache
+            .join("unfinished")
+            .join(directory.file_name().unwrap_or_default());
         if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).with_context(|| format!("cannot remove `{}`", unfinished.display()))?;
+            fs::remove_dir_all(&unfinished)
+                .with_context(|| format!("cannot remove `{}`", unfinished.display()))?;
         }
-        fs::create_dir_all(&unfinished).with_context(|| format!("cannot create `{}`", unfinished.display()))?;
+        fs::create_dir_all(&unfinished)
+            .with_context(|| format!("cannot create `{}`", unfinished.display()))?;
         make(&unfinished)?;
         if directory.exists() {
-            fs::remove_dir_all(directory).with_context(|| format!("cannot remove `{}`", directory.display()))?;
+            fs::remove_dir_all(directory)
+                .with_context(|| format!("cannot remove `{}`", directory.display()))?;
         }
-        fs::rename(&unfinished, directory)
-            .with_context(|| format!("cannot move the finished `{}` into place", directory.display()))
+        fs::rename(&unfinished, directory).with_context(|| {
+            format!(
+                "cannot move the finished `{}` into place",
+                directory.display()
+            )
+        })
     }
 }
 
@@ -92,14 +102,18 @@ pub fn setup(scope: Scope, say_ready: bool) -> Result<Tools> {
     if !missing.is_empty() {
         eprintln!("setup: done in {}", progress::duration(start.elapsed()));
     } else if say_ready {
-        eprintln!("setup: nothing to do, all is installed in `{}`", cache.display());
+        eprintln!(
+            "setup: nothing to do, all is installed in `{}`",
+            cache.display()
+        );
     }
     Ok(tools)
 }
 
 fn lock(cache: &Path) -> Result<File> {
     let path = cache.join("setup.lock");
-    let file = File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    let file =
+        File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::WouldBlock) => eprintln!("setup: waiting for another setup to end"),
@@ -107,7 +121,8 @@ fn lock(cache: &Path) -> Result<File> {
             return Err(error).with_context(|| format!("cannot lock `{}`", path.display()));
         }
     }
-    file.lock().with_context(|| format!("cannot lock `{}`", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock `{}`", path.display()))?;
     Ok(file)
 }
 
@@ -115,14 +130,29 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
     let total = items.len();
     let mut failures = Vec::new();
     for (number, item) in items.into_iter().enumerate() {
-        let slug: String = item.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let workshop =
-            Workshop { cache: cache.to_owned(), log: cache.join("logs").join(format!("{slug}.log")) };
+        let slug: String = item
+            .name
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
+        let workshop = Workshop {
+            cache: cache.to_owned(),
+            log: cache.join("logs").join(format!("{slug}.log")),
+        };
         fs::remove_file(&workshop.log).ok();
-        eprintln!("setup: [{}/{total}] {} ({})", number + 1, item.name, item.duration);
+        eprintln!(
+            "setup: [{}/{total}] {} ({})",
+            number + 1,
+            item.name,
+            item.duration
+        );
         let start = Instant::now();
         match (item.install)(&workshop) {
-            Ok(()) => eprintln!("setup: [{}/{total}] done in {}", number + 1, progress::duration(start.elapsed())),
+            Ok(()) => eprintln!(
+                "setup: [{}/{total}] done in {}",
+                number + 1,
+                progress::duration(start.elapsed())
+            ),
             Err(error) => {
                 eprintln!("setup: [{}/{total}] failed", number + 1);
                 failures.push(format!("{}: {error:#}\n\nhint: {}", item.name, item.mend));
@@ -139,14 +169,25 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
 /// What of `scope` is not there, in the order in which it can be installed.
 fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    let mut add = |name: String, duration, mend: &str, install: Box<dyn Fn(&Workshop) -> Result<()>>| {
-        items.push(Item { name, duration, mend: mend.to_owned(), install });
-    };
+    let mut add =
+        |name: String, duration, mend: &str, install: Box<dyn Fn(&Workshop) -> Result<()>>| {
+            items.push(Item {
+                name,
+                duration,
+                mend: mend.to_owned(),
+                install,
+            });
+        };
 
     let npm = tools::npm_directory(cache)?;
     if !npm.exists() {
         let mend = "install Node.js 20 or newer with npm, and let npm reach its registry";
-        add("npm packages (wrangler, Node.js, esbuild, binaryen)".into(), "under a minute", mend, Box::new(npm::install));
+        add(
+            "npm packages (wrangler, Node.js, esbuild, binaryen)".into(),
+            "under a minute",
+            mend,
+            Box::new(npm::install),
+        );
     }
     if tools::find_wasm_rust(cache).is_none() {
         let mend = format!(
@@ -154,35 +195,62 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
             pins::WASM_TARGET,
             pins::DEBIAN_RUST.join(" ")
         );
-        add(format!("Rust's std for {}", pins::WASM_TARGET), "a second, or about 2 minutes", &mend, Box::new(wasm::install));
+        add(
+            format!("Rust's std for {}", pins::WASM_TARGET),
+            "a second, or about 2 minutes",
+            &mend,
+            Box::new(wasm::install),
+        );
     }
     let compile = "let cargo reach its registry, and have a C compiler installed";
     let worker_build = tools::worker_build_directory(cache)?;
     if !is_executable(&worker_build.join("bin/worker-build")) {
         let version = pins::locked_version("worker")?;
-        add(format!("worker-build {version}"), "about 3 minutes", compile, Box::new(move |workshop| {
-            cargo::install(workshop, "worker-build", &version, &worker_build)
-        }));
+        add(
+            format!("worker-build {version}"),
+            "about 3 minutes",
+            compile,
+            Box::new(move |workshop| {
+                cargo::install(workshop, "worker-build", &version, &worker_build)
+            }),
+        );
     }
     let bindgen = tools::bindgen_directory(cache)?;
     if !is_executable(&bindgen.join("bin/wasm-bindgen")) {
         let version = pins::locked_version("wasm-bindgen")?;
-        add(format!("wasm-bindgen-cli {version}"), "about 3 minutes", compile, Box::new(move |workshop| {
-            cargo::install(workshop, "wasm-bindgen-cli", &version, &bindgen)
-        }));
+        add(
+            format!("wasm-bindgen-cli {version}"),
+            "about 3 minutes",
+            compile,
+            Box::new(move |workshop| {
+                cargo::install(workshop, "wasm-bindgen-cli", &version, &bindgen)
+            }),
+        );
     }
     if scope == Scope::Everything {
         if !tools::python_directory(cache).exists() {
             let mend = "install Python 3.11 or newer with `venv`, and let pip reach its index";
-            add("Python packages (SeaweedFS, S3 clients)".into(), "under a minute", mend, Box::new(python::install));
+            add(
+                "Python packages (SeaweedFS, S3 clients)".into(),
+                "under a minute",
+                mend,
+                Box::new(python::install),
+            );
         }
         for package in [pins::DEBIAN_NGINX, pins::DEBIAN_CHROMIUM] {
-            let program = if package == pins::DEBIAN_NGINX { "nginx" } else { package };
+            let program = if package == pins::DEBIAN_NGINX {
+                "nginx"
+            } else {
+                package
+            };
             if find_program(program).is_none() {
                 let mend = format!("as root, `apt-get install --no-install-recommends {package}`");
-                add(format!("{program}, for the tests"), "about a minute", &mend, Box::new(move |workshop| {
-                    debian::install(workshop, &[package])
-                }));
+                add(
+                    format!("{program}, for the tests"),
+                    "about a minute",
+                    &mend,
+                    Box::new(move |workshop| debian::install(workshop, &[package])),
+                );
             }
         }
     }

@@ -58,7 +58,8 @@ impl Tools {
         let node_modules = npm_directory(&cache)?.join("node_modules");
         let bin = node_modules.join(".bin");
         let bindgen = bindgen_directory(&cache)?.join("bin");
-        let rust = find_wasm_rust(&cache).ok_or_else(|| missing(&format!("std for `{WASM_TARGET}`")))?;
+        let rust =
+            find_wasm_rust(&cache).ok_or_else(|| missing(&format!("std for `{WASM_TARGET}`")))?;
         let tools = Self {
             node: bin.join("node"),
             wrangler_js: node_modules.join("wrangler/bin/wrangler.js"),
@@ -72,7 +73,13 @@ impl Tools {
             rust,
             cache,
         };
-        for path in [&tools.node, &tools.wrangler_js, &tools.esbuild, &tools.wasm_opt, &tools.workerd] {
+        for path in [
+            &tools.node,
+            &tools.wrangler_js,
+            &tools.esbuild,
+            &tools.wasm_opt,
+            &tools.workerd,
+        ] {
             present(path)?;
         }
         present(&tools.wasm_bindgen)?;
@@ -114,11 +121,19 @@ impl Tools {
             .env("ESBUILD_BIN", &self.esbuild)
             .env("PATH", self.path());
         // What `cargo xtask` left behind would send the build back to the compiler that built us.
-        for left in ["CARGO", "RUSTC", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "RUSTDOC"] {
+        for left in [
+            "CARGO",
+            "RUSTC",
+            "RUSTC_WRAPPER",
+            "RUSTUP_TOOLCHAIN",
+            "RUSTDOC",
+        ] {
             command.env_remove(left);
         }
         if let WasmRust::Assembled(sysroot) = &self.rust {
-            command.env("RUSTC", sysroot.join("bin/rustc")).env("CARGO", sysroot.join("bin/cargo"));
+            command
+                .env("RUSTC", sysroot.join("bin/rustc"))
+                .env("CARGO", sysroot.join("bin/cargo"));
         }
     }
 
@@ -172,7 +187,11 @@ fn present(path: &Path) -> Result<()> {
 /// # Errors
 /// Fails when none of these is set.
 pub fn cache_directory() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(directory) = set("MEDIALIFT_CACHE") {
         return std::path::absolute(directory).context("cannot resolve `MEDIALIFT_CACHE`");
     }
@@ -192,7 +211,10 @@ pub(crate) fn worker_build_directory(cache: &Path) -> Result<PathBuf> {
 
 /// Where `wasm-bindgen` is, or will be, installed.
 pub(crate) fn bindgen_directory(cache: &Path) -> Result<PathBuf> {
-    Ok(cache.join(format!("wasm-bindgen-cli-{}", pins::locked_version("wasm-bindgen")?)))
+    Ok(cache.join(format!(
+        "wasm-bindgen-cli-{}",
+        pins::locked_version("wasm-bindgen")?
+    )))
 }
 
 /// Where npm's packages are, or will be, installed: another directory for other versions.
@@ -207,19 +229,30 @@ pub(crate) fn npm_directory(cache: &Path) -> Result<PathBuf> {
 
 /// Where the virtual environment is, or will be, made: another directory for other versions.
 pub(crate) fn python_directory(cache: &Path) -> PathBuf {
-    cache.join(format!("python-{}", short(&Sha256::digest(pins::PYTHON.join(" ")))))
+    cache.join(format!(
+        "python-{}",
+        short(&Sha256::digest(pins::PYTHON.join(" ")))
+    ))
 }
 
 /// Where the sysroot for Debian's Rust is, or will be, assembled; `None` without that Rust.
 pub(crate) fn sysroot_directory(cache: &Path) -> Option<PathBuf> {
     let version = output("/usr/bin/rustc", &["--version", "--verbose"])?;
-    let release = version.lines().find_map(|line| line.strip_prefix("release: "))?;
-    Some(cache.join(format!("rust-{release}-{}", short(&Sha256::digest(&version)))))
+    let release = version
+        .lines()
+        .find_map(|line| line.strip_prefix("release: "))?;
+    Some(cache.join(format!(
+        "rust-{release}-{}",
+        short(&Sha256::digest(&version))
+    )))
 }
 
 /// The Rust to compile the worker with, the ordinary one first.
 pub(crate) fn find_wasm_rust(cache: &Path) -> Option<WasmRust> {
-    let ordinary = output("rustc", &["--print", "target-libdir", "--target", WASM_TARGET]);
+    let ordinary = output(
+        "rustc",
+        &["--print", "target-libdir", "--target", WASM_TARGET],
+    );
     if ordinary.is_some_and(|directory| Path::new(&directory).exists()) {
         return Some(WasmRust::OnPath);
     }

@@ -26,7 +26,13 @@ pub(super) fn install(workshop: &Workshop, packages: &[&str]) -> Result<()> {
             command
         };
         // In run level 1 Debian's installation scripts start no service.
-        command.args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-o", "DPkg::Lock::Timeout=300"]);
+        command.args([
+            "DEBIAN_FRONTEND=noninteractive",
+            "RUNLEVEL=1",
+            "apt-get",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+        ]);
         command.args(arguments);
         command
     };
@@ -39,7 +45,11 @@ pub(super) fn install(workshop: &Workshop, packages: &[&str]) -> Result<()> {
         workshop.run(apt(&arguments))?;
     }
     if !nginx_ran && Path::new("/run/nginx.pid").exists() {
-        let mut stop = if root { Command::new("nginx") } else { Command::new("sudo") };
+        let mut stop = if root {
+            Command::new("nginx")
+        } else {
+            Command::new("sudo")
+        };
         if !root {
             stop.args(["-n", "nginx"]);
         }

@@ -13,18 +13,26 @@ use crate::tools;
 
 /// Installs exactly what `package-lock.json` lists.
 pub(super) fn install(workshop: &Workshop) -> Result<()> {
-    let Some(npm) = find_program("npm") else { bail!("there is no `npm` on PATH") };
+    let Some(npm) = find_program("npm") else {
+        bail!("there is no `npm` on PATH")
+    };
     workshop.install_into(&tools::npm_directory(&workshop.cache)?, |directory| {
         for name in ["package.json", "package-lock.json"] {
-            fs::copy(crate::root().join(name), directory.join(name)).with_context(|| format!("cannot copy `{name}`"))?;
+            fs::copy(crate::root().join(name), directory.join(name))
+                .with_context(|| format!("cannot copy `{name}`"))?;
         }
         let mut command = Command::new(npm);
-        command.args(["ci", "--no-audit", "--no-fund", "--no-update-notifier"]).current_dir(directory);
+        command
+            .args(["ci", "--no-audit", "--no-fund", "--no-update-notifier"])
+            .current_dir(directory);
         workshop.run(command)?;
         // Node.js comes by an installation script; a user's settings can switch those off.
         let node = directory.join("node_modules/.bin/node");
         if !node.exists() {
-            bail!("npm installed no `{}`; are installation scripts switched off (`ignore-scripts`)?", node.display());
+            bail!(
+                "npm installed no `{}`; are installation scripts switched off (`ignore-scripts`)?",
+                node.display()
+            );
         }
         Ok(())
     })
@@ -35,7 +43,9 @@ pub(super) fn install(workshop: &Workshop) -> Result<()> {
 pub(super) fn link(cache: &Path) -> Result<()> {
     let link = crate::root().join("node_modules");
     let packages = tools::npm_directory(cache)?.join("node_modules");
-    if fs::read_link(&link).is_ok_and(|target| target == packages) || link.is_dir() && !link.is_symlink() {
+    if fs::read_link(&link).is_ok_and(|target| target == packages)
+        || link.is_dir() && !link.is_symlink()
+    {
         return Ok(());
     }
     // Renamed into place, for two at once.

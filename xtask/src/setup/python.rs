@@ -13,7 +13,9 @@ use crate::tools;
 /// Makes the environment. Its scripts name it by its path, so it is made in its place, and a marker
 /// that comes last says that it is whole.
 pub(super) fn install(workshop: &Workshop) -> Result<()> {
-    let Some(python) = find_program("python3") else { bail!("there is no `python3` on PATH") };
+    let Some(python) = find_program("python3") else {
+        bail!("there is no `python3` on PATH")
+    };
     let directory = tools::python_directory(&workshop.cache);
     // Scripts keep the path that the environment was made under: a link from there to the real place.
     let real = directory.with_extension("files");
@@ -24,8 +26,17 @@ pub(super) fn install(workshop: &Workshop) -> Result<()> {
     make.args(["-m", "venv"]).arg(&real);
     workshop.run(make)?;
     let mut fill = Command::new(real.join("bin/python"));
-    fill.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet"]).args(pins::PYTHON);
+    fill.args([
+        "-m",
+        "pip",
+        "install",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--quiet",
+    ])
+    .args(pins::PYTHON);
     workshop.run(fill)?;
     fs::remove_file(&directory).ok();
-    std::os::unix::fs::symlink(&real, &directory).with_context(|| format!("cannot link `{}`", directory.display()))
+    std::os::unix::fs::symlink(&real, &directory)
+        .with_context(|| format!("cannot link `{}`", directory.display()))
 }

@@ -21,20 +21,29 @@ const WRAPPER: &str = "#!/bin/sh\nexec /usr/bin/rustc --sysroot \"$(dirname \"$(
 pub(super) fn install(workshop: &Workshop) -> Result<()> {
     if find_program("rustup").is_some() {
         let mut add = Command::new("rustup");
-        add.args(["target", "add", WASM_TARGET]).current_dir("/").env_remove("RUSTUP_TOOLCHAIN");
+        add.args(["target", "add", WASM_TARGET])
+            .current_dir("/")
+            .env_remove("RUSTUP_TOOLCHAIN");
         if workshop.run(add).is_ok() && tools::find_wasm_rust(&workshop.cache).is_some() {
             return Ok(());
         }
-        eprintln!("setup: rustup cannot download it here, building it from Debian's source instead");
+        eprintln!(
+            "setup: rustup cannot download it here, building it from Debian's source instead"
+        );
     }
     let source = Path::new("/usr/lib/rustlib/src/rust/library/Cargo.lock");
-    if !source.exists() || !Path::new("/usr/bin/rustc").exists() || !Path::new("/usr/bin/cargo").exists() {
+    if !source.exists()
+        || !Path::new("/usr/bin/rustc").exists()
+        || !Path::new("/usr/bin/cargo").exists()
+    {
         debian::install(workshop, DEBIAN_RUST)?;
     }
     if tools::find_wasm_rust(&workshop.cache).is_some() {
         return Ok(());
     }
-    let Some(sysroot) = tools::sysroot_directory(&workshop.cache) else { bail!("`/usr/bin/rustc` does not run") };
+    let Some(sysroot) = tools::sysroot_directory(&workshop.cache) else {
+        bail!("`/usr/bin/rustc` does not run")
+    };
     let libraries = build_std(workshop)?;
     workshop.install_into(&sysroot, |directory| assemble(directory, &libraries))?;
     fs::remove_dir_all(build_directory(workshop)).ok();
@@ -56,17 +65,32 @@ fn build_std(workshop: &Workshop) -> Result<PathBuf> {
     fs::write(project.join("src/lib.rs"), "#![no_std]\n")?;
     let mut build = Command::new("/usr/bin/cargo");
     build
-        .args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", WASM_TARGET])
+        .args([
+            "build",
+            "--release",
+            "-Zbuild-std=std,panic_abort",
+            "--target",
+            WASM_TARGET,
+        ])
         .current_dir(&project)
         // The standard library is compiled with unstable features, by the very compiler it belongs to.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTC", "/usr/bin/rustc")
         .env("CARGO_TARGET_DIR", project.join("target"));
-    for left in ["CARGO", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER"] {
+    for left in [
+        "CARGO",
+        "RUSTUP_TOOLCHAIN",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WRAPPER",
+    ] {
         build.env_remove(left);
     }
     workshop.run(build)?;
-    Ok(project.join("target").join(WASM_TARGET).join("release/deps"))
+    Ok(project
+        .join("target")
+        .join(WASM_TARGET)
+        .join("release/deps"))
 }
 
 /// Lays out a sysroot: our libraries for WebAssembly, Debian's own for the host, and a linker.
@@ -79,17 +103,23 @@ fn assemble(sysroot: &Path, libraries: &Path) -> Result<()> {
     };
     let wasm = sysroot.join("lib/rustlib").join(WASM_TARGET).join("lib");
     fs::create_dir_all(&wasm)?;
-    for entry in fs::read_dir(libraries).with_context(|| format!("cannot read `{}`", libraries.display()))? {
+    for entry in
+        fs::read_dir(libraries).with_context(|| format!("cannot read `{}`", libraries.display()))?
+    {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
         if text.ends_with(".rlib") && !text.starts_with("libstd_for_wasm-") {
-            fs::copy(entry.path(), wasm.join(&name)).with_context(|| format!("cannot copy `{text}`"))?;
+            fs::copy(entry.path(), wasm.join(&name))
+                .with_context(|| format!("cannot copy `{text}`"))?;
         }
     }
     let native = sysroot.join("lib/rustlib").join(host);
     fs::create_dir_all(native.join("bin"))?;
-    symlink(Path::new("/usr/lib/rustlib").join(host).join("lib"), native.join("lib"))?;
+    symlink(
+        Path::new("/usr/lib/rustlib").join(host).join("lib"),
+        native.join("lib"),
+    )?;
     symlink(linker(host)?, native.join("bin/rust-lld"))?;
 
     let bin = sysroot.join("bin");
@@ -104,10 +134,14 @@ fn assemble(sysroot: &Path, libraries: &Path) -> Result<()> {
 /// The linker of rustup's toolchain, else LLVM's.
 fn linker(host: &str) -> Result<PathBuf> {
     if let Some(sysroot) = output("rustc", &["--print", "sysroot"]) {
-        let linker = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/rust-lld");
+        let linker = Path::new(&sysroot)
+            .join("lib/rustlib")
+            .join(host)
+            .join("bin/rust-lld");
         if linker.exists() {
             return Ok(linker);
         }
     }
-    find_program("lld").context("there is no linker for WebAssembly: neither `rust-lld` of rustup nor `lld`")
+    find_program("lld")
+        .context("there is no linker for WebAssembly: neither `rust-lld` of rustup nor `lld`")
 }

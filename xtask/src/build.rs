@@ -1,0 +1,132 @@
+//! `cargo xtask build`: the worker as WebAssembly, in `worker/build`, and how big it is.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use crate::progress;
+use crate::tools::{Tools, WasmRust};
+
+/// Size of the worker's WebAssembly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes as they are.
+    pub plain: u64,
+    /// Bytes as Cloudflare counts them against its limit: compressed.
+    pub gzipped: u64,
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} kB, {} kB gzipped",
+            self.plain.div_ceil(1000),
+            self.gzipped.div_ceil(1000)
+        )
+    }
+}
+
+/// Builds the worker unless what it is made from has not changed since.
+///
+/// # Errors
+/// Fails when it does not compile, with the compiler's own words.
+pub fn worker(tools: &Tools) -> Result<Size> {
+    let directory = crate::root().join("worker");
+    let output = directory.join("build");
+    let stamp = crate::target_directory().join("worker-build.stamp");
+    let inputs = fingerprint(tools, &directory)?;
+    let built = output.join("index.js").exists() && find_wasm(&output).is_some();
+    if built && fs::read_to_string(&stamp).is_ok_and(|old| old == inputs) {
+        return size(&output);
+    }
+    eprintln!("build: the edge worker (about 2 minutes the first time)");
+    let start = Instant::now();
+    fs::remove_file(&stamp).ok();
+    let log = crate::target_directory().join("worker-build.log");
+    fs::remove_file(&log).ok();
+    let mut command = Command::new(&tools.worker_build);
+    command.arg("--release").current_dir(&directory);
+    tools.apply_wasm_environment(&mut command);
+    // Beside the native build: two compilers would spoil each other's work.
+    command.env("CARGO_TARGET_DIR", crate::target_directory().join("wasm"));
+    progress::run(command, &log).context("cannot build the edge worker")?;
+    fs::write(&stamp, &inputs).with_context(|| format!("cannot write `{}`", stamp.display()))?;
+    let size = size(&output)?;
+    eprintln!(
+        "build: done in {}, {size}",
+        progress::duration(start.elapsed())
+    );
+    Ok(size)
+}
+
+/// The size of what is in `worker/build`.
+fn size(output: &Path) -> Result<Size> {
+    let Some(wasm) = find_wasm(output) else {
+        bail!("`{}` holds no WebAssembly", output.display())
+    };
+    let bytes = fs::read(&wasm).with_context(|| format!("cannot read `{}`", wasm.display()))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&bytes)?;
+    let gzipped = encoder.finish()?.len();
+    Ok(Size {
+        plain: bytes.len() as u64,
+        gzipped: gzipped as u64,
+    })
+}
+
+fn find_wasm(output: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(output).ok()?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|e| e == "wasm"))
+}
+
+/// A hash of all that the worker is made from: its files, the workspace's, and the tools.
+fn fingerprint(tools: &Tools, directory: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"]
+        .map(|name| crate::root().join(name))
+        .to_vec();
+    for entry in WalkDir::new(directory).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("cannot read `{}`", directory.display()))?;
+        let below = entry.path().strip_prefix(directory).unwrap_or(entry.path());
+        let made = below.starts_with("build")
+            || below.starts_with("node_modules")
+            || below.starts_with("tests");
+        if entry.file_type().is_file() && !made {
+            files.push(entry.into_path());
+        }
+    }
+    for file in files {
+        let bytes = fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        hash.update(file.as_os_str().as_encoded_bytes());
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(&bytes);
+    }
+    for tool in [
+        &tools.worker_build,
+        &tools.wasm_bindgen,
+        &tools.node_modules,
+    ] {
+        hash.update(tool.as_os_str().as_encoded_bytes());
+    }
+    match &tools.rust {
+        WasmRust::OnPath => {
+            hash.update(
+                crate::process::output("rustc", &["--version", "--verbose"]).unwrap_or_default(),
+            );
+        }
+        WasmRust::Assembled(sysroot) => hash.update(sysroot.as_os_str().as_encoded_bytes()),
+    }
+    Ok(hex::encode(hash.finalize()))
+}

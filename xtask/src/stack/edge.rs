@@ -1,0 +1,126 @@
+//! The edge worker under `wrangler dev`: real workerd, no network, no state kept.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process::{Guarded, ScratchDirectory, scratch_directory};
+use crate::tools::Tools;
+
+/// How to start an [`Edge`] where the plain [`Edge::start`] does not do.
+#[derive(Clone, Debug, Default)]
+pub struct EdgeOptions {
+    /// Settings of the worker, over those in `wrangler.toml`.
+    pub variables: Vec<(String, String)>,
+    /// Where the cache is kept; `None` for a directory that goes away with the edge.
+    pub persist: Option<PathBuf>,
+    /// The port; `None` for a free one.
+    pub port: Option<u16>,
+}
+
+/// A running edge.
+#[derive(Debug)]
+pub struct Edge {
+    // First, so that it has ended when its directory is removed.
+    child: Guarded,
+    /// Where it answers, `http://127.0.0.1:PORT`.
+    pub url: String,
+    _scratch: ScratchDirectory,
+}
+
+impl Edge {
+    /// Starts `wrangler dev` with settings for the worker on a free port and waits until it answers.
+    /// The worker must have been built.
+    ///
+    /// # Errors
+    /// Fails, with the end of its log, when it does not come up.
+    pub fn start(tools: &Tools, variables: &[(&str, &str)]) -> Result<Self> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self::start_with(
+            tools,
+            EdgeOptions {
+                variables,
+                ..EdgeOptions::default()
+            },
+        )
+    }
+
+    /// As [`Edge::start`], with all the options.
+    ///
+    /// # Errors
+    /// Fails, with the end of its log, when it does not come up.
+    pub fn start_with(tools: &Tools, options: EdgeOptions) -> Result<Self> {
+        let scratch = scratch_directory("edge")?;
+        let inside = |name: &str| scratch.path().join(name);
+        let persist = options.persist.unwrap_or_else(|| inside("state"));
+        // An empty file, so that a developer's own `.dev.vars` or `.env` does not get in.
+        let environment = inside("no.env");
+        fs::write(&environment, "")
+            .with_context(|| format!("cannot write `{}`", environment.display()))?;
+
+        let mut command = tools.wrangler();
+        command
+            .args(["dev", "--local", "--ip", "127.0.0.1", "--port"])
+            .arg(options.port.unwrap_or(0).to_string())
+            .args(["--inspector-port", &free_port()?.to_string()])
+            .args(["--show-interactive-dev-session=false", "--log-level", "log"])
+            .arg("--persist-to")
+            .arg(&persist)
+            .arg("--env-file")
+            .arg(&environment)
+            .env("WRANGLER_WRITE_LOGS", "false")
+            .env("WRANGLER_LOG_PATH", inside("logs"))
+            .env("WRANGLER_REGISTRY_PATH", inside("registry"))
+            .env("WRANGLER_CACHE_DIR", inside("cache"))
+            .env("XDG_CONFIG_HOME", inside("config"))
+            .env("CI", "true")
+            .env("NO_COLOR", "1")
+            .env_remove("FORCE_COLOR");
+        for (name, value) in &options.variables {
+            command.arg("--var").arg(format!("{name}:{value}"));
+        }
+        let mut child = Guarded::spawn("`wrangler dev`", command, &inside("wrangler.log"))?;
+        let url = child.wait_until(Duration::from_secs(60), |child| {
+            let log = child.log();
+            let (_, rest) = log.split_once("Ready on ")?;
+            let (url, _) = rest.split_once(char::is_whitespace)?;
+            Some(url.to_owned())
+        })?;
+        Ok(Self {
+            child,
+            url,
+            _scratch: scratch,
+        })
+    }
+
+    /// The process id of the group that `wrangler` leads.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it printed, one line a request among it.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.child.log()
+    }
+
+    /// The file that holds what it printed.
+    #[must_use]
+    pub fn log_path(&self) -> &Path {
+        self.child.log_path()
+    }
+}
+
+/// A port that was free just now. wrangler takes 0 for the inspector as its usual port.
+fn free_port() -> Result<u16> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
+    Ok(listener.local_addr()?.port())
+}
