@@ -14,6 +14,7 @@ pub mod findings;
 pub mod migration;
 pub mod report;
 pub mod s3;
+pub mod verify;
 pub mod web;
 
 /// What every command is given.
@@ -32,6 +33,7 @@ pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
     match cli.command {
         cli::Command::Provision(args) => commands::provision::run(args, &context).await,
         cli::Command::Env(args) => commands::env::run(args, &context).await,
+        cli::Command::Verify(args) => commands::verify::run(args, &context).await,
         cli::Command::Version(args) => commands::version::run(args, &context).await,
     }
 }

@@ -1,0 +1,209 @@
+//! Where a migration stands, on disk: which directory is in which place, and what was begun.
+//!
+//! The state file lies beside the directories it tells of, so whoever runs the next command finds
+//! it. It is written and synced before each step; every step may be done again. Together with the
+//! directories' inode numbers it tells, after a crash at any point, what was done and what was
+//! not.
+//!
+//! [`swap`] moves the directories, [`merge`] brings files together again, [`compare`] proves that
+//! the bucket has them all.
+
+pub mod merge;
+pub mod swap;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The media directory and the names around it.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where both directories lie: `/home/mastodon/live/public`.
+    pub parent: PathBuf,
+    /// `system`.
+    pub name: String,
+}
+
+/// What was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// A cutover has been decided upon; the directories may or may not have changed places.
+    Moving,
+    /// The cutover is complete.
+    Moved,
+    /// A rollback has been decided upon; directories and files may or may not be back.
+    Returning,
+}
+
+/// Which directory entry is meant, whatever its name is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// The state file's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Version of this layout, 1.
+    pub version: u32,
+    /// What was begun.
+    pub phase: Phase,
+    /// The directory (or link) with the media.
+    pub media: Identity,
+    /// Owner of the empty directory that takes its place.
+    pub owner: u32,
+    /// Group of the same.
+    pub group: u32,
+    /// Permission bits of the same.
+    pub mode: u32,
+    /// Whether `prune` has begun to delete from it: then there is no way back to the whole.
+    pub pruned: bool,
+}
+
+const VERSION: u32 = 1;
+
+impl Identity {
+    /// Of the entry itself: a link is not followed. None where there is nothing.
+    pub fn of(path: &Path) -> io::Result<Option<Identity>> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(Identity {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+            })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Site {
+    /// The place of `media_dir`, which need not exist at the moment.
+    pub fn at(media_dir: &Path) -> Result<Site> {
+        let operation = || format!("use `{}` as the media directory", media_dir.display());
+        let absolute =
+            std::path::absolute(media_dir).map_err(|e| Error::usage(operation()).cause(e))?;
+        let name = absolute.file_name().and_then(|name| name.to_str());
+        let (Some(parent), Some(name)) = (absolute.parent(), name) else {
+            return Err(Error::usage(operation())
+                .cause("it has no name of its own")
+                .hint("give Mastodon's, e.g. `/home/mastodon/live/public/system`"));
+        };
+        let parent = fs::canonicalize(parent).map_err(|e| {
+            Error::usage(operation())
+                .cause(e)
+                .hint("check the path, and that you may enter the directories above it")
+        })?;
+        Ok(Site {
+            parent,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The directory Mastodon uses: `system`.
+    pub fn live(&self) -> PathBuf {
+        self.parent.join(&self.name)
+    }
+
+    /// Where the media are kept after the cutover: `system_`.
+    pub fn kept(&self) -> PathBuf {
+        self.parent.join(format!("{}_", self.name))
+    }
+
+    /// A directory that is being made ready, where two names cannot be exchanged at once.
+    pub fn staging(&self) -> PathBuf {
+        self.parent.join(format!(".{}.medialift-new", self.name))
+    }
+
+    /// The state file.
+    pub fn state_path(&self) -> PathBuf {
+        self.parent.join(format!(".{}.medialift.json", self.name))
+    }
+
+    /// The state; none before a cutover and after a rollback.
+    pub fn state(&self) -> Result<Option<State>> {
+        let path = self.state_path();
+        let operation = || format!("read the migration's state `{}`", path.display());
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => {
+                return Err(Error::new(operation())
+                    .cause(e)
+                    .hint("run the command as the user who ran the cutover, or as root"));
+            }
+        };
+        let state: State = serde_json::from_slice(&bytes).map_err(|e| {
+            Error::new(operation()).cause(e).hint(
+                "it was not written by this version; look at both directories before you remove it",
+            )
+        })?;
+        if state.version != VERSION {
+            return Err(Error::new(operation()).cause(format!(
+                "it is of version {}, this program knows version {VERSION}",
+                state.version
+            )));
+        }
+        Ok(Some(state))
+    }
+
+    /// Writes the state so that a crash leaves the old one or this one, and syncs it.
+    pub fn write_state(&self, state: &State) -> Result<()> {
+        let path = self.state_path();
+        let fail = |e: io::Error| {
+            Error::new(format!("write the migration's state `{}`", path.display())).cause(e)
+        };
+        let staged = path.with_extension(format!("json.{}", std::process::id()));
+        let bytes = serde_json::to_vec(state).map_err(|e| fail(e.into()))?;
+        let write = || {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&staged)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&staged, &path)?;
+            self.sync()
+        };
+        write().map_err(|e| {
+            let _ = fs::remove_file(&staged);
+            fail(e)
+        })
+    }
+
+    /// Forgets the migration: after a rollback.
+    pub fn remove_state(&self) -> Result<()> {
+        let path = self.state_path();
+        match fs::remove_file(&path).and_then(|()| self.sync()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::new(format!("remove `{}`", path.display())).cause(e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes renames in the parent directory safe on disk.
+    pub fn sync(&self) -> io::Result<()> {
+        File::open(&self.parent)?.sync_all()
+    }
+}
+
+/// The media directory of the flags or the configuration.
+pub fn media_dir(flag: Option<&Path>, context: &crate::Context) -> Result<PathBuf> {
+    flag.map(Path::to_owned)
+        .or_else(|| context.file.media_dir.clone())
+        .ok_or_else(|| {
+            Error::usage("find the media directory")
+                .cause("none is named")
+                .hint("give it, e.g. `/home/mastodon/live/public/system`, or put `media_dir = \"…\"` in medialift.toml")
+        })
+}
