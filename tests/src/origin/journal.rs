@@ -17,26 +17,23 @@ pub struct Journal {
 
 impl Journal {
     /// Reads every whole line of the journal at `path`, in order. A missing file is an empty journal;
-    /// a last line that was cut off by a crash was never answered and is left out.
+    /// a last line that was cut off by a crash was never answered and is cut off for good.
     ///
     /// # Errors
     /// When the file cannot be read, or a line in its middle is damaged.
-    pub fn replay(path: &Path, mut apply: impl FnMut(JournalLine)) -> io::Result<u64> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(error),
-        };
-        let mut reader = BufReader::with_capacity(1 << 20, file);
+    pub fn replay(path: &Path, mut apply: impl FnMut(JournalLine)) -> io::Result<Self> {
+        let journal = Self::open(path)?;
+        let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
         let mut line = Vec::new();
-        let mut count = 0;
+        let mut length = 0;
         loop {
             line.clear();
             if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
-                return Ok(count);
+                journal.file.set_len(length)?;
+                return Ok(Self { length, ..journal });
             }
             apply(serde_json::from_slice(&line)?);
-            count += 1;
+            length += line.len() as u64;
         }
     }
 

@@ -82,13 +82,16 @@ impl Bucket {
         std::fs::create_dir_all(&dir)?;
         let path = dir.join("journal.jsonl");
         let mut index = Index::default();
-        let mut highest = 0;
-        Journal::replay(&path, |line| {
+        let (mut highest, mut lines) = (0, 0);
+        let mut journal = Journal::replay(&path, |line| {
             highest = highest.max(highest_piece(&line));
+            lines += 1;
             drop(index.apply(line));
         })?;
-        // Replaying dropped what was overwritten, deleted and aborted: keep only what is left.
-        let journal = Journal::rewrite(&path, index.lines())?;
+        if lines > 1000 + 2 * index.objects.len() {
+            // Most of it is about what was overwritten, deleted or given up: keep what is left.
+            journal = Journal::rewrite(&path, index.lines())?;
+        }
         let content = ContentFiles::open(&dir.join("bytes"), highest + 1)?;
         Ok(Self {
             name,
