@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what time it is: whoever asks a question brings the moment along.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The last moment that HTTP's four-digit year can write: the end of the year 9999.
 const LAST_WRITABLE_SECOND: u64 = 253_402_300_799;
@@ -39,7 +39,7 @@ pub fn http_date(moment: UnixMillis) -> String {
 /// `None` for what is no date, and for dates before 1970.
 #[must_use]
 pub fn parse_http_date(text: &str) -> Option<u64> {
-    let date: SystemTime = httpdate::parse_http_date(text.trim()).ok()?;
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 

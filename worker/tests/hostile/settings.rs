@@ -1,0 +1,37 @@
+//! Whatever stands in the settings.
+
+use crate::config;
+use crate::strategies::value;
+use edge_worker::settings::{RawSettings, Settings, VARIABLES, describe};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+proptest! {
+    #![proptest_config(config(4_000))]
+
+    #[test]
+    fn any_settings_are_valid_or_told_apart(texts in proptest::collection::vec(proptest::option::of(prop_oneof![any::<String>(), value(), "[a-z0-9:/.]{0,12}"]), VARIABLES.len())) {
+        let lookup = |name: &str| {
+            let index = VARIABLES.iter().position(|variable| variable.name == name)?;
+            texts[index].clone()
+        };
+        if let Err(faults) = Settings::parse(&RawSettings::collect(lookup)) {
+            let told = describe(&faults);
+            prop_assert_eq!(told.lines().count(), faults.len() + 1, "a line each: {}", told);
+            for fault in &faults {
+                prop_assert!(VARIABLES.iter().any(|variable| variable.name == fault.variable));
+            }
+        }
+    }
+
+    #[test]
+    fn no_secret_is_ever_told(secret in "[ -~]{0,30}ZQX[ -~é]{0,30}", which in select(&["B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY", "PURGE_SECRET"][..])) {
+        let lookup = |name: &str| match name {
+            "ORIGIN_AUTH" => Some("sigv4".to_owned()),
+            _ => (name == which).then(|| secret.clone()),
+        };
+        let faults = Settings::parse(&RawSettings::collect(lookup)).unwrap_err();
+        let told = format!("{faults:?} {}", describe(&faults));
+        prop_assert!(!told.contains("ZQX"));
+    }
+}

@@ -1,0 +1,103 @@
+//! Numbers, header values and stored records where code breaks, if it breaks.
+
+use edge_worker::policy::entry::Entry;
+use edge_worker::policy::fields::Fields;
+use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
+use edge_worker::policy::time::UnixMillis;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// A number where arithmetic breaks, if it breaks.
+pub(crate) fn edge_number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..4u64,
+        (u64::MAX - 3)..=u64::MAX,
+        ((1u64 << 63) - 2)..=((1u64 << 63) + 1),
+        ((1u64 << 32) - 2)..=((1u64 << 32) + 1),
+        any::<u64>(),
+    ]
+}
+
+pub(crate) fn edge_moment() -> impl Strategy<Value = UnixMillis> {
+    edge_number().prop_map(UnixMillis)
+}
+
+/// A header's value as a runtime hands it over: every byte a character, control characters too.
+pub(crate) fn value() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "no-cache",
+        "no-store",
+        "private",
+        "max-age=",
+        "s-maxage=",
+        "0",
+        "1",
+        "99999999999999999999",
+        ",",
+        "=",
+        "\"",
+        "W/\"",
+        "*",
+        "Thu, 01 Jan 2015 00:00:00 GMT",
+        "@",
+        "-",
+        "bytes=",
+        " ",
+        "\t",
+        "\0",
+        "\u{7f}",
+        "ÿ",
+    ];
+    let word = prop_oneof![
+        3 => select(WORDS).prop_map(str::to_owned),
+        1 => any::<u8>().prop_map(|byte| char::from(byte).to_string()),
+    ];
+    proptest::collection::vec(word, 0..8).prop_map(|words| words.concat())
+}
+
+pub(crate) fn fields() -> impl Strategy<Value = Fields> {
+    const NAMES: &[&str] = &[
+        "cache-control",
+        "expires",
+        "x-accel-expires",
+        "vary",
+        "etag",
+        "last-modified",
+        "content-length",
+        "retry-after",
+        "connection",
+        "x-amz-id-2",
+        "x-bz-a",
+        "x-cache-status",
+        "set-cookie",
+        "content-type",
+        "server",
+        "access-control-allow-origin",
+        "x-hop",
+    ];
+    let field = (select(NAMES), value());
+    proptest::collection::vec(field, 0..8).prop_map(|fields| fields.into_iter().collect())
+}
+
+pub(crate) fn entry() -> impl Strategy<Value = Entry> {
+    (100..1000u16, edge_moment(), edge_moment(), edge_moment()).prop_map(
+        |(status, stored_at, one, other)| Entry {
+            status,
+            stored_at,
+            fresh_until: one.min(other),
+            stale_until: one.max(other),
+        },
+    )
+}
+
+pub(crate) fn rule() -> impl Strategy<Value = FreshnessRule> {
+    let origin = select(&[OriginCacheControl::Ignore, OriginCacheControl::Respect][..]);
+    (edge_number(), edge_number(), edge_number(), origin).prop_map(
+        |(fresh, stale, negative, origin)| FreshnessRule {
+            fresh_seconds: fresh,
+            stale_seconds: stale,
+            negative_seconds: negative,
+            origin,
+        },
+    )
+}
