@@ -1,4 +1,6 @@
 // The two entries of the worker: the gateway, and behind the platform's cache the media entry.
+// Reads go through `worker/src/gateway.rs` and `worker/src/media.rs`; only what the platform
+// wants to find as a method of an entry stands here.
 import Gateway from "./build/index.js";
 
 export class Media extends Gateway {
@@ -6,11 +8,19 @@ export class Media extends Gateway {
     return super.media(request, this.env, this.ctx);
   }
 
-  // A purge reaches only the cache of the entry that asks for it.
+  // Called by the gateway and never cached: a purge reaches only the cache of the entry that asks.
   async purge(tags) {
+    if (!this.ctx.cache) return false;
     const outcome = await this.ctx.cache.purge({ tags });
     return outcome.success;
   }
 }
 
-export default Gateway;
+export default class extends Gateway {
+  // Purges that were queued in platform mode, up to a hundred in a batch.
+  async queue(batch) {
+    const tags = batch.messages.map((message) => message.body);
+    if (await this.ctx.exports.Media.purge(tags)) batch.ackAll();
+    else batch.retryAll();
+  }
+}

@@ -320,10 +320,15 @@ where
             .as_ref()
             .map(|known| conditional::revalidation(&Validators::of(&known.fields)));
         let entry = known.as_ref().map(|known| &known.entry);
-        let answer = self
+        let mut answer = self
             .origin
             .fetch(&key, &conditions.unwrap_or_default())
             .await;
+        let gone = entry.is_some_and(|entry| self.runtime.now() >= entry.stale_until);
+        if gone && answer.as_ref().is_ok_and(|answer| answer.status == 304) {
+            // The copy it confirms has passed its window meanwhile.
+            answer = self.origin.fetch(&key, &[]).await;
+        }
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(cause) => {
