@@ -68,6 +68,34 @@ pub fn worker(tools: &Tools) -> Result<Size> {
     Ok(size)
 }
 
+/// Builds `medialift` and `b2-origin`, as the tests and the demonstration run them.
+///
+/// # Errors
+/// Fails when they do not compile; cargo's own words go to standard error.
+pub fn programs() -> Result<()> {
+    let mut command = Command::new(cargo());
+    command
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "medialift",
+            "--package",
+            "e2e",
+        ])
+        .args(["--bin", "medialift", "--bin", "b2-origin"])
+        .current_dir(crate::root())
+        .stdout(std::io::stderr());
+    eprintln!("build: medialift and the origin");
+    crate::process::run("`cargo build`", command)
+}
+
+/// The cargo that runs us, else the one on `PATH`.
+#[must_use]
+pub fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
 /// The size of what is in `worker/build`.
 fn size(output: &Path) -> Result<Size> {
     let Some(wasm) = find_wasm(output) else {

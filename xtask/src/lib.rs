@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 
 pub mod build;
+pub mod demo;
+pub mod dev;
 pub mod pins;
 pub mod process;
 pub mod progress;

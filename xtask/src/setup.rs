@@ -39,8 +39,10 @@ struct Item {
     duration: &'static str,
     /// What somebody can do who cannot have it from here.
     mend: String,
-    install: Box<dyn Fn(&Workshop) -> Result<()>>,
+    install: Install,
 }
+
+type Install = Box<dyn Fn(&Workshop) -> Result<()>>;
 
 /// Where an installation works.
 pub(crate) struct Workshop {
@@ -169,15 +171,14 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
 /// What of `scope` is not there, in the order in which it can be installed.
 fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    let mut add =
-        |name: String, duration, mend: &str, install: Box<dyn Fn(&Workshop) -> Result<()>>| {
-            items.push(Item {
-                name,
-                duration,
-                mend: mend.to_owned(),
-                install,
-            });
-        };
+    let mut add = |name: String, duration, mend: &str, install: Install| {
+        items.push(Item {
+            name,
+            duration,
+            mend: mend.to_owned(),
+            install,
+        });
+    };
 
     let npm = tools::npm_directory(cache)?;
     if !npm.exists() {

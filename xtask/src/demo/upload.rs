@@ -1,0 +1,78 @@
+//! `medialift sync` as a child, and what it says it did.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::BUCKET;
+use crate::process::{Guarded, scratch_directory};
+use crate::stack::{Origin, OriginOptions, binary};
+
+/// The code with which `sync` says that it skipped files and named them.
+const PARTLY: i32 = 4;
+
+/// What the upload did.
+pub(crate) struct Upload {
+    /// How long it took.
+    pub(crate) time: Duration,
+    /// Its own summary, as `--json` printed it.
+    pub(crate) summary: serde_json::Value,
+    /// Whether it skipped files.
+    pub(crate) partly: bool,
+    /// Uploads that the origin counted.
+    pub(crate) put_requests: u64,
+}
+
+/// Runs `medialift sync` on `directory`, its progress shown on standard error.
+pub(crate) fn sync(origin: &Origin, directory: &Path) -> Result<Upload> {
+    let scratch = scratch_directory("sync")?;
+    let output = scratch.path().join("summary.json");
+    let mut command = Command::new(binary("medialift")?);
+    command
+        .args([
+            "sync",
+            "--json",
+            "--bucket",
+            BUCKET,
+            "--region",
+            "us-west-004",
+            "--endpoint",
+            &origin.s3_url,
+        ])
+        .arg("--journal")
+        .arg(scratch.path().join("journal"))
+        .arg(directory)
+        // Nobody's own configuration or bucket.
+        .current_dir(scratch.path())
+        .env_remove("B2_BUCKET")
+        .env_remove("B2_ENDPOINT")
+        .env_remove("KEY_PREFIX")
+        .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+        .env("B2_APPLICATION_KEY", OriginOptions::KEY)
+        .stdout(File::create(&output)?)
+        .stderr(Stdio::inherit());
+    let start = Instant::now();
+    let mut child = Guarded::spawn_with_streams("`medialift sync`", command, &output)?;
+    let status = child.wait()?;
+    let time = start.elapsed();
+    let partly = status.code() == Some(PARTLY);
+    if !status.success() && !partly {
+        bail!("`medialift sync` failed ({status}), see above");
+    }
+    let text =
+        fs::read_to_string(&output).context("cannot read the summary of `medialift sync`")?;
+    // The summary is the last line, should there be others before it.
+    let summary = serde_json::from_str(&text)
+        .or_else(|_| serde_json::from_str(text.lines().last().unwrap_or_default()))
+        .context("`medialift sync --json` printed no JSON")?;
+    let requests = origin.requests()?;
+    Ok(Upload {
+        time,
+        summary,
+        partly,
+        put_requests: requests.of("PutObject") + requests.of("CompleteMultipartUpload"),
+    })
+}
