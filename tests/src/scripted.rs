@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 pub use answer::{Answer, Fault, Framing, pattern};
 
@@ -103,6 +104,7 @@ pub struct ScriptedOrigin {
     worker: SocketAddr,
     shared: Arc<Shared>,
     running: watch::Sender<bool>,
+    listeners: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ScriptedOrigin {
@@ -126,24 +128,21 @@ impl ScriptedOrigin {
             ledger: Mutex::default(),
         });
         let (running, _) = watch::channel(true);
-        let mut addresses = Vec::new();
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
         for side in [Side::Nginx, Side::Worker] {
             let listener = TcpListener::bind(("127.0.0.1", 0))
                 .await
                 .context("scripted origin: no free port")?;
             addresses.push(listener.local_addr()?);
-            tokio::spawn(accept(
-                listener,
-                side,
-                Arc::clone(&shared),
-                running.subscribe(),
-            ));
+            let task = accept(listener, side, Arc::clone(&shared), running.subscribe());
+            listeners.push(tokio::spawn(task));
         }
         Ok(Self {
             nginx: addresses[0],
             worker: addresses[1],
             shared,
             running,
+            listeners: Mutex::new(listeners),
         })
     }
 
@@ -156,11 +155,25 @@ impl ScriptedOrigin {
         format!("http://{address}{BUCKET_PATH}")
     }
 
-    /// Closes both ports and every connection: from now on connecting is refused.
-    pub async fn stop(&self) {
+    /// Closes both ports: from now on connecting is refused. Idle connections are closed with them;
+    /// one on which an answer is due is closed after it.
+    ///
+    /// # Errors
+    /// When a listener had failed before.
+    pub async fn stop(&self) -> Result<()> {
         self.running.send_replace(false);
-        // Every task holds a receiver and lets go of it when it has closed its socket.
-        self.running.closed().await;
+        let listeners = std::mem::take(
+            &mut *self
+                .listeners
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for listener in listeners {
+            listener
+                .await
+                .context("scripted origin: a listener failed")?;
+        }
+        Ok(())
     }
 
     /// The requests of that side whose line contains `part`, in the order they came.
@@ -196,33 +209,38 @@ async fn accept(
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        let (shared, mut running) = (Arc::clone(&shared), running.clone());
+        let (shared, running) = (Arc::clone(&shared), running.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                // A client that goes away ends its own connection and nothing else.
-                _ = converse(stream, side, &shared) => {}
-                _ = running.wait_for(|running| !running) => {}
-            }
+            // A client that goes away ends its own connection and nothing else.
+            converse(stream, side, &shared, running).await.ok();
         });
     }
 }
 
 /// Answers requests on one connection until either end has had enough.
-async fn converse(mut stream: TcpStream, side: Side, shared: &Shared) -> io::Result<()> {
+async fn converse(
+    mut stream: TcpStream,
+    side: Side,
+    shared: &Shared,
+    mut running: watch::Receiver<bool>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut read = Vec::new();
-    while let Some(head) = read_head(&mut stream, &mut read).await? {
+    loop {
+        let head = tokio::select! {
+            head = read_head(&mut stream, &mut read) => head?,
+            _ = running.wait_for(|running| !running) => return Ok(()),
+        };
+        let Some(head) = head else { return Ok(()) };
         let request = Request::parse(&head);
         let answer = shared.answer(side, request.asked.clone());
         tokio::time::sleep(answer.delay()).await;
-        let keep = respond(&mut stream, &answer, &request).await?;
-        if !keep {
+        if !respond(&mut stream, &answer, &request).await? {
             // Let the other end read what it was sent before the socket goes.
             stream.shutdown().await?;
             return linger(&mut stream).await;
         }
     }
-    Ok(())
 }
 
 /// The next head, or `None` at the end of the connection. Bodies of requests are never read: no

@@ -1,7 +1,7 @@
 //! Puts every scenario's questions to both proxies, all scenarios at the same time.
 //!
-//! Scenarios that stop the origin wait at that step until all others have ended; then the origin
-//! is stopped once, for good, and they go on.
+//! Scenarios that stop the origin wait at that step until all others have ended, but those that say
+//! they need it no more; then the origin is stopped once, for good, and they go on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,7 +51,8 @@ pub async fn run(
 ) -> Result<Vec<Observed>> {
     let (stopped, is_stopped) = watch::channel(false);
     let (arrive, mut arrived) = mpsc::unbounded_channel();
-    let (mut ordinary, mut stopping) = (JoinSet::new(), JoinSet::new());
+    let (mut ordinary, mut lasting, mut stopping) =
+        (JoinSet::new(), JoinSet::new(), JoinSet::new());
     for (number, scenario) in scenarios.iter().enumerate() {
         for proxy in proxies {
             let one = One {
@@ -62,10 +63,10 @@ pub async fn run(
                 arrive: arrive.clone(),
                 is_stopped: is_stopped.clone(),
             };
-            let tasks = if scenario.stops_origin() {
-                &mut stopping
-            } else {
-                &mut ordinary
+            let tasks = match (scenario.stops_origin(), scenario.outlasts_the_origin) {
+                (true, _) => &mut stopping,
+                (false, true) => &mut lasting,
+                (false, false) => &mut ordinary,
             };
             tasks.spawn(one.run());
         }
@@ -78,9 +79,10 @@ pub async fn run(
             .await
             .context("a scenario ended before its origin was stopped")?;
     }
-    origin.stop().await;
+    origin.stop().await?;
     stopped.send_replace(true);
     observed.extend(stopping.join_all().await);
+    observed.extend(lasting.join_all().await);
     Ok(observed)
 }
 

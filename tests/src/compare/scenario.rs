@@ -30,6 +30,8 @@ struct ScenarioText {
     steps: Vec<StepText>,
     #[serde(default)]
     watch: Vec<String>,
+    #[serde(default)]
+    outlasts_the_origin: bool,
     nginx_is_no_model: Option<String>,
 }
 
@@ -60,6 +62,9 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// Request headers, in lower case, of which it is compared what reached the origin.
     pub watch: Vec<String>,
+    /// The last request takes a minute and needs no other of the origin: the origin may be stopped
+    /// meanwhile, which saves that minute.
+    pub outlasts_the_origin: bool,
     /// Why nginx is no model here; then the steps say what the worker must answer.
     pub nginx_is_no_model: Option<String>,
 }
@@ -219,6 +224,7 @@ fn resolve(stem: &str, number: usize, text: ScenarioText) -> Result<Scenario> {
         script,
         steps,
         watch: text.watch,
+        outlasts_the_origin: text.outlasts_the_origin,
         nginx_is_no_model: text.nginx_is_no_model,
     })
 }

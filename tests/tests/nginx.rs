@@ -1,0 +1,58 @@
+//! nginx and the worker, asked the same questions in front of the same origin.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use e2e::compare::runner::{Proxy, run};
+use e2e::compare::{deviation, report, scenario};
+use e2e::nginx::Nginx;
+use e2e::scripted::{ScriptedOrigin, Side};
+use xtask::stack::Edge;
+use xtask::tools::Tools;
+
+/// What the comparison must not shrink below unnoticed.
+const FEWEST_SCENARIOS: usize = 150;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_answers_as_nginx_does_but_for_the_accepted_differences() {
+    let folder = xtask::root().join("tests/scenarios");
+    let scenarios = scenario::load(&folder).unwrap();
+    let deviations = deviation::load(&folder.join("deviations.toml")).unwrap();
+    assert!(
+        scenarios.len() >= FEWEST_SCENARIOS,
+        "only {} scenarios",
+        scenarios.len()
+    );
+    let script = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.script.clone())
+        .collect();
+    let origin = Arc::new(ScriptedOrigin::start(script).await.unwrap());
+    let nginx = Nginx::start(&origin.url(Side::Nginx)).unwrap();
+    let settings = [
+        ("ORIGIN_URL", origin.url(Side::Worker)),
+        ("ORIGIN_CACHE_CONTROL", "respect".to_owned()),
+        ("CACHE_MODE", "engine".to_owned()),
+    ];
+    let settings = settings
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let tools = Tools::load().unwrap();
+    let edge = Edge::start(&tools, &settings).unwrap();
+    let proxies = [
+        Proxy {
+            side: Side::Nginx,
+            address: nginx.address,
+        },
+        Proxy {
+            side: Side::Worker,
+            address: edge.url.trim_start_matches("http://").parse().unwrap(),
+        },
+    ];
+    let observed = run(&scenarios, &proxies, origin).await.unwrap();
+    let report = report::judge(&scenarios, &observed, &deviations).unwrap();
+    let text = report::render(&report, &scenarios, &deviations);
+    // Past the test runner's capture: the counts are the point of the run, passed or not.
+    std::io::stdout().write_all(text.as_bytes()).unwrap();
+    assert!(report.passed(), "see the unexplained differences above");
+}
