@@ -7,8 +7,8 @@ calls it answers are those for accounts, buckets and keys; objects are the S3 or
 
 One line of JSON on stdout says where it listens. Control, on the same port:
   POST /control/faults {"next": N, "status": 503, "code": "...", "call": "b2_...", "retry_after": S}
-  POST /control/expire_tokens       every token given out so far is refused as expired
-  GET  /control/requests            {"calls": {"b2_create_key": N, ...}, "connections": N}
+  GET  /control/requests            {"calls": {"b2_create_key": N, ...}, "connections": N}: how often
+                                    each call was made, and over how many connections
 """
 
 import argparse
@@ -126,10 +126,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "b2sim"
 
-    def setup(self):
-        super().setup()
-        with self.server.state.lock:
-            self.server.state.connections += 1
+    carried_a_call = False
 
     def log_message(self, *_):
         """Requests carry keys: none is logged."""
@@ -163,10 +160,6 @@ class Handler(BaseHTTPRequestHandler):
             with state.lock:
                 state.faults.append(json.loads(body))
             return self.answer(200, {})
-        if self.path == "/control/expire_tokens":
-            with state.lock:
-                state.account.expired_auth_tokens.update(state.account.auth_token_to_key)
-            return self.answer(200, {})
         self.call(body)
 
     def call(self, body):
@@ -177,6 +170,8 @@ class Handler(BaseHTTPRequestHandler):
         state = self.server.state
         with state.lock:
             state.calls[name] = state.calls.get(name, 0) + 1
+            state.connections += not self.carried_a_call
+            self.carried_a_call = True
             for fault in state.faults:
                 if fault["next"] > 0 and fault.get("call", name) == name:
                     fault["next"] -= 1
