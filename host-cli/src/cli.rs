@@ -38,10 +38,28 @@ pub struct Global {
 /// The commands, in the order a migration uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Report what a migration would move, cost and take
+    Plan(commands::plan::PlanArgs),
     /// Make the bucket and a key restricted to it
     Provision(commands::provision::ProvisionArgs),
+    /// Copy the media directory into the bucket
+    Sync(Box<commands::sync::SyncArgs>),
     /// Point Mastodon's `.env.production` at the bucket, or look for mistakes in it
     Env(commands::env::EnvArgs),
+    /// Check the files domain end to end, as a reader sees it
+    Verify(commands::verify::VerifyArgs),
+    /// Move the media aside once the bucket is proven to have every file
+    Cutover(commands::cutover::CutoverArgs),
+    /// Put the media back after a cutover
+    Rollback(commands::rollback::RollbackArgs),
+    /// Delete local files that the bucket is proven to have
+    Prune(commands::prune::PruneArgs),
+    /// Make the files domain forget objects
+    Purge(commands::purge::PurgeArgs),
+    /// Print a shell's completion script
+    Completions(commands::completions::CompletionsArgs),
+    /// Write the man pages
+    Man(commands::man::ManArgs),
     /// Report the version of this build
     #[command(hide = true)]
     Version(commands::version::VersionArgs),

@@ -1,5 +1,14 @@
 //! One module a command. Each has its `Args` and `run(args, context) -> Result<Exit>`.
 
+pub mod completions;
+pub mod cutover;
 pub mod env;
+pub mod man;
+pub mod plan;
 pub mod provision;
+pub mod sync;
+pub mod verify;
+pub mod prune;
+pub mod purge;
+pub mod rollback;
 pub mod version;

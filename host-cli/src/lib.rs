@@ -14,6 +14,8 @@ pub mod findings;
 pub mod migration;
 pub mod report;
 pub mod s3;
+pub mod sync;
+pub mod sync;
 pub mod verify;
 pub mod web;
 
@@ -31,9 +33,17 @@ pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
     let file = config::File::load(cli.global.config.as_deref())?;
     let context = Context { ui, file };
     match cli.command {
+        cli::Command::Plan(args) => commands::plan::run(args, &context).await,
         cli::Command::Provision(args) => commands::provision::run(args, &context).await,
+        cli::Command::Sync(args) => commands::sync::run(*args, &context).await,
         cli::Command::Env(args) => commands::env::run(args, &context).await,
         cli::Command::Verify(args) => commands::verify::run(args, &context).await,
+        cli::Command::Cutover(args) => commands::cutover::run(args, &context).await,
+        cli::Command::Rollback(args) => commands::rollback::run(args, &context).await,
+        cli::Command::Prune(args) => commands::prune::run(args, &context).await,
+        cli::Command::Purge(args) => commands::purge::run(args, &context).await,
+        cli::Command::Completions(args) => commands::completions::run(args, &context).await,
+        cli::Command::Man(args) => commands::man::run(args, &context).await,
         cli::Command::Version(args) => commands::version::run(args, &context).await,
     }
 }

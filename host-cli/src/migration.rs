@@ -8,8 +8,11 @@
 //! [`swap`] moves the directories, [`merge`] brings files together again, [`compare`] proves that
 //! the bucket has them all.
 
+pub mod compare;
 pub mod merge;
+pub mod proof;
 pub mod swap;
+pub mod tree;
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::merge::{Merged, merge};
 use super::{Identity, Phase, Site, State, VERSION};
@@ -19,7 +20,8 @@ use crate::error::{Error, Result};
 pub type AfterStep<'a> = &'a mut dyn FnMut(&'static str) -> Result<()>;
 
 /// What a cutover did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cut {
     /// The directories changed places now, or the rest of an interrupted cutover was done.
     Done,
@@ -84,6 +86,11 @@ pub fn ready_to_cut(site: &Site) -> Result<Option<State>> {
             }))
         }
     }
+}
+
+/// Whether the directories of an interrupted cutover have changed places already.
+pub fn media_are_aside(site: &Site, state: &State) -> Result<bool> {
+    Ok(place(site, state)? == Place::Kept)
 }
 
 /// Moves the media aside and leaves an empty directory with the same owner and mode.

@@ -1,0 +1,32 @@
+//! `completions`: prints a shell's completion script.
+
+use clap::{Args, CommandFactory};
+
+use crate::Context;
+use crate::cli::Cli;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// Prints a completion script on stdout.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+    medialift completions bash > /etc/bash_completion.d/medialift")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Runs `completions`.
+pub async fn run(args: CompletionsArgs, context: &Context) -> Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "medialift", &mut script);
+    let script = String::from_utf8(script)
+        .map_err(|e| Error::new("write the completion script").cause(e))?;
+    context.ui.data(
+        &serde_json::json!({ "shell": args.shell.to_string(), "script": script }),
+        &script,
+    );
+    Ok(Exit::Done)
+}

@@ -1,0 +1,190 @@
+//! `cutover`: proves that the bucket has every file, then moves the media aside.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::Context;
+use crate::config::TargetArgs;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::migration::compare::{Compared, compare, entries};
+use crate::migration::swap::{self, Cut};
+use crate::migration::{Site, media_dir};
+use crate::s3::Client;
+
+/// Reads every local file and compares it with the bucket. Only if all are there, `system` becomes
+/// `system_` and an empty `system` with the same owner and mode takes its place, since Mastodon
+/// does not run without one. Nothing is deleted. If it is interrupted, run it again to complete
+/// it, or `medialift rollback` to undo it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  See whether the bucket has every file, and change nothing:
+    medialift cutover /home/mastodon/live/public/system --dry-run
+  Do it:
+    medialift cutover /home/mastodon/live/public/system
+
+Exit codes: 0 moved, 3 the bucket lacks files (run `medialift sync`, then this again).")]
+pub struct CutoverArgs {
+    /// The media directory [default: `media_dir` of the configuration]
+    pub media_dir: Option<PathBuf>,
+    /// Compare, and move nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on although some entries cannot be in a bucket (links, sockets, names not UTF-8)
+    #[arg(long)]
+    pub allow_skipped: bool,
+    /// Files that are read at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub readers: u16,
+    /// The bucket.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    media_dir: PathBuf,
+    kept_dir: PathBuf,
+    dry_run: bool,
+    /// None where an earlier run had moved the media already.
+    compared: Option<Compared>,
+    /// What was done about the directories; none when nothing was.
+    cutover: Option<Cut>,
+    /// Files that were written while the comparison ran.
+    written_meanwhile: u64,
+}
+
+/// Runs `cutover`.
+pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
+    let site = Site::at(&media_dir(args.media_dir.as_deref(), context)?)?;
+    let mut report = Report {
+        media_dir: site.live(),
+        kept_dir: site.kept(),
+        dry_run: args.dry_run,
+        compared: None,
+        cutover: None,
+        written_meanwhile: 0,
+    };
+    let Some(state) = swap::ready_to_cut(&site)? else {
+        report.cutover = Some(Cut::AlreadyDone);
+        context
+            .ui
+            .data(&report, "the cutover has been done before: nothing to do");
+        return Ok(Exit::Done);
+    };
+    let begun = nanoseconds_now();
+    if !swap::media_are_aside(&site, &state)? {
+        let client = client(&args.target, context)?;
+        context.ui.say(format!(
+            "comparing every file of `{}` with the bucket",
+            site.live().display()
+        ));
+        let compared = compare(&client, &site.live(), args.readers.into()).await?;
+        let skipped = compared.not_for_buckets.count > 0 && !args.allow_skipped;
+        let refused = compared.different.count > 0 || skipped;
+        report.compared = Some(compared);
+        if refused || args.dry_run {
+            context.ui.data(&report, report.text());
+            if !refused {
+                return Ok(Exit::Done);
+            }
+            context.ui.say(if skipped && report.different() == 0 {
+                "\nhint: these cannot be in a bucket; if nothing needs them, add `--allow-skipped`"
+            } else {
+                "\nhint: run `medialift sync`, then this again; nothing was changed"
+            });
+            return Ok(Exit::Problem);
+        }
+    } else if args.dry_run {
+        context
+            .ui
+            .data(&report, "an interrupted cutover would be completed");
+        return Ok(Exit::Done);
+    }
+    report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
+    report.written_meanwhile = written_since(&site.kept(), begun).await?;
+    context.ui.data(&report, report.text());
+    if report.written_meanwhile > 0 {
+        context.ui.say(format!(
+            "\nhint: Mastodon wrote {} files while this ran; bring them to the bucket with `medialift sync {}`",
+            report.written_meanwhile,
+            site.kept().display()
+        ));
+    }
+    context.ui.say(
+        "next: look at the instance; `medialift rollback` is the way back, `medialift prune` frees the disk",
+    );
+    Ok(Exit::Done)
+}
+
+/// A client of the flags' bucket with the key that is found.
+pub(super) fn client(target: &TargetArgs, context: &Context) -> Result<Client> {
+    let resolved = target.resolve(context)?;
+    let credentials = target.credentials(context)?;
+    let operation = format!("prepare requests to `{resolved}`");
+    Client::new(resolved, &credentials).map_err(|e| e.into_error(operation))
+}
+
+fn nanoseconds_now() -> i128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX))
+}
+
+/// Files below `root` that were changed after `begun`. The kernel's clock ticks in steps of a few
+/// milliseconds, so a little earlier counts too.
+async fn written_since(root: &Path, begun: i128) -> Result<u64> {
+    const TICK: i128 = 10_000_000;
+    let mut walk = entries(root.to_owned());
+    let mut written = 0;
+    while let Some(entry) = walk.recv().await {
+        let entry = entry.map_err(|e| Error::new(format!("read `{}`", root.display())).cause(e))?;
+        if entry.stamp.changed >= begun - TICK {
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+impl Report {
+    fn different(&self) -> u64 {
+        self.compared.as_ref().map_or(0, |c| c.different.count)
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        if let Some(compared) = &self.compared {
+            out.push_str(&format!(
+                "{} files ({}) are in the bucket, compared by size and MD5\n",
+                compared.same,
+                super::plan::human_bytes(compared.bytes)
+            ));
+            for (list, what) in [
+                (&compared.different, "are not, or differ"),
+                (&compared.not_for_buckets, "cannot be in a bucket"),
+            ] {
+                if list.count > 0 {
+                    out.push_str(&format!("{} {what}:\n{}", list.count, list.lines()));
+                }
+            }
+        }
+        match (self.cutover, self.different()) {
+            (Some(_), _) => out.push_str(&format!(
+                "`{}` is empty now; the media are in `{}`",
+                self.media_dir.display(),
+                self.kept_dir.display()
+            )),
+            (None, 0) if self.dry_run => out.push_str(&format!(
+                "`{}` would become `{}`",
+                self.media_dir.display(),
+                self.kept_dir.display()
+            )),
+            (None, _) => out.push_str("the cutover is refused; nothing was changed"),
+        }
+        out
+    }
+}

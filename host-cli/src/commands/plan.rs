@@ -1,0 +1,291 @@
+//! `plan`: what a migration would move, cost and take, before anything is touched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::migration::compare::{NamedPaths, entries};
+use crate::migration::media_dir;
+use crate::migration::tree::{Entry, Kind, refusal};
+
+/// Reads the media tree's names and sizes, and no file. Needs no bucket and no key; nothing is
+/// sent.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+    medialift plan /home/mastodon/live/public/system
+    medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
+
+Prices are flags because they change: look at the service's price list. Exit codes: 0 everything
+can be uploaded, 3 some entries cannot (each is named).")]
+pub struct PlanArgs {
+    /// The media directory [default: `media_dir` of the configuration]
+    pub media_dir: Option<PathBuf>,
+    /// What comes before every key: Mastodon's `S3_KEY_PREFIX`
+    #[arg(long, value_name = "PREFIX", env = "KEY_PREFIX")]
+    pub key_prefix: Option<String>,
+    /// Storage, USD for a TB (10^12 bytes) a month
+    #[arg(long, value_name = "USD", default_value_t = 6.0)]
+    pub storage_price: f64,
+    /// Reading objects, USD for 10,000 requests (class B)
+    #[arg(long, value_name = "USD", default_value_t = 0.004)]
+    pub read_price: f64,
+    /// Requests of class B that are free each day
+    #[arg(long, value_name = "N", default_value_t = 2_500)]
+    pub free_reads: u64,
+    /// Upload rate of this machine, Mbit a second
+    #[arg(long, value_name = "MBIT", default_value_t = 100.0)]
+    pub upload_mbit: f64,
+    /// Files a second, which bounds many small ones
+    #[arg(long, value_name = "N", default_value_t = 200.0)]
+    pub files_per_second: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Amount {
+    files: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    media_dir: PathBuf,
+    /// `accounts`, `cache/accounts`, `media_attachments` and so on.
+    kinds: BTreeMap<String, Amount>,
+    total: Amount,
+    /// Files of which the bucket takes more than one request.
+    larger_than_100_mib: u64,
+    storage_usd_per_month: f64,
+    /// Reading every object back once, as `prune` does.
+    prune_proof_usd: f64,
+    /// Seconds, at the given rates.
+    upload_seconds: f64,
+    /// What the bucket would refuse, or cannot hold.
+    refused: NamedPaths,
+    unreadable: NamedPaths,
+    /// Account archives, which a public bucket shows to whoever has the URL.
+    archives: Amount,
+}
+
+/// Runs `plan`.
+pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
+    let media_dir = media_dir(args.media_dir.as_deref(), context)?;
+    for (value, flag) in [
+        (args.storage_price, "--storage-price"),
+        (args.read_price, "--read-price"),
+        (args.upload_mbit, "--upload-mbit"),
+        (args.files_per_second, "--files-per-second"),
+    ] {
+        let rate = flag == "--upload-mbit" || flag == "--files-per-second";
+        if !value.is_finite() || value < 0.0 || (rate && value == 0.0) {
+            return Err(Error::usage(format!("use `{flag} {value}`"))
+                .cause("it must be a number above 0")
+                .hint("`medialift plan --help` tells the units"));
+        }
+    }
+    let prefix = args
+        .key_prefix
+        .as_ref()
+        .or(context.file.key_prefix.as_ref());
+    let prefix = prefix.map_or("", |p| p.trim_matches('/'));
+    let prefix = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{prefix}/")
+    };
+    let report = read(&media_dir, &prefix, &args).await?;
+    context.ui.data(&report, report.text(&args));
+    let all_fit = report.refused.count == 0 && report.unreadable.count == 0;
+    Ok(if all_fit { Exit::Done } else { Exit::Problem })
+}
+
+async fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
+    let mut report = Report {
+        media_dir: media_dir.to_owned(),
+        kinds: BTreeMap::new(),
+        total: Amount::default(),
+        larger_than_100_mib: 0,
+        storage_usd_per_month: 0.0,
+        prune_proof_usd: 0.0,
+        upload_seconds: 0.0,
+        refused: NamedPaths::default(),
+        unreadable: NamedPaths::default(),
+        archives: Amount::default(),
+    };
+    let mut walk = entries(media_dir.to_owned());
+    while let Some(entry) = walk.recv().await {
+        let entry = entry.map_err(|e| {
+            Error::usage(format!("read the media directory `{}`", media_dir.display()))
+                .cause(e)
+                .hint("give Mastodon's, e.g. `/home/mastodon/live/public/system`, and run as a user who may read it")
+        })?;
+        report.add(&entry, prefix);
+    }
+    let bytes = report.total.bytes as f64;
+    let files = report.total.files as f64;
+    report.storage_usd_per_month = bytes / 1e12 * args.storage_price;
+    let paid_reads = report.total.files.saturating_sub(args.free_reads) as f64;
+    report.prune_proof_usd = paid_reads / 10_000.0 * args.read_price;
+    report.upload_seconds =
+        (bytes * 8.0 / (args.upload_mbit * 1e6)).max(files / args.files_per_second);
+    Ok(report)
+}
+
+impl Report {
+    fn add(&mut self, entry: &Entry, prefix: &str) {
+        match &entry.kind {
+            Kind::Special(what) => return self.refused.add(entry.shown(), *what),
+            Kind::Unreadable(why) => return self.unreadable.add(entry.shown(), why.clone()),
+            Kind::File => {}
+        }
+        let size = entry.stamp.size;
+        let key = [prefix.as_bytes(), &entry.path].concat();
+        if let Some(reason) = refusal(&key, size) {
+            return self.refused.add(entry.shown(), reason);
+        }
+        let kind = kind_of(&entry.path);
+        if kind == "backups" {
+            add(&mut self.archives, size);
+        }
+        add(self.kinds.entry(kind).or_default(), size);
+        add(&mut self.total, size);
+        if size > 100 << 20 {
+            self.larger_than_100_mib += 1;
+        }
+    }
+
+    fn text(&self, args: &PlanArgs) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["kind", "files", "bytes"]);
+        let mut row = |name: &str, amount: &Amount| {
+            table.add_row([
+                name.to_owned(),
+                amount.files.to_string(),
+                human_bytes(amount.bytes),
+            ]);
+        };
+        for (kind, amount) in &self.kinds {
+            row(kind, amount);
+        }
+        row("total", &self.total);
+        for index in [1, 2] {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        let table: String = table
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect();
+        let mut out = format!("{}\n\n{table}\n", self.media_dir.display());
+        out.push_str(&format!(
+            "storage     {:.2} USD a month at {} USD a TB; uploading is free\n",
+            self.storage_usd_per_month, args.storage_price
+        ));
+        out.push_str(&format!(
+            "upload      {} at {} Mbit a second and {} files a second\n",
+            human_time(self.upload_seconds),
+            args.upload_mbit,
+            args.files_per_second
+        ));
+        out.push_str(&format!(
+            "proof       {:.2} USD once, for reading every object back before `prune` deletes a file\n",
+            self.prune_proof_usd
+        ));
+        if self.archives.files > 0 {
+            out.push_str(&format!(
+                "\nnote: {} account archives are among them (`backups/`); a public bucket shows them to whoever has the URL\n",
+                self.archives.files
+            ));
+        }
+        for (list, what) in [
+            (&self.refused, "cannot be in the bucket and will be skipped"),
+            (&self.unreadable, "cannot be read by this user"),
+        ] {
+            if list.count > 0 {
+                out.push_str(&format!("\n{} {what}:\n{}", list.count, list.lines()));
+            }
+        }
+        out
+    }
+}
+
+fn add(amount: &mut Amount, size: u64) {
+    amount.files += 1;
+    amount.bytes += size;
+}
+
+/// Mastodon's class of a path: its first directory, and under `cache/` the second too.
+fn kind_of(path: &[u8]) -> String {
+    let text = String::from_utf8_lossy(path);
+    let parts: Vec<&str> = text.split('/').collect();
+    match parts.as_slice() {
+        [_] => "(top level)".to_owned(),
+        ["cache", class, _, ..] => format!("cache/{class}"),
+        [class, ..] => (*class).to_owned(),
+        [] => String::new(),
+    }
+}
+
+/// `18.5 GB`: decimal units, as the service bills.
+pub(super) fn human_bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if value < 999.95 || unit == "bytes" && value < 1000.0 {
+            return if unit == "bytes" {
+                format!("{bytes} bytes")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// `3 h 20 min`.
+fn human_time(seconds: f64) -> String {
+    let total = seconds.ceil() as u64;
+    match (
+        total / 86_400,
+        total / 3600 % 24,
+        total / 60 % 60,
+        total % 60,
+    ) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
+        (days, hours, ..) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_said_in_the_units_of_the_bill() {
+        assert_eq!(human_bytes(0), "0 bytes");
+        assert_eq!(human_bytes(999), "999 bytes");
+        assert_eq!(human_bytes(18_500_000_000), "18.5 GB");
+        assert_eq!(human_bytes(999_960), "1.0 MB");
+        assert_eq!(human_bytes(2_000_000_000_000), "2.0 TB");
+        assert_eq!(human_time(0.2), "1 s");
+        assert_eq!(human_time(12_000.0), "3 h 20 min");
+    }
+
+    #[test]
+    fn kinds_are_mastodons_classes() {
+        assert_eq!(kind_of(b"accounts/avatars/1/a.png"), "accounts");
+        assert_eq!(kind_of(b"cache/accounts/avatars/1/a.png"), "cache/accounts");
+        assert_eq!(kind_of(b"robots.txt"), "(top level)");
+        assert_eq!(kind_of(b"cache/x"), "cache");
+    }
+}

@@ -1,0 +1,329 @@
+//! `prune`: deletes local files that the bucket is proven to have, at this moment.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde::Serialize;
+
+use crate::Context;
+use crate::config::TargetArgs;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::migration::compare::{NamedPaths, entries, key};
+use crate::migration::proof::{self, ReadError, Verdict};
+use crate::migration::tree::{Entry, Kind, remove_empty_directories};
+use crate::migration::{Phase, Site, media_dir};
+use crate::s3::{Client, S3Error};
+
+/// Works on `system_`, what a cutover put aside, unless told otherwise. Each file is compared with
+/// its object on its own, right before it is deleted; a file that is not proven stays. Empty
+/// directories are removed. After this, `rollback` no longer brings everything back.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  See what would be freed (reads every object, deletes nothing):
+    medialift prune /home/mastodon/live/public/system --dry-run
+  Free the disk:
+    medialift prune /home/mastodon/live/public/system
+
+The default proof reads every object back whole and compares its bytes. `--prove head` asks for
+size and MD5 only, which costs no download, and trusts that the bucket can give what it lists.
+Exit codes: 0 all deleted, 4 some files stay (each is named).")]
+pub struct PruneArgs {
+    /// The media directory [default: `media_dir` of the configuration]
+    pub media_dir: Option<PathBuf>,
+    /// Delete below this directory instead of `system_`; its paths are keys as they are
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Delete from the directory that Mastodon uses at this moment
+    #[arg(long)]
+    pub live: bool,
+    /// What counts as proof
+    #[arg(long, value_enum, default_value_t = Proof::Read)]
+    pub prove: Proof,
+    /// Prove, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Files at a time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub at_a_time: u16,
+    /// The bucket.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// What counts as proof that the bucket has a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// The object, read whole just now, has the file's bytes.
+    Read,
+    /// The object, asked for just now, has the file's size and MD5.
+    Head,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    directory: PathBuf,
+    proof: Proof,
+    dry_run: bool,
+    /// Files that were deleted, or would be.
+    deleted: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// What the disk got back: less than `bytes` where files have other hard links.
+    freed: u64,
+    directories_removed: u64,
+    /// What stays, and why.
+    kept: NamedPaths,
+    interrupted: bool,
+}
+
+/// Runs `prune`.
+pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
+    let site = match (&args.dir, &args.media_dir, &context.file.media_dir) {
+        (Some(_), None, None) => None,
+        _ => Some(Site::at(&media_dir(args.media_dir.as_deref(), context)?)?),
+    };
+    let directory = directory(&args, site.as_ref())?;
+    let client = super::cutover::client(&args.target, context)?;
+    let mut report = Report {
+        directory: directory.clone(),
+        proof: args.prove,
+        dry_run: args.dry_run,
+        deleted: 0,
+        bytes: 0,
+        freed: 0,
+        directories_removed: 0,
+        kept: NamedPaths::default(),
+        interrupted: false,
+    };
+    if !args.dry_run
+        && let Some(site) = &site
+        && let Some(mut state) = site.state()?
+        && !state.pruned
+    {
+        state.pruned = true;
+        site.write_state(&state)?;
+    }
+    let stopped = prune(&args, &client, &directory, &mut report, context).await;
+    if !args.dry_run && !args.live && stopped.is_ok() && !report.interrupted {
+        let fail = |e| {
+            Error::new(format!(
+                "remove empty directories below `{}`",
+                directory.display()
+            ))
+            .cause(e)
+        };
+        report.directories_removed = remove_empty_directories(&directory).map_err(fail)?;
+    }
+    context.ui.data(&report, report.text());
+    stopped?;
+    Ok(match (report.interrupted, report.kept.count) {
+        (true, _) => Exit::Interrupted,
+        (false, 0) => Exit::Done,
+        (false, _) => Exit::Partly,
+    })
+}
+
+/// The directory to delete from, after the checks that protect the one in use.
+fn directory(args: &PruneArgs, site: Option<&Site>) -> Result<PathBuf> {
+    let resolve = |path: &Path| {
+        std::fs::canonicalize(path).map_err(|e| {
+            Error::usage(format!("prune `{}`", path.display()))
+                .cause(e)
+                .hint("`medialift cutover` makes it; give another with `--dir`")
+        })
+    };
+    let chosen = match (&args.dir, site) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(site)) if args.live => site.live(),
+        (None, Some(site)) => {
+            let phase = site.state()?.map(|state| state.phase);
+            if phase != Some(Phase::Moved) {
+                return Err(Error::usage(format!("prune `{}`", site.kept().display()))
+                    .cause("there is no complete cutover of this directory")
+                    .hint("run `medialift cutover` first, or name a directory with `--dir`"));
+            }
+            site.kept()
+        }
+        (None, None) => return Err(Error::usage("prune").cause("no directory is named")),
+    };
+    let directory = resolve(&chosen)?;
+    if let Some(site) = site
+        && !args.live
+        && let Ok(live) = std::fs::canonicalize(site.live())
+        && (directory.starts_with(&live) || live.starts_with(&directory))
+    {
+        return Err(Error::usage(format!("prune `{}`", chosen.display()))
+            .cause("Mastodon uses this directory")
+            .hint("run `medialift cutover` first; or add `--live`, if Mastodon reads from the bucket already"));
+    }
+    Ok(directory)
+}
+
+async fn prune(
+    args: &PruneArgs,
+    client: &Client,
+    directory: &Path,
+    report: &mut Report,
+    context: &Context,
+) -> Result<()> {
+    let mut walk = entries(directory.to_owned());
+    let mut running = FuturesUnordered::new();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let mut ended = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut interrupted => {
+                report.interrupted = true;
+                return Ok(());
+            }
+            Some(outcome) = running.next(), if !running.is_empty() => {
+                note(outcome, report, context)?;
+            }
+            entry = walk.recv(), if !ended && running.len() < usize::from(args.at_a_time) => {
+                match entry {
+                    None => ended = true,
+                    Some(Err(e)) => {
+                        return Err(Error::new(format!("read `{}`", directory.display())).cause(e));
+                    }
+                    Some(Ok(entry)) => running.push(one(client.clone(), entry, args.prove, args.dry_run)),
+                }
+            }
+            else => return Ok(()),
+        }
+    }
+}
+
+/// What became of one entry.
+enum Fate {
+    Deleted,
+    Kept(String),
+    /// The service refuses everything: the key, the bucket or a cap.
+    Stop(S3Error),
+}
+
+/// Proves one file and deletes it. Nothing lies between the proof and the deletion but a last look
+/// whether the file is still the one that was proven.
+async fn one(client: Client, entry: Entry, proof: Proof, dry_run: bool) -> (Entry, Fate) {
+    let fate = match prove(&client, &entry, proof).await {
+        Ok(Verdict::Same) if dry_run => Fate::Deleted,
+        Ok(Verdict::Same) => match entry.remove() {
+            Ok(()) => Fate::Deleted,
+            Err(e) => Fate::Kept(format!("it cannot be deleted: {e}")),
+        },
+        Ok(Verdict::Differs(reason)) => Fate::Kept(reason),
+        Ok(Verdict::Unclear) => {
+            Fate::Kept("its ETag is of a multipart upload; `--prove read` can tell".to_owned())
+        }
+        Err(fate) => fate,
+    };
+    (entry, fate)
+}
+
+async fn prove(client: &Client, entry: &Entry, proof: Proof) -> Result<Verdict, Fate> {
+    match &entry.kind {
+        Kind::File => {}
+        Kind::Special(what) => return Err(Fate::Kept((*what).to_owned())),
+        Kind::Unreadable(why) => return Err(Fate::Kept(why.clone())),
+    }
+    let local = |e: std::io::Error| Fate::Kept(format!("it cannot be read here: {e}"));
+    let key = key(client, entry).map_err(|reason| Fate::Kept(reason.to_owned()))?;
+    let file = Arc::new(entry.open().map_err(local)?);
+    let size = entry.stamp.size;
+    match proof {
+        Proof::Read => proof::by_reading(client, &key, file, size)
+            .await
+            .map_err(|e| match e {
+                ReadError::Service(e) if stops_the_run(&e) => Fate::Stop(e),
+                other => Fate::Kept(other.to_string()),
+            }),
+        Proof::Head => match client.head_object(&key).await {
+            Ok(head) => proof::by_etag(file, size, head.size, head.etag)
+                .await
+                .map_err(local),
+            Err(e) if e.is_not_found() => {
+                Ok(Verdict::Differs("the bucket does not have it".to_owned()))
+            }
+            Err(e) if stops_the_run(&e) => Err(Fate::Stop(e)),
+            Err(e) => Err(Fate::Kept(ReadError::Service(e).to_string())),
+        },
+    }
+}
+
+/// A single object may be refused with 403; a key, a bucket or an endpoint that is wrong says so
+/// in another way.
+fn stops_the_run(error: &S3Error) -> bool {
+    let one_object = error.status().is_some_and(|s| s.as_u16() == 403)
+        && matches!(
+            error.code(),
+            None | Some("AccessDenied" | "InvalidObjectState")
+        );
+    error.is_fatal() && !one_object
+}
+
+fn note((entry, fate): (Entry, Fate), report: &mut Report, context: &Context) -> Result<()> {
+    match fate {
+        Fate::Deleted => {
+            report.deleted += 1;
+            report.bytes += entry.stamp.size;
+            report.freed += entry.frees;
+            context.ui.detail(format!("deleted {}", entry.shown()));
+        }
+        Fate::Kept(reason) => {
+            context
+                .ui
+                .detail(format!("kept {}: {reason}", entry.shown()));
+            report.kept.add(entry.shown(), reason);
+        }
+        Fate::Stop(e) => {
+            return Err(e.into_error(format!("prove that the bucket has `{}`", entry.shown())));
+        }
+    }
+    Ok(())
+}
+
+impl Report {
+    fn text(&self) -> String {
+        use super::plan::human_bytes;
+        let proven = match self.proof {
+            Proof::Read => "read back from the bucket and compared",
+            Proof::Head => "compared with the bucket by size and MD5",
+        };
+        let verb = if self.dry_run {
+            "would be deleted"
+        } else {
+            "deleted"
+        };
+        let mut out = format!(
+            "{} files ({}) {verb}, each {proven}\n",
+            self.deleted,
+            human_bytes(self.bytes)
+        );
+        if self.kept.count > 0 {
+            out.push_str(&format!(
+                "{} stay, because they are not proven:\n{}",
+                self.kept.count,
+                self.kept.lines()
+            ));
+        }
+        if self.interrupted {
+            out.push_str("interrupted; the next run goes on\n");
+        }
+        if !self.dry_run {
+            out.push_str(&format!(
+                "freed {} in `{}`, and {} empty directories",
+                human_bytes(self.freed),
+                self.directory.display(),
+                self.directories_removed
+            ));
+        }
+        out
+    }
+}
