@@ -6,14 +6,18 @@
 use std::path::{Path, PathBuf};
 
 pub mod build;
+pub mod ci;
 pub mod demo;
+pub mod deploy;
 pub mod dev;
+pub mod docs;
 pub mod pins;
 pub mod process;
 pub mod progress;
 pub mod sample;
 pub mod setup;
 pub mod stack;
+pub mod test;
 pub mod tidy;
 pub mod tools;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: every chore of this repository.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -7,7 +8,8 @@ use clap::{Parser, Subcommand};
 use xtask::demo::DemoOptions;
 use xtask::dev::DevOptions;
 use xtask::setup::{Scope, setup};
-use xtask::{build, demo, dev};
+use xtask::test::TestOptions;
+use xtask::{build, ci, demo, deploy, dev, docs, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Every chore of this repository")]
@@ -26,6 +28,25 @@ enum Chore {
     Demo(DemoOptions),
     /// Keep the origin and the edge up, with settings of your own
     Dev(DevOptions),
+    /// Run the tests and count them
+    Test(TestOptions),
+    /// Run every gate: formatting, lints, conventions, tests, size, deployability
+    Ci,
+    /// Check the conventions that no compiler lint knows
+    Tidy,
+    /// Write the pages that are made from the programs
+    Docs {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the edge worker and deploy it; what follows goes to `wrangler deploy`
+    #[command(trailing_var_arg = true)]
+    Deploy {
+        /// Arguments of `wrangler deploy`, such as `--dry-run`
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,5 +73,14 @@ fn run(chore: Chore) -> Result<bool> {
         }
         Chore::Demo(options) => demo::run(&options),
         Chore::Dev(options) => dev::run(options).map(|()| true),
+        Chore::Test(options) => test::run(&options),
+        Chore::Ci => ci::run(),
+        Chore::Tidy => {
+            let said = tidy::run(xtask::root())?;
+            eprintln!("{said}");
+            Ok(true)
+        }
+        Chore::Docs { check } => docs::run(check).map(|()| true),
+        Chore::Deploy { arguments } => deploy::run(&arguments),
     }
 }

@@ -1,0 +1,175 @@
+//! `cargo xtask ci`: every gate, in one order. A gate that fails does not keep the others from running;
+//! all are named at the end.
+
+use std::io::Write;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::build::{self, Size};
+use crate::pins::WASM_TARGET;
+use crate::process::{find_program, run as run_command};
+use crate::setup::{Scope, setup};
+use crate::test::{self, Count};
+use crate::tools::{Tools, WasmRust};
+use crate::{deploy, docs, progress, tidy};
+
+/// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
+/// the start of an isolate.
+const BUDGET: Size = Size {
+    plain: 600_000,
+    gzipped: 230_000,
+};
+
+/// Runs every gate; false when one failed.
+///
+/// # Errors
+/// Fails only when the tools cannot be had; all else is a gate.
+pub fn run() -> Result<bool> {
+    let start = Instant::now();
+    let tools = setup(Scope::Everything, true)?;
+    let mut gates = Gates::default();
+    gates.run("fmt", || cargo("fmt", &["--all", "--check"]));
+    gates.run("clippy", || {
+        cargo(
+            "clippy",
+            &[
+                "--workspace",
+                "--all-targets",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
+    });
+    gates.run("clippy of the worker for WebAssembly", || {
+        clippy_wasm(&tools)
+    });
+    gates.run("tidy", || {
+        tidy::run(crate::root()).map(|said| eprintln!("{said}"))
+    });
+    gates.run("deny", deny);
+    let mut count = Count::default();
+    gates.run("unit tests", || counted(&mut count, test::unit(None)?));
+    gates.run("size of the worker", || budget(&tools));
+    gates.run("end-to-end tests", || {
+        counted(&mut count, test::end_to_end(&[], None)?)
+    });
+    gates.run("generated pages", || docs::run(true));
+    gates.run("wrangler deploy --dry-run", || dry_run(&tools));
+
+    let mut output = std::io::stdout().lock();
+    writeln!(
+        output,
+        "\n{} gates in {}",
+        gates.done.len(),
+        progress::duration(start.elapsed())
+    )?;
+    for (name, outcome) in &gates.done {
+        writeln!(
+            output,
+            "  {}  {name}",
+            if outcome.is_ok() { "ok    " } else { "FAILED" }
+        )?;
+    }
+    for (name, outcome) in &gates.done {
+        if let Err(error) = outcome {
+            writeln!(output, "\nerror: {name}: {error:#}")?;
+        }
+    }
+    writeln!(output, "\n{count}")?;
+    Ok(gates.done.iter().all(|(_, outcome)| outcome.is_ok()))
+}
+
+#[derive(Default)]
+struct Gates {
+    done: Vec<(&'static str, Result<()>)>,
+}
+
+impl Gates {
+    fn run(&mut self, name: &'static str, gate: impl FnOnce() -> Result<()>) {
+        eprintln!("\nci: {name}");
+        let start = Instant::now();
+        let outcome = gate();
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        eprintln!(
+            "ci: {name}: {word} in {}",
+            progress::duration(start.elapsed())
+        );
+        self.done.push((name, outcome));
+    }
+}
+
+fn counted(total: &mut Count, suite: Count) -> Result<()> {
+    *total = total.and(suite);
+    if !suite.good() {
+        bail!("{suite}");
+    }
+    Ok(())
+}
+
+fn cargo(chore: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(build::cargo());
+    command
+        .arg(chore)
+        .args(arguments)
+        .current_dir(crate::root());
+    run_command(&format!("`cargo {chore}`"), command)
+}
+
+fn clippy_wasm(tools: &Tools) -> Result<()> {
+    if let WasmRust::Assembled(_) = tools.rust {
+        eprintln!(
+            "left out: Debian's Rust has no clippy; the build of the worker below compiles the same code"
+        );
+        return Ok(());
+    }
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "clippy",
+            "--quiet",
+            "--package",
+            "edge-worker",
+            "--target",
+            WASM_TARGET,
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .current_dir(crate::root());
+    tools.apply_wasm_environment(&mut command);
+    run_command("`cargo clippy`", command)
+}
+
+/// Licences, sources and banned crates. Its list of advisories is a download of its own, so that part
+/// is for whoever has the network.
+fn deny() -> Result<()> {
+    if find_program("cargo-deny").is_none() {
+        eprintln!(
+            "left out: cargo-deny is not installed (`cargo install --locked cargo-deny`, some 8 minutes)"
+        );
+        return Ok(());
+    }
+    cargo(
+        "deny",
+        &["--offline", "check", "bans", "licenses", "sources"],
+    )
+}
+
+fn budget(tools: &Tools) -> Result<()> {
+    let size = build::worker(tools)?;
+    eprintln!("the worker is {size}; the budget is {BUDGET}");
+    if size.plain > BUDGET.plain || size.gzipped > BUDGET.gzipped {
+        bail!("the worker is {size}, over its budget of {BUDGET}");
+    }
+    Ok(())
+}
+
+fn dry_run(tools: &Tools) -> Result<()> {
+    let mut command = deploy::command(tools);
+    command.arg("--dry-run").stdout(std::io::stderr());
+    run_command("`wrangler deploy --dry-run`", command)
+}

@@ -1,0 +1,231 @@
+//! `cargo xtask test`: sets up, builds, runs every test, and counts them all.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::build;
+use crate::process::Guarded;
+use crate::setup::{Scope, setup};
+
+/// Packages whose tests need nothing but themselves.
+const UNIT_PACKAGES: &[&str] = &["xtask", "edge-worker", "medialift"];
+
+/// What somebody wants to test.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TestOptions {
+    /// `unit`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// Run only tests whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+}
+
+/// How many tests there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those that passed.
+    pub passed: u64,
+    /// Those that failed; a suite that could not run counts as one.
+    pub failed: u64,
+    /// Those that somebody switched off, which is not allowed here.
+    pub ignored: u64,
+}
+
+impl Count {
+    /// Whether tests ran and all passed.
+    #[must_use]
+    pub fn good(self) -> bool {
+        self.passed > 0 && self.failed == 0 && self.ignored == 0
+    }
+
+    /// The two counts together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            ignored: self.ignored + other.ignored,
+        }
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Tests that are switched off are as bad as failed ones.
+        write!(
+            f,
+            "{} passed, {} failed",
+            self.passed,
+            self.failed + self.ignored
+        )
+    }
+}
+
+/// Runs what `options` names and says how it went; false when a test failed or none ran.
+///
+/// # Errors
+/// Fails when the tools cannot be had or something does not compile.
+pub fn run(options: &TestOptions) -> Result<bool> {
+    let all = options.what.is_empty();
+    let named = |name: &str| options.what.iter().any(|what| what == name);
+    let suites: Vec<&str> = options
+        .what
+        .iter()
+        .map(String::as_str)
+        .filter(|what| !matches!(*what, "unit" | "e2e"))
+        .collect();
+    for suite in &suites {
+        let file = crate::root().join(format!("tests/tests/{suite}.rs"));
+        if !file.exists()
+            && !crate::root()
+                .join(format!("tests/tests/{suite}/main.rs"))
+                .exists()
+        {
+            bail!(
+                "there is no suite `{suite}`\n\nhint: `unit`, `e2e`, or a name from `tests/tests`"
+            );
+        }
+    }
+    let mut count = Count::default();
+    if all || named("unit") {
+        count = count.and(unit(options.only.as_deref())?);
+    }
+    if all || named("e2e") {
+        count = count.and(end_to_end(&[], options.only.as_deref())?);
+    } else if !suites.is_empty() {
+        count = count.and(end_to_end(&suites, options.only.as_deref())?);
+    }
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "\n{count}")?;
+    Ok(count.good())
+}
+
+/// The unit tests of every package.
+///
+/// # Errors
+/// Fails when cargo cannot be run.
+pub fn unit(only: Option<&str>) -> Result<Count> {
+    let mut command = cargo_test();
+    for package in UNIT_PACKAGES {
+        command.args(["--package", package]);
+    }
+    counted("unit tests", command, only)
+}
+
+/// The end-to-end tests, all or only some suites, with what they need installed and built.
+///
+/// # Errors
+/// Fails when the tools cannot be had or a program does not compile.
+pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
+    let tools = setup(Scope::Everything, false)?;
+    build::worker(&tools)?;
+    build::programs()?;
+    let mut command = cargo_test();
+    command.args(["--package", "e2e"]);
+    for suite in suites {
+        command.args(["--test", suite]);
+    }
+    counted("end-to-end tests", command, only)
+}
+
+fn cargo_test() -> Command {
+    let mut command = Command::new(build::cargo());
+    command
+        .args(["test", "--no-fail-fast"])
+        .current_dir(crate::root());
+    command
+}
+
+/// Runs `cargo test`, shows what it prints as it comes, and adds up what its suites report.
+fn counted(name: &str, mut command: Command, only: Option<&str>) -> Result<Count> {
+    if let Some(text) = only {
+        command.arg("--").arg(text);
+    }
+    command.stdout(Stdio::piped());
+    let mut child = Guarded::spawn_with_streams(name, command, Path::new("/dev/null"))?;
+    let output = child.take_output().context("cargo's output is not ours")?;
+    let mut count = Count::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.with_context(|| format!("cannot read what the {name} print"))?;
+        let mut shown = std::io::stdout().lock();
+        shown.write_all(&line)?;
+        shown.write_all(b"\n")?;
+        if let Some(suite) = parse_result(&String::from_utf8_lossy(&line)) {
+            count = count.and(suite);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && count.failed == 0 {
+        // It did not compile, or a suite died without a word.
+        eprintln!("error: the {name} did not run to their end ({status})");
+        count.failed = 1;
+    }
+    if count.ignored > 0 {
+        eprintln!(
+            "error: {} tests are switched off with `#[ignore]`",
+            count.ignored
+        );
+    }
+    Ok(count)
+}
+
+/// What a suite's last line says.
+fn parse_result(line: &str) -> Option<Count> {
+    let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let number = |name: &str| {
+        numbers
+            .split(';')
+            .find_map(|part| part.trim().strip_suffix(name))
+            .and_then(|number| number.trim().parse().ok())
+            .unwrap_or(0)
+    };
+    Some(Count {
+        passed: number(" passed"),
+        failed: number(" failed"),
+        ignored: number(" ignored"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, parse_result};
+
+    #[track_caller]
+    fn check(line: &str, expected: Option<(u64, u64, u64)>) {
+        let got = parse_result(line).map(|count| (count.passed, count.failed, count.ignored));
+        assert_eq!(got, expected, "{line}");
+    }
+
+    #[test]
+    fn a_suites_last_line_is_counted() {
+        let line = "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s";
+        check(line, Some((12, 0, 1)));
+        let line = "test result: FAILED. 0 passed; 7 failed; 0 ignored; 0 measured; 0 filtered out";
+        check(line, Some((0, 7, 0)));
+        check("test policy::range ... ok", None);
+    }
+
+    #[test]
+    fn no_test_at_all_is_not_good() {
+        assert!(!Count::default().good());
+        assert!(
+            Count {
+                passed: 1,
+                ..Count::default()
+            }
+            .good()
+        );
+        assert!(
+            !Count {
+                passed: 1,
+                failed: 0,
+                ignored: 1
+            }
+            .good()
+        );
+    }
+}
