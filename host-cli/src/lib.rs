@@ -15,7 +15,6 @@ pub mod migration;
 pub mod report;
 pub mod s3;
 pub mod sync;
-pub mod sync;
 pub mod verify;
 pub mod web;
 

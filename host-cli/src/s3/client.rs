@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
@@ -159,11 +159,7 @@ impl Client {
 
     /// Whether the bucket is there and the key may use it.
     pub async fn head_bucket(&self) -> S3Result<()> {
-        self.call(
-            Call::new(Method::HEAD, None),
-            async |response: Response<Incoming>| self.drain(response).await.map(drop),
-        )
-        .await
+        self.call(Call::new(Method::HEAD, None), |_| Ok(())).await
     }
 
     /// The bucket's region.
@@ -172,18 +168,36 @@ impl Client {
             query: &[("location", "")],
             ..Call::new(Method::GET, None)
         };
-        self.call(call, async |response: Response<Incoming>| {
-            let body = self.drain(response).await?;
-            Ok(xml::read::<xml::LocationConstraint>(&body)?.region)
+        self.call(call, |answer| {
+            Ok(xml::read::<xml::LocationConstraint>(&answer.body)?.region)
         })
         .await
     }
 
-    /// Sends `call` until `read` is content with the answer, or the retries are used up.
+    /// Sends `call` until `read` is content with the whole answer, or the retries are used up.
     pub(super) async fn call<T>(
         &self,
         call: Call<'_>,
-        read: impl AsyncFn(Response<Incoming>) -> Result<T, ErrorKind>,
+        read: impl Fn(Answer) -> Result<T, ErrorKind>,
+    ) -> S3Result<T> {
+        self.send(call, |response| async {
+            let headers = response.headers().clone();
+            let status = response.status();
+            let body = drain(response).await?;
+            read(Answer {
+                status,
+                headers,
+                body,
+            })
+        })
+        .await
+    }
+
+    /// Sends `call` until `read` is content with the answer, whose body is still to come.
+    pub(super) async fn send<T, F: Future<Output = Result<T, ErrorKind>>>(
+        &self,
+        call: Call<'_>,
+        read: impl Fn(Response<Incoming>) -> F,
     ) -> S3Result<T> {
         let shared = &*self.shared;
         let uri = self.uri(&call);
@@ -265,57 +279,7 @@ impl Client {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.refusal(response).await)
-    }
-
-    /// The error that an answer other than 2xx is.
-    async fn refusal(&self, response: Response<Incoming>) -> ErrorKind {
-        let status = response.status();
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
-        let now = SystemTime::now();
-        let retry_after = header(RETRY_AFTER).and_then(|text| {
-            text.trim()
-                .parse()
-                .map(Duration::from_secs)
-                .ok()
-                .or_else(|| {
-                    httpdate::parse_http_date(text)
-                        .ok()?
-                        .duration_since(now)
-                        .ok()
-                })
-        });
-        let clock_difference = header(DATE)
-            .and_then(|text| httpdate::parse_http_date(text).ok())
-            .map(|theirs| match theirs.duration_since(now) {
-                Ok(ahead) => i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX),
-                Err(e) => i64::try_from(e.duration().as_secs()).map_or(i64::MIN, |s| -s),
-            });
-        // An error's body that does not arrive, or is not XML, changes nothing about the status.
-        let body = self.drain(response).await.unwrap_or_default();
-        let xml::ErrorBody { code, message } = xml::read(&body).unwrap_or_default();
-        ErrorKind::Service {
-            status,
-            code,
-            message,
-            retry_after,
-            clock_difference,
-        }
-    }
-
-    /// Reads the rest of an answer, which also lets the connection be used again.
-    pub(super) async fn drain(&self, response: Response<Incoming>) -> Result<Bytes, ErrorKind> {
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER);
-        match tokio::time::timeout(PATIENCE, body.collect()).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(e)) => Err(ErrorKind::Broken(e.to_string())),
-            Err(_) => Err(ErrorKind::Timeout),
-        }
+        Err(refusal(response).await)
     }
 
     fn uri(&self, call: &Call<'_>) -> String {
@@ -326,5 +290,63 @@ impl Client {
         }
         uri.push_str(&encode_query(call.query));
         uri
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Reads the rest of an answer, which also lets the connection be used again.
+async fn drain(response: Response<Incoming>) -> Result<Bytes, ErrorKind> {
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER);
+    match tokio::time::timeout(PATIENCE, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(e)) => Err(ErrorKind::Broken(e.to_string())),
+        Err(_) => Err(ErrorKind::Timeout),
+    }
+}
+
+/// The error that an answer other than 2xx is.
+async fn refusal(response: Response<Incoming>) -> ErrorKind {
+    let status = response.status();
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let now = SystemTime::now();
+    let retry_after = header(RETRY_AFTER).and_then(|text| {
+        text.trim()
+            .parse()
+            .map(Duration::from_secs)
+            .ok()
+            .or_else(|| {
+                httpdate::parse_http_date(text)
+                    .ok()?
+                    .duration_since(now)
+                    .ok()
+            })
+    });
+    let clock_difference = header(DATE)
+        .and_then(|text| httpdate::parse_http_date(text).ok())
+        .map(|theirs| match theirs.duration_since(now) {
+            Ok(ahead) => i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX),
+            Err(e) => i64::try_from(e.duration().as_secs()).map_or(i64::MIN, |s| -s),
+        });
+    // An error's body that does not arrive, or is not XML, changes nothing about the status.
+    let body = drain(response).await.unwrap_or_default();
+    let xml::ErrorBody { code, message } = xml::read(&body).unwrap_or_default();
+    ErrorKind::Service {
+        status,
+        code,
+        message,
+        retry_after,
+        clock_difference,
     }
 }

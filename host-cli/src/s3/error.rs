@@ -67,14 +67,15 @@ impl ErrorKind {
     pub fn may_be_retried(&self) -> bool {
         match self {
             ErrorKind::Connect(_) | ErrorKind::Timeout | ErrorKind::Broken(_) => true,
-            ErrorKind::Mismatch { .. } => true,
             ErrorKind::Service { status, code, .. } => {
-                status.as_u16() == 429
-                    || status.as_u16() == 408
-                    || (status.is_server_error() && status.as_u16() != 501)
-                    || matches!(code.as_str(), "RequestTimeout" | "BadDigest" | "SlowDown")
+                !self.is_out_of_room()
+                    && (matches!(status.as_u16(), 408 | 429)
+                        || (status.is_server_error() && status.as_u16() != 501)
+                        || matches!(code.as_str(), "RequestTimeout" | "SlowDown"))
             }
-            ErrorKind::Tls(_)
+            // The local file may have changed: whoever sends it looks before sending it again.
+            ErrorKind::Mismatch { .. }
+            | ErrorKind::Tls(_)
             | ErrorKind::Malformed(_)
             | ErrorKind::Local(_)
             | ErrorKind::Request(_) => false,
@@ -95,12 +96,38 @@ impl ErrorKind {
         }
     }
 
+    /// Whether the service's own disk is full.
+    pub fn is_out_of_room(&self) -> bool {
+        match self {
+            ErrorKind::Service {
+                status, message, ..
+            } => {
+                let said = message.to_ascii_lowercase();
+                status.as_u16() == 507
+                    || said.contains("no space left")
+                    || said.contains("disk full")
+                    || said.contains("disk is full")
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the service refused the bytes since they are not those announced.
+    pub fn is_wrong_content(&self) -> bool {
+        match self {
+            ErrorKind::Mismatch { .. } => true,
+            ErrorKind::Service { code, .. } => code == "BadDigest",
+            _ => false,
+        }
+    }
+
     /// Whether every other request will fail for the same reason, so that a run had better stop.
     pub fn is_fatal(&self) -> bool {
         match self {
             ErrorKind::Tls(_) | ErrorKind::Connect(_) => true,
             ErrorKind::Service { status, code, .. } => {
-                matches!(status.as_u16(), 401 | 403 | 507)
+                matches!(status.as_u16(), 401 | 403)
+                    || self.is_out_of_room()
                     || matches!(
                         code.as_str(),
                         "NoSuchBucket" | "AuthorizationHeaderMalformed" | "PermanentRedirect"
@@ -172,6 +199,9 @@ fn service_hint(
 ) -> String {
     let said = message.to_ascii_lowercase();
     match code {
+        _ if status.as_u16() == 507 || said.contains("no space left") || said.contains("disk full") || said.contains("disk is full") => {
+            "the service has no room left; free some there, then run the same command again".to_owned()
+        }
         "InvalidAccessKeyId" if said.contains("malformed") => {
             "this looks like the master key, which does not work here: make an application key for this bucket (`medialift provision`, or App Keys on the bucket's site) and use its id and key".to_owned()
         }
@@ -195,9 +225,6 @@ fn service_hint(
         }
         _ if status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED => {
             "the key may not do this: it must be for this bucket, not revoked or expired, and allow listBuckets, listFiles, readFiles and writeFiles; `medialift check` tells more".to_owned()
-        }
-        _ if status.as_u16() == 507 || said.contains("no space") || said.contains("disk") => {
-            "the service has no room left; free some there, then run the same command again".to_owned()
         }
         _ if status.is_server_error() || status.as_u16() == 429 => {
             "the service is busy or out of order: wait some minutes and run the same command again, it goes on from here; `--max-rate` asks for less".to_owned()

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{Method, Response};
-use hyper::body::Incoming;
+use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::client::{Call, Client};
@@ -67,10 +66,7 @@ impl Client {
             query: &query,
             ..Call::new(Method::GET, None)
         };
-        self.call(call, async |response: Response<Incoming>| {
-            page(&self.drain(response).await?)
-        })
-        .await
+        self.call(call, |answer| page(&answer.body)).await
     }
 }
 

@@ -1,11 +1,10 @@
 //! Multipart uploads: begun, filled, looked up again by a later run, completed.
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
-use http::{Method, Response};
-use hyper::body::Incoming;
 
-use super::client::{Call, Client};
+use super::client::{Answer, Call, Client};
 use super::error::ErrorKind;
 use super::object::{Body, CONTENT_MD5, etag_of, insert_text, md5_header};
 use super::{S3Result, xml};
@@ -59,8 +58,8 @@ impl Client {
             headers,
             ..Call::new(Method::POST, Some(key))
         };
-        self.call(call, async |response: Response<Incoming>| {
-            let body = self.drain(response).await?;
+        self.call(call, |answer| {
+            let body = answer.body;
             Ok(xml::read::<xml::InitiateMultipartUploadResult>(&body)?.upload_id)
         })
         .await
@@ -86,9 +85,8 @@ impl Client {
             body,
         };
         let expected = hex::encode(md5);
-        self.call(call, async |response: Response<Incoming>| {
-            let etag = etag_of(response.headers());
-            self.drain(response).await?;
+        self.call(call, |answer| {
+            let etag = etag_of(&answer.headers);
             if etag == expected {
                 Ok(CompletedPart { number, etag })
             } else {
@@ -126,9 +124,8 @@ impl Client {
             headers,
             body: Body::Bytes(Bytes::from(document)),
         };
-        self.call(call, async |response: Response<Incoming>| {
-            let status = response.status();
-            let body = self.drain(response).await?;
+        self.call(call, |answer| {
+            let Answer { status, body, .. } = answer;
             let answer: xml::CompleteMultipartUploadResult = xml::read(&body)?;
             if answer.code.is_empty() {
                 Ok(xml::bare_etag(&answer.etag))
@@ -151,10 +148,7 @@ impl Client {
             query: &[("uploadId", upload_id)],
             ..Call::new(Method::DELETE, Some(key))
         };
-        self.call(call, async |response: Response<Incoming>| {
-            self.drain(response).await.map(drop)
-        })
-        .await
+        self.call(call, |_| Ok(())).await
     }
 
     /// Uploads under way for `key` itself, the latest first.
@@ -163,8 +157,8 @@ impl Client {
             query: &[("prefix", key), ("uploads", "")],
             ..Call::new(Method::GET, None)
         };
-        self.call(call, async |response: Response<Incoming>| {
-            let body = self.drain(response).await?;
+        self.call(call, |answer| {
+            let body = answer.body;
             let answer: xml::ListMultipartUploadsResult = xml::read(&body)?;
             let mut uploads: Vec<Upload> = answer
                 .uploads
@@ -197,8 +191,8 @@ impl Client {
                 ..Call::new(Method::GET, Some(key))
             };
             let answer = self
-                .call(call, async |response: Response<Incoming>| {
-                    let body = self.drain(response).await?;
+                .call(call, |answer| {
+                    let body = answer.body;
                     xml::read::<xml::ListPartsResult>(&body)
                 })
                 .await?;

@@ -9,10 +9,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::stream;
+use http::Method;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RANGE,
 };
-use http::{Method, Response};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 
@@ -147,9 +147,8 @@ impl Client {
             body: request.body.clone(),
         };
         let expected = hex::encode(request.md5);
-        self.call(call, async |response: Response<Incoming>| {
-            let etag = etag_of(response.headers());
-            self.drain(response).await?;
+        self.call(call, |answer| {
+            let etag = etag_of(&answer.headers);
             if etag == expected {
                 Ok(etag)
             } else {
@@ -165,10 +164,7 @@ impl Client {
     /// Looks at an object. [`S3Error::is_not_found`] tells that there is none.
     pub async fn head_object(&self, key: &str) -> S3Result<ObjectHead> {
         let call = Call::new(Method::HEAD, Some(key));
-        self.call(call, async |response: Response<Incoming>| {
-            head_of(response.headers())
-        })
-        .await
+        self.call(call, |answer| head_of(&answer.headers)).await
     }
 
     /// Opens an object, or a range of it, for reading. The body is not retried.
@@ -181,7 +177,7 @@ impl Client {
         if let Some((first, last)) = range {
             insert_text(&mut call.headers, RANGE, &format!("bytes={first}-{last}"));
         }
-        self.call(call, async |response: Response<Incoming>| {
+        self.send(call, |response| async {
             let head = head_of(response.headers())?;
             Ok((head, response.into_body()))
         })
@@ -191,33 +187,30 @@ impl Client {
     /// Reads a whole object of at most `limit` bytes; a broken transfer is tried again.
     pub async fn read_object(&self, key: &str, limit: u64) -> S3Result<(ObjectHead, Bytes)> {
         let call = Call::new(Method::GET, Some(key));
-        self.call(call, async |response: Response<Incoming>| {
-            let head = head_of(response.headers())?;
+        self.call(call, |answer| {
+            let head = head_of(&answer.headers)?;
             if head.size > limit {
                 return Err(ErrorKind::Malformed(format!(
                     "{} bytes where at most {limit} are expected",
                     head.size
                 )));
             }
-            Ok((head, self.drain(response).await?))
+            Ok((head, answer.body))
         })
         .await
     }
 
     /// Deletes an object. The service keeps its versions; one that is not there is no error.
     pub async fn delete_object(&self, key: &str) -> S3Result<()> {
-        self.call(
-            Call::new(Method::DELETE, Some(key)),
-            async |response: Response<Incoming>| self.drain(response).await.map(drop),
-        )
-        .await
-        .or_else(|e: S3Error| {
-            if e.code() == Some("NoSuchKey") {
-                Ok(())
-            } else {
-                Err(e)
-            }
-        })
+        self.call(Call::new(Method::DELETE, Some(key)), |_| Ok(()))
+            .await
+            .or_else(|e: S3Error| {
+                if e.code() == Some("NoSuchKey") {
+                    Ok(())
+                } else {
+                    Err(e)
+                }
+            })
     }
 }
 

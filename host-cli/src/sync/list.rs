@@ -1,0 +1,67 @@
+//! The remote side: a bucket's listing as one stream in key order, the next page read ahead.
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::s3::{Client, ListRequest, Listed, S3Result};
+
+/// Objects of a listing, one after the other. Ends its request when dropped.
+#[derive(Debug)]
+pub struct Listing {
+    pages: mpsc::Receiver<S3Result<Vec<Listed>>>,
+    page: std::vec::IntoIter<Listed>,
+    reader: JoinHandle<()>,
+}
+
+impl Listing {
+    /// Lists the keys that begin with the target's prefix, after `start_after` if there is one.
+    pub fn begin(client: &Client, start_after: Option<String>) -> Self {
+        let (sender, pages) = mpsc::channel(1);
+        let client = client.clone();
+        let reader = tokio::spawn(async move {
+            let mut request = ListRequest {
+                prefix: client.target().key_prefix.clone(),
+                start_after,
+                ..ListRequest::default()
+            };
+            loop {
+                let outcome = client.list(&request).await;
+                let next = match &outcome {
+                    Ok(page) => page.next.clone(),
+                    Err(_) => None,
+                };
+                let page = outcome.map(|page| page.objects);
+                if sender.send(page).await.is_err() || next.is_none() {
+                    return;
+                }
+                request.start_after = None;
+                request.continuation_token = next;
+            }
+        });
+        Listing {
+            pages,
+            page: Vec::new().into_iter(),
+            reader,
+        }
+    }
+
+    /// The next object, or `None` at the end.
+    pub async fn next(&mut self) -> S3Result<Option<Listed>> {
+        loop {
+            if let Some(object) = self.page.next() {
+                return Ok(Some(object));
+            }
+            match self.pages.recv().await {
+                None => return Ok(None),
+                Some(Err(e)) => return Err(e),
+                Some(Ok(page)) => self.page = page.into_iter(),
+            }
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
