@@ -56,8 +56,9 @@ impl Answer {
         let text = self.text();
         let inside = text
             .split_once(&format!("<{name}>"))
-            .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
-        inside.map_or_else(String::new, |(inside, _)| inside.to_owned())
+            .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")))
+            .map_or("", |(inside, _)| inside);
+        quick_xml::escape::unescape(inside).map_or_else(|_| inside.to_owned(), Into::into)
     }
 
     /// Status and S3's error code, such as `404 NoSuchKey`.

@@ -1,9 +1,11 @@
 //! What the end-to-end tests share.
 
-pub mod client;
 pub mod b2sim;
 pub mod browser;
+pub mod client;
+pub mod clients;
 pub mod compare;
+pub mod media;
 pub mod medialift;
 pub mod nginx;
 pub mod origin;
