@@ -19,8 +19,8 @@ const EXAMPLE: &str = "\
 Examples:
   medialift verify --files-url https://files.example.com --key-file medialift.key
 
-  # With the worker's purge secret, and a page to open in a browser
-  PURGE_SECRET_HEADER=x-purge-secret PURGE_SECRET=… medialift verify --html verify.html
+  # With the worker's purge secret in PURGE_SECRET, and a page to open in a browser
+  medialift verify --files-url https://files.example.com --html verify.html
 
 Four small probes are put into the bucket, read through the files domain and removed again, also
 when a check fails. Exit code 3 says that a check failed.";
@@ -29,9 +29,7 @@ when a check fails. Exit code 3 says that a check failed.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct VerifyArgs {
-    #[command(flatten)]
-    target: TargetArgs,
-    /// The files domain
+    /// The files domain, such as `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     files_url: Option<String>,
     /// Take samples from this media directory and compare byte by byte, not from the bucket
@@ -43,9 +41,19 @@ pub struct VerifyArgs {
     /// Write a page that shows in a browser what a browser sees
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Header that carries the worker's purge secret; the secret itself is read from `PURGE_SECRET`
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "PURGE_SECRET_HEADER",
+        default_value = "X-Purge-Secret"
+    )]
+    purge_header: String,
     /// Name the checks, and upload and read nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +90,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
         );
         return Ok(Exit::Done);
     }
-    let purge_header = purge_header()?;
+    let purge_header = purge_header(&args)?;
     let credentials = args.target.credentials(context)?;
     let bucket_name = target.bucket.clone();
     let bucket = Client::new(target, &credentials)
@@ -114,9 +122,8 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     context.ui.data(&report, text);
     if let Some(path) = &report.page {
         context.ui.say(format!(
-            "\nOpen `{}` in a browser: it loads {} of these files as another site's page would.",
-            path.display(),
-            report.samples.len()
+            "\nOpen `{}` in a browser: it loads your media as another site's page would.",
+            path.display()
         ));
     }
     Ok(findings::exit(&report.findings))
@@ -198,28 +205,26 @@ fn files_url(args: &VerifyArgs, context: &Context) -> Result<FilesUrl, String> {
     FilesUrl::parse(text)
 }
 
-/// Both or neither: half a purge setting would be tried in vain.
-fn purge_header() -> Result<Option<PurgeHeader>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    match (variable("PURGE_SECRET_HEADER"), variable("PURGE_SECRET")) {
-        (None, None) => Ok(None),
-        (Some(name), Some(secret)) => {
-            let fits = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
-                && http::HeaderValue::from_str(&secret).is_ok();
-            if !fits {
-                return Err(Error::usage("use the purge secret")
-                    .cause("`PURGE_SECRET_HEADER` is no header's name, or `PURGE_SECRET` has a letter that no header takes")
-                    .hint("use letters, digits and `-`, as in the worker's settings"));
-            }
-            Ok(Some(PurgeHeader {
-                name,
-                secret: Secret::new(secret),
-            }))
-        }
-        _ => Err(Error::usage("use the purge secret")
-            .cause("of `PURGE_SECRET_HEADER` and `PURGE_SECRET` only one is set")
-            .hint("set both as in the worker, or neither to leave purging untried")),
+/// The cache buster's secret, where the environment has it.
+fn purge_header(args: &VerifyArgs) -> Result<Option<PurgeHeader>> {
+    let Some(secret) = std::env::var("PURGE_SECRET")
+        .ok()
+        .filter(|value| !value.is_empty())
+    else {
+        return Ok(None);
+    };
+    let name = args.purge_header.clone();
+    let fits = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+        && http::HeaderValue::from_str(&secret).is_ok();
+    if !fits {
+        return Err(Error::usage("use the purge secret")
+            .cause("the header's name, or `PURGE_SECRET`, has a letter that no header takes")
+            .hint("use letters, digits and `-`, as in the worker's settings"));
     }
+    Ok(Some(PurgeHeader {
+        name,
+        secret: Secret::new(secret),
+    }))
 }
 
 fn write_page(args: &VerifyArgs, report: &mut Report, domain: &Domain) -> Result<()> {

@@ -29,7 +29,7 @@ pub async fn check(
     let Some(header) = header else {
         let finding = Finding::skipped(
             CHECK,
-            "no secret is known here: set `PURGE_SECRET_HEADER` and `PURGE_SECRET` as in the worker to have it tried",
+            "no secret is known here: set `PURGE_SECRET` (and `--purge-header`) as in the worker to have it tried",
         );
         return (vec![finding], None);
     };

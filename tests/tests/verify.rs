@@ -1,0 +1,351 @@
+//! `verify` against the edge worker, against nginx as the old set-up has it, and against what is
+//! broken on purpose; and the page it writes, in a real browser.
+
+use anyhow::Result;
+use e2e::browser::{Browser, DESKTOP, PHONE};
+use e2e::medialift::{self, Ran};
+use e2e::nginx::Nginx;
+use serde_json::{Value, json};
+use xtask::stack::{Edge, Origin, OriginOptions};
+use xtask::tools::Tools;
+
+const PURGE_HEADER: &str = "x-purge-secret";
+const PURGE_SECRET: &str = "a-secret-of-the-tests";
+
+/// An origin whose bucket holds the sample tree, and that tree.
+struct Bucket {
+    origin: Origin,
+    directory: tempfile::TempDir,
+}
+
+impl Bucket {
+    fn with_samples() -> Result<Bucket> {
+        let bucket = Bucket::empty()?;
+        xtask::sample::create(&bucket.media())?;
+        let mut command = bucket.command()?;
+        command.arg("sync").arg(bucket.media());
+        medialift::run(&mut command)?.expect(0);
+        Ok(bucket)
+    }
+
+    fn empty() -> Result<Bucket> {
+        Ok(Bucket {
+            origin: Origin::start(OriginOptions::default())?,
+            directory: tempfile::tempdir()?,
+        })
+    }
+
+    fn media(&self) -> std::path::PathBuf {
+        self.directory.path().join("system")
+    }
+
+    fn command(&self) -> Result<std::process::Command> {
+        let mut command = medialift::command(self.directory.path())?;
+        command
+            .env("B2_BUCKET", "media")
+            .env("B2_ENDPOINT", &self.origin.s3_url)
+            .env("B2_REGION", "us-west-004")
+            .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+            .env("B2_APPLICATION_KEY", OriginOptions::KEY);
+        Ok(command)
+    }
+
+    fn verify(&self, files_url: &str, arguments: &[&str]) -> Result<Ran> {
+        let mut command = self.command()?;
+        command
+            .args(["verify", "--json", "--files-url", files_url])
+            .args(arguments)
+            .env("PURGE_SECRET_HEADER", PURGE_HEADER)
+            .env("PURGE_SECRET", PURGE_SECRET);
+        let ran = medialift::run(&mut command)?;
+        assert!(!ran.stdout.contains(PURGE_SECRET) && !ran.stderr.contains(PURGE_SECRET));
+        assert_eq!(self.probes_left()?, 0, "probes are left in the bucket");
+        Ok(ran)
+    }
+
+    /// Probes that were put into the bucket, less those that were removed.
+    fn probes_left(&self) -> Result<u64> {
+        let requests = self.origin.requests()?;
+        let probes = requests
+            .by_key
+            .iter()
+            .filter(|(key, _)| key.contains("medialift-probe"));
+        Ok(probes
+            .filter(|(key, _)| requests.of_key(key, "PutObject") > 0)
+            .filter(|(key, _)| requests.of_key(key, "DeleteObject") == 0)
+            .count() as u64)
+    }
+
+    fn edge(&self) -> Result<Edge> {
+        Edge::start(
+            &Tools::load()?,
+            &[
+                ("ORIGIN_URL", &self.origin.bucket_url("media")),
+                ("PURGE_SECRET_HEADER", PURGE_HEADER),
+                ("PURGE_SECRET", PURGE_SECRET),
+            ],
+        )
+    }
+}
+
+/// Every check that did not pass: its name and how it came out.
+fn not_passed(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| finding["outcome"] != "passed")
+        .map(|finding| (text(&finding["check"]), text(&finding["outcome"])))
+        .collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |(check, outcome): &(&str, &str)| ((*check).to_owned(), (*outcome).to_owned());
+    expected.iter().map(own).collect()
+}
+
+#[test]
+fn the_worker_passes_every_check() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let edge = bucket.edge()?;
+    let media = bucket.media();
+    let media = media.to_str().expect("a name in UTF-8");
+    let report = bucket
+        .verify(&edge.url, &["--media-dir", media, "--samples", "30"])?
+        .expect(0)
+        .json()?;
+    assert_eq!(not_passed(&report), pairs(&[("encryption", "skipped")]));
+    assert_eq!(report["passed"], true);
+    assert!(report["purge_method"].is_string(), "{report}");
+    let samples = report["samples"].as_array().expect("samples");
+    assert_eq!(samples.len(), 30);
+    Ok(())
+}
+
+#[test]
+fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
+    let report = bucket
+        .verify(&format!("http://{}", nginx.address), &["--samples", "0"])?
+        .expect(3)
+        .json()?;
+    assert_eq!(
+        not_passed(&report),
+        pairs(&[
+            ("encryption", "skipped"),
+            // `x-amz-version-id` is not on its list of names.
+            ("stripped-headers", "failed"),
+            ("hardening", "warned"),
+            // It passes names on decoded.
+            ("names", "failed"),
+            ("archives", "warned"),
+            ("purge", "failed"),
+            ("samples", "skipped"),
+        ])
+    );
+    for finding in report["findings"].as_array().expect("findings") {
+        let needs_mend = matches!(finding["outcome"].as_str(), Some("failed" | "warned"));
+        assert_eq!(finding["mend"].is_string(), needs_mend, "{finding}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_bucket_without_a_proxy_is_told_from_a_proxy() -> Result<()> {
+    let bucket = Bucket::empty()?;
+    let report = bucket
+        .verify(&bucket.origin.bucket_url("media"), &[])?
+        .expect(3)
+        .json()?;
+    let failed: Vec<String> = not_passed(&report)
+        .into_iter()
+        .filter(|(_, outcome)| outcome == "failed")
+        .map(|(check, _)| check)
+        .collect();
+    assert_eq!(
+        failed,
+        [
+            "first-read",
+            "second-read",
+            "query",
+            "cors",
+            "stripped-headers",
+            "refused-methods",
+            "purge-secret",
+            "purge"
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn another_bucket_behind_the_domain_is_noticed() -> Result<()> {
+    let bucket = Bucket::empty()?;
+    let other = Bucket::empty()?;
+    let nginx = Nginx::start(&other.origin.bucket_url("media"))?;
+    let report = bucket
+        .verify(&format!("http://{}", nginx.address), &[])?
+        .expect(3)
+        .json()?;
+    let finding = &report["findings"][1];
+    assert_eq!(finding["check"], "first-read");
+    assert_eq!(finding["outcome"], "failed");
+    assert!(
+        finding["mend"]
+            .as_str()
+            .expect("a mend")
+            .contains("another bucket or prefix"),
+        "{finding}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_missing_from_the_bucket_is_named() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
+    let lone = tempfile::tempdir()?;
+    std::fs::create_dir_all(lone.path().join("accounts/avatars"))?;
+    std::fs::write(
+        lone.path().join("accounts/avatars/lost.png"),
+        "not uploaded",
+    )?;
+    let directory = lone.path().to_str().expect("a name in UTF-8");
+    let report = bucket
+        .verify(
+            &format!("http://{}", nginx.address),
+            &["--media-dir", directory],
+        )?
+        .expect(3)
+        .json()?;
+    let samples: Vec<&Value> = report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| finding["check"] == "samples")
+        .collect();
+    assert_eq!(samples.len(), 1);
+    assert_eq!(samples[0]["outcome"], "failed");
+    let detail = samples[0]["detail"].as_str().expect("a detail");
+    assert!(detail.contains("accounts/avatars/lost.png"), "{detail}");
+    Ok(())
+}
+
+#[test]
+fn a_domain_that_does_not_answer_is_one_finding_and_leaves_no_probe() -> Result<()> {
+    let bucket = Bucket::empty()?;
+    let report = bucket.verify("http://127.0.0.1:9", &[])?.expect(3).json()?;
+    assert_eq!(
+        not_passed(&report),
+        pairs(&[("encryption", "skipped"), ("first-read", "failed")])
+    );
+    Ok(())
+}
+
+#[test]
+fn wrong_settings_are_all_named_before_anything_is_sent() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut command = medialift::command(directory.path())?;
+    command.args(["verify", "--files-url", "http://files.example.com"]);
+    let ran = medialift::run(&mut command)?.expect(2);
+    for part in [
+        "no bucket is named",
+        "no endpoint is named",
+        "http://files.example.com",
+    ] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    Ok(())
+}
+
+/// Pictures of the page are kept under `target/artefacts`.
+#[test]
+fn the_page_shows_a_browser_images_untainted_and_a_video_that_seeks() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let edge = bucket.edge()?;
+    let page_file = bucket.directory.path().join("verify.html");
+    let html = page_file.to_str().expect("a name in UTF-8");
+    bucket.verify(&edge.url, &["--html", html])?.expect(0);
+    let artefacts = xtask::target_directory().join("artefacts");
+    let browser = Browser::start()?;
+    for (name, window) in [("phone", PHONE), ("desktop", DESKTOP)] {
+        let mut page = browser.page(window)?;
+        page.open(
+            &format!("file://{html}"),
+            "document.documentElement.dataset.state === 'done'",
+        )?;
+        page.screenshot(&artefacts.join(format!("verify-{name}.png")))?;
+        let found = page.evaluate("({...document.documentElement.dataset})")?;
+        assert_eq!(found["failed"], "0", "{found} {:?}", page.complaints());
+        let count = |name: &str| found[name].as_str().unwrap_or("0").parse::<u32>();
+        assert!(count("shown")? >= 5, "{found}");
+        assert!(count("videos")? >= 1, "{found}");
+        assert_eq!(page.complaints(), [] as [String; 0]);
+        let overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")?;
+        assert!(
+            overflow.as_i64().is_some_and(|pixels| pixels <= 0),
+            "{name}: {overflow}"
+        );
+    }
+    Ok(())
+}
+
+/// The page must be able to fail: an origin without the rule for other sites taints every image.
+#[test]
+fn the_page_notices_what_no_script_may_read() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let edge = bucket.edge()?;
+    let page_file = bucket.directory.path().join("verify.html");
+    let html = page_file.to_str().expect("a name in UTF-8");
+    bucket.verify(&edge.url, &["--html", html])?.expect(0);
+    // The same page, loading from the bucket itself, which sends no such header.
+    let text = std::fs::read_to_string(&page_file)?
+        .replace(&edge.url, &bucket.origin.bucket_url("media"))
+        .replace(
+            &format!("img-src {}", bucket.origin.bucket_url("media")),
+            &format!("img-src {}", bucket.origin.s3_url),
+        )
+        .replace(
+            &format!("media-src {}", bucket.origin.bucket_url("media")),
+            &format!("media-src {}", bucket.origin.s3_url),
+        );
+    std::fs::write(&page_file, text)?;
+    let browser = Browser::start()?;
+    let mut page = browser.page(DESKTOP)?;
+    page.open(
+        &format!("file://{html}"),
+        "document.documentElement.dataset.state === 'done'",
+    )?;
+    let found = page.evaluate("({...document.documentElement.dataset})")?;
+    assert_eq!(found["failed"], found["shown"], "{found}");
+    assert_ne!(found["shown"], json!("0"));
+    assert!(!page.complaints().is_empty(), "the browser says why");
+    Ok(())
+}
+
+#[test]
+fn what_it_prints_reads_well() -> Result<()> {
+    let bucket = Bucket::empty()?;
+    let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
+    let mut command = bucket.command()?;
+    let url = format!("http://{}", nginx.address);
+    command.args(["verify", "--files-url", &url]);
+    let ran = medialift::run(&mut command)?.expect(3);
+    insta::assert_snapshot!(settled(&ran.stdout, &url));
+    Ok(())
+}
+
+/// What differs from run to run, replaced.
+fn settled(text: &str, url: &str) -> String {
+    let text = text.replace(url, "http://127.0.0.1:PORT");
+    let mut settled = String::new();
+    for line in text.lines() {
+        match line.split_once(" bytes in ") {
+            Some((start, _)) => settled.push_str(&format!("{start} bytes in N ms\n")),
+            None => settled.push_str(&format!("{line}\n")),
+        }
+    }
+    settled
+}
