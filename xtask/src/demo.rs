@@ -56,9 +56,10 @@ pub fn run(options: &DemoOptions) -> Result<bool> {
     let upload = upload::sync(&origin, &media.directory())?;
     let edge = start_edge(&tools, &origin)?;
 
-    eprintln!("demo: reading every object back through the edge");
-    let readback = readback::read_all(&media.directory(), &origin, &edge)?;
-    let client = client::look(&readback, &origin, &edge)?;
+    let tree = readback::expectations(&media.directory())?;
+    let client = client::look(&tree.files, &origin, &edge)?;
+    eprintln!("demo: reading every object back through the edge, twice");
+    let readback = readback::read_all(tree, &media.directory(), &origin, &edge);
 
     let result = report::Report::new(start.elapsed(), prepared, size, upload, &readback, client);
     if options.json {

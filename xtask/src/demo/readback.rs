@@ -53,6 +53,14 @@ pub(crate) struct Expected {
     pub(crate) denied: bool,
 }
 
+/// What is in a media tree.
+pub(crate) struct Tree {
+    /// What should be served.
+    pub(crate) files: Vec<Expected>,
+    /// Files that no upload can store under their own name, by reason.
+    pub(crate) not_uploadable: BTreeMap<&'static str, u64>,
+}
+
 /// What reading everything back showed.
 pub(crate) struct Readback {
     pub(crate) files: Vec<Expected>,
@@ -81,9 +89,12 @@ pub(crate) fn agent() -> ureq::Agent {
         .into()
 }
 
-/// Reads every file of `directory` twice through the edge.
-pub(crate) fn read_all(directory: &Path, origin: &Origin, edge: &Edge) -> Result<Readback> {
-    let (files, not_uploadable) = expectations(directory)?;
+/// Reads every file of the tree in `directory` twice through the edge.
+pub(crate) fn read_all(tree: Tree, directory: &Path, origin: &Origin, edge: &Edge) -> Readback {
+    let Tree {
+        files,
+        not_uploadable,
+    } = tree;
     let start = Instant::now();
     let next = AtomicUsize::new(0);
     let found = Mutex::new((
@@ -125,7 +136,7 @@ pub(crate) fn read_all(directory: &Path, origin: &Origin, edge: &Edge) -> Result
         .filter(|file| !file.denied)
         .map(|file| file.length)
         .sum();
-    Ok(Readback {
+    Readback {
         files,
         not_uploadable,
         bytes,
@@ -134,11 +145,11 @@ pub(crate) fn read_all(directory: &Path, origin: &Origin, edge: &Edge) -> Result
         second,
         types,
         problems,
-    })
+    }
 }
 
 /// The files that should be in the bucket, and how many cannot be, by reason.
-fn expectations(directory: &Path) -> Result<(Vec<Expected>, BTreeMap<&'static str, u64>)> {
+pub(crate) fn expectations(directory: &Path) -> Result<Tree> {
     let mut files = Vec::new();
     let mut not_uploadable = BTreeMap::new();
     for entry in WalkDir::new(directory).min_depth(1).sort_by_file_name() {
@@ -181,7 +192,10 @@ fn expectations(directory: &Path) -> Result<(Vec<Expected>, BTreeMap<&'static st
             key,
         });
     }
-    Ok((files, not_uploadable))
+    Ok(Tree {
+        files,
+        not_uploadable,
+    })
 }
 
 /// Reads one file twice; its type and the two cache states, or `None` where it was rightly refused.
@@ -283,4 +297,62 @@ fn compare(mut body: impl Read, file: &Path) -> Result<u64> {
 /// The whole of a small file.
 pub(crate) fn bytes_of(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_no_bucket_can_hold_is_not_expected_at_the_edge() {
+        let tree = tempfile::tempdir().unwrap();
+        let write = |name: &OsStr| fs::write(tree.path().join(name), "x").unwrap();
+        fs::create_dir(tree.path().join("backups")).unwrap();
+        write("plain.png".as_ref());
+        write("100% grün +.jpg".as_ref());
+        write("backups/archive.zip".as_ref());
+        write(OsStr::from_bytes(b"not-\xff-utf8.png"));
+        write("line\nbreak.png".as_ref());
+        symlink("plain.png", tree.path().join("link.png")).unwrap();
+
+        let found = expectations(tree.path()).unwrap();
+        let keys: Vec<(&str, bool)> = found
+            .files
+            .iter()
+            .map(|file| (file.key.as_str(), file.denied))
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                ("100% grün +.jpg", false),
+                ("backups/archive.zip", true),
+                ("plain.png", false)
+            ]
+        );
+        assert_eq!(found.files[0].url_path, "/100%25%20gr%C3%BCn%20%2B.jpg");
+        let reasons: Vec<&str> = found.not_uploadable.keys().copied().collect();
+        assert_eq!(
+            reasons,
+            [
+                "control character in the name",
+                "name is not UTF-8",
+                "symbolic link"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_short_or_changed_answer_is_told_from_a_whole_one() {
+        let tree = tempfile::tempdir().unwrap();
+        let file = tree.path().join("file");
+        fs::write(&file, "four").unwrap();
+        assert_eq!(compare(&b"four"[..], &file).unwrap(), 4);
+        assert_eq!(compare(&b"fou"[..], &file).unwrap(), 3);
+        assert!(compare(&b"fouR"[..], &file).is_err());
+        assert!(compare(&b"fours"[..], &file).is_err());
+    }
 }

@@ -42,14 +42,16 @@ pub(crate) fn sync(origin: &Origin, directory: &Path) -> Result<Upload> {
             "--endpoint",
             &origin.s3_url,
         ])
-        .arg("--journal")
-        .arg(scratch.path().join("journal"))
+        .arg("--state-dir")
+        .arg(scratch.path().join("state"))
         .arg(directory)
         // Nobody's own configuration or bucket.
         .current_dir(scratch.path())
         .env_remove("B2_BUCKET")
         .env_remove("B2_ENDPOINT")
+        .env_remove("B2_REGION")
         .env_remove("KEY_PREFIX")
+        .env_remove("MEDIALIFT_CONFIG")
         .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
         .env("B2_APPLICATION_KEY", OriginOptions::KEY)
         .stdout(File::create(&output)?)
