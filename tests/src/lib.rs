@@ -10,3 +10,4 @@ pub mod medialift;
 pub mod nginx;
 pub mod origin;
 pub mod scripted;
+pub mod seaweed;
