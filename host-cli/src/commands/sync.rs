@@ -170,7 +170,9 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     ));
     let finished = sync::run(client, options, context.ui, interruption()?).await?;
     let exit = finished.summary.exit();
-    context.ui.data(&finished.summary, finished.summary.text());
+    context
+        .ui
+        .data(&finished.summary, finished.summary.text(context.ui.quiet));
     match finished.stopped {
         Some(error) => Err(error),
         None => Ok(exit),

@@ -164,7 +164,7 @@ impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ReadError::Local(e) => write!(f, "it cannot be read here: {e}"),
-            ReadError::Service(e) => match &e.kind {
+            ReadError::Service(e) => match &*e.kind {
                 ErrorKind::Service { status, code, .. } => {
                     write!(
                         f,

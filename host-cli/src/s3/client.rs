@@ -125,7 +125,7 @@ impl Client {
             uri: base.clone(),
             attempts: 0,
             elapsed: Duration::ZERO,
-            kind,
+            kind: Box::new(kind),
         })?;
         Ok(Client {
             shared: Arc::new(Shared {
@@ -236,7 +236,7 @@ impl Client {
                         uri,
                         attempts,
                         elapsed: begin.elapsed(),
-                        kind,
+                        kind: Box::new(kind),
                     });
                 }
             }

@@ -20,7 +20,7 @@ pub struct S3Error {
     /// From the first attempt to the last failure.
     pub elapsed: Duration,
     /// Why the last attempt failed.
-    pub kind: ErrorKind,
+    pub kind: Box<ErrorKind>,
 }
 
 /// Why a request failed.
@@ -142,7 +142,7 @@ impl ErrorKind {
 impl S3Error {
     /// S3's error code, where the service answered with one.
     pub fn code(&self) -> Option<&str> {
-        match &self.kind {
+        match &*self.kind {
             ErrorKind::Service { code, .. } if !code.is_empty() => Some(code),
             _ => None,
         }
@@ -150,7 +150,7 @@ impl S3Error {
 
     /// HTTP status, where the service answered.
     pub fn status(&self) -> Option<StatusCode> {
-        match &self.kind {
+        match &*self.kind {
             ErrorKind::Service { status, .. } => Some(*status),
             _ => None,
         }
@@ -168,7 +168,7 @@ impl S3Error {
 
     /// What to do next.
     pub fn hint(&self) -> String {
-        match &self.kind {
+        match &*self.kind {
             ErrorKind::Connect(_) => "check the endpoint's name, the network and the firewall; nothing is lost, the same command goes on from here".to_owned(),
             ErrorKind::Tls(_) => "check the endpoint's name and this machine's clock, and install `ca-certificates`; a proxy that opens TLS shows like this too".to_owned(),
             ErrorKind::Timeout | ErrorKind::Broken(_) => "check the network; the same command goes on from here".to_owned(),
@@ -269,7 +269,7 @@ impl fmt::Display for ErrorKind {
 impl fmt::Display for S3Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
-        if matches!(self.kind, ErrorKind::Local(_)) {
+        if matches!(*self.kind, ErrorKind::Local(_)) {
             return Ok(());
         }
         write!(f, " ({} {}", self.method, self.uri)?;

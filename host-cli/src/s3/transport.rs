@@ -86,12 +86,10 @@ fn classify(error: &ClientError) -> ErrorKind {
     let mut words: Vec<String> = Vec::new();
     let mut source = error.source();
     while let Some(e) = source {
-        if let Some(io) = e.downcast_ref::<io::Error>() {
-            if let Some(inner) = io.get_ref() {
-                tls |= inner.is::<rustls::Error>();
-                if let Some(failure) = inner.downcast_ref::<LocalFailure>() {
-                    local = Some(io::Error::new(failure.0.kind(), failure.0.to_string()));
-                }
+        if let Some(inner) = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            tls |= inner.is::<rustls::Error>();
+            if let Some(failure) = inner.downcast_ref::<LocalFailure>() {
+                local = Some(io::Error::new(failure.0.kind(), failure.0.to_string()));
             }
         }
         tls |= e.is::<rustls::Error>();

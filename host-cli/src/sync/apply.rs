@@ -281,7 +281,7 @@ fn local_failure(workshop: &Workshop, job: &Job, error: io::Error) -> Outcome {
         uri: workshop.client.target().key(&job.file.path),
         attempts: 0,
         elapsed: Duration::ZERO,
-        kind: ErrorKind::Local(error),
+        kind: Box::new(ErrorKind::Local(error)),
     }))
 }
 

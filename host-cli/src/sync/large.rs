@@ -197,7 +197,7 @@ fn local_failure(key: &str, error: io::Error) -> S3Error {
         uri: key.to_owned(),
         attempts: 0,
         elapsed: std::time::Duration::ZERO,
-        kind: ErrorKind::Local(error),
+        kind: Box::new(ErrorKind::Local(error)),
     }
 }
 

@@ -115,8 +115,9 @@ impl Summary {
         }
     }
 
-    /// The report as text.
-    pub fn text(&self) -> String {
+    /// The report as text. `names` repeats what failed and what was skipped, for those who were
+    /// not told while the run went on.
+    pub fn text(&self, names: bool) -> String {
         let mut text = String::new();
         let (sent, deleted) = if self.dry_run {
             ("would upload", "would delete")
@@ -162,13 +163,16 @@ impl Summary {
             ),
         };
         line("requests", requests);
+        if !names {
+            return text;
+        }
         for failure in self.failures.iter().take(REPEATED) {
             let _ = writeln!(text, "failed: `{}`: {}", failure.path, failure.error);
         }
         if self.failed > REPEATED as u64 {
             let _ = writeln!(
                 text,
-                "… and {} more failed, named above",
+                "… and {} more failed; without `--quiet` all are named",
                 self.failed - REPEATED as u64
             );
         }
@@ -177,7 +181,10 @@ impl Summary {
         }
         if self.skipped_total() > REPEATED as u64 {
             let more = self.skipped_total() - REPEATED as u64;
-            let _ = writeln!(text, "… and {more} more skipped, named above");
+            let _ = writeln!(
+                text,
+                "… and {more} more skipped; without `--quiet` all are named"
+            );
         }
         text
     }
@@ -252,7 +259,7 @@ mod tests {
         let mut summary = Summary::default();
         summary.uploaded.add(2048);
         summary.fail("a/b".to_owned(), "no answer in time".to_owned());
-        let text = summary.text();
+        let text = summary.text(true);
         assert!(text.contains("uploaded  1 file (2.0 KiB)"), "{text}");
         assert!(text.contains("failed: `a/b`: no answer in time"), "{text}");
     }
