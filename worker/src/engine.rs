@@ -475,7 +475,13 @@ where
 
     /// What the store has for this reader: the part he wants, where the store alone can tell it.
     async fn look(&self, read: Read<'_>) -> Looked<S::Found> {
-        let Some(found) = self.store.find(read.path, read.plain_part()).await else {
+        let part = read.plain_part();
+        let mut found = self.store.find(read.path, part).await;
+        // A store's own "not satisfiable", in whatever form, says nothing of the copy it is about.
+        if part.is_some() && found.as_ref().and_then(Found::entry).is_none() {
+            found = self.store.find(read.path, None).await;
+        }
+        let Some(found) = found else {
             return Looked::Absent;
         };
         match plan::lookup(found.entry().as_ref(), self.runtime.now()) {

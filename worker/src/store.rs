@@ -77,7 +77,12 @@ impl Found for CachedResponse {
     }
 
     fn fields(&self) -> Fields {
-        self.0.as_ref().map(bridge::fields_of).unwrap_or_default()
+        let mut fields = self.0.as_ref().map(bridge::fields_of).unwrap_or_default();
+        // The Cache API's own words about its part in this.
+        for name in ["CF-Cache-Status", "Age"] {
+            fields.remove(name);
+        }
+        fields
     }
 }
 

@@ -1,0 +1,6 @@
+//! The engine over a simulated store, origin and clock: the read table row by row, and random
+//! schedules.
+
+mod read_table;
+mod schedules;
+mod simulation;
