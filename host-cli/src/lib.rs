@@ -17,6 +17,7 @@ pub mod s3;
 pub mod sync;
 pub mod verify;
 pub mod web;
+mod words;
 
 /// What every command is given.
 #[derive(Clone, Debug)]

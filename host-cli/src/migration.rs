@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -72,6 +73,12 @@ pub struct State {
 }
 
 const VERSION: u32 = 1;
+
+/// While this lives, no other run moves the directories or deletes from them.
+#[derive(Debug)]
+pub struct Lock {
+    _directory: File,
+}
 
 impl Identity {
     /// Of the entry itself: a link is not followed. None where there is nothing.
@@ -130,6 +137,32 @@ impl Site {
         self.parent.join(format!(".{}.medialift.json", self.name))
     }
 
+    fn staged_state_path(&self) -> PathBuf {
+        self.parent
+            .join(format!(".{}.medialift.json.new", self.name))
+    }
+
+    /// Holds the place for one run: a second one fails until the lock is dropped or its holder
+    /// ends, however it ends.
+    pub fn lock(&self) -> Result<Lock> {
+        let operation = || format!("work on `{}`", self.live().display());
+        let directory = File::open(&self.parent).map_err(|e| Error::new(operation()).cause(e))?;
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::new(operation())
+                    .cause("another run of medialift is at work on it")
+                    .hint("wait until it has ended, then run the command again"));
+            }
+            Err(e) => return Err(Error::new(operation()).cause(io::Error::from(e))),
+        }
+        // Left by a run that was killed while it wrote the state; nothing was begun by it.
+        let _ = fs::remove_file(self.staged_state_path());
+        Ok(Lock {
+            _directory: directory,
+        })
+    }
+
     /// The state; none before a cutover and after a rollback.
     pub fn state(&self) -> Result<Option<State>> {
         let path = self.state_path();
@@ -163,7 +196,7 @@ impl Site {
         let fail = |e: io::Error| {
             Error::new(format!("write the migration's state `{}`", path.display())).cause(e)
         };
-        let staged = path.with_extension(format!("json.{}", std::process::id()));
+        let staged = self.staged_state_path();
         let bytes = serde_json::to_vec(state).map_err(|e| fail(e.into()))?;
         let write = || {
             let mut file = fs::OpenOptions::new()

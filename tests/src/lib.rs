@@ -9,5 +9,6 @@ pub mod media;
 pub mod medialift;
 pub mod nginx;
 pub mod origin;
+pub mod script;
 pub mod scripted;
 pub mod seaweed;

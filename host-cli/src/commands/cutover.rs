@@ -14,6 +14,7 @@ use crate::migration::compare::{Compared, compare, entries};
 use crate::migration::swap::{self, Cut};
 use crate::migration::{Site, media_dir};
 use crate::s3::Client;
+use crate::words::{counted, human_bytes};
 
 /// Reads every local file and compares it with the bucket. Only if all are there, `system` becomes
 /// `system_` and an empty `system` with the same owner and mode takes its place, since Mastodon
@@ -69,6 +70,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         cutover: None,
         written_meanwhile: 0,
     };
+    let _lock = site.lock()?;
     let Some(state) = swap::ready_to_cut(&site)? else {
         report.cutover = Some(Cut::AlreadyDone);
         context
@@ -110,8 +112,8 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     context.ui.data(&report, report.text());
     if report.written_meanwhile > 0 {
         context.ui.say(format!(
-            "\nhint: Mastodon wrote {} files while this ran; bring them to the bucket with `medialift sync {}`",
-            report.written_meanwhile,
+            "\nhint: Mastodon wrote {} while this ran; bring them to the bucket with `medialift sync {}`",
+            counted(report.written_meanwhile, "file", "files"),
             site.kept().display()
         ));
     }
@@ -159,9 +161,9 @@ impl Report {
         let mut out = String::new();
         if let Some(compared) = &self.compared {
             out.push_str(&format!(
-                "{} files ({}) are in the bucket, compared by size and MD5\n",
-                compared.same,
-                super::plan::human_bytes(compared.bytes)
+                "{} in the bucket ({}), compared by size and MD5\n",
+                counted(compared.same, "file is", "files are"),
+                human_bytes(compared.bytes)
             ));
             for (list, what) in [
                 (&compared.different, "are not, or differ"),

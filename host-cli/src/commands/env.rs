@@ -106,7 +106,6 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
     }
 
     let before = document.clone();
-    let mut edits = Vec::new();
     let settings = if args.announce {
         let url = files_url(&args, context)?.ok_or_else(no_files_url)?;
         let hosts = announced(document.value("EXTRA_MEDIA_HOSTS").as_deref(), &url);
@@ -114,15 +113,19 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
     } else {
         switch_settings(&args, context, &document)?
     };
+    let mut changed = Vec::new();
     for (key, value) in settings {
-        let was = before.value(key);
         match document.set(key, &value) {
             Change::Unchanged => {}
-            Change::Replaced { .. } | Change::Added { .. } => {
-                edits.push(Edit::new(&document, key, was.as_deref()));
-            }
+            Change::Replaced { .. } | Change::Added { .. } => changed.push(key),
         }
     }
+    // Line numbers are those of the file as it will be.
+    let mut edits: Vec<Edit> = changed
+        .into_iter()
+        .map(|key| Edit::new(&document, key, before.value(key).as_deref()))
+        .collect();
+    edits.sort_by_key(|edit| edit.line);
     if !document.is_stable() {
         return Err(Error::new(format!("change `{}`", stored.given.display()))
             .cause("a quote is opened in it and not closed before the media settings")

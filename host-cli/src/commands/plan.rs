@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::migration::compare::{NamedPaths, entries};
 use crate::migration::media_dir;
 use crate::migration::tree::{Entry, Kind, refusal};
+use crate::words::{counted, human_bytes, human_time};
 
 /// Reads the media tree's names and sizes, and no file. Needs no bucket and no key; nothing is
 /// sent.
@@ -201,8 +202,8 @@ impl Report {
         ));
         if self.archives.files > 0 {
             out.push_str(&format!(
-                "\nnote: {} account archives are among them (`backups/`); a public bucket shows them to whoever has the URL\n",
-                self.archives.files
+                "\nnote: {} lie in `backups/`; a public bucket shows them to whoever has the URL\n",
+                counted(self.archives.files, "account archive", "account archives")
             ));
         }
         for (list, what) in [
@@ -234,52 +235,9 @@ fn kind_of(path: &[u8]) -> String {
     }
 }
 
-/// `18.5 GB`: decimal units, as the service bills.
-pub(super) fn human_bytes(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["bytes", "kB", "MB", "GB"] {
-        if value < 999.95 || unit == "bytes" && value < 1000.0 {
-            return if unit == "bytes" {
-                format!("{bytes} bytes")
-            } else {
-                format!("{value:.1} {unit}")
-            };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
-/// `3 h 20 min`.
-fn human_time(seconds: f64) -> String {
-    let total = seconds.ceil() as u64;
-    match (
-        total / 86_400,
-        total / 3600 % 24,
-        total / 60 % 60,
-        total % 60,
-    ) {
-        (0, 0, 0, seconds) => format!("{seconds} s"),
-        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
-        (days, hours, ..) => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn amounts_are_said_in_the_units_of_the_bill() {
-        assert_eq!(human_bytes(0), "0 bytes");
-        assert_eq!(human_bytes(999), "999 bytes");
-        assert_eq!(human_bytes(18_500_000_000), "18.5 GB");
-        assert_eq!(human_bytes(999_960), "1.0 MB");
-        assert_eq!(human_bytes(2_000_000_000_000), "2.0 TB");
-        assert_eq!(human_time(0.2), "1 s");
-        assert_eq!(human_time(12_000.0), "3 h 20 min");
-    }
 
     #[test]
     fn kinds_are_mastodons_classes() {

@@ -17,6 +17,7 @@ use crate::migration::proof::{self, ReadError, Verdict};
 use crate::migration::tree::{Entry, Kind, remove_empty_directories};
 use crate::migration::{Phase, Site, media_dir};
 use crate::s3::{Client, S3Error};
+use crate::words::{counted, human_bytes};
 
 /// Works on `system_`, what a cutover put aside, unless told otherwise. Each file is compared with
 /// its object on its own, right before it is deleted; a file that is not proven stays. Empty
@@ -87,6 +88,10 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     let site = match (&args.dir, &args.media_dir, &context.file.media_dir) {
         (Some(_), None, None) => None,
         _ => Some(Site::at(&media_dir(args.media_dir.as_deref(), context)?)?),
+    };
+    let _lock = match &site {
+        Some(site) if !args.dry_run => Some(site.lock()?),
+        _ => None,
     };
     let directory = directory(&args, site.as_ref())?;
     let client = super::cutover::client(&args.target, context)?;
@@ -177,7 +182,7 @@ async fn prune(
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut ended = false;
-    loop {
+    while !(ended && running.is_empty()) {
         tokio::select! {
             biased;
             _ = &mut interrupted => {
@@ -196,9 +201,9 @@ async fn prune(
                     Some(Ok(entry)) => running.push(one(client.clone(), entry, args.prove, args.dry_run)),
                 }
             }
-            else => return Ok(()),
         }
     }
+    Ok(())
 }
 
 /// What became of one entry.
@@ -291,7 +296,6 @@ fn note((entry, fate): (Entry, Fate), report: &mut Report, context: &Context) ->
 
 impl Report {
     fn text(&self) -> String {
-        use super::plan::human_bytes;
         let proven = match self.proof {
             Proof::Read => "read back from the bucket and compared",
             Proof::Head => "compared with the bucket by size and MD5",
@@ -302,14 +306,14 @@ impl Report {
             "deleted"
         };
         let mut out = format!(
-            "{} files ({}) {verb}, each {proven}\n",
-            self.deleted,
+            "{} ({}) {verb}, each {proven}\n",
+            counted(self.deleted, "file", "files"),
             human_bytes(self.bytes)
         );
         if self.kept.count > 0 {
             out.push_str(&format!(
-                "{} stay, because they are not proven:\n{}",
-                self.kept.count,
+                "{} not proven and stay:\n{}",
+                counted(self.kept.count, "is", "are"),
                 self.kept.lines()
             ));
         }
@@ -318,10 +322,14 @@ impl Report {
         }
         if !self.dry_run {
             out.push_str(&format!(
-                "freed {} in `{}`, and {} empty directories",
+                "freed {} in `{}`, and removed {}",
                 human_bytes(self.freed),
                 self.directory.display(),
-                self.directories_removed
+                counted(
+                    self.directories_removed,
+                    "empty directory",
+                    "empty directories"
+                )
             ));
         }
         out

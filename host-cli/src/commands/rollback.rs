@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::migration::merge::Merged;
 use crate::migration::swap;
 use crate::migration::{Site, media_dir};
+use crate::words::counted;
 
 /// `system_` becomes `system` again. What Mastodon wrote into the new `system` in the meantime
 /// joins it; nothing is overwritten: where both have something different, the old one stays in
@@ -54,6 +55,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         merged: Merged::default(),
         conflicts_dir: None,
     };
+    let _lock = site.lock()?;
     if args.dry_run {
         swap::ready_to_return(&site, args.after_prune)?;
         let text = format!(
@@ -85,14 +87,14 @@ impl Report {
         let mut out = format!("the media are in `{}` again", self.media_dir.display());
         if self.merged.moved > 0 {
             out.push_str(&format!(
-                "\n{} files that were written meanwhile joined them",
-                self.merged.moved
+                "\n{} written meanwhile joined them",
+                counted(self.merged.moved, "file that was", "files that were")
             ));
         }
         if let Some(kept) = &self.conflicts_dir {
             out.push_str(&format!(
-                "\n{} were there with other content; the newer ones are kept in `{}`:",
-                self.merged.conflicts.len(),
+                "\n{} there with other content; what is newer is kept in `{}`:",
+                counted(self.merged.conflicts.len() as u64, "was", "were"),
                 kept.display()
             ));
             for path in self.merged.conflicts.iter().take(20) {

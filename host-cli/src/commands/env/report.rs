@@ -8,12 +8,13 @@ use serde::Serialize;
 use crate::dotenv::Document;
 use crate::dotenv::lint::{Finding, Severity};
 use crate::dotenv::settings::{is_secret, shown};
+use crate::words::counted;
 
 /// One line of the file that was changed or added. Holds no secret.
 #[derive(Debug, Serialize)]
 pub(super) struct Edit {
     key: String,
-    line: usize,
+    pub(super) line: usize,
     /// The old value; none where the key is new.
     before: Option<String>,
     after: String,
@@ -120,14 +121,26 @@ impl Report {
                 .filter(|f| f.severity == Severity::Error)
                 .count();
             let warnings = self.findings.len() - errors;
-            let _ = writeln!(out, "\n{errors} errors, {warnings} warnings");
+            let _ = writeln!(
+                out,
+                "
+{}, {}",
+                counted(errors as u64, "error", "errors"),
+                counted(warnings as u64, "warning", "warnings")
+            );
         }
         let closing = match (self.stage, self.edits.is_empty(), self.dry_run) {
             ("lint", ..) if self.findings.is_empty() => format!("no mistake found in `{file}`"),
             ("lint", ..) => String::new(),
             (_, true, _) => format!("nothing to change in `{file}`"),
-            (_, false, true) => format!("{} settings would change in `{file}`", self.edits.len()),
-            (_, false, false) => format!("{} settings changed in `{file}`", self.edits.len()),
+            (_, false, true) => format!(
+                "{} would change in `{file}`",
+                counted(self.edits.len() as u64, "setting", "settings")
+            ),
+            (_, false, false) => format!(
+                "{} changed in `{file}`",
+                counted(self.edits.len() as u64, "setting", "settings")
+            ),
         };
         out.push_str(&closing);
         if let Some(backup) = &self.backup {

@@ -1,0 +1,181 @@
+//! A media directory, a bucket, and `medialift` between them: what the tests of the migration's
+//! commands start from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use xtask::stack::{Origin, OriginOptions};
+
+use crate::client::Client;
+use crate::medialift::{self, Ran};
+
+/// The bucket's name.
+pub const BUCKET: &str = "media";
+
+/// A temporary directory with `public/system` in it, and a running origin.
+#[derive(Debug)]
+pub struct Media {
+    /// The origin.
+    pub origin: Origin,
+    directory: tempfile::TempDir,
+}
+
+impl Media {
+    /// Starts the origin and writes `files` (path and content) below `public/system`.
+    ///
+    /// # Errors
+    /// Fails when the origin does not come up or a file cannot be written.
+    pub fn with(files: &[(&str, &str)]) -> Result<Self> {
+        let media = Media {
+            origin: Origin::start(OriginOptions::default())?,
+            directory: tempfile::tempdir()?,
+        };
+        fs::create_dir_all(media.live())?;
+        for (path, content) in files {
+            write(&media.live().join(path), content)?;
+        }
+        Ok(media)
+    }
+
+    /// The working directory of the commands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What Mastodon uses.
+    #[must_use]
+    pub fn live(&self) -> PathBuf {
+        self.path().join("public/system")
+    }
+
+    /// What a cutover puts aside.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        self.path().join("public/system_")
+    }
+
+    /// A client that signs with the key the commands use.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::signing(
+            &self.origin.s3_url,
+            OriginOptions::KEY_ID,
+            OriginOptions::KEY,
+        )
+    }
+
+    /// Uploads every file below `public/system`, as a sync would have done.
+    ///
+    /// # Errors
+    /// Fails when the origin refuses one.
+    pub fn upload(&self) -> Result<()> {
+        for (path, content) in files(&self.live())? {
+            self.put(&path, &content)?;
+        }
+        Ok(())
+    }
+
+    /// Uploads one object.
+    ///
+    /// # Errors
+    /// Fails when the origin refuses it.
+    pub fn put(&self, key: &str, content: &[u8]) -> Result<()> {
+        let answer = self.client().put(BUCKET, key, &[], content)?;
+        anyhow::ensure!(answer.status == 200, "PUT {key}: {}", answer.error());
+        Ok(())
+    }
+
+    /// Deletes one object.
+    ///
+    /// # Errors
+    /// Fails when the origin refuses.
+    pub fn delete(&self, key: &str) -> Result<()> {
+        let path = Client::path(BUCKET, key);
+        let answer = self.client().send("DELETE", &path, &[], &[])?;
+        anyhow::ensure!(answer.status < 300, "DELETE {key}: {}", answer.error());
+        Ok(())
+    }
+
+    /// A `medialift` command for this bucket: its name and arguments are still to be given.
+    ///
+    /// # Errors
+    /// Fails when the binary has not been built.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = medialift::command(self.path())?;
+        command
+            .args(arguments)
+            .env("B2_BUCKET", BUCKET)
+            .env("B2_ENDPOINT", &self.origin.s3_url)
+            .env("B2_REGION", "us-west-004")
+            .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+            .env("B2_APPLICATION_KEY", OriginOptions::KEY);
+        Ok(command)
+    }
+
+    /// Runs `medialift` with `public/system` after the command's name.
+    ///
+    /// # Errors
+    /// Fails when it cannot be started.
+    pub fn run(&self, name: &str, arguments: &[&str]) -> Result<Ran> {
+        let mut all = vec![name, "public/system"];
+        all.extend(arguments);
+        let ran = medialift::run(&mut self.command(&all)?)?;
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(!text.contains(OriginOptions::KEY), "it shows the key");
+        }
+        Ok(ran)
+    }
+
+    /// Both streams, without this run's directories and ports.
+    #[must_use]
+    pub fn shown(&self, ran: &Ran) -> String {
+        let directory = fs::canonicalize(self.path()).unwrap_or_else(|_| self.path().to_owned());
+        format!("{}---- stderr\n{}", ran.stdout, ran.stderr)
+            .replace(&directory.display().to_string(), "/home/mastodon/live")
+            .replace(
+                &self.origin.s3_url,
+                "https://s3.us-west-004.backblazeb2.com",
+            )
+    }
+}
+
+/// Writes a file and the directories above it.
+///
+/// # Errors
+/// Fails when that is not possible.
+pub fn write(path: &Path, content: &str) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, content).with_context(|| format!("write {}", path.display()))
+}
+
+/// Every file below `root`: path with `/`, and content. Empty where there is no such directory.
+///
+/// # Errors
+/// Fails when one cannot be read.
+pub fn files(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    if root.is_dir() {
+        collect(root, root, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn collect(root: &Path, directory: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            collect(root, &path, found)?;
+        } else if entry.file_type()?.is_file() {
+            let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+            found.insert(name, fs::read(&path)?);
+        }
+    }
+    Ok(())
+}

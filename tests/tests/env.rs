@@ -1,0 +1,256 @@
+//! `env` on the real binary: what it writes, what it prints, what it keeps to itself.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::Result;
+use e2e::medialift::{self, Ran};
+
+const KEY_ID: &str = "00161f959a5f87b0000000005";
+const KEY: &str = "K001abcdefghijklmnopqrstuvwxyz1";
+const PURGE_SECRET: &str = "correct horse battery staple";
+
+/// A file as an instance has it before, with what an editor could break.
+const BEFORE: &str = "# This is a sample configuration file\r
+LOCAL_DOMAIN=example.com\r
+\r
+export DB_PASS='p@ss # word'   # keep me\r
+SECRET_KEY_BASE=\"0123456789abcdef\"\r
+\r
+# File storage\r
+S3_ENABLED=false\r
+S3_BUCKET=old-bucket # the first try\r
+S3_BUCKET=older-bucket\r
+S3_ENDPOINT=s3.us-west-004.backblazeb2.com\r
+\r
+SMTP_SERVER=localhost";
+
+struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new(text: &str) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        fs::write(dir.path().join(".env.production"), text)?;
+        fs::set_permissions(
+            dir.path().join(".env.production"),
+            fs::Permissions::from_mode(0o640),
+        )?;
+        Ok(World { dir })
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join(".env.production")
+    }
+
+    fn text(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.path())?)
+    }
+
+    fn env(&self, arguments: &[&str]) -> Result<Ran> {
+        let mut command = medialift::command(self.dir.path())?;
+        command
+            .arg("env")
+            .args(arguments)
+            .args(["--files-url", "https://files.example.com"])
+            .args(["--bucket", "my-instance-media"])
+            .args(["--endpoint", "s3.us-west-004.backblazeb2.com"])
+            .env("B2_APPLICATION_KEY_ID", KEY_ID)
+            .env("B2_APPLICATION_KEY", KEY)
+            .env("PURGE_SECRET", PURGE_SECRET);
+        let ran = medialift::run(&mut command)?;
+        for secret in [KEY, PURGE_SECRET, "p@ss", "0123456789abcdef"] {
+            assert!(!ran.stdout.contains(secret), "stdout shows {secret}");
+            assert!(!ran.stderr.contains(secret), "stderr shows {secret}");
+        }
+        Ok(ran)
+    }
+
+    fn backups(&self) -> Result<Vec<std::path::PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.dir.path())? {
+            let path = entry?.path();
+            if path
+                .to_string_lossy()
+                .contains(".env.production.medialift-")
+            {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn the_switch_changes_the_media_settings_and_not_a_byte_besides() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    let owner = fs::metadata(world.path())?.uid();
+    let ran = world.env(&[])?.expect(0);
+    insta::assert_snapshot!("env_switch", shown(&ran, world.dir.path()));
+    let text = world.text()?;
+    insta::assert_snapshot!("env_switched_file", text.replace('\r', "␍"));
+    let kept = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|l| !l.contains("S3_") && !l.contains("AWS_") && !l.contains("CACHE_BUSTER"))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(kept(BEFORE), kept(&text));
+    assert_eq!(mode(&world.path()), 0o640);
+    assert_eq!(fs::metadata(world.path())?.uid(), owner);
+    let backups = world.backups()?;
+    assert_eq!(backups.len(), 1);
+    assert_eq!(fs::read_to_string(&backups[0])?, BEFORE);
+    assert_eq!(mode(&backups[0]), 0o640);
+    Ok(())
+}
+
+#[test]
+fn run_twice_it_changes_nothing_and_says_so() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    world.env(&[])?.expect(0);
+    let after_first = world.text()?;
+    let ran = world.env(&[])?.expect(0);
+    assert!(ran.stdout.contains("nothing to change"), "{}", ran.stdout);
+    assert_eq!(world.text()?, after_first);
+    assert_eq!(world.backups()?.len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_shows_the_changes_and_makes_none() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    let ran = world.env(&["--dry-run"])?.expect(0);
+    assert!(
+        ran.stdout
+            .contains("-S3_BUCKET=older-bucket\n+S3_BUCKET=my-instance-media")
+    );
+    assert!(ran.stdout.contains("+AWS_SECRET_ACCESS_KEY=(new secret)"));
+    assert_eq!(world.text()?, BEFORE);
+    assert!(world.backups()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn announcing_adds_the_files_domain_to_what_is_there() -> Result<()> {
+    let world = World::new("EXTRA_MEDIA_HOSTS=https://old.example\nA=b\n")?;
+    let ran = world.env(&["--announce"])?.expect(0);
+    assert_eq!(
+        world.text()?,
+        "EXTRA_MEDIA_HOSTS=https://old.example,https://files.example.com\nA=b\n"
+    );
+    assert!(ran.stderr.contains("about a week"));
+    let ran = world.env(&["--announce"])?.expect(0);
+    assert!(ran.stdout.contains("nothing to change"));
+    Ok(())
+}
+
+#[test]
+fn lint_names_each_pitfall_with_its_mend() -> Result<()> {
+    let world = World::new(&format!(
+        "S3_ENABLED=true\nS3_BUCKET=my-instance-media \nS3_REGION=us-west-001\n\
+         S3_ENDPOINT=s3.us-west-004.backblazeb2.com\nS3_ALIAS_HOST=https://files.example.com/\n\
+         S3_PERMISSION=private\nAWS_ACCESS_KEY_ID=161f959a5f87\n\
+         AWS_SECRET_ACCESS_KEY='\"{KEY}\"'\nCACHE_BUSTER_ENABLED=true\n"
+    ))?;
+    let ran = world.env(&["--lint", "--visibility", "public"])?.expect(3);
+    insta::assert_snapshot!("env_lint", shown(&ran, world.dir.path()));
+    let json = world
+        .env(&["--lint", "--visibility", "public", "--json"])?
+        .expect(3)
+        .json()?;
+    let rules: Vec<&str> = json["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter_map(|f| f["rule"].as_str())
+        .collect();
+    for rule in [
+        "master-key",
+        "endpoint-scheme",
+        "region",
+        "alias-host",
+        "permission",
+    ] {
+        assert!(rules.contains(&rule), "{rule} in {rules:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_the_switch_writes_has_nothing_to_lint() -> Result<()> {
+    let world = World::new("LOCAL_DOMAIN=example.com\n")?;
+    world.env(&[])?.expect(0);
+    let ran = world.env(&["--lint", "--visibility", "public"])?.expect(0);
+    assert!(ran.stdout.contains("no mistake found"), "{}", ran.stdout);
+    world.env(&["--visibility", "private"])?.expect(0);
+    world.env(&["--lint", "--visibility", "private"])?.expect(0);
+    Ok(())
+}
+
+#[test]
+fn a_link_stays_a_link() -> Result<()> {
+    let world = World::new("A=b\n")?;
+    fs::rename(world.path(), world.dir.path().join("shared.env"))?;
+    std::os::unix::fs::symlink("shared.env", world.path())?;
+    world.env(&[])?.expect(0);
+    assert!(fs::symlink_metadata(world.path())?.is_symlink());
+    assert!(world.text()?.contains("S3_ENABLED=true"));
+    Ok(())
+}
+
+#[test]
+fn a_master_key_is_refused_before_anything_is_written() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    let mut command = medialift::command(world.dir.path())?;
+    command
+        .args(["env", "--files-url", "https://files.example.com"])
+        .args(["--bucket", "my-instance-media"])
+        .args(["--endpoint", "s3.us-west-004.backblazeb2.com"])
+        .env("B2_APPLICATION_KEY_ID", "161f959a5f87")
+        .env("B2_APPLICATION_KEY", KEY);
+    let ran = medialift::run(&mut command)?.expect(2);
+    assert!(ran.stderr.contains("master key"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: "), "{}", ran.stderr);
+    assert_eq!(world.text()?, BEFORE);
+    Ok(())
+}
+
+#[test]
+fn an_open_quote_before_the_settings_stops_it() -> Result<()> {
+    let before = "DB_PASS='oops\n";
+    let world = World::new(before)?;
+    let mut command = medialift::command(world.dir.path())?;
+    command
+        .args(["env", "--files-url", "https://files.example.com"])
+        .args(["--bucket", "my-instance-media"])
+        .args(["--endpoint", "s3.us-west-004.backblazeb2.com"])
+        .env("B2_APPLICATION_KEY_ID", KEY_ID)
+        .env("B2_APPLICATION_KEY", KEY)
+        .env("PURGE_SECRET", " #");
+    medialift::run(&mut command)?.expect(1);
+    assert_eq!(world.text()?, before);
+    Ok(())
+}
+
+/// Both streams, without what differs from run to run.
+fn shown(ran: &Ran, directory: &Path) -> String {
+    let text = format!("{}---- stderr\n{}", ran.stdout, ran.stderr);
+    let directory = fs::canonicalize(directory).unwrap();
+    let text = text.replace(&format!("{}/", directory.display()), "");
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once(".medialift-2") {
+        let end = after.find('Z').map_or(0, |at| at + 1);
+        out.push_str(before);
+        out.push_str(".medialift-DATE");
+        rest = &after[end..];
+    }
+    out + rest
+}

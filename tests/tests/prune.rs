@@ -1,0 +1,314 @@
+//! `prune` on the real binary, against buckets that tell the truth and buckets that lie.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use e2e::media::{Media, files, write};
+use serde_json::json;
+
+const FILES: &[(&str, &str)] = &[
+    ("accounts/avatars/1/original/a.png", "avatar"),
+    ("cache/accounts/avatars/1/original/b.png", "cached avatar"),
+    ("media_attachments/files/1/original/c d é.jpg", "attachment"),
+    ("media_attachments/files/1/original/empty", ""),
+    ("media_attachments/files/1/small/c.jpg", "thumbnail"),
+];
+
+/// Uploaded and cut over.
+fn aside() -> Result<Media> {
+    let media = Media::with(FILES)?;
+    media.upload()?;
+    media.run("cutover", &[])?.expect(0);
+    Ok(media)
+}
+
+#[test]
+fn what_is_proven_is_deleted_and_the_disk_is_freed() -> Result<()> {
+    let media = aside()?;
+    write(&media.live().join("new.png"), "written by Mastodon")?;
+    let ran = media.run("prune", &["--dry-run"])?.expect(0);
+    assert!(
+        ran.stdout.contains("5 files (38 bytes) would be deleted"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(files(&media.kept())?.len(), 5);
+    media.origin.reset_requests()?;
+    let ran = media.run("prune", &[])?.expect(0);
+    insta::assert_snapshot!("prune", without_freed(&media.shown(&ran)));
+    assert_eq!(
+        media.origin.requests()?.of("GetObject"),
+        5,
+        "one read a file"
+    );
+    assert_eq!(
+        fs::read_dir(media.kept())?.count(),
+        0,
+        "no empty directories"
+    );
+    assert_eq!(files(&media.live())?.len(), 1);
+    let ran = media.run("prune", &["--json"])?.expect(0).json()?;
+    assert_eq!(ran["deleted"], 0);
+    let ran = media.run("rollback", &[])?.expect(1);
+    assert!(ran.stderr.contains("--after-prune"), "{}", ran.stderr);
+    Ok(())
+}
+
+/// Bytes freed are those of the filesystem's blocks, which differ between machines.
+fn without_freed(text: &str) -> String {
+    text.lines()
+        .map(|line| match line.split_once(" in `") {
+            Some((start, rest)) if start.starts_with("freed ") => format!("freed N in `{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect()
+}
+
+#[test]
+fn head_proof_asks_once_a_file_and_reads_none() -> Result<()> {
+    let media = aside()?;
+    media.delete("accounts/avatars/1/original/a.png")?;
+    media.put("media_attachments/files/1/small/c.jpg", b"thumbnaix")?;
+    media.put("cache/accounts/avatars/1/original/b.png", b"short")?;
+    media.origin.reset_requests()?;
+    let ran = media.run("prune", &["--prove", "head"])?.expect(4);
+    insta::assert_snapshot!("prune_kept", without_freed(&media.shown(&ran)));
+    let requests = media.origin.requests()?;
+    assert_eq!(
+        (requests.of("HeadObject"), requests.of("GetObject")),
+        (5, 0)
+    );
+    let left: Vec<String> = files(&media.kept())?.into_keys().collect();
+    assert_eq!(
+        left,
+        [
+            "accounts/avatars/1/original/a.png",
+            "cache/accounts/avatars/1/original/b.png",
+            "media_attachments/files/1/small/c.jpg",
+        ]
+    );
+    Ok(())
+}
+
+/// The lie concerns the cached avatar; all else is deleted and it stays.
+#[track_caller]
+fn check_lie(fault: serde_json::Value, reason: &str) {
+    let inner = || -> Result<()> {
+        let media = aside()?;
+        let mut fault = fault.clone();
+        fault["key_prefix"] = json!("cache/");
+        media.origin.set_faults(&fault)?;
+        let ran = media.run("prune", &[])?.expect(4);
+        assert!(ran.stdout.contains(reason), "{fault}: {}", ran.stdout);
+        let left = files(&media.kept())?;
+        assert_eq!(left.len(), 1, "{fault}: {left:?}");
+        assert_eq!(
+            left["cache/accounts/avatars/1/original/b.png"],
+            b"cached avatar"
+        );
+        media.origin.clear_faults()?;
+        media.run("prune", &[])?.expect(0);
+        assert!(files(&media.kept())?.is_empty());
+        Ok(())
+    };
+    inner().unwrap();
+}
+
+#[test]
+fn an_object_that_is_listed_and_gives_other_bytes_proves_nothing() {
+    check_lie(json!({ "kind": "corrupt", "method": "GET" }), "other bytes");
+}
+
+#[test]
+fn an_object_that_is_listed_and_breaks_off_proves_nothing() {
+    check_lie(
+        json!({ "kind": "truncate", "method": "GET" }),
+        "does not give it whole",
+    );
+}
+
+#[test]
+fn an_object_that_is_listed_and_cannot_be_read_proves_nothing() {
+    check_lie(
+        json!({ "kind": "status", "status": 403, "code": "AccessDenied", "method": "GET" }),
+        "does not let it be read: 403 AccessDenied",
+    );
+}
+
+#[test]
+fn an_object_that_is_listed_and_not_found_proves_nothing() {
+    check_lie(
+        json!({ "kind": "status", "status": 404, "code": "NoSuchKey", "method": "GET" }),
+        "the bucket does not have it",
+    );
+}
+
+#[test]
+fn objects_of_wrong_size_or_content_stay() -> Result<()> {
+    let media = aside()?;
+    media.put(
+        "cache/accounts/avatars/1/original/b.png",
+        b"cached avatar, longer",
+    )?;
+    media.put("accounts/avatars/1/original/a.png", b"avataR")?;
+    media.put("media_attachments/files/1/original/empty", b"x")?;
+    media.run("prune", &[])?.expect(4);
+    assert_eq!(files(&media.kept())?.len(), 3);
+    Ok(())
+}
+
+#[test]
+fn an_object_that_is_deleted_while_it_runs_is_not_taken_for_there() -> Result<()> {
+    for proof in ["read", "head"] {
+        let media = aside()?;
+        media.origin.set_faults(
+            &json!({ "kind": "latency", "latency_ms": 300, "key_prefix": "accounts/" }),
+        )?;
+        let mut child = media
+            .command(&[
+                "prune",
+                "public/system",
+                "--prove",
+                proof,
+                "--at-a-time",
+                "1",
+            ])?
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        std::thread::sleep(Duration::from_millis(100));
+        media.delete("media_attachments/files/1/small/c.jpg")?;
+        assert_eq!(child.wait()?.code(), Some(4), "{proof}");
+        let left = files(&media.kept())?;
+        assert_eq!(left.len(), 1);
+        assert_eq!(left["media_attachments/files/1/small/c.jpg"], b"thumbnail");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_that_is_revoked_half_way_stops_it() -> Result<()> {
+    let media = aside()?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "revoked", "key_prefix": "media_attachments/" }))?;
+    let ran = media.run("prune", &["--at-a-time", "1"])?.expect(1);
+    assert!(ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+    assert_eq!(files(&media.kept())?.len(), 3);
+    Ok(())
+}
+
+#[test]
+fn the_directory_in_use_is_pruned_only_when_told() -> Result<()> {
+    let media = Media::with(FILES)?;
+    media.upload()?;
+    let ran = media.run("prune", &[])?.expect(2);
+    assert!(ran.stderr.contains("no complete cutover"), "{}", ran.stderr);
+    let ran = media.run("prune", &["--dir", "public/system"])?.expect(2);
+    assert!(
+        ran.stderr.contains("Mastodon uses this directory"),
+        "{}",
+        ran.stderr
+    );
+    media.run("prune", &["--dir", "public"])?.expect(2);
+    assert_eq!(files(&media.live())?.len(), 5);
+    media.run("prune", &["--live"])?.expect(0);
+    assert!(files(&media.live())?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn links_are_neither_followed_nor_deleted() -> Result<()> {
+    let media = aside()?;
+    write(
+        &media
+            .path()
+            .join("outside/accounts/avatars/1/original/a.png"),
+        "avatar",
+    )?;
+    fs::remove_dir_all(media.kept().join("accounts"))?;
+    std::os::unix::fs::symlink(
+        media.path().join("outside/accounts"),
+        media.kept().join("accounts"),
+    )?;
+    let ran = media.run("prune", &[])?.expect(4);
+    assert!(
+        ran.stdout.contains("accounts: symbolic link"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(files(&media.path().join("outside"))?.len(), 1);
+    assert!(fs::symlink_metadata(media.kept().join("accounts"))?.is_symlink());
+    Ok(())
+}
+
+/// Killed at 50 random points, what the bucket does not have is there, and the next run completes.
+#[test]
+fn killed_at_any_point_nothing_unproven_is_lost() -> Result<()> {
+    const COUNT: usize = 60;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let media = Media::with(&[])?;
+    let names: Vec<(String, String)> = (0..COUNT)
+        .map(|n| {
+            (
+                format!("accounts/{}/{n}.png", n % 7),
+                format!("content of {n}"),
+            )
+        })
+        .collect();
+    let fill = || -> Result<()> {
+        for (path, content) in &names {
+            write(&media.kept().join(path), content)?;
+        }
+        Ok(())
+    };
+    for (path, content) in &names {
+        write(&media.live().join(path), content)?;
+    }
+    media.upload()?;
+    media.run("cutover", &[])?.expect(0);
+    // Three that the bucket has not, or not so.
+    media.delete(&names[5].0)?;
+    media.put(&names[20].0, b"other")?;
+    media.put(&names[40].0, b"content of 4x")?;
+    let unproven: Vec<&(String, String)> = [5, 20, 40].iter().map(|&n| &names[n]).collect();
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 4 }))?;
+    let begun = Instant::now();
+    media.run("prune", &["--at-a-time", "4"])?.expect(4);
+    let whole = begun.elapsed();
+    let mut killed = 0;
+    for point in 0..50 {
+        fill()?;
+        let mut child = media
+            .command(&["prune", "public/system", "--at-a-time", "4"])?
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        std::thread::sleep(whole.mul_f64(random.f64()));
+        child.kill()?;
+        if child.wait()?.code().is_none() {
+            killed += 1;
+        }
+        let left = files(&media.kept())?;
+        for (path, content) in &unproven {
+            assert_eq!(
+                left.get(path).map(Vec::as_slice),
+                Some(content.as_bytes()),
+                "seed {seed}, point {point}"
+            );
+        }
+        let ran = media.run("prune", &["--json"])?.expect(4).json()?;
+        assert_eq!(ran["kept"]["count"], 3, "seed {seed}, point {point}");
+        assert_eq!(files(&media.kept())?.len(), 3, "seed {seed}, point {point}");
+    }
+    assert!(
+        killed >= 25,
+        "only {killed} of 50 were killed while they ran"
+    );
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! `purge`, `completions` and `man` on the real binary.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use anyhow::Result;
+use e2e::medialift;
+
+const SECRET: &str = "correct-horse";
+
+/// A files domain that knows one object, and tells the request lines it was sent.
+fn files_domain() -> Result<(String, mpsc::Receiver<String>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut secret = false;
+            let mut first = String::new();
+            for line in BufReader::new(&stream).lines() {
+                let Ok(line) = line else { return };
+                if line.is_empty() {
+                    break;
+                }
+                secret |= line.eq_ignore_ascii_case(&format!("x-purge-secret: {SECRET}"));
+                if first.is_empty() {
+                    first = line;
+                }
+            }
+            let status = match (secret, first.contains("/stored")) {
+                (false, _) => "403 Forbidden",
+                (true, _) if first.contains("/broken") => "503 Service Unavailable",
+                (true, true) => "200 OK",
+                (true, false) => "404 Not Found",
+            };
+            let _ = sender.send(first);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+        }
+    });
+    Ok((url, receiver))
+}
+
+fn purge(directory: &std::path::Path, url: &str) -> Result<Command> {
+    let mut command = medialift::command(directory)?;
+    command
+        .args(["purge", "--files-url", url])
+        .env("PURGE_SECRET", SECRET);
+    Ok(command)
+}
+
+#[test]
+fn each_key_is_purged_once() -> Result<()> {
+    let (url, requests) = files_domain()?;
+    let dir = tempfile::tempdir()?;
+    std::fs::write(dir.path().join("keys"), "absent é.png\n\nstored/2\n")?;
+    let mut command = purge(dir.path(), &url)?;
+    let ran =
+        medialift::run(command.args(["stored/1", &format!("{url}/stored/3"), "--from", "keys"]))?
+            .expect(0);
+    assert_eq!(ran.stdout, "3 dropped, 1 were not stored\n");
+    let mut seen: Vec<String> = requests.try_iter().collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            "PURGE /absent%20%C3%A9.png HTTP/1.1",
+            "PURGE /stored/1 HTTP/1.1",
+            "PURGE /stored/2 HTTP/1.1",
+            "PURGE /stored/3 HTTP/1.1",
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn the_list_may_come_by_standard_input_and_the_method_be_post() -> Result<()> {
+    let (url, requests) = files_domain()?;
+    let dir = tempfile::tempdir()?;
+    let mut command = purge(dir.path(), &url)?;
+    let mut child = command
+        .args(["--from", "-", "--method", "post", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(b"stored/1\r\n")?;
+    let output = child.wait_with_output()?;
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(json["dropped"], 1);
+    assert_eq!(requests.recv()?, "POST /stored/1 HTTP/1.1");
+    Ok(())
+}
+
+#[test]
+fn a_wrong_secret_is_an_error_and_never_shown() -> Result<()> {
+    let (url, _requests) = files_domain()?;
+    let dir = tempfile::tempdir()?;
+    let mut command = purge(dir.path(), &url)?;
+    let ran =
+        medialift::run(command.arg("stored/1").env("PURGE_SECRET", "wrong-secret"))?.expect(1);
+    assert!(ran.stderr.contains("refuses the secret"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("wrong-secret"));
+    Ok(())
+}
+
+#[test]
+fn what_fails_is_named_and_the_rest_is_done() -> Result<()> {
+    let (url, _requests) = files_domain()?;
+    let dir = tempfile::tempdir()?;
+    let mut command = purge(dir.path(), &url)?;
+    let ran = medialift::run(command.args(["broken", "stored/1"]))?.expect(4);
+    assert!(
+        ran.stdout
+            .contains("1 dropped, 0 were not stored, 1 failed:"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("/broken: answered 503"),
+        "{}",
+        ran.stdout
+    );
+    Ok(())
+}
+
+#[test]
+fn the_secret_goes_to_the_files_domain_only_and_never_unencrypted() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut command = purge(dir.path(), "https://files.example.com")?;
+    let ran = medialift::run(command.arg("https://elsewhere.example/a"))?.expect(2);
+    assert!(
+        ran.stderr.contains("is not at the files domain"),
+        "{}",
+        ran.stderr
+    );
+    let mut command = purge(dir.path(), "http://files.example.com")?;
+    medialift::run(command.arg("a"))?.expect(2);
+    Ok(())
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let mut command = medialift::command(dir.path())?;
+        let ran = medialift::run(command.args(["completions", shell]))?.expect(0);
+        assert!(ran.stdout.contains("cutover"), "{shell}");
+    }
+    Ok(())
+}
+
+#[test]
+fn there_is_a_man_page_for_every_command() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut command = medialift::command(dir.path())?;
+    medialift::run(command.args(["man", "."]))?.expect(0);
+    for name in [
+        "",
+        "-plan",
+        "-env",
+        "-cutover",
+        "-rollback",
+        "-prune",
+        "-purge",
+    ] {
+        let page = std::fs::read_to_string(dir.path().join(format!("medialift{name}.1")))?;
+        assert!(page.contains(".SH"), "{name}");
+    }
+    Ok(())
+}
