@@ -83,14 +83,21 @@ pub fn for_client(status: u16, bucket: &Fields, cache: CacheStatus, now: UnixMil
 /// The headers with which an answer is stored: those for the client, and the record in the place
 /// of the cache status.
 ///
-/// An answer that is not dressed (a remembered 404) is stored with the record alone added; whoever
-/// serves it removes that header again.
+/// An answer that is not dressed (a remembered 404) says for how long it is remembered: no cache
+/// would keep it under the `no-store` that B2 sends along. Whoever serves it removes the record.
 #[must_use]
 pub fn for_store(bucket: &Fields, entry: &Entry, now: UnixMillis) -> Fields {
     let mut fields = stripped(bucket);
     if is_dressed(entry.status) {
         dress(&mut fields, &entry.encode(), now);
     } else {
+        let mut age = "public, max-age=".to_owned();
+        push_decimal(
+            &mut age,
+            entry.fresh_until.0.saturating_sub(now.0).div_ceil(1000),
+        );
+        fields.remove("expires");
+        fields.set("Cache-Control", age);
         fields.set(entry::HEADER, entry.encode());
     }
     fields
@@ -134,6 +141,8 @@ pub fn platform_cache_control(
     rule: &FreshnessRule,
     now: UnixMillis,
 ) -> String {
+    // A 304 speaks of the 200 that the platform has stored.
+    let status = if status == 304 { 200 } else { status };
     let Ok(entry) = freshness::entry_for(status, bucket, rule, now) else {
         return "no-store".to_owned();
     };

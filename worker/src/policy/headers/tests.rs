@@ -157,18 +157,20 @@ fn the_record_is_stored_in_the_place_of_the_status() {
 }
 
 #[test]
-fn a_remembered_404_is_stored_undressed() {
+fn a_remembered_404_is_stored_with_its_time_and_not_dressed() {
+    let until = NOW.plus_seconds(60);
     let entry = Entry {
         status: 404,
         stored_at: NOW,
-        fresh_until: NOW,
-        stale_until: NOW,
+        fresh_until: until,
+        stale_until: until,
     };
     let mut fields = for_store(&bucket(), &entry, NOW);
     assert_eq!(
         fields.get(entry::HEADER).and_then(Entry::decode),
         Some(entry)
     );
+    assert_eq!(fields.get("cache-control"), Some("public, max-age=60"));
     fields.remove(entry::HEADER);
     assert_eq!(names(&fields), KEPT);
 }
@@ -223,6 +225,11 @@ fn the_platform_is_told_the_rule_and_no_store_for_the_rest() {
     assert_eq!(
         told(200, &[]),
         "public, max-age=172800, stale-while-revalidate=2592000, stale-if-error=2592000"
+    );
+    assert_eq!(
+        told(304, &[]),
+        told(200, &[]),
+        "what is confirmed is kept on"
     );
     assert_eq!(told(404, &[]), "no-store");
     assert_eq!(told(503, &[]), "no-store");
