@@ -12,3 +12,42 @@ pub mod outcome;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+
+use anyhow::{Context as _, Result};
+use xtask::stack::Edge;
+
+use crate::nginx::Nginx;
+use crate::scripted::Side;
+use runner::Proxy;
+
+/// The worker's settings for the comparison: its own cache, and an origin that is heeded as nginx
+/// heeds it.
+#[must_use]
+pub const fn edge_settings(origin: &str) -> [(&str, &str); 3] {
+    [
+        ("ORIGIN_URL", origin),
+        ("ORIGIN_CACHE_CONTROL", "respect"),
+        ("CACHE_MODE", "engine"),
+    ]
+}
+
+/// Both sides of the comparison.
+///
+/// # Errors
+/// When the edge tells no address.
+pub fn proxies(nginx: &Nginx, edge: &Edge) -> Result<[Proxy; 2]> {
+    let address = edge.url.trim_start_matches("http://").trim_end_matches('/');
+    let address = address
+        .parse()
+        .with_context(|| format!("the edge's address `{}`", edge.url))?;
+    Ok([
+        Proxy {
+            side: Side::Nginx,
+            address: nginx.address,
+        },
+        Proxy {
+            side: Side::Worker,
+            address,
+        },
+    ])
+}

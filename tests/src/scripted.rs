@@ -217,7 +217,9 @@ async fn accept(
     }
 }
 
-/// Answers requests on one connection until either end has had enough.
+/// Answers the one request of a connection. Every connection is closed after its answer: on one
+/// that is kept, a fault looks like an idle connection closing, and workerd then asks again on
+/// others, as often as it has any, so that no count could be told beforehand.
 async fn converse(
     mut stream: TcpStream,
     side: Side,
@@ -225,36 +227,30 @@ async fn converse(
     mut running: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut read = Vec::new();
-    loop {
-        let head = tokio::select! {
-            head = read_head(&mut stream, &mut read) => head?,
-            _ = running.wait_for(|running| !running) => return Ok(()),
-        };
-        let Some(head) = head else { return Ok(()) };
-        let request = Request::parse(&head);
-        let answer = shared.answer(side, request.asked.clone());
-        tokio::time::sleep(answer.delay()).await;
-        if !respond(&mut stream, &answer, &request).await? {
-            // Let the other end read what it was sent before the socket goes.
-            stream.shutdown().await?;
-            return linger(&mut stream).await;
-        }
-    }
+    let head = tokio::select! {
+        head = read_head(&mut stream) => head?,
+        _ = running.wait_for(|running| !running) => return Ok(()),
+    };
+    let Some(head) = head else { return Ok(()) };
+    let request = Request::parse(&head);
+    let answer = shared.answer(side, request.asked.clone());
+    tokio::time::sleep(answer.delay()).await;
+    respond(&mut stream, &answer, &request).await?;
+    // Let the other end read what it was sent before the socket goes.
+    stream.shutdown().await?;
+    linger(&mut stream).await
 }
 
-/// The next head, or `None` at the end of the connection. Bodies of requests are never read: no
-/// reader sends one.
-async fn read_head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    loop {
-        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-            let rest = read.split_off(end + 4);
-            return Ok(Some(std::mem::replace(read, rest)));
-        }
-        if read.len() > LONGEST_HEAD || stream.read_buf(read).await? == 0 {
+/// The head of the request, or `None` where the connection ends without one. Bodies of requests
+/// are never read: no reader sends one.
+async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        if read.len() > LONGEST_HEAD || stream.read_buf(&mut read).await? == 0 {
             return Ok(None);
         }
     }
+    Ok(Some(read))
 }
 
 /// Waits until the client closes, so that nothing that was sent is lost to a reset.
@@ -264,11 +260,16 @@ async fn linger(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a byte may stand in a path or query as it is (RFC 3986, sections 3.3 and 3.4). What may
+/// not is refused, as strict servers do: a proxy that decodes a path and sends it on shows.
+fn may_stand_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/?".contains(&byte)
+}
+
 struct Request {
     asked: Asked,
     head_only: bool,
     http_1_1: bool,
-    keep_alive: bool,
 }
 
 impl Request {
@@ -277,7 +278,8 @@ impl Request {
         let line = String::from_utf8_lossy(line).into_owned();
         let mut headers = [httparse::EMPTY_HEADER; 128];
         let mut parsed = httparse::Request::new(&mut headers);
-        if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
+        let complete = matches!(parsed.parse(head), Ok(httparse::Status::Complete(_)));
+        if !complete || !parsed.path.unwrap_or_default().bytes().all(may_stand_bare) {
             let asked = Asked {
                 line,
                 key: None,
@@ -287,7 +289,6 @@ impl Request {
                 asked,
                 head_only: false,
                 http_1_1: false,
-                keep_alive: false,
             };
         }
         let target = parsed.path.unwrap_or_default();
@@ -307,19 +308,9 @@ impl Request {
             .collect();
         let asked = Asked { line, key, headers };
         let http_1_1 = parsed.version == Some(1);
-        let connection = asked
-            .header("connection")
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let keep_alive = if http_1_1 {
-            connection != "close"
-        } else {
-            connection == "keep-alive"
-        };
         Self {
             head_only: parsed.method == Some("HEAD"),
             http_1_1,
-            keep_alive,
             asked,
         }
     }
@@ -344,33 +335,26 @@ impl Request {
     }
 }
 
-/// Sends the answer, or does what its fault says. Returns whether the connection can be used
-/// again.
-async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> io::Result<bool> {
+/// Sends the answer, or does what its fault says.
+async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> io::Result<()> {
     match answer.fault {
         Some(Fault::Reset) => {
             stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        Some(Fault::Close) => return Ok(false),
-        Some(Fault::Hang) => {
-            linger(stream).await?;
-            return Ok(false);
-        }
+        Some(Fault::Close) => return Ok(()),
+        Some(Fault::Hang) => return linger(stream).await,
         Some(Fault::Garbage) => {
-            stream
-                .write_all(b"\x15\x03\x01\x00\x02\x02\x16 this is not HTTP\r\n\r\n")
-                .await?;
-            return Ok(false);
+            let nonsense = b"\x15\x03\x01\x00\x02\x02\x16 this is not HTTP\r\n\r\n";
+            return stream.write_all(nonsense).await;
         }
-        Some(Fault::Cut | Fault::CutReset | Fault::Stall) | None => {}
+        Some(Fault::Cut | Fault::CutReset) | None => {}
     }
     let not_modified = request.not_modified(answer);
     let framing = match answer.framing {
         Framing::Chunked if !request.http_1_1 => Framing::Close,
         framing => framing,
     };
-    let keep = request.keep_alive && framing != Framing::Close && answer.fault.is_none();
     let mut head = match not_modified {
         true => "HTTP/1.1 304 Not Modified\r\n".to_owned(),
         false => format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason()),
@@ -388,14 +372,10 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
             Framing::Close => {}
         }
     }
-    head.push_str(if keep {
-        "Connection: keep-alive\r\n\r\n"
-    } else {
-        "Connection: close\r\n\r\n"
-    });
+    head.push_str("Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     if !has_body || request.head_only {
-        return Ok(keep);
+        return Ok(());
     }
     let sent = if answer.fault.is_some() {
         answer.after.min(answer.body.len())
@@ -409,17 +389,13 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
         answer.fault.is_none(),
     )
     .await?;
-    match answer.fault {
-        Some(Fault::CutReset) => {
-            // The bytes must be on their way before the reset overtakes them.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            stream.set_zero_linger()?;
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        Some(Fault::Stall) => linger(stream).await?,
-        _ => {}
+    if answer.fault == Some(Fault::CutReset) {
+        // The bytes must be on their way before the reset overtakes them.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.set_zero_linger()?;
+        return Err(io::ErrorKind::ConnectionReset.into());
     }
-    Ok(keep)
+    Ok(())
 }
 
 async fn send_body(

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use e2e::compare::runner::{Proxy, run};
-use e2e::compare::{deviation, report, scenario};
+use e2e::compare::runner::run;
+use e2e::compare::{deviation, edge_settings, proxies, report, scenario};
 use e2e::nginx::Nginx;
 use e2e::scripted::{ScriptedOrigin, Side};
 use xtask::stack::Edge;
@@ -29,26 +29,9 @@ async fn the_worker_answers_as_nginx_does_but_for_the_accepted_differences() {
         .collect();
     let origin = Arc::new(ScriptedOrigin::start(script).await.unwrap());
     let nginx = Nginx::start(&origin.url(Side::Nginx)).unwrap();
-    let settings = [
-        ("ORIGIN_URL", origin.url(Side::Worker)),
-        ("ORIGIN_CACHE_CONTROL", "respect".to_owned()),
-        ("CACHE_MODE", "engine".to_owned()),
-    ];
-    let settings = settings
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let tools = Tools::load().unwrap();
-    let edge = Edge::start(&tools, &settings).unwrap();
-    let proxies = [
-        Proxy {
-            side: Side::Nginx,
-            address: nginx.address,
-        },
-        Proxy {
-            side: Side::Worker,
-            address: edge.url.trim_start_matches("http://").parse().unwrap(),
-        },
-    ];
+    let url = origin.url(Side::Worker);
+    let edge = Edge::start(&Tools::load().unwrap(), &edge_settings(&url)).unwrap();
+    let proxies = proxies(&nginx, &edge).unwrap();
     let observed = run(&scenarios, &proxies, origin).await.unwrap();
     let report = report::judge(&scenarios, &observed, &deviations).unwrap();
     let text = report::render(&report, &scenarios, &deviations);

@@ -18,7 +18,7 @@ use super::scenario::{Scenario, Step};
 use crate::scripted::{ScriptedOrigin, Side};
 
 /// Between the starts of two scenarios: all at once would measure the machine, not the proxies.
-const BETWEEN_STARTS: Duration = Duration::from_millis(15);
+const BETWEEN_STARTS: Duration = Duration::from_millis(25);
 
 /// A proxy to put questions to.
 #[derive(Debug, Clone, Copy)]

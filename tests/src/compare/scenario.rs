@@ -73,8 +73,8 @@ pub struct Scenario {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// `METHOD target`. A target that does not begin with `/` is in the scenario's folder; in the
-    /// others `{folder}` stands for it. Sent byte by byte as it is written.
+    /// `METHOD target`. A target that does not begin with `/` or `http://` is in the scenario's
+    /// folder; in the others `{folder}` stands for it. Sent byte by byte as it is written.
     #[serde(default)]
     pub request: String,
     /// `Name: value` lines.
@@ -108,7 +108,7 @@ impl Scenario {
     /// The method and the target as they go out.
     pub fn request_line<'a>(&self, step: &'a Step) -> (&'a str, String) {
         let (method, target) = step.request.split_once(' ').unwrap_or((&step.request, ""));
-        let target = match target.starts_with('/') {
+        let target = match target.starts_with('/') || target.starts_with("http://") {
             true => target.replace("{folder}", &self.folder),
             false => format!("/{}/{target}", self.folder),
         };

@@ -23,8 +23,6 @@ pub enum Fault {
     CutReset,
     /// Nothing at all, until the client gives up.
     Hang,
-    /// `after` bytes of the body, then nothing until the client gives up.
-    Stall,
     /// Bytes that are not HTTP.
     Garbage,
 }

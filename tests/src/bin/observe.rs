@@ -1,0 +1,98 @@
+//! `observe [--nginx] FILE…`: runs scenario files through nginx and the worker, or through nginx
+//! alone, and prints all that is compared. Nothing is judged.
+//!
+//! For whoever writes a scenario or wonders about a difference. Scenarios are those of
+//! `tests/scenarios`; the worker must have been built.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::compare::outcome::ABSENT;
+use e2e::compare::runner::{Observed, Proxy, run};
+use e2e::compare::scenario::{self, Scenario};
+use e2e::compare::{edge_settings, proxies};
+use e2e::nginx::Nginx;
+use e2e::scripted::{ScriptedOrigin, Side};
+use xtask::stack::Edge;
+use xtask::tools::Tools;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let (flags, files): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with("--"));
+    ensure!(!files.is_empty(), "which scenario files?");
+    let mut scenarios = Vec::new();
+    for file in &files {
+        let stem = Path::new(file)
+            .file_stem()
+            .context("a file name")?
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(file).with_context(|| format!("read `{file}`"))?;
+        scenarios.extend(
+            scenario::parse(&stem, &text).with_context(|| format!("scenarios in `{file}`"))?,
+        );
+    }
+    let script = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.script.clone())
+        .collect();
+    let origin = Arc::new(ScriptedOrigin::start(script).await?);
+    let nginx = Nginx::start(&origin.url(Side::Nginx))?;
+    let observed = if flags.iter().any(|flag| flag == "--nginx") {
+        let proxy = Proxy {
+            side: Side::Nginx,
+            address: nginx.address,
+        };
+        run(&scenarios, &[proxy], Arc::clone(&origin)).await?
+    } else {
+        let url = origin.url(Side::Worker);
+        let edge = Edge::start(&Tools::load()?, &edge_settings(&url))?;
+        let observed = run(&scenarios, &proxies(&nginx, &edge)?, Arc::clone(&origin)).await?;
+        writeln!(std::io::stdout(), "{}", edge.log())?;
+        observed
+    };
+    print(&scenarios, &observed)?;
+    write!(std::io::stdout(), "{}", nginx.error_log())?;
+    Ok(())
+}
+
+fn print(scenarios: &[Scenario], observed: &[Observed]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (number, scenario) in scenarios.iter().enumerate() {
+        writeln!(out, "{}", scenario.id)?;
+        let sides: Vec<_> = observed
+            .iter()
+            .filter(|seen| seen.scenario == number)
+            .collect();
+        for (place, step) in scenario.steps.iter().enumerate() {
+            writeln!(
+                out,
+                "  {}. {} {}",
+                place + 1,
+                step.request,
+                step.headers.join("; ")
+            )?;
+            let mut fields: Vec<_> = sides
+                .iter()
+                .flat_map(|seen| seen.outcomes[place].keys())
+                .collect();
+            fields.sort();
+            fields.dedup();
+            for field in fields {
+                let value = |seen: &&Observed| {
+                    let value = seen.outcomes[place]
+                        .get(field)
+                        .map_or(ABSENT, String::as_str);
+                    format!("{:?} {value}", seen.side)
+                };
+                let values: Vec<_> = sides.iter().map(value).collect();
+                writeln!(out, "    {field}: {}", values.join("   "))?;
+            }
+        }
+    }
+    Ok(())
+}
