@@ -167,8 +167,9 @@ async fn check(
         let (found, method) = purge::check(domain, probes, purge_header).await;
         findings.extend(found);
         purge_method = method;
-        let media_dir = args.media_dir.as_ref().or(context.file.media_dir.as_ref());
-        let samples = match media_dir {
+        // Not that of the configuration: before the last sync it has files the bucket lacks, and
+        // after the cutover it is empty.
+        let samples = match &args.media_dir {
             Some(directory) => {
                 let prefix = &bucket.target().key_prefix;
                 Ok(samples::from_directory(directory, prefix, args.samples))
