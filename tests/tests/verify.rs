@@ -1,6 +1,9 @@
 //! `verify` against the edge worker, against nginx as the old set-up has it, and against what is
 //! broken on purpose; and the page it writes, in a real browser.
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use anyhow::Result;
 use e2e::browser::{Browser, DESKTOP, PHONE};
 use e2e::medialift::{self, Ran};
@@ -39,7 +42,7 @@ impl Bucket {
         self.directory.path().join("system")
     }
 
-    fn command(&self) -> Result<std::process::Command> {
+    fn command(&self) -> Result<Command> {
         let mut command = medialift::command(self.directory.path())?;
         command
             .env("B2_BUCKET", "media")
@@ -241,6 +244,36 @@ fn a_domain_that_does_not_answer_is_one_finding_and_leaves_no_probe() -> Result<
         not_passed(&report),
         pairs(&[("encryption", "skipped"), ("first-read", "failed")])
     );
+    Ok(())
+}
+
+#[test]
+fn ctrl_c_and_sigterm_remove_the_probes() -> Result<()> {
+    for signal in ["-INT", "-TERM"] {
+        let bucket = Bucket::empty()?;
+        let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
+        // Uploads are done by the time that reads begin, and each read takes a second.
+        bucket.origin.set_faults(
+            &json!({"kind": "latency", "rate": 1.0, "method": "GET", "latency_ms": 1000}),
+        )?;
+        let url = format!("http://{}", nginx.address);
+        let child = bucket
+            .command()?
+            .args(["verify", "--files-url", &url])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        while bucket.origin.requests()?.of("GetObject") == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(bucket.probes_left()? > 0);
+        Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()?;
+        let output = child.wait_with_output()?;
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        assert_eq!(bucket.probes_left()?, 0);
+    }
     Ok(())
 }
 

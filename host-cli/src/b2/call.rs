@@ -222,7 +222,8 @@ fn wait_before_repeat(
             );
             let failing =
                 answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT;
-            if !not_performed && !(failing && repeat == Repeat::Freely) {
+            let may_be_repeated = not_performed || (failing && repeat == Repeat::Freely);
+            if !may_be_repeated {
                 return None;
             }
             let asked = answer

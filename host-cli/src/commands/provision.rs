@@ -4,17 +4,19 @@
 //! calls and kept nowhere.
 
 mod key_file;
+mod report;
+mod rules;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use serde::Serialize;
 
 use self::key_file::KeyFile;
+use self::report::{BucketReport, Change, KeyReport, Report, advise, text};
+use self::rules::{cors, has_lifecycle, lifecycle};
 use crate::Context;
 use crate::b2::{
-    Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, LifecycleRule, REALM, Session,
-    Visibility,
+    Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session, Visibility,
 };
 use crate::config::{Endpoint, KEY, KEY_ID, find_credentials};
 use crate::error::{Error, Result};
@@ -59,59 +61,6 @@ pub struct ProvisionArgs {
     /// Show what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-/// What became of a thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Change {
-    Created,
-    Updated,
-    Unchanged,
-    WouldCreate,
-    WouldUpdate,
-}
-
-impl Change {
-    fn words(self) -> &'static str {
-        match self {
-            Change::Created => "created",
-            Change::Updated => "updated",
-            Change::Unchanged => "already there, unchanged",
-            Change::WouldCreate => "would be created",
-            Change::WouldUpdate => "would be updated",
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    bucket: BucketReport,
-    key: KeyReport,
-    endpoint: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<String>,
-    warnings: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct BucketReport {
-    name: String,
-    visibility: String,
-    change: Change,
-}
-
-#[derive(Debug, Serialize)]
-struct KeyReport {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    /// The key itself: once, when it was made and no file was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
-    change: Change,
 }
 
 /// Makes what is missing and reports what is there.
@@ -249,36 +198,6 @@ fn refuse_weak_key(session: &Session) -> Result<()> {
     Err(Error::new(format!("use the key `{}` to make buckets and keys", session.key_id))
         .cause(format!("it lacks {}", missing.join(", ")))
         .hint(format!("put the account's master key into `{KEY_ID}` and `{KEY}` for this one command; nothing was made")))
-}
-
-fn lifecycle() -> LifecycleRule {
-    LifecycleRule {
-        file_name_prefix: String::new(),
-        days_from_hiding_to_deleting: Some(1),
-        days_from_uploading_to_hiding: None,
-        days_from_starting_to_canceling_unfinished_large_files: Some(7),
-    }
-}
-
-/// Only for a public bucket that is read without the worker; the worker answers for itself.
-fn cors() -> CorsRule {
-    CorsRule {
-        cors_rule_name: "mastodonMedia".to_owned(),
-        allowed_origins: vec!["*".to_owned()],
-        allowed_operations: ["b2_download_file_by_name", "s3_get", "s3_head"]
-            .map(str::to_owned)
-            .to_vec(),
-        allowed_headers: Some(vec!["range".to_owned()]),
-        expose_headers: None,
-        max_age_seconds: 3600,
-    }
-}
-
-fn has_lifecycle(bucket: &Bucket) -> bool {
-    bucket
-        .lifecycle_rules
-        .iter()
-        .any(|rule| rule.file_name_prefix.is_empty() && rule.days_from_hiding_to_deleting.is_some())
 }
 
 async fn bucket(
@@ -442,59 +361,4 @@ fn held_file(wanted: &Wanted, key_id: &str, warnings: &mut Vec<String>) -> Optio
     }
     warnings.push(format!("the key `{key_id}` is shown only when it is made: if you no longer have it, `--another-key` makes another one"));
     None
-}
-
-fn text(report: &Report) -> String {
-    let mut lines = vec![
-        format!(
-            "bucket    {} ({}), {}",
-            report.bucket.name,
-            report.bucket.visibility,
-            report.bucket.change.words()
-        ),
-        format!(
-            "key       {}{}, {}",
-            report.key.name,
-            report
-                .key
-                .id
-                .as_deref()
-                .map(|id| format!(" ({id}), good for this bucket alone"))
-                .unwrap_or_default(),
-            report.key.change.words()
-        ),
-        format!("endpoint  {}", report.endpoint),
-    ];
-    if let Some(file) = &report.key.file {
-        lines.push(format!("key file  {}", file.display()));
-    }
-    if let (Some(id), Some(key)) = (&report.key.id, &report.key.key) {
-        lines.push(String::new());
-        lines.push(format!("{KEY_ID}={id}"));
-        lines.push(format!("{KEY}={key}"));
-    }
-    lines.join("\n")
-}
-
-fn advise(report: &Report, context: &Context) {
-    let ui = &context.ui;
-    for warning in &report.warnings {
-        ui.say(format!("warning: {warning}"));
-    }
-    if report.key.change == Change::WouldCreate {
-        ui.say("\nNothing was made: this was a dry run.");
-        return;
-    }
-    if report.key.key.is_some() {
-        ui.say("\nThe key is shown this once and never again. Put the two lines above into a file of mode 0600.");
-    }
-    let file = report
-        .key
-        .file
-        .as_ref()
-        .map_or_else(|| "KEY-FILE".to_owned(), |f| f.display().to_string());
-    let (bucket, endpoint) = (&report.bucket.name, &report.endpoint);
-    ui.say(format!(
-        "\nNext, without the master key:\n  unset {KEY_ID} {KEY}\n  medialift check --bucket {bucket} --endpoint {endpoint} --key-file {file}\n  medialift plan MEDIA-DIRECTORY"
-    ));
 }

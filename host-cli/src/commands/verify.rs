@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Context;
 use crate::config::{Secret, TargetArgs, settings_error};
@@ -100,7 +101,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
 
     let checked = tokio::select! {
         checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref()) => Some(checked),
-        _ = tokio::signal::ctrl_c() => None,
+        () = interrupted() => None,
     };
     let left = probes.remove(&bucket).await;
     if !left.is_empty() {
@@ -127,6 +128,22 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
         ));
     }
     Ok(findings::exit(&report.findings))
+}
+
+/// Returns on Ctrl-C or SIGTERM: probes must be removed then too.
+async fn interrupted() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler the system ends us at SIGTERM; Ctrl-C is still heard.
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
 }
 
 fn removed(left: &[String]) -> Finding {

@@ -1,0 +1,116 @@
+//! What `provision` says at its end.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::Context;
+use crate::config::{KEY, KEY_ID};
+
+/// What became of a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Change {
+    Created,
+    Updated,
+    Unchanged,
+    WouldCreate,
+    WouldUpdate,
+}
+
+impl Change {
+    fn words(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Updated => "updated",
+            Change::Unchanged => "already there, unchanged",
+            Change::WouldCreate => "would be created",
+            Change::WouldUpdate => "would be updated",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) bucket: BucketReport,
+    pub(super) key: KeyReport,
+    pub(super) endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) region: Option<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct BucketReport {
+    pub(super) name: String,
+    pub(super) visibility: String,
+    pub(super) change: Change,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct KeyReport {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    /// The key itself: once, when it was made and no file was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<PathBuf>,
+    pub(super) change: Change,
+}
+
+pub(super) fn text(report: &Report) -> String {
+    let mut lines = vec![
+        format!(
+            "bucket    {} ({}), {}",
+            report.bucket.name,
+            report.bucket.visibility,
+            report.bucket.change.words()
+        ),
+        format!(
+            "key       {}{}, {}",
+            report.key.name,
+            report
+                .key
+                .id
+                .as_deref()
+                .map(|id| format!(" ({id}), good for this bucket alone"))
+                .unwrap_or_default(),
+            report.key.change.words()
+        ),
+        format!("endpoint  {}", report.endpoint),
+    ];
+    if let Some(file) = &report.key.file {
+        lines.push(format!("key file  {}", file.display()));
+    }
+    if let (Some(id), Some(key)) = (&report.key.id, &report.key.key) {
+        lines.push(String::new());
+        lines.push(format!("{KEY_ID}={id}"));
+        lines.push(format!("{KEY}={key}"));
+    }
+    lines.join("\n")
+}
+
+pub(super) fn advise(report: &Report, context: &Context) {
+    let ui = &context.ui;
+    for warning in &report.warnings {
+        ui.say(format!("warning: {warning}"));
+    }
+    if report.key.change == Change::WouldCreate {
+        ui.say("\nNothing was made: this was a dry run.");
+        return;
+    }
+    if report.key.key.is_some() {
+        ui.say("\nThe key is shown this once and never again. Put the two lines above into a file of mode 0600.");
+    }
+    let file = report
+        .key
+        .file
+        .as_ref()
+        .map_or_else(|| "KEY-FILE".to_owned(), |f| f.display().to_string());
+    let (bucket, endpoint) = (&report.bucket.name, &report.endpoint);
+    ui.say(format!(
+        "\nNext, without the master key:\n  unset {KEY_ID} {KEY}\n  medialift check --bucket {bucket} --endpoint {endpoint} --key-file {file}\n  medialift plan MEDIA-DIRECTORY"
+    ));
+}
