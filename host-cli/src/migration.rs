@@ -10,6 +10,7 @@
 
 pub mod compare;
 pub mod merge;
+pub mod progress;
 pub mod proof;
 pub mod swap;
 pub mod tree;
@@ -194,7 +195,14 @@ impl Site {
     pub fn write_state(&self, state: &State) -> Result<()> {
         let path = self.state_path();
         let fail = |e: io::Error| {
-            Error::new(format!("write the migration's state `{}`", path.display())).cause(e)
+            let denied = e.kind() == io::ErrorKind::PermissionDenied;
+            let operation = format!("write the migration's state `{}`", path.display());
+            let error = Error::new(operation).cause(e);
+            if denied {
+                error.hint("run the command as the owner of that directory, or as root")
+            } else {
+                error
+            }
         };
         let staged = self.staged_state_path();
         let bytes = serde_json::to_vec(state).map_err(|e| fail(e.into()))?;

@@ -1,5 +1,7 @@
 //! Amounts in words, for reports.
 
+use crate::sync::summary::grouped;
+
 /// `18.5 GB`: decimal units, as the service bills.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -32,9 +34,9 @@ pub(crate) fn human_time(seconds: f64) -> String {
     }
 }
 
-/// `1 file`, `2 files`.
+/// `1 file`, `2,000 files`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

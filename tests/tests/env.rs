@@ -111,6 +111,23 @@ fn the_switch_changes_the_media_settings_and_not_a_byte_besides() -> Result<()> 
     Ok(())
 }
 
+/// Root alone may give a file away; for anybody else the owner is the test's own.
+#[test]
+fn owner_group_and_a_narrow_mode_are_kept() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    let given_away = std::os::unix::fs::chown(world.path(), Some(1234), Some(5678)).is_ok();
+    fs::set_permissions(world.path(), fs::Permissions::from_mode(0o600))?;
+    let before = fs::metadata(world.path())?;
+    assert_eq!(given_away, before.uid() == 1234);
+    world.env(&[])?.expect(0);
+    for path in [world.path(), world.backups()?.remove(0)] {
+        let after = fs::metadata(path)?;
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+        assert_eq!(after.mode(), before.mode());
+    }
+    Ok(())
+}
+
 #[test]
 fn run_twice_it_changes_nothing_and_says_so() -> Result<()> {
     let world = World::new(BEFORE)?;

@@ -11,6 +11,7 @@ use crate::config::TargetArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::migration::compare::{Compared, compare, entries};
+use crate::migration::progress::Progress;
 use crate::migration::swap::{self, Cut};
 use crate::migration::{Site, media_dir};
 use crate::s3::Client;
@@ -85,7 +86,9 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
             "comparing every file of `{}` with the bucket",
             site.live().display()
         ));
-        let compared = compare(&client, &site.live(), args.readers.into()).await?;
+        let mut progress = Progress::begin(context.ui, &site.live(), "compared");
+        let compared = compare(&client, &site.live(), args.readers.into(), &mut progress).await?;
+        drop(progress);
         let skipped = compared.not_for_buckets.count > 0 && !args.allow_skipped;
         let refused = compared.different.count > 0 || skipped;
         report.compared = Some(compared);

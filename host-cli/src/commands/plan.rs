@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::migration::compare::{NamedPaths, entries};
 use crate::migration::media_dir;
 use crate::migration::tree::{Entry, Kind, refusal};
+use crate::sync::summary::grouped;
 use crate::words::{counted, human_bytes, human_time};
 
 /// Reads the media tree's names and sizes, and no file. Needs no bucket and no key; nothing is
@@ -168,7 +169,7 @@ impl Report {
         let mut row = |name: &str, amount: &Amount| {
             table.add_row([
                 name.to_owned(),
-                amount.files.to_string(),
+                grouped(amount.files),
                 human_bytes(amount.bytes),
             ]);
         };

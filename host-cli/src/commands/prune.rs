@@ -13,6 +13,7 @@ use crate::config::TargetArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::migration::compare::{NamedPaths, entries, key};
+use crate::migration::progress::Progress;
 use crate::migration::proof::{self, ReadError, Verdict};
 use crate::migration::tree::{Entry, Kind, remove_empty_directories};
 use crate::migration::{Phase, Site, media_dir};
@@ -125,6 +126,7 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         };
         report.directories_removed = remove_empty_directories(&directory).map_err(fail)?;
     }
+    report.kept.sort();
     context.ui.data(&report, report.text());
     stopped?;
     Ok(match (report.interrupted, report.kept.count) {
@@ -178,6 +180,7 @@ async fn prune(
     context: &Context,
 ) -> Result<()> {
     let mut walk = entries(directory.to_owned());
+    let mut progress = Progress::begin(context.ui, directory, "looked at");
     let mut running = FuturesUnordered::new();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
@@ -190,7 +193,9 @@ async fn prune(
                 return Ok(());
             }
             Some(outcome) = running.next(), if !running.is_empty() => {
-                note(outcome, report, context)?;
+                let (entry, fate): (Entry, Fate) = outcome;
+                progress.done(entry.stamp.size);
+                note(&entry, fate, report, context)?;
             }
             entry = walk.recv(), if !ended && running.len() < usize::from(args.at_a_time) => {
                 match entry {
@@ -273,7 +278,7 @@ fn stops_the_run(error: &S3Error) -> bool {
     error.is_fatal() && !one_object
 }
 
-fn note((entry, fate): (Entry, Fate), report: &mut Report, context: &Context) -> Result<()> {
+fn note(entry: &Entry, fate: Fate, report: &mut Report, context: &Context) -> Result<()> {
     match fate {
         Fate::Deleted => {
             report.deleted += 1;

@@ -3,13 +3,13 @@
 //! Pure: reads a document and what is known of the bucket, returns findings. Never puts a
 //! secret's value into one.
 
+mod service;
 mod writing;
 
 use serde::Serialize;
 
 use super::Document;
-use super::settings::{Visibility, hosts, looks_like_a_key, permission, same_origin, shown};
-use crate::config::Endpoint;
+use super::settings::{Visibility, hosts, permission, same_origin, shown};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -202,152 +202,6 @@ impl Lint<'_> {
         }
     }
 
-    fn endpoint(&mut self) {
-        for key in ["S3_HOSTNAME", "S3_ALIAS_HOST"] {
-            if let Some(value) = self.value(key)
-                && (value.contains("://") || value.contains('/'))
-            {
-                let rule = if key == "S3_HOSTNAME" {
-                    "hostname"
-                } else {
-                    "alias-host"
-                };
-                self.error(
-                    rule,
-                    key,
-                    format!(
-                        "`{key}` is `{}`: it must be a bare host name, with no scheme and no slash",
-                        shown(key, &value)
-                    ),
-                    format!("write `{key}={}`", shown(key, bare_host(&value))),
-                );
-            }
-        }
-        let Some(value) = self.value("S3_ENDPOINT") else {
-            return;
-        };
-        let seen = shown("S3_ENDPOINT", &value);
-        let host = bare_host(&value).to_ascii_lowercase();
-        if !value.starts_with("https://")
-            && Endpoint::parse(&value).map_or(true, |e| !e.to_string().starts_with("http://"))
-        {
-            self.error(
-                "endpoint-scheme",
-                "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is `{seen}`, without `https://` before it"),
-                format!(
-                    "write `S3_ENDPOINT=https://{}`",
-                    shown("S3_ENDPOINT", &host)
-                ),
-            );
-        }
-        let rest = value
-            .split_once("://")
-            .map_or(value.as_str(), |(_, rest)| rest);
-        if rest.contains('/') {
-            self.error(
-                "endpoint-path",
-                "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is `{seen}`: nothing may follow the host name"),
-                format!(
-                    "write `S3_ENDPOINT=https://{}`",
-                    shown("S3_ENDPOINT", &host)
-                ),
-            );
-        }
-        if let Some(bucket) = self.value("S3_BUCKET")
-            && let Some(without) = host.strip_prefix(&format!("{}.", bucket.to_ascii_lowercase()))
-        {
-            self.error(
-                "endpoint-bucket",
-                "S3_ENDPOINT",
-                format!(
-                    "`S3_ENDPOINT` is `{seen}`: the bucket's name stands before the endpoint's"
-                ),
-                format!("write `S3_ENDPOINT=https://{without}`"),
-            );
-        }
-        let told = Endpoint::parse(&host)
-            .ok()
-            .and_then(|e| e.region().map(str::to_owned));
-        if let (Some(told), Some(region)) = (&told, self.value("S3_REGION"))
-            && *told != region
-        {
-            self.error(
-                "region",
-                "S3_REGION",
-                format!(
-                    "`S3_REGION` is `{}` and the endpoint is in `{told}`",
-                    shown("S3_REGION", &region)
-                ),
-                format!(
-                    "write `S3_REGION={told}`, if the endpoint is the one the bucket's page shows"
-                ),
-            );
-        }
-        if let (Some(told), Some(known)) = (told, self.known.region.clone())
-            && told != known
-        {
-            self.error(
-                "endpoint-region",
-                "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is in `{told}`, the bucket is in `{known}`"),
-                format!(
-                    "write `S3_ENDPOINT=https://s3.{known}.backblazeb2.com` and `S3_REGION={known}`"
-                ),
-            );
-        }
-    }
-
-    fn credentials(&mut self) {
-        let at_backblaze = self
-            .value("S3_ENDPOINT")
-            .is_some_and(|e| e.to_ascii_lowercase().contains("backblazeb2.com"));
-        if let Some(id) = self.value("AWS_ACCESS_KEY_ID") {
-            let hex = id.bytes().all(|b| b.is_ascii_hexdigit());
-            if hex && id.len() == 12 {
-                self.error(
-                    "master-key",
-                    "AWS_ACCESS_KEY_ID",
-                    "`AWS_ACCESS_KEY_ID` is that of the account's master key, which the S3 endpoint refuses: every upload will fail",
-                    "make an application key for this bucket (`medialift provision`) and use that",
-                );
-            } else if at_backblaze && !(hex && id.len() == 25) && !looks_like_a_key(&id) {
-                self.warning(
-                    "key-id-form",
-                    "AWS_ACCESS_KEY_ID",
-                    format!("`AWS_ACCESS_KEY_ID` has {} characters; an application key's id has 25, digits and a to f", id.chars().count()),
-                    "copy the keyID again",
-                );
-            }
-        }
-        if let Some(key) = self.value("AWS_SECRET_ACCESS_KEY")
-            && at_backblaze
-            && !looks_like_a_key(&key)
-        {
-            self.warning(
-                "key-form",
-                "AWS_SECRET_ACCESS_KEY",
-                format!("`AWS_SECRET_ACCESS_KEY` has {} characters and not the form of an application key (31, the first `K`)", key.chars().count()),
-                "copy the applicationKey again, or make a new key: it is shown only once",
-            );
-        }
-        for key in [
-            "AWS_REQUEST_CHECKSUM_CALCULATION",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION",
-        ] {
-            let value = self.value(key);
-            if at_backblaze && value.as_deref() != Some("when_required") {
-                self.warning(
-                    "checksums",
-                    key,
-                    format!("`{key}` is not `when_required`: some Mastodon versions then send checksums that the service refuses"),
-                    format!("write `{key}=when_required`"),
-                );
-            }
-        }
-    }
-
     fn permission(&mut self) {
         if self.value("S3_ENABLED").as_deref() != Some("true") {
             return;
@@ -428,18 +282,18 @@ impl Lint<'_> {
                 );
             }
         }
-        if let Some(known) = self.known.files_host.clone() {
-            if host != known {
-                self.error(
-                    "alias-host",
-                    "S3_ALIAS_HOST",
-                    format!(
-                        "`S3_ALIAS_HOST` is `{}`, the files domain is `{known}`",
-                        shown("S3_ALIAS_HOST", &alias)
-                    ),
-                    format!("write `S3_ALIAS_HOST={known}`"),
-                );
-            }
+        if let Some(known) = self.known.files_host.clone()
+            && host != known
+        {
+            self.error(
+                "alias-host",
+                "S3_ALIAS_HOST",
+                format!(
+                    "`S3_ALIAS_HOST` is `{}`, the files domain is `{known}`",
+                    shown("S3_ALIAS_HOST", &alias)
+                ),
+                format!("write `S3_ALIAS_HOST={known}`"),
+            );
         }
         for extra in hosts(&self.value("EXTRA_MEDIA_HOSTS").unwrap_or_default()) {
             if !extra.contains("://") && same_origin(extra, &host) {

@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::progress::Progress;
 use super::proof::{self, Verdict};
 use super::tree::{self, Entry, Kind};
 use crate::error::{Error, Result};
@@ -51,6 +52,11 @@ impl NamedPaths {
         }
     }
 
+    /// Puts the named ones in order: they were found side by side.
+    pub fn sort(&mut self) {
+        self.first.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
     /// The first twenty, a line each, for the report.
     pub fn lines(&self) -> String {
         const SHOWN: usize = 20;
@@ -80,7 +86,12 @@ pub struct Compared {
 }
 
 /// Compares every file below `root` with the bucket. Fails where the bucket cannot be listed.
-pub async fn compare(client: &Client, root: &Path, at_a_time: usize) -> Result<Compared> {
+pub async fn compare(
+    client: &Client,
+    root: &Path,
+    at_a_time: usize,
+    progress: &mut Progress,
+) -> Result<Compared> {
     let operation = || format!("compare `{}` with the bucket", root.display());
     let mut local = entries(root.to_owned());
     let mut listing = Listing::begin(client, None);
@@ -104,13 +115,17 @@ pub async fn compare(client: &Client, root: &Path, at_a_time: usize) -> Result<C
         running.push(judge(client.clone(), entry, object));
         while running.len() >= at_a_time {
             if let Some(judged) = running.next().await {
+                progress.done(judged.0.stamp.size);
                 count(&mut compared, judged);
             }
         }
     }
     while let Some(judged) = running.next().await {
+        progress.done(judged.0.stamp.size);
         count(&mut compared, judged);
     }
+    compared.different.sort();
+    compared.not_for_buckets.sort();
     Ok(compared)
 }
 

@@ -96,6 +96,11 @@ impl Summary {
         self.skipped.values().sum()
     }
 
+    /// Whether nothing was done and nothing went wrong.
+    pub fn is_empty(&self) -> bool {
+        self.done().files == 0 && self.failed == 0 && self.skipped_total() == 0
+    }
+
     /// Files that are done: uploaded or found equal.
     pub fn done(&self) -> Count {
         Count {
@@ -212,7 +217,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
