@@ -1,3 +1,5 @@
+//! Spellings of methods and paths, and the key each names or the refusal it gets.
+
 use super::*;
 use crate::settings::RawSettings;
 use Refusal::{

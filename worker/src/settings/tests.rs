@@ -1,3 +1,5 @@
+//! Every form of every variable, right and wrong.
+
 use super::*;
 
 const BUCKET: [(&str, &str); 2] = [

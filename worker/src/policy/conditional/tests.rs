@@ -1,3 +1,5 @@
+//! Every condition against every kind of validator.
+
 use super::*;
 use Evaluated::{NotModified, PreconditionFailed, Proceed};
 

@@ -1,3 +1,5 @@
+//! Every form of the words on caching, as observed of nginx 1.22, and for how long each lets an answer live.
+
 use super::*;
 use Uncacheable::{ByOrigin, NoTime, Status, VaryAny};
 

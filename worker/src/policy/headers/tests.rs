@@ -1,3 +1,5 @@
+//! What of an answer of B2's reaches a client, and what reaches the store.
+
 use super::*;
 use crate::policy::freshness::OriginCacheControl;
 use crate::policy::number::decimal;

@@ -1,3 +1,5 @@
+//! The two decisions: each row of the read table that they carry.
+
 use super::*;
 use crate::policy::freshness::OriginCacheControl;
 

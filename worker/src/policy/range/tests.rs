@@ -1,3 +1,5 @@
+//! Every form of `Range`, as observed of nginx 1.22.
+
 use super::*;
 
 /// `expected`: the offsets of the first and last byte, `200` or `416`.
