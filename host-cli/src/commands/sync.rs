@@ -85,6 +85,9 @@ pub struct SyncArgs {
     /// How long a request that fails is tried again, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     pub retry_for: u64,
+    /// Hold the whole listing in memory and sort it, for services that do not list in key order
+    #[arg(long)]
+    pub sort_listing: bool,
     /// Where the journal is kept [default: `$XDG_STATE_HOME/medialift`, `~/.local/state/medialift`]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -162,6 +165,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         bandwidth: args.bwlimit.map(|size| size.as_u64() as f64),
         part_size: args.part_size.as_u64(),
         multipart_from: args.multipart_from.as_u64(),
+        sort_listing: args.sort_listing,
         state_dir,
     };
     context.ui.detail(format!(
@@ -170,9 +174,11 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     ));
     let finished = sync::run(client, options, context.ui, interruption()?).await?;
     let exit = finished.summary.exit();
-    context
-        .ui
-        .data(&finished.summary, finished.summary.text(context.ui.quiet));
+    // A run that ended before it did anything has nothing to report but why.
+    if context.ui.json || finished.stopped.is_none() || !finished.summary.is_empty() {
+        let text = finished.summary.text(context.ui.quiet);
+        context.ui.data(&finished.summary, text);
+    }
     match finished.stopped {
         Some(error) => Err(error),
         None => Ok(exit),

@@ -229,9 +229,15 @@ impl TargetArgs {
 
 /// One error for all that is wrong with the settings.
 pub fn settings_error(faults: &[String]) -> Error {
-    let list: String = faults.iter().map(|f| format!("\n  - {f}")).collect();
+    let cause = match faults {
+        [only] => only.clone(),
+        many => {
+            let list: String = many.iter().map(|f| format!("\n  - {f}")).collect();
+            format!("{} of them are wrong{list}", many.len())
+        }
+    };
     Error::usage("use these settings")
-        .cause(list)
+        .cause(cause)
         .hint("`medialift help` and README.md name every setting; nothing was sent")
 }
 

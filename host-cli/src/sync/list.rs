@@ -45,6 +45,32 @@ impl Listing {
         }
     }
 
+    /// As [`Listing::begin`], for a service that does not list in key order: all of the listing
+    /// is held in memory and sorted.
+    pub fn begin_sorted(client: &Client) -> Self {
+        let mut unsorted = Listing::begin(client, None);
+        let (sender, pages) = mpsc::channel(1);
+        let reader = tokio::spawn(async move {
+            let mut all = Vec::new();
+            let outcome = loop {
+                match unsorted.next().await {
+                    Ok(Some(object)) => all.push(object),
+                    Ok(None) => {
+                        all.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+                        break Ok(all);
+                    }
+                    Err(e) => break Err(e),
+                }
+            };
+            let _ = sender.send(outcome).await;
+        });
+        Listing {
+            pages,
+            page: Vec::new().into_iter(),
+            reader,
+        }
+    }
+
     /// The next object, or `None` at the end.
     pub async fn next(&mut self) -> S3Result<Option<Listed>> {
         loop {

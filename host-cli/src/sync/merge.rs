@@ -53,7 +53,11 @@ impl Merge {
     pub(super) fn new(local: Scanned, client: &Client, options: &Options) -> Self {
         Merge {
             local,
-            listing: Listing::begin(client, None),
+            listing: if options.sort_listing {
+                Listing::begin_sorted(client)
+            } else {
+                Listing::begin(client, None)
+            },
             bucket: client.target().bucket.clone(),
             prefix: client.target().key_prefix.clone(),
             options: options.clone(),
@@ -117,7 +121,7 @@ impl Merge {
                     listed.key, self.last_there
                 ))
                 .hint(
-                    "the endpoint is not a true S3 service; medialift needs the listing in order",
+                    "add `--sort-listing`, which holds the listing in memory and sorts it there",
                 ));
         }
         self.last_there.clone_from(&listed.key);

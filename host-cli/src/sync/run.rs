@@ -62,6 +62,8 @@ pub struct Options {
     pub part_size: u64,
     /// Files of so many bytes are sent in parts.
     pub multipart_from: u64,
+    /// Sort the listing in memory: the service does not list in key order.
+    pub sort_listing: bool,
     /// Where the journal is.
     pub state_dir: PathBuf,
 }

@@ -71,7 +71,7 @@ impl Tuner {
     pub fn observe(&mut self, window: Window) -> Setting {
         let throughput = window.completed as f64 / window.seconds.max(0.001);
         if window.slow_downs > 0 {
-            self.back_off(throughput);
+            self.back_off(throughput, window);
         } else {
             self.raise_rate(throughput);
             if self.rest > 0 {
@@ -83,19 +83,25 @@ impl Tuner {
         self.setting
     }
 
-    /// Goes on a little below what came through, with half as many at once.
-    fn back_off(&mut self, throughput: f64) {
-        let base = match self.setting.rate {
-            Some(rate) if throughput > 0.0 => throughput.min(rate),
-            Some(rate) => rate / 2.0,
-            None => throughput.max(2.0),
+    /// Goes on a little below what was borne, with half as many at once.
+    fn back_off(&mut self, throughput: f64, window: Window) {
+        if self.rest == REST_AFTER_SLOW_DOWN {
+            // These answer requests that were under way before the last change.
+            self.rest -= 1;
+            return;
+        }
+        let offered = window.completed + window.slow_downs;
+        // A share is steadier than a count in so short a window.
+        let borne = window.completed as f64 / offered as f64;
+        let rate = match self.setting.rate {
+            Some(rate) => rate * borne.max(0.5),
+            None => throughput,
         };
-        let first_of_a_storm = self.rest < REST_AFTER_SLOW_DOWN;
-        if first_of_a_storm {
+        self.setting.rate = Some((rate * 0.96).max(1.0));
+        if self.rest == 0 {
             let floor = LOWEST_LIMIT.min(self.highest_limit);
             self.setting.limit = (self.setting.limit / 2).max(floor);
         }
-        self.setting.rate = Some((base * 0.9).max(1.0));
         self.trial = None;
         self.rest = REST_AFTER_SLOW_DOWN;
     }
@@ -108,7 +114,7 @@ impl Tuner {
         if self.highest_rate.is_some_and(|highest| rate >= highest) {
             return;
         }
-        let raised = rate * 1.02;
+        let raised = rate * 1.01;
         self.setting.rate = match self.highest_rate {
             Some(highest) => Some(raised.min(highest)),
             None if self.rest == 0 && raised > 4.0 * throughput.max(25.0) => None,
@@ -119,7 +125,7 @@ impl Tuner {
     /// Keeps a growth that helped and grows on; takes back one that did not.
     fn grow(&mut self, throughput: f64) {
         if let Some((limit_before, throughput_before)) = self.trial.take()
-            && throughput < throughput_before * 1.1
+            && throughput < throughput_before * 1.15
         {
             self.setting.limit = limit_before;
             self.rest = REST_AFTER_NO_GAIN;
@@ -127,7 +133,7 @@ impl Tuner {
         }
         let limit = self.setting.limit;
         if limit < self.highest_limit {
-            self.setting.limit = (limit + limit / 2 + 1).min(self.highest_limit);
+            self.setting.limit = (limit * 2).min(self.highest_limit);
             self.trial = Some((limit, throughput));
         }
     }

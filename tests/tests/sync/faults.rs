@@ -1,0 +1,141 @@
+//! A service that is slow, busy, broken or gone for a while.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::world::World;
+
+#[test]
+fn a_storm_of_503_and_500_loses_nothing() {
+    let world = World::origin();
+    world.fill(300, 3000);
+    world.faults(json!([
+        { "kind": "slow_down", "rate": 0.2 },
+        { "kind": "internal_error", "rate": 0.1 },
+    ]));
+    let report = world.report(&[], 0);
+    report.expect(300, 0);
+    assert!(report.number("/retries") > 0);
+    world.control().clear_faults().expect("cleared");
+    world.assert_all_there("");
+    world.report(&[], 0).expect(0, 300);
+}
+
+#[test]
+fn reset_and_truncated_connections_lose_nothing() {
+    let world = World::origin();
+    world.fill(200, 100_000);
+    world.write("middle.mp4", vec![9; 3 << 20]);
+    world.faults(json!([
+        { "kind": "reset", "rate": 0.1, "method": "PUT" },
+        { "kind": "reset", "rate": 0.1, "method": "PUT", "after_bytes": 1000 },
+        { "kind": "truncate", "next": 2, "method": "GET" },
+    ]));
+    world.report(&[], 0).expect(201, 0);
+    world.control().clear_faults().expect("cleared");
+    world.assert_all_there("");
+}
+
+#[test]
+fn retry_after_is_waited_for() {
+    let world = World::origin();
+    world.write("a", "a");
+    world.faults(json!({ "kind": "slow_down", "next": 1, "method": "PUT", "retry_after": 2 }));
+    let begin = Instant::now();
+    world.report(&[], 0).expect(1, 0);
+    assert!(begin.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn the_rate_that_the_endpoint_bears_is_found() {
+    let world = World::origin();
+    world.fill(2400, 200);
+    world.faults(json!({ "kind": "slow_down", "max_per_second": 200 }));
+    let report = world.report(&[], 0);
+    report.expect(2400, 0);
+    let seconds = report.0["seconds"].as_f64().expect("seconds");
+    // 12 s is the least that 200 a second allow.
+    assert!(
+        seconds < 24.0,
+        "{seconds} s for 2,400 files at 200 a second"
+    );
+    let refused = world.requests().refused;
+    assert!(refused < 1200, "{refused} requests were refused");
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let world = World::origin();
+    world.fill(60, 100);
+    let begin = Instant::now();
+    world.report(&["--max-rate", "30"], 0).expect(60, 0);
+    assert!(
+        begin.elapsed() >= Duration::from_millis(1900),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_bandwidth_is_kept() {
+    let world = World::origin();
+    for number in 0..10 {
+        world.write(&format!("small{number}"), vec![1; 100_000]);
+    }
+    world.write("middle", vec![1; 1_000_000]);
+    let begin = Instant::now();
+    world.report(&["--bwlimit", "1MB"], 0).expect(11, 0);
+    assert!(
+        begin.elapsed() >= Duration::from_millis(1700),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_service_that_only_fails_ends_the_run_with_one_message() {
+    let world = World::origin();
+    world.fill(200, 100);
+    world.faults(json!({ "kind": "internal_error", "method": "PUT" }));
+    let ran = world.run(&["--retry-for", "1"]).expect(1);
+    assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("hint: the service is busy or out of order"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_file_that_is_refused_is_named_and_the_rest_arrives() {
+    let world = World::origin();
+    world.fill(50, 100);
+    world.write("bad/one.png", "x");
+    world.faults(
+        json!({ "kind": "status", "status": 400, "code": "InvalidRequest", "key_prefix": "bad/" }),
+    );
+    let ran = world.run(&[]).expect(4);
+    insta::assert_snapshot!(world.shown(&ran));
+    let report = world.report(&[], 4);
+    report.expect(0, 50);
+    assert_eq!(report.0["failures"][0]["path"], "bad/one.png");
+    world.control().clear_faults().expect("cleared");
+    world.report(&[], 0).expect(1, 50);
+}
+
+#[test]
+fn one_request_a_file_and_one_listing_per_thousand() {
+    let world = World::origin();
+    world.fill(2500, 100);
+    world.report(&[], 0).expect(2500, 0);
+    let requests = world.requests();
+    assert_eq!(requests.of("PutObject"), 2500);
+    assert_eq!(requests.total, 2501, "{:?}", requests.by_operation);
+    world.control().reset_requests().expect("reset");
+    world.report(&[], 0).expect(0, 2500);
+    let requests = world.requests();
+    assert_eq!(requests.of("ListObjectsV2"), 3);
+    assert_eq!(requests.total, 3, "{:?}", requests.by_operation);
+}

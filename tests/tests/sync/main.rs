@@ -1,0 +1,10 @@
+//! `medialift sync` end to end: the real binary against real servers.
+
+mod backends;
+mod bad_input;
+mod faults;
+mod flags;
+mod interruption;
+mod large;
+mod special;
+mod world;

@@ -1,0 +1,164 @@
+//! What a media directory can hold besides files that lie still.
+
+use std::fs;
+use std::io::{Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use serde_json::json;
+
+use super::world::World;
+
+#[test]
+fn what_is_no_file_is_named_counted_and_passed_over() {
+    let world = World::origin();
+    world.fill(20, 100);
+    let at = |name: &str| world.media().join(name);
+    std::os::unix::fs::symlink("/etc/passwd", at("link.png")).expect("a link");
+    std::os::unix::fs::symlink("/etc", at("linked")).expect("a link");
+    let _socket = UnixListener::bind(at("socket")).expect("a socket");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .expect("a pipe");
+    fs::write(
+        world
+            .media()
+            .join(std::ffi::OsStr::from_bytes(b"latin-\xe9.png")),
+        "x",
+    )
+    .expect("a file");
+    fs::write(at("new\nline"), "x").expect("a file");
+    let ran = world.run(&[]).expect(4);
+    insta::assert_snapshot!(world.shown(&ran));
+    let report = world.report(&[], 4);
+    report.expect(0, 20);
+    assert_eq!(
+        report.0["skipped"],
+        json!({ "symlink": 2, "socket": 1, "fifo": 1, "not_utf8": 1, "control_character": 1 })
+    );
+    assert_eq!(world.requests().of("PutObject"), 20);
+}
+
+#[test]
+fn a_key_of_1024_bytes_arrives_and_a_longer_one_is_named() {
+    let world = World::origin();
+    let name = |length: usize| {
+        let mut name = String::new();
+        while length - name.len() > 201 {
+            name.push_str(&"d".repeat(200));
+            name.push('/');
+        }
+        let left = length - name.len();
+        name + &"f".repeat(left)
+    };
+    world.write(&name(1024), "longest");
+    let long = world.media().join(name(1005));
+    fs::create_dir_all(&long).expect("a directory");
+    fs::write(long.join("g".repeat(30)), "too long").expect("a file");
+    let report = world.report(&[], 4);
+    report.expect(1, 0);
+    assert_eq!(report.0["skipped"], json!({ "key_too_long": 1 }));
+    assert_eq!(world.object(&name(1024)).body, b"longest");
+}
+
+#[test]
+fn a_file_that_keeps_changing_is_named_and_never_half_stored() {
+    let world = World::origin();
+    world.fill(20, 100);
+    world.write("moving.mp4", vec![0; 4 << 20]);
+    let path = world.media().join("moving.mp4");
+    let done = AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs::File::options().write(true).open(&path).expect("open");
+            let mut byte = 0_u8;
+            while !done.load(Relaxed) {
+                byte = byte.wrapping_add(1);
+                for place in [0, 2 << 20, (4 << 20) - 1] {
+                    file.seek(std::io::SeekFrom::Start(place)).expect("seek");
+                    file.write_all(&[byte]).expect("write");
+                }
+            }
+        });
+        let ran = world.run(&["--json"]);
+        done.store(true, Relaxed);
+        ran.expect(4).json().expect("a report")
+    });
+    assert_eq!(report["skipped"], json!({ "changing": 1 }), "{report}");
+    assert_eq!(report["uploaded"]["files"], 20);
+    // Quiet now, it arrives as it is.
+    world.report(&[], 0).expect(1, 20);
+    world.assert_all_there("");
+}
+
+#[test]
+fn a_file_that_vanishes_grows_or_is_replaced_meanwhile_stops_nothing() {
+    let world = World::origin();
+    world.fill(300, 2000);
+    world.faults(json!({ "kind": "latency", "latency_ms": 20, "method": "PUT" }));
+    let mut random = fastrand::Rng::with_seed(5);
+    let paths: Vec<String> = world.files().into_keys().collect();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| world.run(&["--concurrency", "4", "--json"]));
+        while !run.is_finished() {
+            let path = world.media().join(&paths[random.usize(..paths.len())]);
+            match random.u8(..3) {
+                0 => drop(fs::remove_file(&path)),
+                1 => {
+                    if let Ok(mut file) = fs::File::options().append(true).open(&path) {
+                        file.write_all(b"more").expect("write");
+                    }
+                }
+                _ => {
+                    let new = path.with_extension("new");
+                    fs::write(&new, "replaced").expect("write");
+                    fs::rename(&new, &path).expect("rename");
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let ran = run.join().expect("it ran");
+        assert!(matches!(ran.code, Some(0 | 4)), "{ran:?}");
+        let report = ran.json().expect("a report");
+        assert_eq!(report["failed"], 0, "{report}");
+    });
+    let ran = world.run(&["--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    world.assert_all_there("");
+}
+
+#[test]
+fn a_pipe_that_takes_a_files_place_does_not_block() {
+    let world = World::origin();
+    world.fill(50, 100);
+    // The list is slow, so that the pipe is there when the walk has seen a file.
+    world.faults(json!({ "kind": "latency", "latency_ms": 1500, "operation": "ListObjectsV2" }));
+    let path = world.media().join("accounts/000/00/0.png");
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| world.run(&["--json"]));
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        fs::remove_file(&path).expect("removed");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .expect("a pipe");
+        let report = run
+            .join()
+            .expect("it ran")
+            .expect(4)
+            .json()
+            .expect("a report");
+        assert_eq!(report["skipped"], json!({ "fifo": 1 }));
+        assert_eq!(report["uploaded"]["files"], 49);
+    });
+}
