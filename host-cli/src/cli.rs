@@ -42,6 +42,8 @@ pub enum Command {
     Plan(commands::plan::PlanArgs),
     /// Make the bucket and a key restricted to it
     Provision(commands::provision::ProvisionArgs),
+    /// Check the key, the bucket and the endpoint before anything is moved
+    Check(commands::check::CheckArgs),
     /// Copy the media directory into the bucket
     Sync(Box<commands::sync::SyncArgs>),
     /// Point Mastodon's `.env.production` at the bucket, or look for mistakes in it

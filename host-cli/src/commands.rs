@@ -1,5 +1,6 @@
 //! One module a command. Each has its `Args` and `run(args, context) -> Result<Exit>`.
 
+pub mod check;
 pub mod completions;
 pub mod cutover;
 pub mod env;

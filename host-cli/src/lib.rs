@@ -35,6 +35,7 @@ pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
     match cli.command {
         cli::Command::Plan(args) => commands::plan::run(args, &context).await,
         cli::Command::Provision(args) => commands::provision::run(args, &context).await,
+        cli::Command::Check(args) => commands::check::run(args, &context).await,
         cli::Command::Sync(args) => commands::sync::run(*args, &context).await,
         cli::Command::Env(args) => commands::env::run(args, &context).await,
         cli::Command::Verify(args) => commands::verify::run(args, &context).await,
