@@ -109,26 +109,21 @@ async fn read_up_to(mut body: Incoming, limit: u64) {
 /// The same body, ending in an error after `limit` bytes: the connection closes in mid-body.
 pub fn cut_short(body: Body, limit: u64) -> Body {
     let mut left = limit as usize;
-    let mut ended = false;
-    let frames = body.into_data_stream().map(move |chunk| {
-        let chunk = chunk?;
-        if ended {
-            return Err(StdError::from("cut short on purpose"));
-        }
-        ended = chunk.len() >= left;
-        let kept = chunk.slice(..chunk.len().min(left));
-        left -= kept.len();
-        Ok(kept)
+    let kept = body.into_data_stream().scan((), move |(), chunk| {
+        let chunk = chunk.ok().filter(|_| left > 0).map(|chunk| {
+            let kept = chunk.slice(..chunk.len().min(left));
+            left -= kept.len();
+            Ok(kept)
+        });
+        std::future::ready(chunk)
     });
     // hyper drops what it has not yet written when a body fails: let it write first.
     let failure = stream::once(async {
         tokio::time::sleep(Duration::from_millis(30)).await;
         Err::<Bytes, StdError>("cut short on purpose".into())
     });
-    let frames = frames
-        .take_while(|chunk| std::future::ready(chunk.is_ok()))
-        .chain(failure);
-    Body::http_body_unsync(StreamBody::new(frames.map(|chunk| chunk.map(Frame::data))))
+    let frames = kept.chain(failure).map(|chunk| chunk.map(Frame::data));
+    Body::http_body_unsync(StreamBody::new(frames))
 }
 
 /// The same body with its first byte changed.

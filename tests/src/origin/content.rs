@@ -20,6 +20,8 @@ use super::records::Piece;
 /// Up to this size a file is read or written in one call on the async thread: handing such a call to
 /// another thread costs more than the call, and the whole origin is measured by what it costs.
 const INLINE_LIMIT: u64 = 256 * 1024;
+/// Folders that the files are spread over.
+const FOLDERS: u64 = 64;
 /// Size of one read or write of a larger file.
 const CHUNK: usize = 512 * 1024;
 
@@ -59,7 +61,7 @@ impl ContentFiles {
     /// # Errors
     /// When the directories cannot be made.
     pub fn open(dir: &Path, next: u64) -> io::Result<Self> {
-        for low in 0..=255 {
+        for low in 0..FOLDERS {
             std::fs::create_dir_all(dir.join(format!("{low:02x}")))?;
         }
         Ok(Self {
@@ -69,7 +71,7 @@ impl ContentFiles {
     }
 
     fn path(&self, id: u64) -> PathBuf {
-        self.dir.join(format!("{:02x}/{id:016x}", id & 0xff))
+        self.dir.join(format!("{:02x}/{id:016x}", id % FOLDERS))
     }
 
     /// A number that no other file has.

@@ -86,26 +86,16 @@ mod tests {
     use crate::origin::records::EntityTag;
     use crate::origin::store::{Store, Visibility};
 
-    fn every_page(keys: &[&str], prefix: &str, delimiter: &str, limit: usize) -> Vec<String> {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let store =
-            Store::open(dir.path(), &[("media".to_owned(), Visibility::Public)]).expect("open");
-        let bucket = store.bucket("media").expect("bucket");
-        let tag = EntityTag::of_md5([0; 16]);
-        bucket
-            .register(keys.iter().map(|key| ((*key).into(), 1, tag)))
-            .expect("register");
+    fn every_page(bucket: &Bucket, prefix: &str, delimiter: &str, limit: usize) -> Vec<String> {
         let (mut entries, mut after) = (Vec::new(), String::new());
         loop {
-            let page = page(
-                bucket,
-                PageRequest {
-                    prefix,
-                    delimiter,
-                    after: &after,
-                    limit,
-                },
-            );
+            let request = PageRequest {
+                prefix,
+                delimiter,
+                after: &after,
+                limit,
+            };
+            let page = page(bucket, request);
             assert!(page.objects.len() + page.prefixes.len() <= limit);
             entries.extend(page.objects.iter().map(|(key, _)| key.to_string()));
             entries.extend(page.prefixes);
@@ -123,12 +113,17 @@ mod tests {
         let keys = [
             "a", "a.txt", "a/b", "a/c/d", "a/c/e", "b/x", "b/y", "é/z", "😀",
         ];
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let buckets = [("media".to_owned(), Visibility::Public)];
+        let store = Store::open(dir.path(), &buckets).expect("open");
+        let bucket = store.bucket("media").expect("bucket");
+        let tag = EntityTag::of_md5([0; 16]);
+        bucket
+            .register(keys.map(|key| (key.into(), 1, tag)))
+            .expect("register");
         for limit in 1..=keys.len() {
-            assert_eq!(
-                every_page(&keys, prefix, delimiter, limit),
-                expected,
-                "pages of {limit}"
-            );
+            let listed = every_page(bucket, prefix, delimiter, limit);
+            assert_eq!(listed, expected, "pages of {limit}");
         }
     }
 

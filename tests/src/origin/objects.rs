@@ -18,6 +18,9 @@ use super::refusals;
 use super::service::Service;
 use super::store::Bucket;
 
+/// B2 takes 5 GB in one piece; what is larger has to come in parts.
+const MOST_AT_ONCE: i64 = 5_000_000_000;
+
 /// `GetObject`.
 ///
 /// # Errors
@@ -126,6 +129,15 @@ fn describe(object: &ObjectRecord) -> HeadObjectOutput {
 /// # Errors
 /// As S3 has them; `500 InternalError` when the disk refuses. A refused object leaves nothing behind.
 pub async fn put(bucket: &Bucket, input: PutObjectInput) -> S3Result<S3Response<PutObjectOutput>> {
+    if input
+        .content_length
+        .is_some_and(|length| length > MOST_AT_ONCE)
+    {
+        return Err(s3_error!(
+            EntityTooLarge,
+            "Your proposed upload exceeds the maximum allowed object size."
+        ));
+    }
     let announced_md5 = announced_md5(input.content_md5.as_deref())?;
     let received = receive(bucket, input.body, input.content_length, announced_md5).await?;
     let attributes = bucket.shared(Attributes {

@@ -318,3 +318,45 @@ fn a_part_that_is_too_small_and_an_upload_given_up_make_no_object() {
     assert_eq!(abort().error(), "404 NoSuchUpload");
     assert_eq!(client.get("media", "v").expect("get").status, 404);
 }
+
+/// How tests get a million objects into a bucket, or a bucket that lies about one.
+#[test]
+fn registered_objects_are_listed_but_only_those_with_bytes_are_read() {
+    let origin = origin();
+    let client = signing(&origin);
+    client.put("media", "real", &[], b"bytes").expect("put");
+    let tag = "00112233445566778899aabbccddeeff";
+    let lines: String = (0..2500)
+        .map(|number| format!("{{\"key\":\"n/{number:04}\",\"size\":7,\"etag\":\"{tag}\"}}\n"))
+        .chain([format!(
+            "{{\"key\":\"real\",\"size\":5,\"etag\":\"{tag}\"}}\n"
+        )])
+        .collect();
+    let control = Client::anonymous(&origin.control_url);
+    let answer = control.send("POST", "/objects/media", &[], lines.as_bytes());
+    assert_eq!(answer.expect("an answer").text(), "{\"registered\":2501}");
+
+    let (mut keys, mut token) = (0, String::new());
+    for page in ["1000", "1000", "501"] {
+        let path = format!("/media?{token}list-type=2");
+        let list = client.send("GET", &path, &[], &[]).expect("list");
+        assert_eq!(list.element("KeyCount"), page);
+        assert_eq!(
+            list.text().matches(tag).count(),
+            list.text().matches("<Key>").count()
+        );
+        keys += list.text().matches("<Key>").count();
+        token = format!(
+            "continuation-token={}&",
+            list.element("NextContinuationToken")
+        );
+    }
+    assert_eq!(keys, 2501);
+    let unreadable = client.get("media", "n/0000").expect("an answer");
+    assert_eq!(unreadable.error(), "500 InternalError");
+    let lied_about = client.get("media", "real").expect("get");
+    assert_eq!(
+        (lied_about.text().as_str(), lied_about.header("etag")),
+        ("bytes", &*format!("\"{tag}\""))
+    );
+}
