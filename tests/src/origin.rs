@@ -25,6 +25,7 @@ pub mod control;
 pub mod counts;
 pub mod faults;
 pub mod front;
+mod index;
 pub mod journal;
 pub mod listing;
 pub mod objects;

@@ -2,7 +2,7 @@
 //!
 //! Leaves to others: S3's own rules ([`super::service`]), pages of listings ([`super::listing`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::content::ContentFiles;
+use super::index::{Index, after_prefix, highest_piece};
 use super::journal::Journal;
 use super::records::{
-    Attributes, EntityTag, JournalLine, ObjectRecord, Piece, Upload, UploadedPart, b2_file_id,
-    now_millis,
+    Attributes, EntityTag, JournalLine, ObjectRecord, Upload, UploadedPart, b2_file_id, now_millis,
 };
 
 /// Who may read a bucket's objects.
@@ -41,14 +41,6 @@ pub struct Bucket {
     index: RwLock<Index>,
     journal: Mutex<Journal>,
     next_upload: AtomicU64,
-}
-
-/// What the journal says, replayed.
-#[derive(Default)]
-struct Index {
-    objects: BTreeMap<Arc<str>, ObjectRecord>,
-    uploads: BTreeMap<String, Upload>,
-    attributes: HashSet<Arc<Attributes>>,
 }
 
 impl Store {
@@ -319,134 +311,6 @@ pub enum Scan {
     SkipPrefix(String),
 }
 
-impl Index {
-    /// Applies one line and returns the files that nothing names any more.
-    fn apply(&mut self, line: JournalLine) -> Vec<Piece> {
-        match line {
-            JournalLine::Put {
-                key,
-                upload,
-                mut object,
-            } => {
-                object.attributes = self.share(object.attributes);
-                let mut dropped = Vec::new();
-                if let Some(upload) = upload.and_then(|upload| self.uploads.remove(&upload)) {
-                    dropped.extend(upload.parts.values().map(|part| part.piece));
-                }
-                let kept = object.pieces.clone();
-                if let Some(old) = self.objects.insert(key, object) {
-                    dropped.extend(old.pieces.iter());
-                }
-                dropped.retain(|piece| !kept.contains(piece));
-                dropped
-            }
-            JournalLine::Delete { key } => self
-                .objects
-                .remove(&key)
-                .map(|old| old.pieces.into_vec())
-                .unwrap_or_default(),
-            JournalLine::Begin {
-                upload,
-                key,
-                started,
-                attributes,
-            } => {
-                let attributes = self.share(attributes);
-                self.uploads.insert(
-                    upload,
-                    Upload {
-                        key,
-                        started,
-                        attributes,
-                        parts: BTreeMap::new(),
-                    },
-                );
-                Vec::new()
-            }
-            JournalLine::Part {
-                upload,
-                number,
-                part,
-            } => match self.uploads.get_mut(&upload) {
-                // Completed or given up while this part was still on its way.
-                None => vec![part.piece],
-                Some(upload) => upload
-                    .parts
-                    .insert(number, part)
-                    .map(|old| vec![old.piece])
-                    .unwrap_or_default(),
-            },
-            JournalLine::Abort { upload } => self
-                .uploads
-                .remove(&upload)
-                .map(|upload| upload.parts.values().map(|part| part.piece).collect())
-                .unwrap_or_default(),
-        }
-    }
-
-    fn share(&mut self, attributes: Arc<Attributes>) -> Arc<Attributes> {
-        match self.attributes.get(&attributes) {
-            Some(shared) => shared.clone(),
-            None => {
-                self.attributes.insert(attributes.clone());
-                attributes
-            }
-        }
-    }
-
-    /// The lines that rebuild this index.
-    fn lines(&self) -> impl Iterator<Item = JournalLine> {
-        let objects = self.objects.iter().map(|(key, object)| JournalLine::Put {
-            key: key.clone(),
-            upload: None,
-            object: object.clone(),
-        });
-        let uploads = self.uploads.iter().flat_map(|(id, upload)| {
-            let begin = JournalLine::Begin {
-                upload: id.clone(),
-                key: upload.key.clone(),
-                started: upload.started,
-                attributes: upload.attributes.clone(),
-            };
-            let part = |(number, part): (&u32, &UploadedPart)| JournalLine::Part {
-                upload: id.clone(),
-                number: *number,
-                part: *part,
-            };
-            std::iter::once(begin)
-                .chain(upload.parts.iter().map(part))
-                .collect::<Vec<_>>()
-        });
-        objects.chain(uploads)
-    }
-}
-
-fn highest_piece(line: &JournalLine) -> u64 {
-    match line {
-        JournalLine::Put { object, .. } => object
-            .pieces
-            .iter()
-            .map(|piece| piece.id)
-            .max()
-            .unwrap_or(0),
-        JournalLine::Part { part, .. } => part.piece.id,
-        JournalLine::Delete { .. } | JournalLine::Begin { .. } | JournalLine::Abort { .. } => 0,
-    }
-}
-
-/// The least string after all that begin with `prefix`; none if there is no such string.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut start = prefix.to_owned();
-    while let Some(last) = start.pop() {
-        let next = (last as u32 + 1..=char::MAX as u32).find_map(char::from_u32);
-        if let Some(next) = next {
-            start.push(next);
-            return Some(start);
-        }
-    }
-    None
-}
-
 /// Counts of what is in each bucket, for the control endpoint.
 pub fn totals(store: &Store) -> HashMap<String, (usize, u64)> {
     let total = |bucket: &Bucket| {
@@ -465,19 +329,7 @@ pub fn totals(store: &Store) -> HashMap<String, (usize, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check_after_prefix(prefix: &str, expected: Option<&str>) {
-        assert_eq!(after_prefix(prefix).as_deref(), expected);
-    }
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_character_at_its_end() {
-        check_after_prefix("a/", Some("a0"));
-        check_after_prefix("", None);
-        check_after_prefix("a\u{10ffff}", Some("b"));
-        check_after_prefix("\u{d7ff}", Some("\u{e000}"));
-    }
+    use crate::origin::records::Piece;
 
     fn record(id: u64, size: u64) -> ObjectRecord {
         ObjectRecord {
