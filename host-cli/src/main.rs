@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // Files are read and digested there; many more threads only cost memory.
+        .max_blocking_threads(16)
         .enable_all()
         .build()
     {

@@ -32,33 +32,31 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new() -> Result<Self, ErrorKind> {
         let provider = rustls::crypto::ring::default_provider;
-        let connector = || {
-            let mut http = HttpConnector::new();
-            http.enforce_http(false);
-            http.set_nodelay(true);
-            http.set_connect_timeout(Some(Duration::from_secs(10)));
-            http.set_keepalive(Some(Duration::from_secs(60)));
-            let builder = HttpsConnectorBuilder::new();
-            // A machine without a certificate store still has the list compiled in.
-            let builder = match builder.with_provider_and_native_roots(provider()) {
-                Ok(builder) => builder,
-                Err(_) => HttpsConnectorBuilder::new()
-                    .with_provider_and_webpki_roots(provider())
-                    .map_err(|e| ErrorKind::Tls(e.to_string()))?,
-            };
-            Ok(builder.https_or_http().enable_http1().wrap_connector(http))
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(Duration::from_secs(10)));
+        http.set_keepalive(Some(Duration::from_secs(60)));
+        // A machine without a certificate store still has the list compiled in.
+        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider())
+        {
+            Ok(builder) => builder,
+            Err(_) => HttpsConnectorBuilder::new()
+                .with_provider_and_webpki_roots(provider())
+                .map_err(|e| ErrorKind::Tls(e.to_string()))?,
         };
-        let build = |idle: usize| -> Result<Pool, ErrorKind> {
-            Ok(Client::builder(TokioExecutor::new())
+        let connector = builder.https_or_http().enable_http1().wrap_connector(http);
+        let build = |idle: usize| -> Pool {
+            Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(Duration::from_secs(30))
                 .pool_max_idle_per_host(idle)
                 .http1_max_buf_size(64 * 1024)
-                .build(connector()?))
+                .build(connector.clone())
         };
         Ok(Transport {
-            pooled: build(usize::MAX)?,
-            fresh: build(0)?,
+            pooled: build(usize::MAX),
+            fresh: build(0),
         })
     }
 

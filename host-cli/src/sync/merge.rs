@@ -9,6 +9,7 @@ use super::summary::Summary;
 use super::walk::{SkipReason, Skipped};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::report::Ui;
 use crate::s3::{Client, Listed, S3Error};
 
 /// What is to be done about one key.
@@ -235,7 +236,11 @@ impl Merge {
         client: &Client,
         options: &Options,
         summary: &mut Summary,
+        ui: Ui,
     ) -> Result<()> {
+        for key in &self.doomed {
+            ui.detail(format!("to be deleted: `{}`", key.escape_debug()));
+        }
         if self.doomed_total == 0 {
             return Ok(());
         }

@@ -90,6 +90,13 @@ impl Progress {
         }
     }
 
+    /// With `--verbose`, a line for each file that was sent.
+    pub(super) fn detail(&self, path: &str) {
+        if self.ui.verbose {
+            self.say(&format!("uploaded: `{}`", path.escape_debug()));
+        }
+    }
+
     /// Shows where the run is.
     pub(super) fn update(&mut self, summary: &Summary) {
         let done = summary.done();

@@ -152,7 +152,7 @@ pub async fn run(
 
     if stopped.is_none() && !summary.interrupted {
         merge.check_not_empty(&options, &summary, excluded.load(Relaxed))?;
-        if let Err(error) = merge.delete(&client, &options, &mut summary).await {
+        if let Err(error) = merge.delete(&client, &options, &mut summary, ui).await {
             stopped = Some(error);
         }
     }
@@ -263,6 +263,7 @@ impl Crew {
             Outcome::Uploaded { bytes, record } => {
                 self.completed += 1;
                 self.refused_in_a_row = 0;
+                self.progress.detail(&path);
                 self.summary.uploaded.add(bytes);
                 if let Some(record) = record {
                     self.writer.record(path, record);
@@ -285,9 +286,10 @@ impl Crew {
 
     /// One file that failed is told and passed over; a cause that all files share ends the run.
     fn failed(&mut self, path: String, error: S3Error) {
-        self.refused_in_a_row += 1;
-        let hopeless = self.refused_in_a_row >= HOPELESS_AFTER
-            && (error.kind.may_be_retried() || error.status().is_some());
+        if error.kind.may_be_retried() {
+            self.refused_in_a_row += 1;
+        }
+        let hopeless = self.refused_in_a_row >= HOPELESS_AFTER;
         if error.is_fatal() || hopeless {
             if self.stopped.is_none() {
                 let bucket = &self.workshop.client.target().bucket;
