@@ -88,6 +88,7 @@ impl Client {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .max_redirects(0)
+            .allow_non_standard_methods(true)
             .proxy(None)
             .build();
         Self {

@@ -58,10 +58,17 @@ export function find(url, range) {
   return caches.default.match(range === undefined ? url : new Request(url, { headers: { range } }));
 }
 
-/** Stores an answer. A body of known length that ends early is an error, never a shorter object. */
-export function put(url, status, text, body, length) {
-  if (body && length !== undefined) body = body.pipeThrough(new FixedLengthStream(length));
-  return caches.default.put(url, made(body, status, text));
+/**
+ * Stores an answer; fails where its body broke off, or is not as long as was said. The Cache API
+ * alone does not always notice.
+ */
+export async function put(url, status, text, body, length) {
+  if (!body) return caches.default.put(url, made(null, status, text));
+  const passage = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+  const passed = body.pipeTo(passage.writable);
+  passed.catch(() => {});
+  await caches.default.put(url, made(passage.readable, status, text));
+  await passed;
 }
 
 /** Removes what is stored. */

@@ -28,14 +28,13 @@ extern "C" {
     /// Looks a URL up in the Cache API.
     pub fn find(url: &str, range: Option<&str>) -> js_sys::Promise;
 
-    #[wasm_bindgen(catch)]
     fn put(
         url: &str,
         status: u16,
         text: &str,
         body: Option<&ReadableStream>,
         length: Option<f64>,
-    ) -> Result<js_sys::Promise, JsValue>;
+    ) -> js_sys::Promise;
 
     /// Removes a URL from the Cache API.
     pub fn remove(url: &str) -> js_sys::Promise;
@@ -78,13 +77,13 @@ pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> 
     made(body, status, &text_of(fields)).unwrap_or_else(|_| crate::respond::plain(502))
 }
 
-/// Stores a response; the promise settles when its body has ended.
+/// Stores a response; the promise settles when its body has ended, and fails where it broke off.
 pub fn store(
     url: &str,
     status: u16,
     fields: &Fields,
     body: Option<&ReadableStream>,
-) -> Result<js_sys::Promise, JsValue> {
+) -> js_sys::Promise {
     #[expect(
         clippy::cast_precision_loss,
         reason = "a length beyond 2^53 cannot be stored anyway"

@@ -60,8 +60,8 @@ pub trait Store: Clone + 'static {
     /// The answer stored under `path`, or where `part` is the value of a `Range` header, that part
     /// of it (status 206) if the store can cut it.
     fn find(&self, path: &str, part: Option<&str>) -> impl Future<Output = Option<Self::Found>>;
-    /// Stores an answer. It becomes visible as a whole when its body has ended well; otherwise
-    /// what was there before stays.
+    /// Stores an answer, whole or not at all: where its body breaks off, nothing of it is left when
+    /// this returns. (It may have shown for a moment: see [`Engine::read`].)
     fn put(
         &self,
         path: &str,
@@ -202,7 +202,7 @@ where
         if self.fills.is_poisoned(read.path, self.runtime.now().0) {
             return self.pass_through(read).await;
         }
-        match self.look(read).await {
+        match self.look_settled(read).await {
             Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
             Looked::Stale(found) => match self.fills.take(read.path, self.runtime.now().0) {
                 Some(lock) => {
@@ -240,7 +240,7 @@ where
             if self.fills.is_filling(read.path, self.runtime.now().0) {
                 continue;
             }
-            if let Looked::Fresh(found) = self.look(read).await {
+            if let Looked::Fresh(found) = self.look_settled(read).await {
                 return Ok(self.serve(read, found, CacheStatus::Hit).await);
             }
         }
@@ -421,8 +421,11 @@ where
         if !lock.is_still_valid() {
             return false;
         }
-        let stored = self.store.put(path, status, fields, body).await.is_ok();
-        stored && self.keep(lock, path).await
+        let stored = self.store.put(path, status, fields, body).await;
+        if stored.is_err() {
+            self.fills.count_failure();
+        }
+        stored.is_ok() && self.keep(lock, path).await
     }
 
     /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.
@@ -444,8 +447,9 @@ where
             return;
         }
         let fields = headers::for_store(&fields, &entry, now);
-        if self.store.restate(path, found, fields).await.is_ok() {
-            self.keep(lock, path).await;
+        match self.store.restate(path, found, fields).await {
+            Ok(()) => _ = self.keep(lock, path).await,
+            Err(NotStored) => self.fills.count_failure(),
         }
     }
 
@@ -471,6 +475,21 @@ where
             cache,
             now,
         ))
+    }
+
+    /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
+    /// back, because it was not whole: there, nothing is stored yet.
+    async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
+        let is_filling = || self.fills.is_filling(read.path, self.runtime.now().0);
+        let (was_filling, failures) = (is_filling(), self.fills.failures());
+        match self.look(read).await {
+            Looked::Fresh(_)
+                if was_filling || is_filling() || self.fills.failures() != failures =>
+            {
+                Looked::Absent
+            }
+            looked => looked,
+        }
     }
 
     /// What the store has for this reader: the part he wants, where the store alone can tell it.

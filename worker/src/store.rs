@@ -4,7 +4,7 @@
 
 use crate::bridge;
 use crate::engine::{Body, Found, NotStored, Store};
-use crate::policy::entry::Entry;
+use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::range::{ByteRange, Slice};
 use wasm_bindgen::{JsCast, JsValue};
@@ -104,10 +104,17 @@ impl Store for EdgeCache {
     ) -> Result<(), NotStored> {
         let stream = body.and_then(Stream::take);
         let promise = bridge::store(&key(path), status, &fields, stream.as_ref());
-        JsFuture::from(promise.map_err(|_| NotStored)?)
-            .await
-            .map_err(|_| NotStored)?;
-        Ok(())
+        if JsFuture::from(promise).await.is_ok() {
+            return Ok(());
+        }
+        // Some caches keep what has come of a body that broke off. What was there before may stay.
+        let begun = fields.get(entry::HEADER).and_then(Entry::decode);
+        if let Some(found) = self.find(path, None).await {
+            if found.entry() == begun {
+                self.delete(path).await;
+            }
+        }
+        Err(NotStored)
     }
 
     async fn restate(

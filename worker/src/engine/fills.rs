@@ -19,6 +19,7 @@ pub const LOCK_LEASE_MILLISECONDS: u64 = 60_000;
 pub struct Fills {
     table: Rc<RefCell<HashMap<String, Vec<Fill>>>>,
     last_token: Rc<Cell<u64>>,
+    failures: Rc<Cell<u64>>,
 }
 
 #[derive(Debug)]
@@ -83,6 +84,17 @@ impl Fills {
                 fill.lease_end = now + LOCK_LEASE_MILLISECONDS;
             }
         }
+    }
+
+    /// How many fills have failed to store a whole answer: while a look into the store sees this
+    /// change, what it found may be what such a fill had left for a moment.
+    pub fn failures(&self) -> u64 {
+        self.failures.get()
+    }
+
+    /// Counts one.
+    pub fn count_failure(&self) {
+        self.failures.set(self.failures.get() + 1);
     }
 
     /// The number of keys in the table: 0 when nothing is under way.

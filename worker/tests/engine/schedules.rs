@@ -57,26 +57,49 @@ impl Drop for Seed {
     }
 }
 
-#[test]
-fn every_schedule_keeps_the_invariants() {
+/// A quarter of the schedules, so that they run side by side.
+#[track_caller]
+fn check_quarter(quarter: u64) {
     let number = |name: &str| {
         std::env::var(name)
             .ok()
             .and_then(|text| text.parse::<u64>().ok())
     };
-    let seeds = match number("SCHEDULE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SCHEDULES").unwrap_or(20_000),
+    let seeds: Vec<u64> = match number("SCHEDULE_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SCHEDULES").unwrap_or(20_000))
+            .filter(|seed| seed / 8 % 4 == quarter)
+            .collect(),
     };
     let mut answers = 0;
-    for seed in seeds.clone() {
-        let _seed = Seed(seed);
-        answers += run(seed);
+    for seed in &seeds {
+        let _seed = Seed(*seed);
+        answers += run(*seed);
     }
     assert!(
-        answers > seeds.end - seeds.start,
+        answers >= seeds.len() as u64,
         "the schedules hardly read anything"
     );
+}
+
+#[test]
+fn the_first_quarter_of_the_schedules_keeps_the_invariants() {
+    check_quarter(0);
+}
+
+#[test]
+fn the_second_quarter_of_the_schedules_keeps_the_invariants() {
+    check_quarter(1);
+}
+
+#[test]
+fn the_third_quarter_of_the_schedules_keeps_the_invariants() {
+    check_quarter(2);
+}
+
+#[test]
+fn the_last_quarter_of_the_schedules_keeps_the_invariants() {
+    check_quarter(3);
 }
 
 fn run(seed: u64) -> u64 {

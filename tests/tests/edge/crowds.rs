@@ -1,0 +1,89 @@
+//! Many readers at once.
+
+use super::stack::{Stack, bytes, shared};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+#[test]
+fn two_hundred_readers_of_a_cold_key_make_one_request() {
+    let stack = shared();
+    let body = bytes(50_000, 11);
+    stack.put("crowds/cold.png", &body);
+    stack.fault(
+        json!({"kind": "latency", "rate": 1.0, "latency_ms": 1000, "method": "GET"}),
+        "crowds/cold",
+    );
+    let words: Vec<String> = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..200)
+            .map(|_| {
+                scope.spawn(|| {
+                    let answer = stack.send("GET", "/crowds/cold.png", &[]);
+                    assert!(answer.body == body);
+                    answer.header("x-cache-status").to_owned()
+                })
+            })
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| reader.join().unwrap())
+            .collect()
+    });
+    assert_eq!(stack.gets("crowds/cold.png"), 1);
+    assert_eq!(words.iter().filter(|word| *word == "MISS").count(), 1);
+    assert_eq!(words.iter().filter(|word| *word == "HIT").count(), 199);
+}
+
+#[test]
+fn a_reader_who_goes_away_in_the_middle_leaves_the_object_stored() {
+    let stack = shared();
+    let body = bytes(8_000_000, 12);
+    stack.put("crowds/left.mp4", &body);
+    stack.fault(
+        json!({"kind": "latency", "next": 1, "latency_ms": 300, "method": "GET"}),
+        "crowds/left",
+    );
+    let address = stack
+        .edge
+        .url
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned();
+    let mut reader = TcpStream::connect(&address).unwrap();
+    write!(
+        reader,
+        "GET /crowds/left.mp4 HTTP/1.1\r\nHost: {address}\r\n\r\n"
+    )
+    .unwrap();
+    let mut start = [0; 1_000];
+    reader.read_exact(&mut start).unwrap();
+    assert!(start.starts_with(b"HTTP/1.1 200"));
+    drop(reader);
+    let since = Instant::now();
+    let next = stack.send("GET", "/crowds/left.mp4", &[]);
+    assert!(next.body == body);
+    assert!(
+        since.elapsed() < Duration::from_secs(20),
+        "the lock was left behind"
+    );
+    assert!(stack.until_hit("/crowds/left.mp4").body == body);
+}
+
+#[test]
+fn a_panic_costs_its_own_request_and_not_the_next() {
+    // A stack of its own: the isolate starts anew, and with it goes what it was doing for others.
+    let stack = Stack::start("media", &[("TEST_HOOKS", "on")]);
+    stack.put("crowds/calm.png", b"calm");
+    for hook in ["panic", "panic-later"] {
+        let answer = stack.send("GET", "/crowds/calm.png", &[("X-Medialift-Test", hook)]);
+        assert_eq!(answer.status, 500, "{hook}");
+        let next = stack.send("GET", "/crowds/calm.png", &[]);
+        assert_eq!(
+            (next.status, next.body.as_slice()),
+            (200, &b"calm"[..]),
+            "after {hook}"
+        );
+    }
+    stack.until_hit("/crowds/calm.png");
+}

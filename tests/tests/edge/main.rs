@@ -1,0 +1,11 @@
+//! The edge worker in the real runtime, in front of the B2-like origin.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crowds;
+mod expiry;
+mod faults;
+mod private;
+mod purges;
+mod reads;
+mod stack;

@@ -1,0 +1,144 @@
+//! An origin and an edge in front of it, shared by the tests that run at the same time.
+
+use e2e::client::{Answer, Client};
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use xtask::stack::{Edge, Origin, OriginOptions, Requests};
+use xtask::tools::Tools;
+
+/// The secret that lets tests purge.
+pub(crate) const PURGE_SECRET: &str = "a-secret-of-the-edge-tests";
+
+/// The origin with a public bucket `media` and a private one, and the edge.
+pub(crate) struct Stack {
+    pub(crate) origin: Origin,
+    pub(crate) edge: Edge,
+    reader: Client,
+    writer: Client,
+    bucket: &'static str,
+}
+
+static SHARED: Mutex<Weak<Stack>> = Mutex::new(Weak::new());
+
+/// The stack with the default settings. Tests share it as long as one of them has it, and each
+/// keeps to keys of its own.
+pub(crate) fn shared() -> Arc<Stack> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stack) = shared.upgrade() {
+        return stack;
+    }
+    let stack = Arc::new(Stack::start("media", &[]));
+    *shared = Arc::downgrade(&stack);
+    stack
+}
+
+impl Stack {
+    /// An origin and an edge with these settings on top of what reading `bucket` needs.
+    pub(crate) fn start(bucket: &'static str, settings: &[(&str, &str)]) -> Self {
+        let buckets = ["media=public", "fallback=public", "private=private"];
+        let origin = Origin::start(OriginOptions {
+            buckets: buckets.map(str::to_owned).to_vec(),
+            ..OriginOptions::default()
+        })
+        .unwrap();
+        let url = origin.bucket_url(bucket);
+        let fallback = origin.bucket_url("fallback");
+        let mut all = vec![("ORIGIN_URL", url.as_str()), ("PURGE_SECRET", PURGE_SECRET)];
+        // The word stands for an address that is not known before.
+        all.extend(settings.iter().map(|(name, value)| {
+            (
+                *name,
+                if *value == "{fallback}" {
+                    fallback.as_str()
+                } else {
+                    *value
+                },
+            )
+        }));
+        let edge = Edge::start(&Tools::load().unwrap(), &all).unwrap();
+        Self {
+            reader: Client::anonymous(edge.url.trim_end_matches('/')),
+            writer: Client::signing(&origin.s3_url, OriginOptions::KEY_ID, OriginOptions::KEY),
+            origin,
+            edge,
+            bucket,
+        }
+    }
+
+    /// Puts an object into the bucket.
+    #[track_caller]
+    pub(crate) fn put(&self, key: &str, body: &[u8]) {
+        self.put_into(self.bucket, key, body);
+    }
+
+    /// Puts an object into one of the buckets.
+    #[track_caller]
+    pub(crate) fn put_into(&self, bucket: &str, key: &str, body: &[u8]) {
+        let headers = [("Content-Type", "image/png")];
+        let answer = self.writer.put(bucket, key, &headers, body).unwrap();
+        assert_eq!(answer.status, 200, "PUT `{key}`: {}", answer.error());
+    }
+
+    /// Removes an object from the bucket.
+    #[track_caller]
+    pub(crate) fn delete(&self, key: &str) {
+        let path = Client::path(self.bucket, key);
+        assert_eq!(
+            self.writer.send("DELETE", &path, &[], &[]).unwrap().status,
+            204
+        );
+    }
+
+    /// Sends a request to the edge; `path` as it stands on the wire.
+    #[track_caller]
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.reader.send(method, path, headers, &[]).unwrap()
+    }
+
+    /// Sends a request to the edge whose answer may break off.
+    pub(crate) fn try_get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.reader.send("GET", path, &[], &[])
+    }
+
+    /// Reads a path and checks cache status and body.
+    #[track_caller]
+    pub(crate) fn check(&self, path: &str, word: &str, body: &[u8]) {
+        let answer = self.send("GET", path, &[]);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert_eq!(answer.header("x-cache-status"), word, "{path}");
+        assert!(answer.body == body, "{path}: other bytes");
+    }
+
+    /// Reads until the edge has stored what it fetched: it stores while it answers.
+    #[track_caller]
+    pub(crate) fn until_hit(&self, path: &str) -> Answer {
+        for _ in 0..100 {
+            let answer = self.send("GET", path, &[]);
+            if answer.header("x-cache-status") == "HIT" {
+                return answer;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("{path} is never a hit")
+    }
+
+    /// Adds a fault for keys that start with `prefix`.
+    pub(crate) fn fault(&self, mut fault: Value, prefix: &str) {
+        fault["key_prefix"] = prefix.into();
+        self.origin.set_faults(&fault).unwrap();
+    }
+
+    /// How often the origin was asked for a key.
+    pub(crate) fn gets(&self, key: &str) -> u64 {
+        let requests: Requests = self.origin.requests().unwrap();
+        requests.of_key(key, "GetObject") + requests.of_key(key, "HeadObject")
+    }
+}
+
+/// Bytes that differ at every place, so that a wrong part shows.
+pub(crate) fn bytes(length: usize, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; length];
+    random.fill(&mut bytes);
+    bytes
+}
