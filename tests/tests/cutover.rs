@@ -182,7 +182,6 @@ fn everything(media: &Media) -> Result<std::collections::BTreeMap<String, Vec<u8
 #[test]
 fn killed_at_any_point_it_is_completed_or_undone() -> Result<()> {
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let media = uploaded()?;
     let before = files(&media.live())?;

@@ -248,7 +248,6 @@ fn links_are_neither_followed_nor_deleted() -> Result<()> {
 fn killed_at_any_point_nothing_unproven_is_lost() -> Result<()> {
     const COUNT: usize = 60;
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let media = Media::with(&[])?;
     let names: Vec<(String, String)> = (0..COUNT)

@@ -7,7 +7,7 @@ use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
-/// Prints a completion script on stdout.
+/// Flags of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -17,10 +17,7 @@ use crate::migration::{Site, media_dir};
 use crate::s3::Client;
 use crate::words::{counted, human_bytes};
 
-/// Reads every local file and compares it with the bucket. Only if all are there, `system` becomes
-/// `system_` and an empty `system` with the same owner and mode takes its place, since Mastodon
-/// does not run without one. Nothing is deleted. If it is interrupted, run it again to complete
-/// it, or `medialift rollback` to undo it.
+/// Flags of `cutover`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -15,8 +15,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use report::{Edit, Report};
 
-/// Settings, comments, order, quoting, owner and mode of everything else stay as they are. The
-/// old file is kept beside the new one.
+/// Flags of `env`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

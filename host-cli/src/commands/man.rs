@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
-/// Writes `medialift.1` and a page for each command into a directory, or prints the first.
+/// Flags of `man`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -16,8 +16,7 @@ use crate::migration::tree::{Entry, Kind, refusal};
 use crate::sync::summary::grouped;
 use crate::words::{counted, human_bytes, human_time};
 
-/// Reads the media tree's names and sizes, and no file. Needs no bucket and no key; nothing is
-/// sent.
+/// Flags of `plan`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

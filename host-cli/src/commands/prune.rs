@@ -20,9 +20,7 @@ use crate::migration::{Phase, Site, media_dir};
 use crate::s3::{Client, S3Error};
 use crate::words::{counted, human_bytes};
 
-/// Works on `system_`, what a cutover put aside, unless told otherwise. Each file is compared with
-/// its object on its own, right before it is deleted; a file that is not proven stays. Empty
-/// directories are removed. After this, `rollback` no longer brings everything back.
+/// Flags of `prune`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

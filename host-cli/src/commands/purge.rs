@@ -30,7 +30,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Requests at a time.
 const AT_A_TIME: usize = 8;
 
-/// Sends one request for each object, as Mastodon's cache buster does.
+/// Flags of `purge`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -13,10 +13,7 @@ use crate::migration::swap;
 use crate::migration::{Site, media_dir};
 use crate::words::counted;
 
-/// `system_` becomes `system` again. What Mastodon wrote into the new `system` in the meantime
-/// joins it; nothing is overwritten: where both have something different, the old one stays in
-/// its place and the newer one is kept in a directory beside it. If it is interrupted, run it
-/// again.
+/// Flags of `rollback`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
