@@ -6,11 +6,12 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::TempDir;
+use xtask::process::Guarded;
 
 const DIRECTIVES: &str = include_str!("../nginx/files.conf");
 
@@ -21,8 +22,9 @@ const START: Duration = Duration::from_secs(10);
 pub struct Nginx {
     /// Where it listens.
     pub address: SocketAddr,
-    child: Child,
-    folder: TempDir,
+    // Before the folder, so that it has ended when that goes.
+    process: Guarded,
+    _folder: TempDir,
 }
 
 impl Nginx {
@@ -44,59 +46,32 @@ impl Nginx {
             .replace("FOLDER", place)
             .replace("PORT", &address.port().to_string())
             .replace("ORIGIN", origin);
-        let file = folder.path().join("nginx.conf");
+        let (file, log) = (
+            folder.path().join("nginx.conf"),
+            folder.path().join("error.log"),
+        );
         std::fs::write(&file, configuration)?;
-        let log = std::fs::File::create(folder.path().join("error.log"))?;
-        let child = Command::new(program()?)
+        let mut command = Command::new(program()?);
+        command
             .arg("-p")
             .arg(folder.path())
             .arg("-c")
             .arg(&file)
             .arg("-e")
-            .arg(folder.path().join("error.log"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("start nginx")?;
-        let mut nginx = Self {
+            .arg(&log);
+        let mut process = Guarded::spawn("nginx", command, &log)?;
+        process.wait_until(START, |_| TcpStream::connect(address).ok())?;
+        Ok(Self {
             address,
-            child,
-            folder,
-        };
-        nginx.wait_until_it_listens()?;
-        Ok(nginx)
+            process,
+            _folder: folder,
+        })
     }
 
     /// What it wrote into its error log so far.
+    #[must_use]
     pub fn error_log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
-    }
-
-    fn wait_until_it_listens(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START;
-        while TcpStream::connect(self.address).is_err() {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("nginx ended with {status}:\n{}", self.error_log());
-            }
-            if Instant::now() > deadline {
-                bail!(
-                    "nginx does not listen on {} after {START:?}:\n{}",
-                    self.address,
-                    self.error_log()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // A child that has already ended is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.log()
     }
 }
 

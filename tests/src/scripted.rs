@@ -7,6 +7,8 @@
 //! is for, and no server library offers one. Heads of requests are parsed by `httparse`.
 
 mod answer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;

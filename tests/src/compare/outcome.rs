@@ -18,8 +18,10 @@ pub const ABSENT: &str = "absent";
 /// Header lines that belong to one connection or one moment and not to the answer.
 const OF_THE_MOMENT: [&str; 4] = ["connection", "date", "keep-alive", "transfer-encoding"];
 
-/// The `Expires` of "a year ahead" may be so many seconds off the reader's clock.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(100);
+/// The `Expires` of "a year ahead" may be so far off: nginx counts from the answer, the worker from
+/// when it stored it, and the run takes two minutes. (`max-age` outranks it for every reader that
+/// knows HTTP/1.1.)
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The fields of one answer, received at `now`.
 pub fn of_reply(reply: &Reply, now: SystemTime) -> Outcome {
@@ -121,11 +123,11 @@ fn of_body(body: &Body) -> String {
         BodyEnd::Left => return "left".to_owned(),
         BodyEnd::Whole => {}
     }
-    let printable = |byte: &u8| (b' '..=b'~').contains(byte);
+    let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
     if body.length == 0 {
         "empty".to_owned()
     } else if body.length == body.beginning.len() as u64 && body.beginning.iter().all(printable) {
-        format!("`{}`", String::from_utf8_lossy(&body.beginning))
+        format!("`{}`", String::from_utf8_lossy(&body.beginning).trim_end())
     } else {
         let digest: String = body.digest[..6]
             .iter()

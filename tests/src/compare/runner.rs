@@ -1,5 +1,8 @@
 //! Puts every scenario's questions to both proxies, all scenarios at the same time.
 //!
+//! Those with crowds of readers come one after the other when the rest is done: what a crowd
+//! measures is the lock, not how long a busy machine lets it wait.
+//!
 //! Scenarios that stop the origin wait at that step until all others have ended, but those that say
 //! they need it no more; then the origin is stopped once, for good, and they go on.
 
@@ -18,7 +21,7 @@ use super::scenario::{Scenario, Step};
 use crate::scripted::{ScriptedOrigin, Side};
 
 /// Between the starts of two scenarios: all at once would measure the machine, not the proxies.
-const BETWEEN_STARTS: Duration = Duration::from_millis(25);
+const BETWEEN_STARTS: Duration = Duration::from_millis(40);
 
 /// A proxy to put questions to.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +56,7 @@ pub async fn run(
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let (mut ordinary, mut lasting, mut stopping) =
         (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    let mut crowds = Vec::new();
     for (number, scenario) in scenarios.iter().enumerate() {
         for proxy in proxies {
             let one = One {
@@ -63,16 +67,24 @@ pub async fn run(
                 arrive: arrive.clone(),
                 is_stopped: is_stopped.clone(),
             };
-            let tasks = match (scenario.stops_origin(), scenario.outlasts_the_origin) {
-                (true, _) => &mut stopping,
-                (false, true) => &mut lasting,
-                (false, false) => &mut ordinary,
+            let tasks = if scenario.stops_origin() {
+                &mut stopping
+            } else if scenario.outlasts_the_origin {
+                &mut lasting
+            } else if scenario.has_a_crowd() {
+                crowds.push(one);
+                continue;
+            } else {
+                &mut ordinary
             };
             tasks.spawn(one.run());
         }
         tokio::time::sleep(BETWEEN_STARTS).await;
     }
     let mut observed = ordinary.join_all().await;
+    for crowd in crowds {
+        observed.push(crowd.run().await);
+    }
     for _ in 0..stopping.len() {
         arrived
             .recv()

@@ -100,6 +100,9 @@ pub struct Step {
     pub worker: BTreeMap<String, String>,
 }
 
+/// From so many readers at once on, they are a crowd.
+const CROWD: usize = 10;
+
 const fn one() -> usize {
     1
 }
@@ -113,6 +116,11 @@ impl Scenario {
             false => format!("/{}/{target}", self.folder),
         };
         (method, target)
+    }
+
+    /// Whether so many readers ask at once that nothing else should go on.
+    pub fn has_a_crowd(&self) -> bool {
+        self.steps.iter().any(|step| step.readers >= CROWD)
     }
 
     /// Whether the scenario needs the origin stopped in its course.

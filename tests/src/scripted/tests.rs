@@ -1,0 +1,129 @@
+//! The origin does what its script says, seen by the client of the comparison.
+
+use std::net::SocketAddr;
+
+use super::{Answer, Fault, Framing, Script, ScriptedOrigin, Side};
+use crate::compare::exchange::{BodyEnd, Reply, exchange};
+
+async fn start(answers: Vec<Answer>) -> ScriptedOrigin {
+    let script = Script::from([("folder/a b.jpg".to_owned(), answers)]);
+    ScriptedOrigin::start(script).await.unwrap()
+}
+
+fn address(origin: &ScriptedOrigin, side: Side) -> SocketAddr {
+    let url = origin.url(side);
+    url["http://".len()..]
+        .split('/')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+async fn get(origin: &ScriptedOrigin, side: Side, headers: &[&str]) -> anyhow::Result<Reply> {
+    let headers: Vec<_> = headers.iter().map(|line| (*line).to_owned()).collect();
+    exchange(
+        address(origin, side),
+        "GET",
+        "/media/folder/a%20b.jpg",
+        &headers,
+        None,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn answers_follow_the_script_and_each_side_has_its_own_place_in_it() {
+    let origin = start(vec![
+        Answer::default(),
+        Answer {
+            status: 503,
+            ..Answer::default()
+        },
+    ])
+    .await;
+    assert_eq!(get(&origin, Side::Nginx, &[]).await.unwrap().status, 200);
+    assert_eq!(get(&origin, Side::Nginx, &[]).await.unwrap().status, 503);
+    assert_eq!(
+        get(&origin, Side::Nginx, &[]).await.unwrap().status,
+        503,
+        "the last answer stays"
+    );
+    assert_eq!(get(&origin, Side::Worker, &[]).await.unwrap().status, 200);
+    assert_eq!(origin.asked(Side::Nginx, "/folder/").len(), 3);
+    assert_eq!(origin.asked(Side::Worker, "/folder/").len(), 1);
+    assert_eq!(origin.asked(Side::Worker, "/other/").len(), 0);
+}
+
+#[tokio::test]
+async fn a_matching_condition_is_answered_304() {
+    let origin = start(vec![Answer::default()]).await;
+    assert_eq!(
+        get(&origin, Side::Nginx, &["If-None-Match: \"v1\""])
+            .await
+            .unwrap()
+            .status,
+        304
+    );
+    assert_eq!(
+        get(&origin, Side::Worker, &["If-None-Match: \"v2\""])
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn faults_show_as_what_they_are() {
+    let fault = |fault, framing| Answer {
+        fault: Some(fault),
+        framing,
+        after: 10,
+        ..Answer::default()
+    };
+    for framing in [Framing::Length, Framing::Chunked] {
+        let origin = start(vec![
+            fault(Fault::Cut, framing),
+            fault(Fault::CutReset, framing),
+        ])
+        .await;
+        for _ in 0..2 {
+            let reply = get(&origin, Side::Worker, &[]).await.unwrap();
+            assert_eq!((reply.status, reply.body.end), (200, BodyEnd::CutShort));
+        }
+    }
+    for none in [Fault::Reset, Fault::Close, Fault::Garbage] {
+        let origin = start(vec![fault(none, Framing::Length)]).await;
+        assert!(get(&origin, Side::Worker, &[]).await.is_err(), "{none:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_escaped_is_refused() {
+    let origin = start(vec![Answer::default()]).await;
+    for target in [
+        "/media/folder/a b.jpg",
+        "/media/folder/å",
+        "/media/folder/a[1]",
+    ] {
+        let reply = exchange(address(&origin, Side::Nginx), "GET", target, &[], None)
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 400, "{target}");
+    }
+    assert_eq!(
+        origin.asked(Side::Nginx, "/folder/").len(),
+        3,
+        "and counted"
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_origin_refuses_connections() {
+    let origin = start(vec![Answer::default()]).await;
+    let before = address(&origin, Side::Worker);
+    origin.stop().await.unwrap();
+    let refused = tokio::net::TcpStream::connect(before).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
