@@ -261,7 +261,14 @@ fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
                 let calls = world.b2.calls()?.calls;
                 assert_eq!((calls["b2_create_bucket"], calls["b2_create_key"]), (1, 1));
             }
-            "check" => assert_eq!(world.uploads()?, uploads, "a check uploads nothing"),
+            "check" => {
+                assert_eq!(world.uploads()? - uploads, 1, "one probe");
+                assert_eq!(
+                    world.origin.requests()?.of("DeleteObject"),
+                    1,
+                    "and it is removed"
+                );
+            }
             "announce" => {
                 let text = fs::read_to_string(world.env_file())?;
                 assert!(text.starts_with(ENV_BEFORE), "{text}");
