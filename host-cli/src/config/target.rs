@@ -238,7 +238,7 @@ pub fn settings_error(faults: &[String]) -> Error {
     };
     Error::usage("use these settings")
         .cause(cause)
-        .hint("`medialift help` and README.md name every setting; nothing was sent")
+        .hint("the command's `--help` and README.md name every setting; nothing was sent")
 }
 
 /// The flag or variable, else the file's; an empty one counts as not given.

@@ -84,11 +84,16 @@ fn classify(error: &ClientError) -> ErrorKind {
     let mut words: Vec<String> = Vec::new();
     let mut source = error.source();
     while let Some(e) = source {
-        if let Some(inner) = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        // An `io::Error` shows its content's causes as its own, and not the content itself.
+        let mut content = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        while let Some(inner) = content {
             tls |= inner.is::<rustls::Error>();
             if let Some(failure) = inner.downcast_ref::<LocalFailure>() {
                 local = Some(io::Error::new(failure.0.kind(), failure.0.to_string()));
             }
+            content = inner
+                .downcast_ref::<io::Error>()
+                .and_then(io::Error::get_ref);
         }
         tls |= e.is::<rustls::Error>();
         let word = e.to_string();

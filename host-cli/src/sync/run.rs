@@ -167,7 +167,7 @@ pub async fn run(
 }
 
 fn finish_journal(writer: Arc<Writer>, ui: Ui) {
-    // The scanning thread may still hold its own; then the last of both commits.
+    // The scanning thread has ended and every upload too, so this is the last one.
     if let Some(writer) = Arc::into_inner(writer)
         && let Err(e) = writer.finish()
     {

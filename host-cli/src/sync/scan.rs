@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
@@ -41,11 +42,24 @@ pub(super) struct Scan {
     pub(super) journal: Option<(Cursor, Arc<Writer>)>,
 }
 
-/// The local side as a stream.
+/// The local side as a stream. Dropping it waits for its thread, which may hold the journal's
+/// writer: whoever finishes that one comes after.
 #[derive(Debug)]
 pub(super) struct Scanned {
     batches: mpsc::Receiver<Vec<Found>>,
     batch: std::vec::IntoIter<Found>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Scanned {
+    fn drop(&mut self) {
+        // The thread ends when nobody takes its batches any more.
+        self.batches.close();
+        while self.batches.try_recv().is_ok() {}
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Scanned {
@@ -67,8 +81,9 @@ impl Scan {
             Some(paths) => Box::new(walk_list(&self.root, self.prefix_length, paths)?.into_iter()),
             None => Box::new(walk(&self.root, self.prefix_length)?),
         };
-        std::thread::spawn(move || self.run(entries, &sender));
+        let thread = std::thread::spawn(move || self.run(entries, &sender));
         Ok(Scanned {
+            thread: Some(thread),
             batches,
             batch: Vec::new().into_iter(),
         })

@@ -121,6 +121,26 @@ fn an_unreachable_endpoint_is_told_within_seconds() {
 }
 
 #[test]
+fn an_endpoint_that_does_not_speak_tls() {
+    let world = small_world();
+    let url = world.control().s3_url.replace("http://", "https://");
+    let ran = world
+        .ran(world.command(&[]).env("B2_ENDPOINT", url))
+        .expect(1);
+    assert!(
+        ran.stderr.contains("no trusted connection"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .contains("hint: check the endpoint's name and this machine's clock"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn every_wrong_setting_at_once() {
     let world = small_world();
     let ran = world.ran(

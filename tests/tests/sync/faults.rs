@@ -1,10 +1,12 @@
 //! A service that is slow, busy, broken or gone for a while.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use xtask::stack::{Origin, OriginOptions};
 
-use super::world::World;
+use super::world::{Server, World};
 
 #[test]
 fn a_storm_of_503_and_500_loses_nothing() {
@@ -123,6 +125,52 @@ fn a_file_that_is_refused_is_named_and_the_rest_arrives() {
     assert_eq!(report.0["failures"][0]["path"], "bad/one.png");
     world.control().clear_faults().expect("cleared");
     world.report(&[], 0).expect(1, 50);
+}
+
+#[test]
+fn a_service_that_is_gone_for_a_while_is_waited_for() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let mut world = World::origin();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let start = || {
+        Origin::start(OriginOptions {
+            directory: Some(scratch.path().to_owned()),
+            listen: listen.clone(),
+            ..OriginOptions::default()
+        })
+        .expect("the origin starts")
+    };
+    world.server = Server::Origin(start());
+    world.fill(400, 2000);
+    world.faults(json!({ "kind": "latency", "latency_ms": 40, "method": "PUT" }));
+    let child = world
+        .command(&["--concurrency", "8", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let begin = Instant::now();
+    while world.requests().of("PutObject") < 40 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "nothing arrives");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Dropping the old one ends it; for three seconds nobody listens.
+    let Server::Origin(old) = &world.server else {
+        unreachable!()
+    };
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(old.id().cast_signed()).expect("a process"),
+        rustix::process::Signal::KILL,
+    )
+    .expect("killed");
+    std::thread::sleep(Duration::from_secs(3));
+    world.server = Server::Origin(start());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    world.assert_all_there("");
+    world.report(&[], 0).expect(0, 400);
 }
 
 #[test]
