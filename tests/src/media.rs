@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use xtask::stack::{Origin, OriginOptions};
@@ -75,6 +76,19 @@ impl Media {
     pub fn upload(&self) -> Result<()> {
         for (path, content) in files(&self.live())? {
             self.put(&path, &content)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the origin has been asked this often since it was last reset.
+    ///
+    /// # Errors
+    /// Fails when that does not happen within half a minute.
+    pub fn wait_for_requests(&self, count: u64) -> Result<()> {
+        let begun = Instant::now();
+        while self.origin.requests()?.total < count {
+            anyhow::ensure!(begun.elapsed() < Duration::from_secs(30), "no request came");
+            std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
     }

@@ -100,6 +100,70 @@ fn a_system_of_somebody_elses_is_not_touched() -> Result<()> {
 }
 
 #[test]
+fn two_runs_at_once_do_not_meddle() -> Result<()> {
+    let media = uploaded()?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 3_000 }))?;
+    media.origin.reset_requests()?;
+    let mut first = media
+        .command(&["cutover", "public/system"])?
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    let second = media.run("rollback", &[])?.expect(1);
+    assert!(
+        second
+            .stderr
+            .contains("another run of medialift is at work"),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(first.wait()?.code(), Some(0));
+    media.run("rollback", &[])?.expect(0);
+    Ok(())
+}
+
+#[test]
+fn what_conflicts_on_the_way_back_is_kept_twice() -> Result<()> {
+    let media = uploaded()?;
+    media.run("cutover", &[])?.expect(0);
+    let path = "accounts/avatars/000/000/001/original/a.png";
+    write(&media.live().join(path), "newer")?;
+    write(
+        &media.live().join("media_attachments/files/1/small/c.jpg"),
+        "thumbnail",
+    )?;
+    let ran = media.run("rollback", &["--json"])?.expect(4).json()?;
+    assert_eq!(ran["merged"]["conflicts"], json!([path]));
+    assert_eq!(ran["merged"]["same"], 1);
+    let conflicts = std::path::PathBuf::from(ran["conflicts_dir"].as_str().expect("a path"));
+    assert_eq!(fs::read_to_string(conflicts.join(path))?, "newer");
+    assert_eq!(fs::read_to_string(media.live().join(path))?, "avatar");
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+/// As on a server whose media lie on a disk of their own.
+#[test]
+fn a_link_to_another_disk_works_all_the_way() -> Result<()> {
+    let media = uploaded()?;
+    let disk = media.path().join("disk");
+    fs::rename(media.live(), &disk)?;
+    std::os::unix::fs::symlink(&disk, media.live())?;
+    media.run("cutover", &[])?.expect(0);
+    assert!(fs::symlink_metadata(media.kept())?.is_symlink());
+    assert!(fs::symlink_metadata(media.live())?.is_dir());
+    media.run("rollback", &[])?.expect(0);
+    assert!(fs::symlink_metadata(media.live())?.is_symlink());
+    media.run("cutover", &[])?.expect(0);
+    media.run("prune", &[])?.expect(0);
+    assert!(files(&disk)?.is_empty());
+    Ok(())
+}
+
+#[test]
 fn what_no_bucket_can_hold_must_be_allowed_for() -> Result<()> {
     let media = uploaded()?;
     std::os::unix::fs::symlink("/etc/passwd", media.live().join("link"))?;

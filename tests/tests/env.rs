@@ -84,7 +84,7 @@ impl World {
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    fs::metadata(path).expect("the file").permissions().mode() & 0o7777
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn an_open_quote_before_the_settings_stops_it() -> Result<()> {
 /// Both streams, without what differs from run to run.
 fn shown(ran: &Ran, directory: &Path) -> String {
     let text = format!("{}---- stderr\n{}", ran.stdout, ran.stderr);
-    let directory = fs::canonicalize(directory).unwrap();
+    let directory = fs::canonicalize(directory).expect("the directory");
     let text = text.replace(&format!("{}/", directory.display()), "");
     let mut out = String::new();
     let mut rest = text.as_str();
