@@ -44,6 +44,10 @@ pub(super) fn install(workshop: &Workshop) -> Result<()> {
     let Some(sysroot) = tools::sysroot_directory(&workshop.cache) else {
         bail!("`/usr/bin/rustc` does not run")
     };
+    // Looked for before the minutes of compiling, not after.
+    if linker().is_none() {
+        debian::install(workshop, &["lld"])?;
+    }
     let libraries = build_std(workshop)?;
     workshop.install_into(&sysroot, |directory| assemble(directory, &libraries))?;
     fs::remove_dir_all(build_directory(workshop)).ok();
@@ -120,7 +124,9 @@ fn assemble(sysroot: &Path, libraries: &Path) -> Result<()> {
         Path::new("/usr/lib/rustlib").join(host).join("lib"),
         native.join("lib"),
     )?;
-    symlink(linker(host)?, native.join("bin/rust-lld"))?;
+    let linker = linker()
+        .context("there is no linker for WebAssembly: neither `rust-lld` of rustup nor `lld`")?;
+    symlink(linker, native.join("bin/rust-lld"))?;
 
     let bin = sysroot.join("bin");
     fs::create_dir_all(&bin)?;
@@ -132,16 +138,15 @@ fn assemble(sysroot: &Path, libraries: &Path) -> Result<()> {
 }
 
 /// The linker of rustup's toolchain, else LLVM's.
-fn linker(host: &str) -> Result<PathBuf> {
-    if let Some(sysroot) = output("rustc", &["--print", "sysroot"]) {
+fn linker() -> Option<PathBuf> {
+    let ours = || {
+        let sysroot = output("rustc", &["--print", "sysroot"])?;
+        let host = output("rustc", &["--print", "host-tuple"])?;
         let linker = Path::new(&sysroot)
             .join("lib/rustlib")
             .join(host)
             .join("bin/rust-lld");
-        if linker.exists() {
-            return Ok(linker);
-        }
-    }
-    find_program("lld")
-        .context("there is no linker for WebAssembly: neither `rust-lld` of rustup nor `lld`")
+        linker.exists().then_some(linker)
+    };
+    ours().or_else(|| find_program("lld"))
 }
