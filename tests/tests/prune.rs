@@ -220,6 +220,20 @@ fn the_directory_in_use_is_pruned_only_when_told() -> Result<()> {
 }
 
 #[test]
+fn pruning_another_directory_leaves_the_way_back_whole() -> Result<()> {
+    let media = aside()?;
+    write(
+        &media.path().join("copy/accounts/avatars/1/original/a.png"),
+        "avatar",
+    )?;
+    media.run("prune", &["--dir", "copy"])?.expect(0);
+    assert!(files(&media.path().join("copy"))?.is_empty());
+    media.run("rollback", &[])?.expect(0);
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+#[test]
 fn links_are_neither_followed_nor_deleted() -> Result<()> {
     let media = aside()?;
     write(

@@ -107,6 +107,7 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     };
     if !args.dry_run
         && let Some(site) = &site
+        && std::fs::canonicalize(site.kept()).is_ok_and(|kept| kept == directory)
         && let Some(mut state) = site.state()?
         && !state.pruned
     {
