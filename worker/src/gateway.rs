@@ -10,6 +10,7 @@ use crate::settings::CacheMode;
 use crate::site::Site;
 use crate::{bridge, media, platform, purge, respond};
 use std::rc::Rc;
+use wasm_bindgen::JsCast;
 use worker::worker_sys::web_sys::{Request, Response};
 use worker::{Context, Env};
 
@@ -21,7 +22,9 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     let text = bridge::request_text(&request, &site.header_names);
     let asked = Asked::of(&text);
     if site.test_hooks {
-        asked.run_test_hook().await;
+        if let Some(response) = asked.run_test_hook().await {
+            return response;
+        }
     }
     let purging = asked.purge_secret.is_some();
     match admission::admit(asked.method, asked.target, purging, &site.settings) {
@@ -106,15 +109,21 @@ impl<'a> Asked<'a> {
             .collect()
     }
 
-    /// Panics where a test asks for it: at once, or after the runtime has been waited for.
-    async fn run_test_hook(&self) {
-        match self.test_hook {
-            Some("panic") => panic!("a test asked for a panic"),
-            Some("panic-later") => {
+    /// What only tests ask for: a panic, at once or after the runtime has been waited for; or how
+    /// many bytes WebAssembly's memory has.
+    async fn run_test_hook(&self) -> Option<Response> {
+        match self.test_hook? {
+            "panic" => panic!("a test asked for a panic"),
+            "panic-later" => {
                 worker::Delay::from(std::time::Duration::from_millis(5)).await;
                 panic!("a test asked for a panic after waiting");
             }
-            _ => {}
+            "memory" => {
+                let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().unchecked_into();
+                let buffer: js_sys::ArrayBuffer = memory.buffer().unchecked_into();
+                Some(bridge::plain_text(200, &buffer.byte_length().to_string()))
+            }
+            _ => None,
         }
     }
 }
