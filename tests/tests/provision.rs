@@ -327,3 +327,25 @@ fn a_key_that_may_have_been_made_is_not_made_again() -> Result<()> {
     provision(&sim, directory.path(), &["--private", "--key-file", "k"])?.expect(0);
     Ok(())
 }
+
+#[test]
+fn what_it_prints_reads_well() -> Result<()> {
+    let (sim, directory) = start()?;
+    let mut printed = String::new();
+    for arguments in [
+        &["--private", "--dry-run"][..],
+        &["--private", "--key-file", "medialift.key"],
+        &["--private"],
+        &["--public"],
+    ] {
+        let ran = provision(&sim, directory.path(), arguments)?;
+        printed.push_str(&format!(
+            "$ medialift provision --bucket {BUCKET} {}\n{}{}\n",
+            arguments.join(" "),
+            ran.stdout,
+            ran.stderr
+        ));
+    }
+    insta::assert_snapshot!(printed);
+    Ok(())
+}

@@ -351,6 +351,7 @@ fn the_page_notices_what_no_script_may_read() -> Result<()> {
         &format!("file://{html}"),
         "document.documentElement.dataset.state === 'done'",
     )?;
+    page.screenshot(&xtask::target_directory().join("artefacts/verify-failing.png"))?;
     let found = page.evaluate("({...document.documentElement.dataset})")?;
     assert_eq!(found["failed"], found["shown"], "{found}");
     assert_ne!(found["shown"], json!("0"));

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::config::Secret;
 use crate::web::{Answer, Web, WebError};
 
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Longer than this is not waited for: a person is at the keyboard.
 const LONGEST_WAIT: Duration = Duration::from_secs(32);

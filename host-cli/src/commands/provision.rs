@@ -67,6 +67,11 @@ pub struct ProvisionArgs {
 pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
     let wanted = Wanted::from(&args, context)?;
     let realm = realm(context)?;
+    if std::env::var_os(KEY_ID).is_none() && context.ui.interactive {
+        context
+            .ui
+            .say("This needs the account's master key, for this one command; it is kept nowhere.");
+    }
     let master = find_credentials(None)?;
     let session = Session::open(&realm, &master)
         .await
