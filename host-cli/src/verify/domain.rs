@@ -28,7 +28,11 @@ pub struct FilesUrl(String);
 impl FilesUrl {
     /// Reads a URL or a bare host. The error says what is wrong with it.
     pub fn parse(text: &str) -> Result<FilesUrl, String> {
-        let text = text.trim().trim_end_matches('/');
+        let text = text.trim();
+        let text = match text.split_once("://") {
+            Some((_, rest)) => &text[..text.len() - rest.len() + rest.trim_end_matches('/').len()],
+            None => text.trim_end_matches('/'),
+        };
         let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let origin = &text[..text.len() - (rest.len() - authority.len())];
@@ -145,6 +149,7 @@ mod tests {
         check("http://files.example.com", None);
         check("https://files.example.com/?a", None);
         check("https://", None);
+        check("https:///", None);
         check("", None);
     }
 
