@@ -240,7 +240,7 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
     world.write("closed/inside.png", "x");
     let at = |path: &str| world.media().join(path);
     let close = |path: &str| {
-        fs::set_permissions(at(path), fs::Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(at(path), fs::Permissions::from_mode(0o000)).expect("closed");
     };
     close("secret.png");
     close("closed");
