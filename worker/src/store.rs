@@ -7,7 +7,9 @@ use crate::engine::{Body, Found, NotStored, Store};
 use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::range::{ByteRange, Slice};
+use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
+use worker::Delay;
 use worker::js_sys::{Reflect, Uint8Array};
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
 use worker::worker_sys::web_sys::{
@@ -107,13 +109,8 @@ impl Store for EdgeCache {
         if JsFuture::from(promise).await.is_ok() {
             return Ok(());
         }
-        // Some caches keep what has come of a body that broke off. What was there before may stay.
         let begun = fields.get(entry::HEADER).and_then(Entry::decode);
-        if let Some(found) = self.find(path, None).await {
-            if found.entry() == begun {
-                self.delete(path).await;
-            }
-        }
+        self.remove_what_was_begun(path, begun).await;
         Err(NotStored)
     }
 
@@ -131,6 +128,24 @@ impl Store for EdgeCache {
     async fn delete(&self, path: &str) -> bool {
         let deleted = JsFuture::from(bridge::remove(&key(path))).await;
         deleted.is_ok_and(|deleted| deleted.is_truthy())
+    }
+}
+
+/// When to look, in milliseconds after the last look, for what a broken body has left behind.
+const LOOKS_AFTER_A_FAILURE: [u64; 6] = [0, 20, 50, 100, 200, 400];
+
+impl EdgeCache {
+    /// Some caches keep what has come of a body that broke off, as if it were the whole, and show
+    /// it only some time after they have told of the failure. What was there before may stay.
+    async fn remove_what_was_begun(&self, path: &str, begun: Option<Entry>) {
+        for pause in LOOKS_AFTER_A_FAILURE {
+            Delay::from(Duration::from_millis(pause)).await;
+            let found = self.find(path, None).await;
+            if found.is_some_and(|found| found.entry() == begun) {
+                self.delete(path).await;
+                return;
+            }
+        }
     }
 }
 
