@@ -27,9 +27,13 @@ function headersFrom(text) {
   return headers;
 }
 
-/** What stands in the header that holds the stored record. */
+/** What stands in the header that holds the stored record, and on a second line the whole's length. */
 export function recordOf(response) {
-  return response.headers.get(STATUS) ?? undefined;
+  const headers = response.headers;
+  const record = headers.get(STATUS);
+  if (record === null) return undefined;
+  const total = headers.get("Content-Range")?.split("/")[1];
+  return record + "\n" + (total ?? headers.get("Content-Length") ?? "");
 }
 
 /** A stored response as it goes out: a copy, since a stored one is immutable. */

@@ -15,7 +15,8 @@ extern "C" {
     #[wasm_bindgen(js_name = fieldsText)]
     fn fields_text(response: &Response) -> String;
 
-    /// What stands in the header that holds the stored record.
+    /// What stands in the header that holds the stored record, and on a second line how long the
+    /// whole of the stored body is, where that is told.
     #[wasm_bindgen(js_name = recordOf)]
     pub fn record_of(response: &Response) -> Option<String>;
 

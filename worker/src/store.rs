@@ -75,7 +75,7 @@ impl Found for CachedResponse {
     }
 
     fn entry(&self) -> Option<Entry> {
-        Entry::decode(&bridge::record_of(self.0.as_ref()?)?)
+        whole_record(&bridge::record_of(self.0.as_ref()?)?)
     }
 
     fn fields(&self) -> Fields {
@@ -104,12 +104,13 @@ impl Store for EdgeCache {
         fields: Fields,
         body: Option<Stream>,
     ) -> Result<(), NotStored> {
+        let begun = fields.get(entry::HEADER).and_then(Entry::decode);
+        let fields = with_length(fields);
         let stream = body.and_then(Stream::take);
         let promise = bridge::store(&key(path), status, &fields, stream.as_ref());
         if JsFuture::from(promise).await.is_ok() {
             return Ok(());
         }
-        let begun = fields.get(entry::HEADER).and_then(Entry::decode);
         self.remove_what_was_begun(path, begun).await;
         Err(NotStored)
     }
@@ -146,6 +147,28 @@ impl EdgeCache {
                 return;
             }
         }
+    }
+}
+
+/// What parts the record from the length of the body that belongs to it.
+const LENGTH_MARK: char = ';';
+
+/// Notes beside the record how long the body must be. A cache may keep one that broke off, tell its
+/// new length, and this request may be over before it could be removed.
+fn with_length(mut fields: Fields) -> Fields {
+    if let (Some(record), Some(length)) = (fields.get(entry::HEADER), fields.content_length()) {
+        let noted = format!("{record}{LENGTH_MARK}{length}");
+        fields.set(entry::HEADER, noted);
+    }
+    fields
+}
+
+/// Reads what [`bridge::record_of`] tells; `None` where the stored body is not of the length noted.
+fn whole_record(text: &str) -> Option<Entry> {
+    let (record, length) = text.split_once('\n')?;
+    match record.split_once(LENGTH_MARK) {
+        Some((record, noted)) => Entry::decode(record).filter(|_| noted == length),
+        None => Entry::decode(record),
     }
 }
 
@@ -256,5 +279,43 @@ impl Reader {
         spawn_local(async move {
             let _ = JsFuture::from(cancelled).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::time::UnixMillis;
+
+    #[track_caller]
+    fn check(noted: Option<&str>, found: &str, is_whole: bool) {
+        let entry = Entry {
+            status: 200,
+            stored_at: UnixMillis(1),
+            fresh_until: UnixMillis(2),
+            stale_until: UnixMillis(3),
+        };
+        let mut fields = Fields::from_iter([(entry::HEADER, entry.encode())]);
+        if let Some(noted) = noted {
+            fields.push("Content-Length", noted);
+        }
+        let fields = with_length(fields);
+        let record = fields.get(entry::HEADER).unwrap_or_default();
+        let read = whole_record(&format!("{record}\n{found}"));
+        assert_eq!(read, is_whole.then_some(entry), "{noted:?} and {found}");
+    }
+
+    #[test]
+    fn a_stored_body_of_another_length_reads_as_absent() {
+        check(Some("400000"), "400000", true);
+        check(Some("0"), "0", true);
+        check(Some("400000"), "100000", false);
+        check(Some("400000"), "", false);
+    }
+
+    #[test]
+    fn a_body_whose_length_was_never_told_is_taken_as_it_is() {
+        check(None, "", true);
+        check(None, "100", true);
     }
 }
