@@ -115,6 +115,8 @@ pub trait Runtime: Clone + 'static {
     fn sleep(&self, milliseconds: u64) -> impl Future<Output = ()>;
     /// Runs `work` to its end, whether or not the request still lives.
     fn spawn(&self, work: impl Future<Output = ()> + 'static);
+    /// Notes for the operator that the origin failed while a stale copy covers for it.
+    fn note_covered(&self, path: &str, cause: Cause);
 }
 
 /// A read that was admitted.
@@ -333,6 +335,9 @@ where
             Ok(answer) => answer,
             Err(cause) => {
                 let covered = plan::after_failure(cause, entry, self.runtime.now()).is_some();
+                if covered {
+                    self.runtime.note_covered(&path, cause);
+                }
                 _ = reader.send(if covered {
                     Filled::UseStale
                 } else {
@@ -388,7 +393,10 @@ where
                 drop(body);
                 self.freshen(&lock, &path, entry, known.as_ref(), now).await;
             }
-            Outcome::ServeStale(_) => _ = reader.send(Filled::UseStale),
+            Outcome::ServeStale(cause) => {
+                self.runtime.note_covered(&path, cause);
+                _ = reader.send(Filled::UseStale);
+            }
             Outcome::DeleteAndPass => {
                 self.store.delete(&path).await;
                 _ = reader.send(Filled::Fetched {

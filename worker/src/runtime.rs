@@ -1,11 +1,12 @@
 //! The engine's time and background work, as the worker's runtime gives them.
 
 use crate::engine::Runtime;
+use crate::policy::plan::Cause;
 use crate::policy::time::UnixMillis;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{Context, Delay};
+use worker::{Context, Delay, console_warn};
 
 /// The runtime of one request.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ impl Runtime for RequestRuntime {
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         self.context.wait_until(work);
+    }
+
+    fn note_covered(&self, path: &str, cause: Cause) {
+        console_warn!("`{path}` is served stale: {}", cause.as_str());
     }
 }
 

@@ -512,4 +512,6 @@ impl Runtime for SimRuntime {
         let id = self.0.executor.spawn(work);
         self.0.background.borrow_mut().push(id);
     }
+
+    fn note_covered(&self, _path: &str, _cause: Cause) {}
 }
