@@ -8,20 +8,22 @@
 //! its stream: the runtime forbids both. Requests meet in [`fills`] and in the store only.
 
 pub mod fills;
+pub mod outside;
+mod shape;
 
 use crate::admission::ObjectKey;
-use crate::policy::conditional::{self, Conditions, Evaluated, Validators};
+use crate::policy::conditional::{self, Conditions, Validators};
 use crate::policy::entry::Entry;
 use crate::policy::fields::Fields;
 use crate::policy::freshness::FreshnessRule;
 use crate::policy::headers;
 use crate::policy::plan::{self, Cause, Lookup, Outcome};
-use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use fills::{FillLock, Fills};
 use futures_channel::oneshot;
-use std::future::Future;
+pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
+use shape::{Shape, is_part_of, range_header, shape, shape_made};
 
 /// How long a reader waits for another's fill before it asks the bucket itself, without storing:
 /// nginx's `proxy_cache_lock_timeout`.
@@ -29,95 +31,6 @@ pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
 
 const FIRST_WAIT_STEP_MILLISECONDS: u64 = 10;
 const LONGEST_WAIT_STEP_MILLISECONDS: u64 = 100;
-
-/// A body that passes by; it is never held as a whole. Dropped, it is told that nobody will read
-/// it, so that nothing is buffered for nobody.
-pub trait Body: Sized + 'static {
-    /// The same bytes for two readers.
-    fn split(self) -> (Self, Self);
-    /// The part of a whole body that `range` names.
-    fn part(self, range: ByteRange) -> Self;
-    /// Up to `limit` of the first bytes, and the body with those bytes still in it.
-    fn peek(self, limit: usize) -> impl Future<Output = (Vec<u8>, Self)>;
-}
-
-/// A stored answer. Dropped, its body is told that nobody will read it.
-pub trait Found: Sized + 'static {
-    /// The status it carries: the stored one, or 206 where a part of it was asked for.
-    fn status(&self) -> u16;
-    /// Its record; `None` where it has none that this version can read.
-    fn entry(&self) -> Option<Entry>;
-    /// Its header fields, as stored.
-    fn fields(&self) -> Fields;
-}
-
-/// Where answers are kept.
-pub trait Store: Clone + 'static {
-    /// The bodies it takes.
-    type Body: Body;
-    /// What it gives back.
-    type Found: Found;
-    /// The answer stored under `path`, or where `part` is the value of a `Range` header, that part
-    /// of it (status 206) if the store can cut it.
-    fn find(&self, path: &str, part: Option<&str>) -> impl Future<Output = Option<Self::Found>>;
-    /// Stores an answer, whole or not at all: where its body breaks off, nothing of it is left when
-    /// this returns. (It may have shown for a moment: see [`Engine::read`].)
-    fn put(
-        &self,
-        path: &str,
-        status: u16,
-        fields: Fields,
-        body: Option<Self::Body>,
-    ) -> impl Future<Output = Result<(), NotStored>>;
-    /// Stores what is stored already under other header fields.
-    fn restate(
-        &self,
-        path: &str,
-        found: Self::Found,
-        fields: Fields,
-    ) -> impl Future<Output = Result<(), NotStored>>;
-    /// Removes an answer. True where there was one.
-    fn delete(&self, path: &str) -> impl Future<Output = bool>;
-}
-
-/// The store has not taken an answer: its body broke off, or the store refused it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotStored;
-
-/// Where objects come from.
-pub trait Origin: Clone + 'static {
-    /// The bodies it gives.
-    type Body: Body;
-    /// Asks for a whole object, under `conditions` (header name and value) where there are any.
-    fn fetch(
-        &self,
-        key: &ObjectKey,
-        conditions: &[(&'static str, String)],
-    ) -> impl Future<Output = Result<OriginAnswer<Self::Body>, Cause>>;
-}
-
-/// What the origin has answered; its body is still to come.
-#[derive(Debug)]
-pub struct OriginAnswer<B> {
-    /// The status.
-    pub status: u16,
-    /// The header fields, as they came.
-    pub fields: Fields,
-    /// The body, where the answer can have one.
-    pub body: Option<B>,
-}
-
-/// Time, and work that goes on when the reader who started it has gone.
-pub trait Runtime: Clone + 'static {
-    /// The present moment.
-    fn now(&self) -> UnixMillis;
-    /// Waits on this request's own timer.
-    fn sleep(&self, milliseconds: u64) -> impl Future<Output = ()>;
-    /// Runs `work` to its end, whether or not the request still lives.
-    fn spawn(&self, work: impl Future<Output = ()> + 'static);
-    /// Notes for the operator that the origin failed while a stale copy covers for it.
-    fn note_covered(&self, path: &str, cause: Cause);
-}
 
 /// A read that was admitted.
 #[derive(Clone, Copy, Debug)]
@@ -182,15 +95,6 @@ enum Filled<B> {
     UseStale,
     /// There is nothing to serve.
     Failed(Cause),
-}
-
-/// What a reader's conditions and range make of a 200.
-enum Shape {
-    Whole,
-    Part(ByteRange, u64),
-    NotModified,
-    PreconditionFailed,
-    Unsatisfiable(u64),
 }
 
 impl<S, O, R> Engine<S, O, R>
@@ -347,12 +251,12 @@ where
             }
         };
         let mut start = Vec::new();
-        if plan::needs_error_body(answer.status, entry) {
-            if let Some(body) = answer.body.take() {
-                let (bytes, body) = body.peek(plan::ERROR_BODY_LIMIT).await;
-                start = bytes;
-                answer.body = Some(body);
-            }
+        if plan::needs_error_body(answer.status, entry)
+            && let Some(body) = answer.body.take()
+        {
+            let (bytes, body) = body.peek(plan::ERROR_BODY_LIMIT).await;
+            start = bytes;
+            answer.body = Some(body);
         }
         let now = self.runtime.now();
         let cache = if known.is_some() {
@@ -597,86 +501,4 @@ impl<'a> Read<'a> {
             .filter(|range| range.starts_with("bytes=") && !range.contains(','))?;
         (self.if_range.is_none() && self.conditions == Conditions::default()).then_some(range)
     }
-}
-
-/// What the reader's conditions and range come to for a 200 with these fields.
-fn shape(read: Read<'_>, fields: &Fields) -> Shape {
-    let validators = Validators::of(fields);
-    match conditional::evaluate(&read.conditions, &validators) {
-        Evaluated::Proceed => {}
-        Evaluated::NotModified => return Shape::NotModified,
-        Evaluated::PreconditionFailed => return Shape::PreconditionFailed,
-    }
-    let stands = read
-        .if_range
-        .is_none_or(|if_range| conditional::if_range_holds(if_range, &validators));
-    let Some(length) = fields.content_length().filter(|_| stands) else {
-        return Shape::Whole;
-    };
-    match range::plan(read.range, Some(length)) {
-        RangePlan::Whole => Shape::Whole,
-        RangePlan::Part(range) => Shape::Part(range, length),
-        RangePlan::Unsatisfiable => Shape::Unsatisfiable(length),
-    }
-}
-
-/// Makes an answer of the origin what the reader asked for. `fields` are final, for a 200 whole.
-fn shape_made<F, B: Body>(
-    read: Read<'_>,
-    status: u16,
-    mut fields: Fields,
-    body: Option<B>,
-    cache: CacheStatus,
-    now: UnixMillis,
-) -> Answer<F, B> {
-    if status != 200 || read.is_plain() {
-        return Answer::Made {
-            status,
-            fields,
-            body,
-        };
-    }
-    match shape(read, &fields) {
-        Shape::Whole => Answer::Made {
-            status,
-            fields,
-            body,
-        },
-        Shape::Part(range, length) => {
-            fields.set("Content-Range", range.content_range(length));
-            fields.set("Content-Length", range.len().to_string());
-            let whole = range.len() == length;
-            let body = body.map(|body| if whole { body } else { body.part(range) });
-            Answer::Made {
-                status: 206,
-                fields,
-                body,
-            }
-        }
-        Shape::NotModified => Answer::Made {
-            status: 304,
-            fields: headers::for_not_modified(&fields),
-            body: None,
-        },
-        Shape::PreconditionFailed => Answer::Made {
-            status: 412,
-            fields: Fields::new(),
-            body: None,
-        },
-        Shape::Unsatisfiable(length) => Answer::Made {
-            status: 416,
-            fields: headers::for_unsatisfiable(length, cache, now),
-            body: None,
-        },
-    }
-}
-
-fn range_header(range: ByteRange) -> String {
-    format!("bytes={}-{}", range.first(), range.last())
-}
-
-/// Whether a part is the right part of the very version that was looked at before.
-fn is_part_of(part: &Fields, whole: &Fields, range: ByteRange, length: u64) -> bool {
-    Validators::of(part) == Validators::of(whole)
-        && part.get("content-range") == Some(range.content_range(length).as_str())
 }

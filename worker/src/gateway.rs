@@ -21,10 +21,10 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     };
     let text = bridge::request_text(&request, &site.header_names);
     let asked = Asked::of(&text);
-    if site.test_hooks {
-        if let Some(response) = asked.run_test_hook().await {
-            return response;
-        }
+    if site.test_hooks
+        && let Some(response) = asked.run_test_hook().await
+    {
+        return response;
     }
     let purging = asked.purge_secret.is_some();
     match admission::admit(asked.method, asked.target, purging, &site.settings) {

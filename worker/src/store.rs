@@ -142,7 +142,8 @@ impl EdgeCache {
         for pause in LOOKS_AFTER_A_FAILURE {
             Delay::from(Duration::from_millis(pause)).await;
             let found = self.find(path, None).await;
-            if found.is_some_and(|found| found.entry() == begun) {
+            // One that is not whole has no record that counts.
+            if found.is_some_and(|found| found.entry().is_none_or(|entry| Some(entry) == begun)) {
                 self.delete(path).await;
                 return;
             }

@@ -7,7 +7,7 @@ use super::simulation::executor::TaskId;
 use super::simulation::world::{Fault, World, content, etag, media_type, version_of};
 use super::simulation::{Ask, RULE, Sent, SimEngine, engine, read};
 use edge_worker::policy::plan::Cause;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -35,7 +35,7 @@ struct Schedule {
     newest: Rc<RefCell<BTreeMap<&'static str, u32>>>,
     purges: Rc<RefCell<BTreeMap<&'static str, Purged>>>,
     readers: Rc<RefCell<Vec<Reader>>>,
-    answers: Rc<RefCell<u64>>,
+    answers: Rc<Cell<u64>>,
     abandons: bool,
 }
 
@@ -131,8 +131,7 @@ fn run(seed: u64) -> u64 {
     }
     executor.run();
     schedule.check_end();
-    let answers = *schedule.answers.borrow();
-    answers
+    schedule.answers.get()
 }
 
 impl Schedule {
@@ -250,7 +249,7 @@ impl Schedule {
         let task = self.world.executor.spawn(async move {
             let servable = this.servable_until(path);
             let result = read(&engine, path, &ask).await;
-            *this.answers.borrow_mut() += 1;
+            this.answers.set(this.answers.get() + 1);
             this.check_time(started_at, &result);
             this.check_stale_covers(path, started_at, servable, &result);
             if let Ok(sent) = result {
