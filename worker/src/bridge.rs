@@ -1,6 +1,7 @@
 //! The JavaScript calls of `bridge.js`, typed. Nothing here decides anything.
 
 use crate::policy::fields::Fields;
+use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use worker::Env;
 use worker::worker_sys::Context as JsContext;
@@ -106,6 +107,13 @@ pub fn ask_media(context: &JsContext, url: &str, fields: &Fields, head: bool) ->
 /// A short answer of our own.
 pub fn plain_text(status: u16, text: &str) -> Response {
     text_response(status, "text/plain; charset=utf-8", text)
+}
+
+/// What a thrown error says, for the log.
+pub fn message_of(error: &JsValue) -> String {
+    error
+        .dyn_ref::<js_sys::Error>()
+        .map_or_else(String::new, |error| error.message().into())
 }
 
 fn text_of(fields: &Fields) -> String {

@@ -7,19 +7,19 @@
 //! **Architecture Invariant:** no request awaits what another request has started, nor reads from
 //! its stream: the runtime forbids both. Requests meet in [`fills`] and in the store only.
 
+mod fill;
 pub mod fills;
 pub mod outside;
 mod shape;
 
 use crate::admission::ObjectKey;
-use crate::policy::conditional::{self, Conditions, Validators};
-use crate::policy::entry::Entry;
+use crate::policy::conditional::Conditions;
 use crate::policy::fields::Fields;
 use crate::policy::freshness::FreshnessRule;
 use crate::policy::headers;
-use crate::policy::plan::{self, Cause, Lookup, Outcome};
+use crate::policy::plan::{self, Cause, Lookup};
 use crate::policy::status::CacheStatus;
-use crate::policy::time::UnixMillis;
+use fill::{Filled, Known};
 use fills::{FillLock, Fills};
 use futures_channel::oneshot;
 pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
@@ -76,25 +76,6 @@ pub struct Engine<S, O, R> {
     pub fills: Fills,
     /// How long answers are kept.
     pub rule: FreshnessRule,
-}
-
-/// How a fill has ended, as far as the reader who started it is concerned.
-enum Filled<B> {
-    /// The origin's answer is the reader's.
-    Fetched {
-        status: u16,
-        fields: Fields,
-        body: Option<B>,
-        cache: CacheStatus,
-    },
-    /// The origin's answer has taken the place of the stale copy and can be read from the store.
-    Replaced,
-    /// The stale copy holds.
-    Confirmed,
-    /// The stale copy must do.
-    UseStale,
-    /// There is nothing to serve.
-    Failed(Cause),
 }
 
 impl<S, O, R> Engine<S, O, R>
@@ -213,167 +194,6 @@ where
         }
     }
 
-    /// One fetch and what follows from it. Runs in the background; holds the lock to its end.
-    async fn fill(
-        self,
-        lock: FillLock,
-        key: ObjectKey,
-        path: String,
-        known: Option<Known>,
-        reader: oneshot::Sender<Filled<S::Body>>,
-    ) {
-        let conditions = known
-            .as_ref()
-            .map(|known| conditional::revalidation(&Validators::of(&known.fields)));
-        let entry = known.as_ref().map(|known| &known.entry);
-        let mut answer = self
-            .origin
-            .fetch(&key, &conditions.unwrap_or_default())
-            .await;
-        let gone = entry.is_some_and(|entry| self.runtime.now() >= entry.stale_until);
-        if gone && answer.as_ref().is_ok_and(|answer| answer.status == 304) {
-            // The copy it confirms has passed its window meanwhile.
-            answer = self.origin.fetch(&key, &[]).await;
-        }
-        let mut answer = match answer {
-            Ok(answer) => answer,
-            Err(cause) => {
-                let covered = plan::after_failure(cause, entry, self.runtime.now()).is_some();
-                if covered {
-                    self.runtime.note_covered(&path, cause);
-                }
-                _ = reader.send(if covered {
-                    Filled::UseStale
-                } else {
-                    Filled::Failed(cause)
-                });
-                return;
-            }
-        };
-        let mut start = Vec::new();
-        if plan::needs_error_body(answer.status, entry)
-            && let Some(body) = answer.body.take()
-        {
-            let (bytes, body) = body.peek(plan::ERROR_BODY_LIMIT).await;
-            start = bytes;
-            answer.body = Some(body);
-        }
-        let now = self.runtime.now();
-        let cache = if known.is_some() {
-            CacheStatus::Expired
-        } else {
-            CacheStatus::Miss
-        };
-        let OriginAnswer {
-            status,
-            fields,
-            body,
-        } = answer;
-        let to_client = || headers::for_client(status, &fields, cache, now);
-        match plan::after_response(status, &fields, &start, entry, &self.rule, now) {
-            Outcome::Store(entry) if known.is_some() => {
-                // There is a copy to fall back on: the new one must be whole before it is served.
-                let to_store = headers::for_store(&fields, &entry, now);
-                let stored = self.put(&lock, &path, status, to_store, body).await;
-                _ = reader.send(if stored {
-                    Filled::Replaced
-                } else {
-                    Filled::UseStale
-                });
-            }
-            Outcome::Store(entry) => {
-                let (for_reader, for_store) = body.map(Body::split).unzip();
-                _ = reader.send(Filled::Fetched {
-                    status,
-                    fields: to_client(),
-                    body: for_reader,
-                    cache,
-                });
-                let to_store = headers::for_store(&fields, &entry, now);
-                self.put(&lock, &path, status, to_store, for_store).await;
-            }
-            Outcome::Freshen(entry) => {
-                _ = reader.send(Filled::Confirmed);
-                drop(body);
-                self.freshen(&lock, &path, entry, known.as_ref(), now).await;
-            }
-            Outcome::ServeStale(cause) => {
-                self.runtime.note_covered(&path, cause);
-                _ = reader.send(Filled::UseStale);
-            }
-            Outcome::DeleteAndPass => {
-                self.store.delete(&path).await;
-                _ = reader.send(Filled::Fetched {
-                    status,
-                    fields: to_client(),
-                    body,
-                    cache,
-                });
-            }
-            Outcome::Pass(_) => {
-                _ = reader.send(Filled::Fetched {
-                    status,
-                    fields: to_client(),
-                    body,
-                    cache,
-                })
-            }
-        }
-    }
-
-    /// Stores an answer, unless a purge has overtaken this fill; then takes it back out.
-    async fn put(
-        &self,
-        lock: &FillLock,
-        path: &str,
-        status: u16,
-        fields: Fields,
-        body: Option<S::Body>,
-    ) -> bool {
-        if !lock.is_still_valid() {
-            return false;
-        }
-        let stored = self.store.put(path, status, fields, body).await;
-        if stored.is_err() {
-            self.fills.count_failure();
-        }
-        stored.is_ok() && self.keep(lock, path).await
-    }
-
-    /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.
-    async fn freshen(
-        &self,
-        lock: &FillLock,
-        path: &str,
-        entry: Entry,
-        known: Option<&Known>,
-        now: UnixMillis,
-    ) {
-        let Some(found) = self.store.find(path, None).await else {
-            return;
-        };
-        let fields = found.fields();
-        let same =
-            known.is_some_and(|known| Validators::of(&known.fields) == Validators::of(&fields));
-        if !same || !lock.is_still_valid() {
-            return;
-        }
-        let fields = headers::for_store(&fields, &entry, now);
-        match self.store.restate(path, found, fields).await {
-            Ok(()) => _ = self.keep(lock, path).await,
-            Err(NotStored) => self.fills.count_failure(),
-        }
-    }
-
-    /// After a write: whether it may stay. A purge during the write takes it out again.
-    async fn keep(&self, lock: &FillLock, path: &str) -> bool {
-        let valid = lock.is_still_valid();
-        if !valid {
-            self.store.delete(path).await;
-        }
-        valid
-    }
-
     /// Asks the origin without touching the store.
     async fn pass_through(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
         let answer = self.origin.fetch(read.key, &[]).await?;
@@ -479,12 +299,6 @@ enum Looked<F> {
     Fresh(F),
     Stale(F),
     Absent,
-}
-
-/// What a fill knows of the stale copy.
-struct Known {
-    entry: Entry,
-    fields: Fields,
 }
 
 impl<'a> Read<'a> {

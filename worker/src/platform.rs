@@ -34,7 +34,10 @@ pub async fn read(context: &Context, read: Read<'_>, head: bool) -> Response {
     let response: Response = match answer {
         Ok(response) => response.unchecked_into(),
         Err(error) => {
-            console_error!("the media entry gave no answer: {:?}", error);
+            console_error!(
+                "the media entry gave no answer: {}",
+                bridge::message_of(&error)
+            );
             return respond::plain(502);
         }
     };

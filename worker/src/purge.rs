@@ -40,7 +40,8 @@ pub async fn handle(
             match JsFuture::from(purge).await {
                 Ok(_) => respond::plain(200),
                 Err(error) => {
-                    console_error!("purge of `{}` was not taken on: {:?}", key.as_str(), error);
+                    let message = bridge::message_of(&error);
+                    console_error!("purge of `{}` was not taken on: {message}", key.as_str());
                     respond::plain(502)
                 }
             }

@@ -125,7 +125,9 @@ fn ranges_and_conditions_are_answered_from_the_store() {
     let hit = stack.until_hit("/reads/store.png");
     let (tag, date) = (hit.header("etag"), hit.header("last-modified"));
     let old = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let table: [(&[(&str, &str)], u16, &str); 12] = [
+    /// Request headers, status, `Content-Range`.
+    type Row<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+    let table: [Row<'_>; 12] = [
         (&[("Range", "bytes=10-19")], 206, "bytes 10-19/1000"),
         (&[("Range", "bytes=990-5000")], 206, "bytes 990-999/1000"),
         (&[("Range", "bytes=1000-")], 416, "bytes */1000"),

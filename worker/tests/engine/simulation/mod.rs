@@ -1,6 +1,7 @@
 //! A simulated outside for the engine: clock, executor, store, origin. Nothing in it is real time.
 
 pub(crate) mod executor;
+pub(crate) mod outside;
 pub(crate) mod world;
 
 use edge_worker::admission::{Admitted, ObjectKey, admit};
@@ -11,7 +12,8 @@ use edge_worker::policy::fields::Fields;
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
 use edge_worker::policy::plan::Cause;
 use edge_worker::settings::{RawSettings, Settings};
-use world::{SimBody, SimFound, SimOrigin, SimRuntime, SimStore, World};
+use outside::{SimOrigin, SimRuntime, SimStore};
+use world::{SimBody, SimFound, World};
 
 /// The engine over the simulated world.
 pub(crate) type SimEngine = Engine<SimStore, SimOrigin, SimRuntime>;

@@ -1,0 +1,191 @@
+//! A 300 MB object through the edge, cold, hot and by range, by twenty readers at once: the bytes
+//! are right, WebAssembly's memory stays as it was, and the runtime needs no more memory than for
+//! an ordinary worker in JavaScript, and a tenth.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use e2e::client::Client;
+use std::io::Read;
+use std::time::Duration;
+use xtask::process::{Guarded, scratch_directory};
+use xtask::stack::{Edge, Origin, OriginOptions};
+use xtask::tools::Tools;
+
+const LENGTH: usize = 300_000_000;
+const READERS: usize = 20;
+const BLOCK: usize = 1_000_000;
+const KEY: &str = "large.mp4";
+
+/// The object is this block over and over, and the block differs at every place.
+fn block() -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut block = vec![0; BLOCK];
+    random.fill(&mut block);
+    block
+}
+
+/// Reads a part and compares each byte; holds no more than a chunk.
+fn read_part(url: &str, block: &[u8], from: usize, to: usize, whole: bool) {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(300)))
+        .proxy(None)
+        .build()
+        .into();
+    let mut request = agent.get(format!("{url}/{KEY}"));
+    if !whole {
+        request = request.header("Range", format!("bytes={from}-{}", to - 1));
+    }
+    let response = request.call().unwrap();
+    assert_eq!(response.status().as_u16(), if whole { 200 } else { 206 });
+    let mut reader = response.into_body().into_reader();
+    let mut chunk = vec![0; 256 * 1024];
+    let mut at = from;
+    loop {
+        let length = reader.read(&mut chunk).unwrap();
+        if length == 0 {
+            break;
+        }
+        let mut rest = &chunk[..length];
+        while !rest.is_empty() {
+            let start = at % BLOCK;
+            let take = rest.len().min(BLOCK - start);
+            assert!(
+                rest[..take] == block[start..start + take],
+                "other bytes at {at}"
+            );
+            at += take;
+            rest = &rest[take..];
+        }
+    }
+    assert_eq!(at, to, "the body ended early");
+}
+
+/// Twenty readers at once, cold, hot and each by a range of its own.
+fn read_all(url: &str, block: &[u8], after_each: impl Fn()) {
+    for phase in ["cold", "hot", "range"] {
+        std::thread::scope(|scope| {
+            for reader in 0..READERS {
+                let (from, to) = match phase {
+                    "range" => (reader * 10_000_001, reader * 10_000_001 + 50_000_003),
+                    _ => (0, LENGTH),
+                };
+                scope.spawn(move || read_part(url, block, from, to, phase != "range"));
+            }
+        });
+        after_each();
+    }
+}
+
+/// The most memory that the runtime of a process group has had, in bytes.
+fn peak_of(group: u32) -> u64 {
+    let mut peak = 0;
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let path = process.path();
+        let text = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
+        // Name in brackets, then state, parent and group.
+        let stat = text("stat");
+        let Some((name, rest)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let in_group = rest.split(' ').nth(3) == Some(group.to_string().as_str());
+        if !in_group || !name.ends_with("(workerd") {
+            continue;
+        }
+        let status = text("status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap_or("0");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        peak += kilobytes * 1024;
+    }
+    assert!(peak > 0, "no runtime is in group {group}");
+    peak
+}
+
+#[test]
+fn a_large_object_passes_without_being_held() {
+    let origin = Origin::start(OriginOptions::default()).unwrap();
+    let block = block();
+    let body = block.repeat(LENGTH / BLOCK);
+    let writer = Client::signing(&origin.s3_url, OriginOptions::KEY_ID, OriginOptions::KEY);
+    assert_eq!(writer.put("media", KEY, &[], &body).unwrap().status, 200);
+    drop(body);
+    let tools = Tools::load().unwrap();
+    let bucket = origin.bucket_url("media");
+
+    let ordinary = ordinary_worker_peak(&tools, &bucket, &block);
+
+    let edge = Edge::start(
+        &tools,
+        &[("ORIGIN_URL", bucket.as_str()), ("TEST_HOOKS", "on")],
+    )
+    .unwrap();
+    let url = edge.url.trim_end_matches('/');
+    let client = Client::anonymous(url);
+    let wasm_memory = || {
+        let answer = client
+            .send("GET", "/", &[("X-Medialift-Test", "memory")], &[])
+            .unwrap();
+        answer.text().parse::<u64>().unwrap()
+    };
+    let before = wasm_memory();
+    read_all(url, &block, || {
+        let grown = wasm_memory() - before;
+        assert!(
+            grown <= 512 * 1024,
+            "WebAssembly's memory has grown by {grown} bytes"
+        );
+    });
+    let ours = peak_of(edge.id());
+    assert!(
+        ours <= ordinary + ordinary / 10,
+        "the runtime had {ours} bytes at most, for an ordinary worker {ordinary}"
+    );
+}
+
+/// The same through a worker in JavaScript.
+fn ordinary_worker_peak(tools: &Tools, bucket: &str, block: &[u8]) -> u64 {
+    let scratch = scratch_directory("ordinary-worker").unwrap();
+    let fixture = xtask::root().join("tests/fixtures/ordinary-worker");
+    let mut command = tools.wrangler();
+    command
+        .args([
+            "dev",
+            "--local",
+            "--ip",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--inspector-port",
+            "0",
+        ])
+        .args([
+            "--show-interactive-dev-session=false",
+            "--var",
+            &format!("ORIGIN_URL:{bucket}"),
+        ])
+        .arg("--config")
+        .arg(fixture.join("wrangler.toml"))
+        .arg("--persist-to")
+        .arg(scratch.path().join("state"))
+        .env("WRANGLER_WRITE_LOGS", "false")
+        .env("WRANGLER_LOG_PATH", scratch.path().join("logs"))
+        .env("WRANGLER_REGISTRY_PATH", scratch.path().join("registry"))
+        .env("CI", "true");
+    let mut child = Guarded::spawn(
+        "`wrangler dev`",
+        command,
+        &scratch.path().join("wrangler.log"),
+    )
+    .unwrap();
+    let url = child
+        .wait_until(Duration::from_secs(60), |child| {
+            let log = child.log();
+            let (_, rest) = log.split_once("Ready on ")?;
+            Some(rest.split_once(char::is_whitespace)?.0.to_owned())
+        })
+        .unwrap();
+    read_all(url.trim_end_matches('/'), block, || {});
+    peak_of(child.id())
+}

@@ -1,0 +1,207 @@
+//! One fill: a fetch in the background, and what its answer does to the store.
+
+use super::Engine;
+use super::fills::FillLock;
+use super::outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
+use crate::admission::ObjectKey;
+use crate::policy::conditional::{self, Validators};
+use crate::policy::entry::Entry;
+use crate::policy::fields::Fields;
+use crate::policy::headers;
+use crate::policy::plan::{self, Cause, Outcome};
+use crate::policy::status::CacheStatus;
+use crate::policy::time::UnixMillis;
+use futures_channel::oneshot;
+
+/// How a fill has ended, as far as the reader who started it is concerned.
+pub(super) enum Filled<B> {
+    /// The origin's answer is the reader's.
+    Fetched {
+        status: u16,
+        fields: Fields,
+        body: Option<B>,
+        cache: CacheStatus,
+    },
+    /// The origin's answer has taken the place of the stale copy and can be read from the store.
+    Replaced,
+    /// The stale copy holds.
+    Confirmed,
+    /// The stale copy must do.
+    UseStale,
+    /// There is nothing to serve.
+    Failed(Cause),
+}
+
+/// What a fill knows of the stale copy.
+pub(super) struct Known {
+    pub(super) entry: Entry,
+    pub(super) fields: Fields,
+}
+
+impl<S, O, R> Engine<S, O, R>
+where
+    S: Store,
+    O: Origin<Body = S::Body>,
+    R: Runtime,
+{
+    /// One fetch and what follows from it. Runs in the background; holds the lock to its end.
+    pub(super) async fn fill(
+        self,
+        lock: FillLock,
+        key: ObjectKey,
+        path: String,
+        known: Option<Known>,
+        reader: oneshot::Sender<Filled<S::Body>>,
+    ) {
+        let conditions = known
+            .as_ref()
+            .map(|known| conditional::revalidation(&Validators::of(&known.fields)));
+        let entry = known.as_ref().map(|known| &known.entry);
+        let mut answer = self
+            .origin
+            .fetch(&key, &conditions.unwrap_or_default())
+            .await;
+        let gone = entry.is_some_and(|entry| self.runtime.now() >= entry.stale_until);
+        if gone && answer.as_ref().is_ok_and(|answer| answer.status == 304) {
+            // The copy it confirms has passed its window meanwhile.
+            answer = self.origin.fetch(&key, &[]).await;
+        }
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(cause) => {
+                let covered = plan::after_failure(cause, entry, self.runtime.now()).is_some();
+                if covered {
+                    self.runtime.note_covered(&path, cause);
+                }
+                _ = reader.send(if covered {
+                    Filled::UseStale
+                } else {
+                    Filled::Failed(cause)
+                });
+                return;
+            }
+        };
+        let mut start = Vec::new();
+        if plan::needs_error_body(answer.status, entry)
+            && let Some(body) = answer.body.take()
+        {
+            let (bytes, body) = body.peek(plan::ERROR_BODY_LIMIT).await;
+            start = bytes;
+            answer.body = Some(body);
+        }
+        let now = self.runtime.now();
+        let cache = if known.is_some() {
+            CacheStatus::Expired
+        } else {
+            CacheStatus::Miss
+        };
+        let OriginAnswer {
+            status,
+            fields,
+            body,
+        } = answer;
+        let to_client = || headers::for_client(status, &fields, cache, now);
+        match plan::after_response(status, &fields, &start, entry, &self.rule, now) {
+            Outcome::Store(entry) if known.is_some() => {
+                // There is a copy to fall back on: the new one must be whole before it is served.
+                let to_store = headers::for_store(&fields, &entry, now);
+                let stored = self.put(&lock, &path, status, to_store, body).await;
+                _ = reader.send(if stored {
+                    Filled::Replaced
+                } else {
+                    Filled::UseStale
+                });
+            }
+            Outcome::Store(entry) => {
+                let (for_reader, for_store) = body.map(Body::split).unzip();
+                _ = reader.send(Filled::Fetched {
+                    status,
+                    fields: to_client(),
+                    body: for_reader,
+                    cache,
+                });
+                let to_store = headers::for_store(&fields, &entry, now);
+                self.put(&lock, &path, status, to_store, for_store).await;
+            }
+            Outcome::Freshen(entry) => {
+                _ = reader.send(Filled::Confirmed);
+                drop(body);
+                self.freshen(&lock, &path, entry, known.as_ref(), now).await;
+            }
+            Outcome::ServeStale(cause) => {
+                self.runtime.note_covered(&path, cause);
+                _ = reader.send(Filled::UseStale);
+            }
+            Outcome::DeleteAndPass => {
+                self.store.delete(&path).await;
+                _ = reader.send(Filled::Fetched {
+                    status,
+                    fields: to_client(),
+                    body,
+                    cache,
+                });
+            }
+            Outcome::Pass(_) => {
+                _ = reader.send(Filled::Fetched {
+                    status,
+                    fields: to_client(),
+                    body,
+                    cache,
+                })
+            }
+        }
+    }
+
+    /// Stores an answer, unless a purge has overtaken this fill; then takes it back out.
+    async fn put(
+        &self,
+        lock: &FillLock,
+        path: &str,
+        status: u16,
+        fields: Fields,
+        body: Option<S::Body>,
+    ) -> bool {
+        if !lock.is_still_valid() {
+            return false;
+        }
+        let stored = self.store.put(path, status, fields, body).await;
+        if stored.is_err() {
+            self.fills.count_failure();
+        }
+        stored.is_ok() && self.keep(lock, path).await
+    }
+
+    /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.
+    async fn freshen(
+        &self,
+        lock: &FillLock,
+        path: &str,
+        entry: Entry,
+        known: Option<&Known>,
+        now: UnixMillis,
+    ) {
+        let Some(found) = self.store.find(path, None).await else {
+            return;
+        };
+        let fields = found.fields();
+        let same =
+            known.is_some_and(|known| Validators::of(&known.fields) == Validators::of(&fields));
+        if !same || !lock.is_still_valid() {
+            return;
+        }
+        let fields = headers::for_store(&fields, &entry, now);
+        match self.store.restate(path, found, fields).await {
+            Ok(()) => _ = self.keep(lock, path).await,
+            Err(NotStored) => self.fills.count_failure(),
+        }
+    }
+
+    /// After a write: whether it may stay. A purge during the write takes it out again.
+    async fn keep(&self, lock: &FillLock, path: &str) -> bool {
+        let valid = lock.is_still_valid();
+        if !valid {
+            self.store.delete(path).await;
+        }
+        valid
+    }
+}
