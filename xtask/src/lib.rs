@@ -15,6 +15,7 @@ pub mod pins;
 pub mod process;
 pub mod progress;
 pub mod sample;
+pub mod scale;
 pub mod setup;
 pub mod stack;
 pub mod test;

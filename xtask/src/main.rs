@@ -7,9 +7,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::demo::DemoOptions;
 use xtask::dev::DevOptions;
+use xtask::scale::ScaleOptions;
 use xtask::setup::{Scope, setup};
 use xtask::test::TestOptions;
-use xtask::{build, ci, demo, deploy, dev, docs, test, tidy};
+use xtask::{build, ci, demo, deploy, dev, docs, scale, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Every chore of this repository")]
@@ -30,6 +31,8 @@ enum Chore {
     Dev(DevOptions),
     /// Run the tests and count them
     Test(TestOptions),
+    /// Sync a million files against a bucket that has nearly all, and measure the memory it takes
+    Scale(ScaleOptions),
     /// Run every gate: formatting, lints, conventions, tests, size, deployability
     Ci,
     /// Check the conventions that no compiler lint knows
@@ -74,6 +77,7 @@ fn run(chore: Chore) -> Result<bool> {
         Chore::Demo(options) => demo::run(&options),
         Chore::Dev(options) => dev::run(options).map(|()| true),
         Chore::Test(options) => test::run(&options),
+        Chore::Scale(options) => scale::run(options),
         Chore::Ci => ci::run(),
         Chore::Tidy => {
             let said = tidy::run(xtask::root())?;

@@ -198,6 +198,19 @@ impl Origin {
         self.get("requests")
     }
 
+    /// Registers objects without bytes: `lines` of JSON with `key`, `size` and `etag` each.
+    ///
+    /// # Errors
+    /// Fails when the origin does not accept them.
+    pub fn register(&self, bucket: &str, lines: String) -> Result<()> {
+        let url = format!("{}/objects/{bucket}", self.control_url);
+        self.agent
+            .post(&url)
+            .send(lines)
+            .with_context(|| format!("cannot register objects at `{url}`"))?;
+        Ok(())
+    }
+
     /// Starts counting anew.
     ///
     /// # Errors

@@ -1,0 +1,226 @@
+//! `cargo xtask scale`: that `medialift sync` needs no more memory for a million files than for a
+//! thousand, against a bucket that holds all but a thousand of them.
+//!
+//! A chore of its own, not part of the tests: it writes a million files and takes minutes.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use md5::{Digest, Md5};
+
+use crate::build;
+use crate::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
+use crate::progress::duration;
+use crate::stack::{Origin, OriginOptions, binary};
+
+/// What `sync` may hold in memory at most, in KiB.
+const MEMORY_LIMIT_KIB: u64 = 64 * 1024;
+
+/// Files of one directory, as many as fit Mastodon's partition by three digits.
+const FILES_A_DIRECTORY: u64 = 1_000;
+
+/// Objects registered with the origin in one request.
+const BATCH: u64 = 50_000;
+
+/// How big a tree to try.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct ScaleOptions {
+    /// Files in the media tree
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub files: u64,
+    /// How many of them the bucket does not have yet
+    #[arg(long, default_value_t = 1_000)]
+    pub missing: u64,
+}
+
+/// What one run of `sync` came to.
+struct Run {
+    summary: serde_json::Value,
+    peak_kib: u64,
+    seconds: f64,
+}
+
+/// Makes the tree, syncs it twice, and says what it took; false where it is not as it should be.
+///
+/// # Errors
+/// Fails when something cannot be set up.
+pub fn run(options: ScaleOptions) -> Result<bool> {
+    ensure!(
+        options.missing <= options.files,
+        "more files are missing than there are"
+    );
+    let time = find_program("time")
+        .context("`/usr/bin/time` is not installed\n\nhint: `apt-get install time`")?;
+    build::programs()?;
+    let scratch = scratch_directory("scale")?;
+    let tree = scratch.path().join("system");
+    let origin = Origin::start(OriginOptions::default())?;
+
+    let start = Instant::now();
+    let missing = make_tree(&tree, &origin, options)?;
+    eprintln!(
+        "scale: {} files made and registered in {}",
+        options.files,
+        duration(start.elapsed())
+    );
+
+    let mut good = true;
+    let known = options.files - options.missing;
+    for (name, uploaded, unchanged) in [
+        ("first", options.missing, known),
+        ("second", 0, options.files),
+    ] {
+        origin.reset_requests()?;
+        let run = sync(&time, &scratch, &origin, &tree)?;
+        let requests = origin.requests()?;
+        eprintln!(
+            "scale: {name} run: {:.1} s, peak {} KiB, {} listing and {} upload requests of {}",
+            run.seconds,
+            run.peak_kib,
+            requests.of("ListObjectsV2"),
+            requests.of("PutObject"),
+            requests.total
+        );
+        let mut check = |what: &str, is: u64, should: u64| {
+            if is != should {
+                eprintln!("error: {name} run: {what}: {is}, should be {should}");
+                good = false;
+            }
+        };
+        check("files uploaded", count(&run.summary, "uploaded")?, uploaded);
+        check(
+            "files unchanged",
+            count(&run.summary, "unchanged")?,
+            unchanged,
+        );
+        check("upload requests", requests.of("PutObject"), uploaded);
+        if uploaded > 0 {
+            let right = missing
+                .iter()
+                .filter(|key| requests.of_key(key, "PutObject") == 1)
+                .count();
+            check("of the missing files uploaded once", right as u64, uploaded);
+        }
+        if run.peak_kib > MEMORY_LIMIT_KIB {
+            eprintln!(
+                "error: {name} run: peak memory {} KiB, over {MEMORY_LIMIT_KIB} KiB",
+                run.peak_kib
+            );
+            good = false;
+        }
+    }
+    Ok(good)
+}
+
+/// Writes the files, registers all but the missing ones with the origin, and returns the keys of the
+/// latter. They are spread evenly, so that every part of the run has some to do.
+fn make_tree(tree: &Path, origin: &Origin, options: ScaleOptions) -> Result<Vec<String>> {
+    let step = options
+        .files
+        .checked_div(options.missing)
+        .unwrap_or(u64::MAX);
+    let mut missing = Vec::new();
+    let mut lines = String::new();
+    let mut directory = tree.to_owned();
+    for number in 0..options.files {
+        let group = number / FILES_A_DIRECTORY;
+        if number % FILES_A_DIRECTORY == 0 {
+            directory = tree.join(format!(
+                "media_attachments/files/{:03}/{:03}",
+                group / 1000,
+                group % 1000
+            ));
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot create `{}`", directory.display()))?;
+        }
+        let name = format!("{number:016x}.png");
+        let bytes = format!("file {number} of a big tree\n");
+        let path = directory.join(&name);
+        fs::write(&path, &bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let key = format!(
+            "media_attachments/files/{:03}/{:03}/{name}",
+            group / 1000,
+            group % 1000
+        );
+        if number % step == 0 && (missing.len() as u64) < options.missing {
+            missing.push(key);
+        } else {
+            let etag = hex::encode(Md5::digest(&bytes));
+            writeln!(
+                lines,
+                r#"{{"key":"{key}","size":{},"etag":"{etag}"}}"#,
+                bytes.len()
+            )?;
+        }
+        if (number + 1) % BATCH == 0 || number + 1 == options.files {
+            origin.register("media", std::mem::take(&mut lines))?;
+            eprintln!("scale: {} of {} files", number + 1, options.files);
+        }
+    }
+    Ok(missing)
+}
+
+/// One run of the real command, its peak memory as the system tells it.
+fn sync(time: &Path, scratch: &ScratchDirectory, origin: &Origin, tree: &Path) -> Result<Run> {
+    let inside = |name: &str| scratch.path().join(name);
+    let (summary, talk, usage) = (
+        inside("summary.json"),
+        inside("talk.log"),
+        inside("usage.txt"),
+    );
+    let mut command = Command::new(time);
+    command
+        .args(["-f", "%M %e", "-o"])
+        .arg(&usage)
+        .arg(binary("medialift")?)
+        .args([
+            "sync",
+            "--json",
+            "--bucket",
+            "media",
+            "--region",
+            "us-west-004",
+            "--endpoint",
+            &origin.s3_url,
+        ])
+        .arg("--state-dir")
+        .arg(inside("state"))
+        .arg(tree)
+        .current_dir(scratch.path())
+        .env_remove("MEDIALIFT_CONFIG")
+        .env_remove("KEY_PREFIX")
+        .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+        .env("B2_APPLICATION_KEY", OriginOptions::KEY)
+        .stdout(File::create(&summary)?)
+        .stderr(File::create(&talk)?);
+    let status = Guarded::spawn_with_streams("`medialift sync`", command, &talk)?.wait()?;
+    if !status.success() {
+        bail!(
+            "`medialift sync` failed ({status}):\n{}",
+            fs::read_to_string(&talk)?
+        );
+    }
+    let usage = fs::read_to_string(&usage).context("cannot read what `time` wrote")?;
+    let (peak, seconds) = usage
+        .trim()
+        .split_once(' ')
+        .context("`time` wrote something else")?;
+    Ok(Run {
+        summary: serde_json::from_str(&fs::read_to_string(&summary)?)
+            .context("`medialift sync --json` printed no JSON")?,
+        peak_kib: peak.parse().context("`time` wrote no size")?,
+        seconds: seconds.parse().context("`time` wrote no time")?,
+    })
+}
+
+fn count(summary: &serde_json::Value, what: &str) -> Result<u64> {
+    let value = &summary[what];
+    value
+        .as_u64()
+        .or_else(|| value["files"].as_u64())
+        .with_context(|| format!("the summary of `medialift sync` has no `{what}`"))
+}
