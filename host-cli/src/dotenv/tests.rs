@@ -1,3 +1,5 @@
+//! Tests of `dotenv`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `dotenv/lint`.
+
 use super::*;
 
 const GOOD: &str = "\

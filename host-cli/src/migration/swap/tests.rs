@@ -1,3 +1,5 @@
+//! Tests of `migration/swap`.
+
 use std::collections::BTreeMap;
 
 use super::*;
