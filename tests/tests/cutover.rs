@@ -19,6 +19,8 @@ const FILES: &[(&str, &str)] = &[
 fn uploaded() -> Result<Media> {
     let media = Media::with(FILES)?;
     media.upload()?;
+    // Older than the tick of the kernel's clock, within which a file counts as written meanwhile.
+    std::thread::sleep(std::time::Duration::from_millis(50));
     Ok(media)
 }
 
