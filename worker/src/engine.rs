@@ -159,7 +159,12 @@ where
             .clone()
             .fill(lock, read.key.clone(), read.path.to_owned(), known, sender);
         self.runtime.spawn(fill);
-        let filled = receiver.await.unwrap_or(Filled::Failed(Cause::Connect));
+        // A fill that was given up has said nothing of the origin: a stale copy covers for it too.
+        let given_up = || match stale {
+            Some(_) => Filled::UseStale,
+            None => Filled::Failed(Cause::Connect),
+        };
+        let filled = receiver.await.unwrap_or_else(|_| given_up());
         match (filled, stale) {
             (
                 Filled::Fetched {

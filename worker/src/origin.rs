@@ -114,11 +114,15 @@ impl Origin for Bucket {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        match ask(&url, &conditions).await {
-            Ok(found) if matches!(found.status, 200 | 304) => Ok(found),
-            // The bucket's own word stands where the fallback has no better one.
-            _ => Ok(answer),
+        // A host that cannot answer has not said that it lacks the object: taken for a 404, that
+        // would delete a stored copy, or be remembered.
+        let found = ask(&url, &conditions).await?;
+        if let Some(cause) = plan::fault_in(found.status, &found.fields, &[]) {
+            return Err(cause);
         }
+        // The bucket's own word stands where the fallback has no better one.
+        let better = matches!(found.status, 200 | 304);
+        Ok(if better { found } else { answer })
     }
 }
 

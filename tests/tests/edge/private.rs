@@ -2,6 +2,7 @@
 
 use super::stack::{Stack, bytes};
 use e2e::client::Client;
+use serde_json::json;
 use xtask::stack::OriginOptions;
 
 #[test]
@@ -50,6 +51,19 @@ fn a_private_bucket_is_read_with_signatures_under_a_prefix_with_a_fallback() {
         stack.send("GET", "/on/neither.png", &[]).error(),
         "404 NoSuchKey"
     );
+
+    // A fallback that cannot answer has not said that it lacks the object.
+    stack.put_into("fallback", "only/for a while.png", b"host");
+    stack.fault(
+        json!({ "kind": "internal_error", "rate": 1.0 }),
+        "only/for a while",
+    );
+    assert_eq!(
+        stack.send("GET", "/only/for%20a%20while.png", &[]).status,
+        500
+    );
+    stack.origin.clear_faults().unwrap();
+    stack.check("/only/for%20a%20while.png", "MISS", b"host");
 }
 
 /// The origin checks each signature over the encoded path.
