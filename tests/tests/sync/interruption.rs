@@ -8,46 +8,58 @@ use serde_json::json;
 
 use super::world::World;
 
+/// Times that the run is killed, each at a random moment.
+const KILLS: u64 = 50;
+
+/// Uploads under way at most.
+const CONCURRENCY: u64 = 8;
+
+/// Enough that all kills together do not see the end of it.
+const FILES: u64 = 4000;
+
 #[test]
-fn killed_ten_times_it_completes_and_sends_nothing_twice() {
+fn killed_fifty_times_it_completes_and_sends_nothing_twice() {
     let world = World::origin();
-    world.fill(1500, 8000);
+    world.fill(FILES, 8000);
     world.faults(json!({ "kind": "latency", "latency_ms": 15, "method": "PUT" }));
-    let mut random = fastrand::Rng::new();
-    for _ in 0..10 {
+    let seed = fastrand::u64(..);
+    eprintln!("seed of the moments: {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..KILLS {
         let mut child = world
-            .command(&["--concurrency", "8"])
+            .command(&["--concurrency", &CONCURRENCY.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        std::thread::sleep(Duration::from_millis(random.u64(20..450)));
+        std::thread::sleep(Duration::from_millis(random.u64(10..250)));
         child.kill().expect("killed");
         child.wait().expect("ended");
+        // What had been sent to its end arrives yet: from then on it is complete.
+        std::thread::sleep(Duration::from_millis(60));
     }
-    // What was under way when it was killed may have arrived whole: then it counts as there.
-    std::thread::sleep(Duration::from_millis(300));
-    let before = world.requests();
-    let report = world.report(&[], 0);
-    let (uploaded, unchanged) = (
-        report.number("/uploaded/files"),
-        report.number("/unchanged/files"),
+    let complete = world.requests().stored.len() as u64;
+    assert!(
+        (1..FILES).contains(&complete),
+        "{complete} files: the kills were too early or too late to show anything"
     );
-    assert_eq!(uploaded + unchanged, 1500);
-    let there_before = before
-        .by_key
-        .values()
-        .filter(|operations| operations.contains_key("PutObject"))
-        .count() as u64;
-    assert!(unchanged <= there_before);
-    let after = world.requests();
-    // Sent at most once more than the number of kills that may have cut it short; and those that
-    // were complete, never again.
-    let again = after.of("PutObject") - 1500;
-    assert!(again <= 10 * 8, "{again} requests more than files");
+    let report = world.report(&[], 0);
+    assert_eq!(report.number("/unchanged/files"), complete);
+    assert_eq!(report.number("/uploaded/files"), FILES - complete);
+    let requests = world.requests();
+    assert_eq!(requests.stored.len() as u64, FILES);
+    for (key, times) in &requests.stored {
+        assert_eq!(*times, 1, "`{key}` was sent again after it was complete");
+    }
+    // Requests that a kill cut short are all that was sent in vain.
+    let in_vain = requests.of("PutObject") - FILES;
+    assert!(
+        in_vain <= KILLS * CONCURRENCY,
+        "{in_vain} requests more than files"
+    );
     world.assert_all_there("");
     world.control().reset_requests().expect("reset");
-    world.report(&[], 0).expect(0, 1500);
+    world.report(&[], 0).expect(0, FILES);
     assert_eq!(world.requests().of("PutObject"), 0);
 }
 

@@ -70,6 +70,8 @@ pub struct Requests {
     pub by_operation: BTreeMap<String, u64>,
     /// By object key, then by operation.
     pub by_key: BTreeMap<String, BTreeMap<String, u64>>,
+    /// By object key, how often it was stored whole.
+    pub stored: BTreeMap<String, u64>,
     /// Those that were refused.
     pub refused: u64,
 }
