@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::build::{self, Size};
 use crate::pins::WASM_TARGET;
-use crate::process::{find_program, run as run_command};
+use crate::process::run as run_command;
 use crate::setup::{Scope, setup};
 use crate::test::{self, Count};
 use crate::tools::{Tools, WasmRust};
@@ -44,13 +44,17 @@ pub fn run() -> Result<bool> {
             ],
         )
     });
-    gates.run("clippy of the worker for WebAssembly", || {
-        clippy_wasm(&tools)
-    });
+    match tools.rust {
+        WasmRust::OnPath => gates.run("clippy of the worker for WebAssembly", || {
+            clippy_wasm(&tools)
+        }),
+        WasmRust::Assembled(_) => eprintln!(
+            "\nci: clippy of the worker for WebAssembly: left out, Debian's Rust has no clippy; the build below compiles the same code"
+        ),
+    }
     gates.run("tidy", || {
         tidy::run(crate::root()).map(|said| eprintln!("{said}"))
     });
-    gates.run("deny", deny);
     let mut count = Count::default();
     gates.run("unit tests", || counted(&mut count, test::unit(None)?));
     gates.run("size of the worker", || budget(&tools));
@@ -120,12 +124,6 @@ fn cargo(chore: &str, arguments: &[&str]) -> Result<()> {
 }
 
 fn clippy_wasm(tools: &Tools) -> Result<()> {
-    if let WasmRust::Assembled(_) = tools.rust {
-        eprintln!(
-            "left out: Debian's Rust has no clippy; the build of the worker below compiles the same code"
-        );
-        return Ok(());
-    }
     let mut command = Command::new("cargo");
     command
         .args([
@@ -142,21 +140,6 @@ fn clippy_wasm(tools: &Tools) -> Result<()> {
         .current_dir(crate::root());
     tools.apply_wasm_environment(&mut command);
     run_command("`cargo clippy`", command)
-}
-
-/// Licences, sources and banned crates. Its list of advisories is a download of its own, so that part
-/// is for whoever has the network.
-fn deny() -> Result<()> {
-    if find_program("cargo-deny").is_none() {
-        eprintln!(
-            "left out: cargo-deny is not installed (`cargo install --locked cargo-deny`, some 8 minutes)"
-        );
-        return Ok(());
-    }
-    cargo(
-        "deny",
-        &["--offline", "check", "bans", "licenses", "sources"],
-    )
 }
 
 fn budget(tools: &Tools) -> Result<()> {
