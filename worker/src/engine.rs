@@ -22,11 +22,14 @@ use crate::policy::status::CacheStatus;
 use fill::{Filled, Known};
 use fills::{FillLock, Fills};
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
 use shape::{Shape, is_part_of, range_header, shape, shape_made};
+use std::pin::pin;
 
 /// How long a reader waits for another's fill before it asks the bucket itself, without storing:
-/// nginx's `proxy_cache_lock_timeout`.
+/// nginx's `proxy_cache_lock_timeout`. And how long one waits for his own where a stale copy stands
+/// ready.
 pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
 
 const FIRST_WAIT_STEP_MILLISECONDS: u64 = 10;
@@ -164,7 +167,18 @@ where
             Some(_) => Filled::UseStale,
             None => Filled::Failed(Cause::Connect),
         };
-        let filled = receiver.await.unwrap_or_else(|_| given_up());
+        let answered = async { receiver.await.unwrap_or_else(|_| given_up()) };
+        let filled = if stale.is_some() {
+            let patience = async {
+                self.runtime.sleep(LONGEST_WAIT_MILLISECONDS).await;
+                Filled::StillUnderWay
+            };
+            match select(pin!(answered), pin!(patience)).await {
+                Either::Left((filled, _)) | Either::Right((filled, _)) => filled,
+            }
+        } else {
+            answered.await
+        };
         match (filled, stale) {
             (
                 Filled::Fetched {
@@ -194,7 +208,12 @@ where
             (Filled::UseStale, Some(found)) => {
                 Ok(self.serve(read, found, CacheStatus::Stale).await)
             }
-            (Filled::Confirmed | Filled::UseStale, None) => Err(Cause::Connect),
+            (Filled::StillUnderWay, Some(found)) => {
+                Ok(self.serve(read, found, CacheStatus::Updating).await)
+            }
+            (Filled::Confirmed | Filled::UseStale | Filled::StillUnderWay, None) => {
+                Err(Cause::Connect)
+            }
             (Filled::Failed(cause), _) => Err(cause),
         }
     }

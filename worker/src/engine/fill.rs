@@ -13,6 +13,10 @@ use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use futures_channel::oneshot;
 
+/// What the name has at its end under which a successor is stored until it is whole. No object's
+/// path has a `?` in it.
+const BESIDE: &str = "?successor";
+
 /// How a fill has ended, as far as the reader who started it is concerned.
 pub(super) enum Filled<B> {
     /// The origin's answer is the reader's.
@@ -28,6 +32,8 @@ pub(super) enum Filled<B> {
     Confirmed,
     /// The stale copy must do.
     UseStale,
+    /// The origin has not been heard to the end yet: the stale copy must do in the meantime.
+    StillUnderWay,
     /// There is nothing to serve.
     Failed(Cause),
 }
@@ -105,7 +111,7 @@ where
             Outcome::Store(entry) if known.is_some() => {
                 // There is a copy to fall back on: the new one must be whole before it is served.
                 let to_store = headers::for_store(&fields, &entry, now);
-                let stored = self.put(&lock, &path, status, to_store, body).await;
+                let stored = self.replace(&lock, &path, status, to_store, body).await;
                 _ = reader.send(if stored {
                     Filled::Replaced
                 } else {
@@ -169,6 +175,41 @@ where
             self.fills.count_failure();
         }
         stored.is_ok() && self.keep(lock, path).await
+    }
+
+    /// Stores the successor of a stale copy: beside it first, since a store may lose the old copy to
+    /// a new one that breaks off. What is whole in the store does not break off on the way over.
+    async fn replace(
+        &self,
+        lock: &FillLock,
+        path: &str,
+        status: u16,
+        fields: Fields,
+        body: Option<S::Body>,
+    ) -> bool {
+        let beside = [path, BESIDE].concat();
+        let whole = self
+            .store
+            .put(&beside, status, fields.clone(), body)
+            .await
+            .is_ok();
+        let found = if whole && lock.is_still_valid() {
+            self.store.find(&beside, None).await
+        } else {
+            None
+        };
+        let stored = match found {
+            Some(found) if lock.is_still_valid() => {
+                let moved = self.store.restate(path, found, fields).await;
+                if moved.is_err() {
+                    self.fills.count_failure();
+                }
+                moved.is_ok() && self.keep(lock, path).await
+            }
+            _ => false,
+        };
+        self.store.delete(&beside).await;
+        stored
     }
 
     /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.

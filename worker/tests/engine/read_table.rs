@@ -169,7 +169,34 @@ fn a_successor_that_breaks_off_leaves_the_stale_copy() {
     bench.world.set_version(PATH, Some(2));
     bench.fault(Fault::Truncate(3));
     bench.check("STALE", 1, 2);
-    bench.check("EXPIRED", 2, 3);
+    // Still there, for the next fault too.
+    bench.fault(Fault::Connect);
+    bench.check("STALE", 1, 3);
+    bench.check("EXPIRED", 2, 4);
+    assert_eq!(
+        bench.world.stored.borrow().len(),
+        1,
+        "nothing is left beside it"
+    );
+}
+
+#[test]
+fn stale_is_served_after_five_seconds_where_the_origin_takes_its_time() {
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    bench.pass(FRESH);
+    bench.world.set_version(PATH, Some(2));
+    bench.fault(Fault::Slow(60_000 - 1));
+    let slot = bench.start(Ask::default());
+    bench.pass(LONGEST_WAIT_MILLISECONDS - 1);
+    assert!(slot.borrow().is_none(), "the origin is given its time");
+    bench.pass(200);
+    let sent = slot.take().expect("answered").expect("an answer");
+    assert_eq!((sent.status, sent.cache_status()), (200, "UPDATING"));
+    assert_eq!(sent.body, Ok(content(PATH, 1)));
+    // The fill has gone on meanwhile.
+    bench.world.executor.run();
+    bench.check("HIT", 2, 2);
 }
 
 #[test]

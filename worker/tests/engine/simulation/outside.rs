@@ -92,6 +92,8 @@ impl Store for SimStore {
             Some(body) => match body.read().await {
                 Ok(bytes) => bytes,
                 Err(broken) => {
+                    // The worst that a store may do: what was there before is lost.
+                    world.stored.borrow_mut().remove(path);
                     self.show_for_a_moment(path, status, fields).await;
                     return Err(broken);
                 }
@@ -113,7 +115,9 @@ impl Store for SimStore {
             fields,
             bytes,
         };
-        world.check_stored(path, &stored);
+        // A successor waits for its end under a name of its own.
+        let object = path.split('?').next().unwrap_or(path);
+        world.check_stored(object, &stored);
         world.stored.borrow_mut().insert(path.to_owned(), stored);
         world.executor.breathe(8).await;
         Ok(())
@@ -170,6 +174,9 @@ impl Origin for SimOrigin {
             let mut faults = world.faults.borrow_mut();
             (!faults.is_empty()).then(|| faults.remove(0))
         };
+        if let Some(Fault::Slow(milliseconds)) = fault {
+            world.executor.sleep(milliseconds).await;
+        }
         let now = world.executor.now();
         let error = |status: u16, text: &str| {
             let fields = Fields::from_iter([("Content-Type", "application/xml")]);

@@ -41,6 +41,8 @@ pub(crate) fn version_of(path: &str, tag: &str) -> Option<u32> {
 /// How the origin misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// It answers only after so many milliseconds.
+    Slow(u64),
     Connect,
     Timeout,
     Status(u16),
