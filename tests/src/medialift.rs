@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -70,4 +71,42 @@ pub fn run(command: &mut Command) -> Result<Ran> {
         stdout: String::from_utf8(output.stdout)?,
         stderr: String::from_utf8(output.stderr)?,
     })
+}
+
+/// Kills runs at random moments. How long a run takes is learnt from those that were over before
+/// their moment came, so that a machine's other work moves the moments and not their number.
+#[derive(Debug)]
+pub struct Killer {
+    random: fastrand::Rng,
+    whole: Duration,
+}
+
+impl Killer {
+    /// `whole`: about how long a run takes that nobody kills.
+    #[must_use]
+    pub fn new(seed: u64, whole: Duration) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            whole,
+        }
+    }
+
+    /// Starts `command` and kills it at a moment of its life: `part` makes of an even number from 0 to
+    /// 1 which. True where it was still running then.
+    ///
+    /// # Errors
+    /// Fails when it cannot be started.
+    pub fn strike(&mut self, command: &mut Command, part: impl Fn(f64) -> f64) -> Result<bool> {
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("run {command:?}"))?;
+        std::thread::sleep(self.whole.mul_f64(part(self.random.f64())));
+        child.kill()?;
+        let struck = child.wait()?.code().is_none();
+        // Three in four are struck where these two are in balance.
+        self.whole = self.whole.mul_f64(if struck { 1.03 } else { 0.91 });
+        Ok(struck)
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use e2e::media::{Media, files, write};
+use e2e::medialift::Killer;
 use serde_json::json;
 
 const FILES: &[(&str, &str)] = &[
@@ -248,7 +249,6 @@ fn everything(media: &Media) -> Result<std::collections::BTreeMap<String, Vec<u8
 #[test]
 fn killed_at_any_point_it_is_completed_or_undone() -> Result<()> {
     let seed = fastrand::u64(..);
-    let mut random = fastrand::Rng::with_seed(seed);
     let media = uploaded()?;
     let before = files(&media.live())?;
     media
@@ -260,8 +260,12 @@ fn killed_at_any_point_it_is_completed_or_undone() -> Result<()> {
     let begun = Instant::now();
     media.run("rollback", &[])?.expect(0);
     let whole_back = begun.elapsed();
-    let mut killed = 0;
-    for point in 0..50 {
+    let mut forth = Killer::new(seed, whole);
+    let mut back = Killer::new(seed + 1, whole_back);
+    let (mut killed, mut point) = (0, 0);
+    while killed < 50 {
+        point += 1;
+        assert!(point <= 500, "seed {seed}: {killed} of {point} were killed");
         let name = if point % 5 == 4 {
             "rollback"
         } else {
@@ -270,37 +274,24 @@ fn killed_at_any_point_it_is_completed_or_undone() -> Result<()> {
         if name == "rollback" {
             media.run("cutover", &[])?.expect(0);
         }
-        let mut child = media
-            .command(&[name, "public/system", "--quiet"])?
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()?;
-        let wait = if name == "rollback" {
-            whole_back.mul_f64(random.f64())
+        let mut command = media.command(&[name, "public/system", "--quiet"])?;
+        killed += u32::from(if name == "rollback" {
+            back.strike(&mut command, |at| at)?
         } else {
             // Most of the time goes into the comparison; the steps are at its end.
-            whole.mul_f64(1.1 - 0.6 * random.f64() * random.f64())
-        };
-        std::thread::sleep(wait);
-        child.kill()?;
-        if child.wait()?.code().is_none() {
-            killed += 1;
-        }
+            forth.strike(&mut command, |at| 1.0 - 0.5 * at * at)?
+        });
         assert_eq!(everything(&media)?, before, "seed {seed}, point {point}");
         if point % 2 == 0 && name == "cutover" {
             media.run("cutover", &[])?.expect(0);
             assert_eq!(files(&media.kept())?, before, "seed {seed}, point {point}");
             assert!(media.live().is_dir());
         }
-        let back = media.run("rollback", &[])?;
+        let undone = media.run("rollback", &[])?;
         // One that had been completed, or had not begun, has no way back to go.
-        assert!(matches!(back.code, Some(0 | 1)), "{back:?}");
+        assert!(matches!(undone.code, Some(0 | 1)), "{undone:?}");
         assert_eq!(files(&media.live())?, before, "seed {seed}, point {point}");
         assert_eq!(fs::read_dir(media.path().join("public"))?.count(), 1);
     }
-    assert!(
-        killed >= 10,
-        "only {killed} of 50 were killed while they ran"
-    );
     Ok(())
 }

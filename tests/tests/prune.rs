@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use e2e::media::{Media, files, write};
+use e2e::medialift::Killer;
 use serde_json::json;
 
 const FILES: &[(&str, &str)] = &[
@@ -263,7 +264,6 @@ fn links_are_neither_followed_nor_deleted() -> Result<()> {
 fn killed_at_any_point_nothing_unproven_is_lost() -> Result<()> {
     const COUNT: usize = 60;
     let seed = fastrand::u64(..);
-    let mut random = fastrand::Rng::with_seed(seed);
     let media = Media::with(&[])?;
     let names: Vec<(String, String)> = (0..COUNT)
         .map(|n| {
@@ -295,19 +295,14 @@ fn killed_at_any_point_nothing_unproven_is_lost() -> Result<()> {
     let begun = Instant::now();
     media.run("prune", &["--at-a-time", "4"])?.expect(4);
     let whole = begun.elapsed();
-    let mut killed = 0;
-    for point in 0..50 {
+    let mut killer = Killer::new(seed, whole);
+    let (mut killed, mut point) = (0, 0);
+    while killed < 50 {
+        point += 1;
+        assert!(point <= 500, "seed {seed}: {killed} of {point} were killed");
         fill()?;
-        let mut child = media
-            .command(&["prune", "public/system", "--at-a-time", "4"])?
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()?;
-        std::thread::sleep(whole.mul_f64(random.f64()));
-        child.kill()?;
-        if child.wait()?.code().is_none() {
-            killed += 1;
-        }
+        let mut command = media.command(&["prune", "public/system", "--at-a-time", "4"])?;
+        killed += u32::from(killer.strike(&mut command, |at| at)?);
         let left = files(&media.kept())?;
         for (path, content) in &unproven {
             assert_eq!(
@@ -320,9 +315,5 @@ fn killed_at_any_point_nothing_unproven_is_lost() -> Result<()> {
         assert_eq!(ran["kept"]["count"], 3, "seed {seed}, point {point}");
         assert_eq!(files(&media.kept())?.len(), 3, "seed {seed}, point {point}");
     }
-    assert!(
-        killed >= 25,
-        "only {killed} of 50 were killed while they ran"
-    );
     Ok(())
 }

@@ -204,8 +204,13 @@ impl Client {
         let begin = Instant::now();
         let mut waits = shared.retry.waits();
         let mut attempts = 0;
+        // The time spent in the queue of our own making says nothing of the service.
+        let mut queued = Duration::ZERO;
         loop {
             attempts += 1;
+            let queue = Instant::now();
+            self.queue(&call).await;
+            queued += queue.elapsed();
             let outcome = match self.attempt(&call, &uri, attempts > 1).await {
                 Ok(response) => read(response).await,
                 Err(kind) => Err(kind),
@@ -225,7 +230,7 @@ impl Client {
                 Some(ceiling)
                     if kind.may_be_retried()
                         && !hopeless
-                        && begin.elapsed() < shared.retry.give_up_after =>
+                        && begin.elapsed() - queued < shared.retry.give_up_after =>
                 {
                     shared.traffic.retries.fetch_add(1, Relaxed);
                     tokio::time::sleep(wait(ceiling, kind.retry_after())).await;
@@ -243,6 +248,15 @@ impl Client {
         }
     }
 
+    /// Waits until the pace of requests and bytes allows for one more.
+    async fn queue(&self, call: &Call<'_>) {
+        let traffic = &self.shared.traffic;
+        traffic.requests.pass(1.0).await;
+        if let Body::Bytes(_) = call.body {
+            traffic.bytes.pass(call.body.length() as f64).await;
+        }
+    }
+
     async fn attempt(
         &self,
         call: &Call<'_>,
@@ -251,11 +265,7 @@ impl Client {
     ) -> Result<Response<Incoming>, ErrorKind> {
         let shared = &*self.shared;
         let traffic = &shared.traffic;
-        traffic.requests.pass(1.0).await;
         let length = call.body.length();
-        if let Body::Bytes(_) = call.body {
-            traffic.bytes.pass(length as f64).await;
-        }
         let mut headers = call.headers.clone();
         if call.method == Method::PUT || call.method == Method::POST {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -14,6 +14,12 @@ const REST_AFTER_SLOW_DOWN: u32 = 6;
 /// Windows without a change after more uploads at once did not help.
 const REST_AFTER_NO_GAIN: u32 = 40;
 
+/// A refusal's share must at least be halved by a cut of the rate that it was the reason for.
+const SHARE_THAT_REMAINS: f64 = 0.5;
+
+/// Answers after which a cut can be judged.
+const ANSWERS_TO_JUDGE_BY: u64 = 20;
+
 /// What happened in one window of time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
@@ -25,6 +31,24 @@ pub struct Window {
     pub slow_downs: u64,
     /// Whether the limit was reached: otherwise more would not have helped.
     pub saturated: bool,
+}
+
+impl Window {
+    /// The part of the answers that asked for fewer requests.
+    fn share(self) -> f64 {
+        self.slow_downs as f64 / (self.completed + self.slow_downs).max(1) as f64
+    }
+}
+
+/// A lowering of the rate, until it is known whether it helped.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// The setting before it.
+    before: Setting,
+    /// The share of refusals that it answers.
+    share: f64,
+    /// All that was answered since.
+    since: Window,
 }
 
 /// What to do until the next window ends.
@@ -44,6 +68,9 @@ pub struct Tuner {
     highest_rate: Option<f64>,
     /// Limit and throughput before the last growth, while it is on trial.
     trial: Option<(usize, f64)>,
+    cut: Option<Cut>,
+    /// The share of refusals that comes at any rate: B2 answers some requests with 503 whatever one does.
+    background: f64,
     rest: u32,
 }
 
@@ -58,6 +85,8 @@ impl Tuner {
             highest_limit: highest_limit.max(1),
             highest_rate,
             trial: None,
+            cut: None,
+            background: 0.0,
             rest: 0,
         }
     }
@@ -70,8 +99,19 @@ impl Tuner {
     /// Learns from one window.
     pub fn observe(&mut self, window: Window) -> Setting {
         let throughput = window.completed as f64 / window.seconds.max(0.001);
-        if window.slow_downs > 0 {
-            self.back_off(throughput, window);
+        let settling = self.rest == REST_AFTER_SLOW_DOWN;
+        if !settling {
+            self.judge_cut(window);
+        }
+        // What is seen seldom must not be forgotten soon.
+        self.background *= 0.999;
+        if window.slow_downs > 0 && window.share() > self.background * 1.5 {
+            if settling {
+                // These answer requests that were under way before the last change.
+                self.rest -= 1;
+            } else if self.cut.is_none() {
+                self.back_off(throughput, window);
+            }
         } else {
             self.raise_rate(throughput);
             if self.rest > 0 {
@@ -85,17 +125,15 @@ impl Tuner {
 
     /// Goes on a little below what was borne, with half as many at once.
     fn back_off(&mut self, throughput: f64, window: Window) {
-        if self.rest == REST_AFTER_SLOW_DOWN {
-            // These answer requests that were under way before the last change.
-            self.rest -= 1;
-            return;
-        }
-        let offered = window.completed + window.slow_downs;
+        let before = self.setting;
         // A share is steadier than a count in so short a window.
-        let borne = window.completed as f64 / offered as f64;
+        let borne = 1.0 - window.share();
         let rate = match self.setting.rate {
             Some(rate) => rate * borne.max(0.5),
-            None => throughput,
+            None => {
+                let offered = (window.completed + window.slow_downs) as f64;
+                throughput.max(0.1 * offered / window.seconds.max(0.001))
+            }
         };
         self.setting.rate = Some((rate * 0.96).max(1.0));
         if self.rest == 0 {
@@ -104,6 +142,28 @@ impl Tuner {
         }
         self.trial = None;
         self.rest = REST_AFTER_SLOW_DOWN;
+        // Where most is refused, more than one cut may be needed before it shows.
+        self.cut = (borne > 0.5).then_some(Cut {
+            before,
+            share: window.share(),
+            since: Window::default(),
+        });
+    }
+
+    /// Takes back a cut that left the share of refusals as it was: it does not depend on the rate then,
+    /// and going on would only bring the run to a standstill.
+    fn judge_cut(&mut self, window: Window) {
+        let Some(mut cut) = self.cut.take() else {
+            return;
+        };
+        cut.since.completed += window.completed;
+        cut.since.slow_downs += window.slow_downs;
+        if cut.since.completed + cut.since.slow_downs < ANSWERS_TO_JUDGE_BY {
+            self.cut = Some(cut);
+        } else if cut.since.share() >= cut.share * SHARE_THAT_REMAINS {
+            self.background = cut.since.share();
+            self.setting = cut.before;
+        }
     }
 
     /// Raises a rate that was lowered, by little and little, until it is no limit any more.
@@ -201,6 +261,54 @@ mod tests {
             (refused as f64) < 0.05 * throughput * 100.0,
             "{refused} were refused"
         );
+    }
+
+    /// Lets one in `every` answers be a refusal, whatever the rate, and gives the throughput.
+    fn simulate_refusals_at_any_rate(tuner: &mut Tuner, windows: u32, every: u64) -> f64 {
+        let (mut answers, mut completed) = (0, 0);
+        for _ in 0..windows {
+            let Setting { limit, rate } = tuner.setting();
+            let offered = (limit as f64 / 0.05).min(rate.unwrap_or(f64::INFINITY)) * 0.25;
+            let (mut done, mut slow_downs) = (0, 0);
+            for _ in 0..(offered as u64).max(1) {
+                answers += 1;
+                if answers % every == 0 {
+                    slow_downs += 1;
+                } else {
+                    done += 1;
+                }
+            }
+            completed += done;
+            tuner.observe(Window {
+                seconds: 0.25,
+                completed: done,
+                slow_downs,
+                saturated: true,
+            });
+        }
+        completed as f64 / (f64::from(windows) * 0.25)
+    }
+
+    #[test]
+    fn refusals_that_come_at_any_rate_do_not_bring_it_to_a_standstill() {
+        for every in [3, 5, 20] {
+            let mut tuner = Tuner::new(64, None);
+            simulate_refusals_at_any_rate(&mut tuner, 40, every);
+            let throughput = simulate_refusals_at_any_rate(&mut tuner, 400, every);
+            assert!(throughput > 250.0, "one in {every}: {throughput} a second");
+        }
+    }
+
+    #[test]
+    fn a_first_window_in_which_nothing_came_through_is_no_measure() {
+        let mut tuner = Tuner::new(256, None);
+        let setting = tuner.observe(Window {
+            seconds: 0.25,
+            completed: 0,
+            slow_downs: 30,
+            saturated: true,
+        });
+        assert!(setting.rate.unwrap() > 10.0, "{setting:?}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Counts {
     pub stored: BTreeMap<String, u64>,
     /// Requests under way at once, at most.
     pub most_at_once: u64,
+    /// Requests under way now.
+    pub under_way: u64,
 }
 
 /// Counts requests.
@@ -36,6 +38,7 @@ pub struct Counter(Mutex<State>);
 #[derive(Default)]
 struct State {
     counts: Counts,
+    // Beside the counts, since a reset does not end a request.
     under_way: u64,
 }
 
@@ -80,7 +83,11 @@ impl Counter {
 
     /// The counts so far.
     pub fn snapshot(&self) -> Counts {
-        self.lock().counts.clone()
+        let state = self.lock();
+        Counts {
+            under_way: state.under_way,
+            ..state.counts.clone()
+        }
     }
 
     /// Starts over.

@@ -36,7 +36,7 @@ fn killed_fifty_times_it_completes_and_sends_nothing_twice() {
         child.kill().expect("killed");
         child.wait().expect("ended");
         // What had been sent to its end arrives yet: from then on it is complete.
-        std::thread::sleep(Duration::from_millis(60));
+        world.wait_until_quiet();
     }
     let complete = world.requests().stored.len() as u64;
     assert!(

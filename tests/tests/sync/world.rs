@@ -117,6 +117,27 @@ impl World {
         self.control().requests().expect("the origin counts")
     }
 
+    /// Waits until the origin has dealt with all that was sent to it, also with what it has not begun
+    /// to read yet.
+    #[track_caller]
+    pub(crate) fn wait_until_quiet(&self) {
+        let (mut before, mut quiet) = (u64::MAX, 0);
+        for _ in 0..500 {
+            let requests = self.requests();
+            quiet = if requests.under_way == 0 && requests.total == before {
+                quiet + 1
+            } else {
+                0
+            };
+            before = requests.total;
+            if quiet == 3 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("the origin does not come to rest: {:?}", self.requests());
+    }
+
     pub(crate) fn faults(&self, faults: Value) {
         self.control().set_faults(&faults).expect("faults are set");
     }

@@ -74,6 +74,8 @@ pub struct Requests {
     pub stored: BTreeMap<String, u64>,
     /// Those that were refused.
     pub refused: u64,
+    /// Those that have not been answered yet.
+    pub under_way: u64,
 }
 
 impl Requests {
