@@ -10,6 +10,7 @@ mod list;
 mod multipart;
 mod object;
 mod pace;
+mod patience;
 mod retry;
 mod sign;
 mod transport;

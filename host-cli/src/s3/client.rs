@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::error::{ErrorKind, S3Error};
 use super::object::Body;
 use super::pace::Pacer;
+use super::patience::{Life, PATIENCE};
 use super::retry::{Retry, wait};
 use super::sign::{Signer, encode_key, encode_query};
 use super::transport::Transport;
@@ -21,12 +22,6 @@ use crate::config::{Credentials, Target};
 
 /// The largest answer that is read into memory: a page of 1,000 keys of 1,024 bytes, encoded.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
-
-/// How long an answer may take, without the time that its body needs to be sent.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The slowest upload that is waited for, in bytes a second.
-const SLOWEST: u64 = 16 * 1024;
 
 /// Attempts while no request has ever reached the endpoint: a mistyped name is told at once.
 const FIRST_CONTACT_ATTEMPTS: u32 = 3;
@@ -204,13 +199,11 @@ impl Client {
         let begin = Instant::now();
         let mut waits = shared.retry.waits();
         let mut attempts = 0;
-        // The time spent in the queue of our own making says nothing of the service.
-        let mut queued = Duration::ZERO;
+        let mut given = Duration::ZERO;
         loop {
             attempts += 1;
-            let queue = Instant::now();
             self.queue(&call).await;
-            queued += queue.elapsed();
+            let sent = Instant::now();
             let outcome = match self.attempt(&call, &uri, attempts > 1).await {
                 Ok(response) => read(response).await,
                 Err(kind) => Err(kind),
@@ -219,6 +212,8 @@ impl Client {
                 Ok(value) => return Ok(value),
                 Err(kind) => kind,
             };
+            // Neither our own queue nor the time in which bytes moved says anything against trying again.
+            given += sent.elapsed().min(PATIENCE);
             if kind.asks_to_slow_down() {
                 shared.traffic.slow_downs.fetch_add(1, Relaxed);
             }
@@ -228,12 +223,12 @@ impl Client {
             let ceiling = waits.next();
             match ceiling {
                 Some(ceiling)
-                    if kind.may_be_retried()
-                        && !hopeless
-                        && begin.elapsed() - queued < shared.retry.give_up_after =>
+                    if kind.may_be_retried() && !hopeless && given < shared.retry.give_up_after =>
                 {
                     shared.traffic.retries.fetch_add(1, Relaxed);
-                    tokio::time::sleep(wait(ceiling, kind.retry_after())).await;
+                    let pause = wait(ceiling, kind.retry_after());
+                    tokio::time::sleep(pause).await;
+                    given += pause;
                 }
                 _ => {
                     return Err(S3Error {
@@ -273,15 +268,15 @@ impl Client {
         shared
             .signer
             .sign(call.method.as_str(), uri, &mut headers, SystemTime::now())?;
-        let mut request = Request::new(call.body.to_request(traffic));
+        let life = Arc::new(Life::new());
+        let mut request = Request::new(call.body.to_request(traffic, &life));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = uri
             .parse()
             .map_err(|e| ErrorKind::Request(format!("`{uri}`: {e}")))?;
         *request.headers_mut() = headers;
         traffic.sent_requests.fetch_add(1, Relaxed);
-        let patience = PATIENCE + Duration::from_secs(length / SLOWEST);
-        let response = shared.transport.send(request, fresh, patience).await?;
+        let response = shared.transport.send(request, fresh, &life).await?;
         shared.reached.store(true, Relaxed);
         if let Body::Bytes(_) = call.body {
             traffic.count_sent(length);

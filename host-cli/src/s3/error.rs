@@ -71,7 +71,16 @@ impl ErrorKind {
                 !self.is_out_of_room()
                     && (matches!(status.as_u16(), 408 | 429)
                         || (status.is_server_error() && status.as_u16() != 501)
-                        || matches!(code.as_str(), "RequestTimeout" | "SlowDown"))
+                        // A completed multipart upload is answered with 200 before it is known how it
+                        // ends; the error then stands in the body.
+                        || matches!(
+                            code.as_str(),
+                            "RequestTimeout"
+                                | "SlowDown"
+                                | "InternalError"
+                                | "InternalFailure"
+                                | "ServiceUnavailable"
+                        ))
             }
             // The local file may have changed: whoever sends it looks before sending it again.
             ErrorKind::Mismatch { .. }
@@ -82,10 +91,15 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the service asks for fewer requests.
+    /// Whether the service, or a line that no byte passes any more, asks for fewer requests at once.
     pub fn asks_to_slow_down(&self) -> bool {
-        matches!(self, ErrorKind::Service { status, code, .. }
-            if matches!(status.as_u16(), 429 | 503) || code == "SlowDown")
+        match self {
+            ErrorKind::Timeout => true,
+            ErrorKind::Service { status, code, .. } => {
+                matches!(status.as_u16(), 429 | 503) || code == "SlowDown"
+            }
+            _ => false,
+        }
     }
 
     /// `Retry-After`, where the service sent it.

@@ -18,6 +18,7 @@ use hyper::body::{Frame, Incoming};
 
 use super::client::{Call, Client, Traffic};
 use super::error::ErrorKind;
+use super::patience::Life;
 use super::transport::{LocalFailure, RequestBody};
 use super::xml::bare_etag;
 use super::{S3Error, S3Result};
@@ -56,27 +57,44 @@ impl Body {
         }
     }
 
-    /// A fresh copy to send, metered by `traffic`.
-    pub(super) fn to_request(&self, traffic: &Arc<Traffic>) -> RequestBody {
+    /// A fresh copy to send, metered by `traffic`; `life` is told of each piece that is taken.
+    pub(super) fn to_request(&self, traffic: &Arc<Traffic>, life: &Arc<Life>) -> RequestBody {
         match self {
             Body::Empty => Empty::new().map_err(|never| match never {}).boxed_unsync(),
-            Body::Bytes(bytes) => Full::new(bytes.clone())
+            Body::Bytes(bytes) if bytes.len() as u64 <= CHUNK => Full::new(bytes.clone())
                 .map_err(|never| match never {})
                 .boxed_unsync(),
+            Body::Bytes(bytes) => {
+                let life = life.clone();
+                let pieces = stream::unfold(bytes.clone(), move |mut left| {
+                    let life = life.clone();
+                    async move {
+                        if left.is_empty() {
+                            return None;
+                        }
+                        life.moved();
+                        let piece = left.split_to(left.len().min(CHUNK as usize));
+                        Some((Ok(Frame::data(piece)), left))
+                    }
+                });
+                StreamBody::new(pieces).boxed_unsync()
+            }
             Body::File {
                 file,
                 offset,
                 length,
             } => {
-                let (file, traffic) = (file.clone(), traffic.clone());
+                let shared = (file.clone(), traffic.clone(), life.clone());
                 let chunks = stream::try_unfold((*offset, *length), move |(at, left)| {
-                    let (file, traffic) = (file.clone(), traffic.clone());
+                    let (file, traffic, life) = shared.clone();
                     async move {
                         if left == 0 {
                             return Ok(None);
                         }
                         let size = left.min(CHUNK);
+                        life.held_back();
                         traffic.bytes.pass(size as f64).await;
+                        life.moved();
                         let chunk = tokio::task::spawn_blocking(move || read_at(&file, at, size))
                             .await
                             .map_err(io::Error::other)?

@@ -12,7 +12,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 pub struct Retry {
     /// Attempts at most, the first included.
     pub attempts: u32,
-    /// No new attempt begins this long after the first.
+    /// No new attempt begins when so much was spent on waiting and on attempts that failed.
     pub give_up_after: Duration,
     /// Ceiling of the first wait; it doubles from one attempt to the next.
     pub first_wait: Duration,
@@ -21,10 +21,11 @@ pub struct Retry {
 }
 
 impl Default for Retry {
-    /// Outlasts a minute without a network, and Backblaze's usual moments of 503.
+    /// Outlasts two minutes without a network, and Backblaze's usual moments of 503. The time is the
+    /// bound: with full jitter, fewer attempts would now and then be used up within the minute.
     fn default() -> Self {
         Retry {
-            attempts: 20,
+            attempts: 60,
             give_up_after: Duration::from_secs(180),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(20),

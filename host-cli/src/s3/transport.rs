@@ -14,6 +14,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::error::ErrorKind;
+use super::patience::Life;
 
 /// Body of every request; it fails where the local file does.
 pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -60,19 +61,17 @@ impl Transport {
         })
     }
 
-    /// Sends `request`; `fresh` on a connection of its own.
+    /// Sends `request`, `fresh` on a connection of its own, and gives up where `life` shows none.
     pub(super) async fn send(
         &self,
         request: Request<RequestBody>,
         fresh: bool,
-        patience: Duration,
+        life: &Life,
     ) -> Result<Response<Incoming>, ErrorKind> {
         let pool = if fresh { &self.fresh } else { &self.pooled };
-        match tokio::time::timeout(patience, pool.request(request)).await {
-            Err(_) => Err(ErrorKind::Timeout),
-            Ok(Err(e)) => Err(classify(&e)),
-            Ok(Ok(response)) => Ok(response),
-        }
+        life.watch(pool.request(request))
+            .await?
+            .map_err(|e| classify(&e))
     }
 }
 

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Filter {
     include: Option<GlobSet>,
+    /// What each include begins with, up to its first special character.
+    include_starts: Vec<String>,
     exclude: GlobSet,
 }
 
@@ -20,6 +22,7 @@ impl Filter {
             } else {
                 Some(set("--include", include)?)
             },
+            include_starts: include.iter().map(|glob| plain_start(glob)).collect(),
             exclude: set("--exclude", exclude)?,
         })
     }
@@ -29,10 +32,31 @@ impl Filter {
         self.include.as_ref().is_none_or(|set| set.is_match(path)) && !self.exclude.is_match(path)
     }
 
+    /// Whether a path below `directory` (which ends with `/`) could take part. Where that is not sure
+    /// the answer is yes: a directory that could not be listed must not pass for an empty one.
+    pub fn may_take_below(&self, directory: &str) -> bool {
+        let included = self.include.is_none()
+            || (self.include_starts.iter())
+                .any(|start| directory.starts_with(start) || start.starts_with(directory));
+        // An exclude that covers names nobody would choose, at any depth, covers the whole directory.
+        let name = "\u{fffd}medialift";
+        let excluded = ["", "\u{fffd}/"].iter().all(|between| {
+            let path = format!("{directory}{between}{name}");
+            self.exclude.is_match(path)
+        });
+        included && !excluded
+    }
+
     /// Whether every path takes part.
     pub fn takes_all(&self) -> bool {
         self.include.is_none() && self.exclude.is_empty()
     }
+}
+
+fn plain_start(glob: &str) -> String {
+    let special = |c: char| matches!(c, '*' | '?' | '[' | '{' | '\\');
+    let glob = glob.trim_start_matches('/');
+    glob.split(special).next().unwrap_or_default().to_owned()
 }
 
 fn set(flag: &str, globs: &[String]) -> Result<GlobSet> {
@@ -61,6 +85,23 @@ mod tests {
         let own = |globs: &[&str]| globs.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>();
         let filter = Filter::new(&own(include), &own(exclude)).unwrap();
         assert_eq!(filter.takes(path), expected, "{path}");
+    }
+
+    #[test]
+    fn what_is_below_a_closed_directory_takes_part_unless_it_surely_does_not() {
+        let check = |include: &[&str], exclude: &[&str], directory: &str, expected: bool| {
+            let own = |globs: &[&str]| globs.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>();
+            let filter = Filter::new(&own(include), &own(exclude)).unwrap();
+            assert_eq!(filter.may_take_below(directory), expected, "{directory}");
+        };
+        check(&[], &[], "a/", true);
+        check(&["**/*.png"], &[], "a/", true);
+        check(&["accounts/**"], &[], "accounts/avatars/", true);
+        check(&["accounts/avatars/*.png"], &[], "accounts/", true);
+        check(&["accounts/**"], &[], "cache/", false);
+        check(&[], &["cache/**"], "cache/", false);
+        check(&[], &["cache/*"], "cache/", true);
+        check(&[], &["**/*.png"], "cache/", true);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::filter::Filter;
 use super::journal::{Cursor, Record, Writer};
-use super::walk::{Entry, Skipped, walk, walk_list};
+use super::walk::{Entry, SkipReason, Skipped, walk, walk_list};
 use crate::error::Result;
 
 /// Entries handed over at a time: one wake-up for many.
@@ -93,9 +93,7 @@ impl Scan {
         let mut batch = Vec::with_capacity(BATCH);
         for entry in entries {
             let found = match entry {
-                Entry::Skipped(skipped) if self.filter.takes(&skipped.path) => {
-                    Found::Skipped(skipped)
-                }
+                Entry::Skipped(skipped) if self.concerns(&skipped) => Found::Skipped(skipped),
                 Entry::File(file) if self.filter.takes(&file.path) => {
                     let known = self.known(&file.path);
                     let known = known.filter(|record| record.stamp == file.stamp);
@@ -112,6 +110,14 @@ impl Scan {
             }
         }
         let _ = sender.blocking_send(batch);
+    }
+
+    fn concerns(&self, skipped: &Skipped) -> bool {
+        if skipped.reason == SkipReason::UnreadableDirectory {
+            self.filter.may_take_below(&skipped.path)
+        } else {
+            self.filter.takes(&skipped.path)
+        }
     }
 
     fn known(&mut self, path: &str) -> Option<Record> {

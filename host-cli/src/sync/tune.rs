@@ -8,17 +8,21 @@ pub const FIRST_LIMIT: usize = 32;
 /// Uploads at once after any number of refusals.
 const LOWEST_LIMIT: usize = 4;
 
-/// Windows without a change after a refusal.
-const REST_AFTER_SLOW_DOWN: u32 = 6;
+/// Requests a second after any number of refusals, and the part of the best throughput so far that is
+/// never gone below: B2 answers some requests with 503 at any rate, and they must not end in a
+/// standstill.
+const LOWEST_RATE: f64 = 5.0;
+const LOWEST_PART_OF_BEST: f64 = 0.2;
 
-/// Windows without a change after more uploads at once did not help.
+/// A share of refusals that is taken for noise: below it, retries cost less than a lower rate.
+const SHARE_OF_NOISE: f64 = 0.1;
+
+/// Answers that a judgement needs, or else seconds: a few answers are not a share.
+const ANSWERS_TO_JUDGE_BY: u64 = 40;
+const SECONDS_TO_JUDGE_BY: f64 = 5.0;
+
+/// Judgements without a change after more uploads at once did not help.
 const REST_AFTER_NO_GAIN: u32 = 40;
-
-/// A refusal's share must at least be halved by a cut of the rate that it was the reason for.
-const SHARE_THAT_REMAINS: f64 = 0.5;
-
-/// Answers after which a cut can be judged.
-const ANSWERS_TO_JUDGE_BY: u64 = 20;
 
 /// What happened in one window of time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,21 +38,29 @@ pub struct Window {
 }
 
 impl Window {
-    /// The part of the answers that asked for fewer requests.
-    fn share(self) -> f64 {
-        self.slow_downs as f64 / (self.completed + self.slow_downs).max(1) as f64
+    fn answers(&self) -> u64 {
+        self.completed + self.slow_downs
     }
-}
 
-/// A lowering of the rate, until it is known whether it helped.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    /// The setting before it.
-    before: Setting,
-    /// The share of refusals that it answers.
-    share: f64,
-    /// All that was answered since.
-    since: Window,
+    /// Uploads a second.
+    fn throughput(&self) -> f64 {
+        self.completed as f64 / self.seconds.max(0.001)
+    }
+
+    /// The part of the answers that asked for fewer requests.
+    fn refused(&self) -> f64 {
+        self.slow_downs as f64 / self.answers().max(1) as f64
+    }
+
+    /// The two as one.
+    fn and(self, next: Self) -> Self {
+        Window {
+            seconds: self.seconds + next.seconds,
+            completed: self.completed + next.completed,
+            slow_downs: self.slow_downs + next.slow_downs,
+            saturated: next.saturated && (self.saturated || self.seconds == 0.0),
+        }
+    }
 }
 
 /// What to do until the next window ends.
@@ -66,11 +78,14 @@ pub struct Tuner {
     setting: Setting,
     highest_limit: usize,
     highest_rate: Option<f64>,
+    /// What was seen since the last judgement.
+    seen: Window,
+    /// The best throughput so far.
+    best: f64,
+    /// Whether what is seen next still answers requests from before the last cut.
+    settling: bool,
     /// Limit and throughput before the last growth, while it is on trial.
     trial: Option<(usize, f64)>,
-    cut: Option<Cut>,
-    /// The share of refusals that comes at any rate: B2 answers some requests with 503 whatever one does.
-    background: f64,
     rest: u32,
 }
 
@@ -84,9 +99,10 @@ impl Tuner {
             },
             highest_limit: highest_limit.max(1),
             highest_rate,
+            seen: Window::default(),
+            best: 0.0,
+            settling: false,
             trial: None,
-            cut: None,
-            background: 0.0,
             rest: 0,
         }
     }
@@ -98,94 +114,67 @@ impl Tuner {
 
     /// Learns from one window.
     pub fn observe(&mut self, window: Window) -> Setting {
-        let throughput = window.completed as f64 / window.seconds.max(0.001);
-        let settling = self.rest == REST_AFTER_SLOW_DOWN;
-        if !settling {
-            self.judge_cut(window);
+        let seen = self.seen.and(window);
+        if seen.answers() < ANSWERS_TO_JUDGE_BY && seen.seconds < SECONDS_TO_JUDGE_BY {
+            self.seen = seen;
+            return self.setting;
         }
-        // What is seen seldom must not be forgotten soon.
-        self.background *= 0.999;
-        if window.slow_downs > 0 && window.share() > self.background * 1.5 {
-            if settling {
-                // These answer requests that were under way before the last change.
-                self.rest -= 1;
-            } else if self.cut.is_none() {
-                self.back_off(throughput, window);
-            }
-        } else {
-            self.raise_rate(throughput);
-            if self.rest > 0 {
-                self.rest -= 1;
-            } else if window.saturated {
-                self.grow(throughput);
+        self.seen = Window::default();
+        if !std::mem::take(&mut self.settling) {
+            self.best = self.best.max(seen.throughput());
+            if seen.refused() > SHARE_OF_NOISE {
+                self.back_off(seen);
+            } else if self.setting.rate.is_some() && self.setting.rate != self.highest_rate {
+                self.raise_rate(seen);
+            } else {
+                self.grow(seen);
             }
         }
         self.setting
     }
 
-    /// Goes on a little below what was borne, with half as many at once.
-    fn back_off(&mut self, throughput: f64, window: Window) {
-        let before = self.setting;
-        // A share is steadier than a count in so short a window.
-        let borne = 1.0 - window.share();
+    /// Goes on a little below what was borne; the first time with half as many at once.
+    fn back_off(&mut self, seen: Window) {
         let rate = match self.setting.rate {
-            Some(rate) => rate * borne.max(0.5),
+            Some(rate) => rate * (1.0 - seen.refused()).max(0.7),
             None => {
-                let offered = (window.completed + window.slow_downs) as f64;
-                throughput.max(0.1 * offered / window.seconds.max(0.001))
+                let floor = LOWEST_LIMIT.min(self.highest_limit);
+                self.setting.limit = (self.setting.limit / 2).max(floor);
+                seen.throughput()
             }
         };
-        self.setting.rate = Some((rate * 0.96).max(1.0));
-        if self.rest == 0 {
-            let floor = LOWEST_LIMIT.min(self.highest_limit);
-            self.setting.limit = (self.setting.limit / 2).max(floor);
-        }
+        let lowest = LOWEST_RATE.max(self.best * LOWEST_PART_OF_BEST);
+        let rate = (rate * 0.96).max(lowest);
+        self.setting.rate = Some(self.highest_rate.map_or(rate, |highest| rate.min(highest)));
         self.trial = None;
-        self.rest = REST_AFTER_SLOW_DOWN;
-        // Where most is refused, more than one cut may be needed before it shows.
-        self.cut = (borne > 0.5).then_some(Cut {
-            before,
-            share: window.share(),
-            since: Window::default(),
-        });
-    }
-
-    /// Takes back a cut that left the share of refusals as it was: it does not depend on the rate then,
-    /// and going on would only bring the run to a standstill.
-    fn judge_cut(&mut self, window: Window) {
-        let Some(mut cut) = self.cut.take() else {
-            return;
-        };
-        cut.since.completed += window.completed;
-        cut.since.slow_downs += window.slow_downs;
-        if cut.since.completed + cut.since.slow_downs < ANSWERS_TO_JUDGE_BY {
-            self.cut = Some(cut);
-        } else if cut.since.share() >= cut.share * SHARE_THAT_REMAINS {
-            self.background = cut.since.share();
-            self.setting = cut.before;
-        }
+        self.settling = true;
     }
 
     /// Raises a rate that was lowered, by little and little, until it is no limit any more.
-    fn raise_rate(&mut self, throughput: f64) {
+    fn raise_rate(&mut self, seen: Window) {
         let Some(rate) = self.setting.rate else {
             return;
         };
-        if self.highest_rate.is_some_and(|highest| rate >= highest) {
-            return;
-        }
-        let raised = rate * 1.01;
+        let raised = rate * 1.02;
         self.setting.rate = match self.highest_rate {
             Some(highest) => Some(raised.min(highest)),
-            None if self.rest == 0 && raised > 4.0 * throughput.max(25.0) => None,
+            None if raised > 4.0 * seen.throughput().max(25.0) => None,
             None => Some(raised),
         };
     }
 
     /// Keeps a growth that helped and grows on; takes back one that did not.
-    fn grow(&mut self, throughput: f64) {
+    fn grow(&mut self, seen: Window) {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        // Where nothing came through there is nothing to compare.
+        if !seen.saturated || seen.completed == 0 {
+            return;
+        }
         if let Some((limit_before, throughput_before)) = self.trial.take()
-            && throughput < throughput_before * 1.15
+            && seen.throughput() < throughput_before * 1.15
         {
             self.setting.limit = limit_before;
             self.rest = REST_AFTER_NO_GAIN;
@@ -194,7 +183,7 @@ impl Tuner {
         let limit = self.setting.limit;
         if limit < self.highest_limit {
             self.setting.limit = (limit * 2).min(self.highest_limit);
-            self.trial = Some((limit, throughput));
+            self.trial = Some((limit, seen.throughput()));
         }
     }
 }
@@ -263,39 +252,56 @@ mod tests {
         );
     }
 
-    /// Lets one in `every` answers be a refusal, whatever the rate, and gives the throughput.
-    fn simulate_refusals_at_any_rate(tuner: &mut Tuner, windows: u32, every: u64) -> f64 {
-        let (mut answers, mut completed) = (0, 0);
-        for _ in 0..windows {
-            let Setting { limit, rate } = tuner.setting();
-            let offered = (limit as f64 / 0.05).min(rate.unwrap_or(f64::INFINITY)) * 0.25;
-            let (mut done, mut slow_downs) = (0, 0);
-            for _ in 0..(offered as u64).max(1) {
-                answers += 1;
-                if answers % every == 0 {
+    /// Uploads `files` files at most at `capacity` a second, where each answer is a refusal with this
+    /// chance whatever the rate; gives the seconds it takes.
+    fn simulate_refusals_at_any_rate(seed: u64, files: u64, capacity: f64, chance: f64) -> f64 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut tuner = Tuner::new(256, None);
+        let (mut left, mut windows, mut budget) = (files, 0, 0.0);
+        while left > 0 {
+            windows += 1;
+            let rate = tuner.setting().rate.unwrap_or(f64::INFINITY);
+            budget += capacity.min(rate) * 0.25;
+            let (mut completed, mut slow_downs) = (0, 0);
+            while budget >= 1.0 {
+                budget -= 1.0;
+                if random.f64() < chance {
                     slow_downs += 1;
                 } else {
-                    done += 1;
+                    completed += 1;
                 }
             }
-            completed += done;
+            left = left.saturating_sub(completed);
             tuner.observe(Window {
                 seconds: 0.25,
-                completed: done,
+                completed,
                 slow_downs,
                 saturated: true,
             });
         }
-        completed as f64 / (f64::from(windows) * 0.25)
+        f64::from(windows) * 0.25
     }
 
     #[test]
     fn refusals_that_come_at_any_rate_do_not_bring_it_to_a_standstill() {
-        for every in [3, 5, 20] {
-            let mut tuner = Tuner::new(64, None);
-            simulate_refusals_at_any_rate(&mut tuner, 40, every);
-            let throughput = simulate_refusals_at_any_rate(&mut tuner, 400, every);
-            assert!(throughput > 250.0, "one in {every}: {throughput} a second");
+        for seed in 0..50 {
+            for capacity in [20.0, 80.0, 500.0, 3000.0] {
+                for chance in [0.01, 0.05, 0.2] {
+                    let files = (capacity * 60.0) as u64;
+                    let seconds = simulate_refusals_at_any_rate(seed, files, capacity, chance);
+                    // A minute without refusals. Where they are more than noise, about a fifth of the
+                    // best rate goes on.
+                    let most = if chance > SHARE_OF_NOISE {
+                        600.0
+                    } else {
+                        120.0
+                    };
+                    assert!(
+                        seconds < most,
+                        "seed {seed}: {chance} refused at {capacity} a second: {seconds} s"
+                    );
+                }
+            }
         }
     }
 
@@ -305,10 +311,10 @@ mod tests {
         let setting = tuner.observe(Window {
             seconds: 0.25,
             completed: 0,
-            slow_downs: 30,
+            slow_downs: ANSWERS_TO_JUDGE_BY,
             saturated: true,
         });
-        assert!(setting.rate.unwrap() > 10.0, "{setting:?}");
+        assert!(setting.rate.unwrap() >= LOWEST_RATE, "{setting:?}");
     }
 
     #[test]
@@ -317,5 +323,8 @@ mod tests {
         simulate(&mut tuner, 10, 0.1, 20.0);
         simulate(&mut tuner, 1000, 0.1, 1000.0);
         assert_eq!(tuner.setting().rate, Some(50.0));
+        let mut slow = Tuner::new(256, Some(0.5));
+        simulate(&mut slow, 100, 0.1, 0.2);
+        assert_eq!(slow.setting().rate, Some(0.5));
     }
 }

@@ -55,6 +55,9 @@ pub struct Fault {
     /// It happens to those matching requests that exceed this number within one second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_second: Option<u64>,
+    /// How many matching requests it spares first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<u64>,
     /// Only requests of this HTTP method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -169,6 +172,10 @@ impl Armed {
     }
 
     fn happens(&mut self) -> bool {
+        if let Some(spare @ 1..) = &mut self.fault.spare {
+            *spare -= 1;
+            return false;
+        }
         if let Some(limit) = self.fault.max_per_second {
             if self.window.elapsed() >= Duration::from_secs(1) {
                 self.window = Instant::now();
@@ -223,6 +230,13 @@ mod tests {
         assert!(hit("PUT", "a/y"));
         assert!(!hit("PUT", "a/z"));
         assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn the_first_n_are_spared() {
+        let faults = faults(r#"{"kind":"hang","spare":2}"#);
+        let hit = || faults.judge("PUT", &target("a")).fault.is_some();
+        assert_eq!([hit(), hit(), hit(), hit()], [false, false, true, true]);
     }
 
     #[test]

@@ -34,7 +34,9 @@ fn reset_and_truncated_connections_lose_nothing() {
         { "kind": "reset", "rate": 0.1, "method": "PUT", "after_bytes": 1000 },
         { "kind": "truncate", "next": 2, "method": "GET" },
     ]));
-    world.report(&[], 0).expect(201, 0);
+    let report = world.report(&[], 0);
+    report.expect(201, 0);
+    assert!(report.number("/retries") > 0);
     world.control().clear_faults().expect("cleared");
     world.assert_all_there("");
 }
@@ -56,14 +58,12 @@ fn the_rate_that_the_endpoint_bears_is_found() {
     world.faults(json!({ "kind": "slow_down", "max_per_second": 200 }));
     let report = world.report(&[], 0);
     report.expect(2400, 0);
-    let seconds = report.0["seconds"].as_f64().expect("seconds");
-    // 12 s is the least that 200 a second allow.
-    assert!(
-        seconds < 24.0,
-        "{seconds} s for 2,400 files at 200 a second"
-    );
+    // Without a rate of its own, a run would be refused thousands of times. How near it comes to the
+    // rate is `tune.rs`'s own test; here, that it does not crawl: 12 s is the least there is.
     let refused = world.requests().refused;
-    assert!(refused < 1200, "{refused} requests were refused");
+    assert!(refused < 800, "{refused} requests were refused");
+    let seconds = report.0["seconds"].as_f64().expect("seconds");
+    assert!(seconds < 60.0, "{seconds} s for 2,400 files");
 }
 
 #[test]

@@ -72,6 +72,8 @@ fn a_file_that_keeps_changing_is_named_and_never_half_stored() {
     let world = World::origin();
     world.fill(20, 100);
     world.write("moving.mp4", vec![0; 4 << 20]);
+    // Each try takes so long that the file cannot but change meanwhile.
+    world.faults(json!({ "kind": "latency", "latency_ms": 500, "key_prefix": "moving" }));
     let path = world.media().join("moving.mp4");
     let done = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
@@ -138,11 +140,16 @@ fn a_pipe_that_takes_a_files_place_does_not_block() {
     let world = World::origin();
     world.fill(50, 100);
     // The list is slow, so that the pipe is there when the walk has seen a file.
-    world.faults(json!({ "kind": "latency", "latency_ms": 1500, "operation": "ListObjectsV2" }));
+    world.faults(json!({ "kind": "latency", "latency_ms": 5000, "operation": "ListObjectsV2" }));
     let path = world.media().join("accounts/000/00/0.png");
     std::thread::scope(|scope| {
         let run = scope.spawn(|| world.run(&["--json"]));
-        std::thread::sleep(std::time::Duration::from_millis(700));
+        let begin = std::time::Instant::now();
+        while world.requests().of("ListObjectsV2") == 0 {
+            assert!(begin.elapsed().as_secs() < 60, "it does not list");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1000));
         fs::remove_file(&path).expect("removed");
         rustix::fs::mknodat(
             rustix::fs::CWD,
