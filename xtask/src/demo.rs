@@ -41,12 +41,13 @@ pub struct DemoOptions {
 /// answer false.
 pub fn run(options: &DemoOptions) -> Result<bool> {
     let start = Instant::now();
+    // First, so that a mistyped name does not wait for the builds.
+    let media = Media::choose(options.media.as_deref())?;
     let tools = setup(Scope::Edge, false)?;
     let size = build::worker(&tools)?;
     build::programs()?;
     let prepared = start.elapsed();
 
-    let media = Media::choose(options.media.as_deref())?;
     eprintln!("demo: starting the origin");
     let origin = Origin::start(OriginOptions::default())?;
     eprintln!(

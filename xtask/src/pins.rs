@@ -6,6 +6,10 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+/// The compiler that all is known to build and to pass with, the same as `rust-version` in
+/// `Cargo.toml`. No file pins it: rustup could then fetch nothing else, also where it has a newer one.
+pub const RUST: &str = "1.95";
+
 /// The triple of the edge worker.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 

@@ -1,11 +1,12 @@
 //! The virtual environment with the independent S3 server and other people's clients.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::Workshop;
+use super::{Workshop, debian};
 use crate::pins;
 use crate::process::find_program;
 use crate::tools;
@@ -13,18 +14,23 @@ use crate::tools;
 /// Makes the environment. Its scripts name it by its path, so it is made in its place, and a marker
 /// that comes last says that it is whole.
 pub(super) fn install(workshop: &Workshop) -> Result<()> {
-    let Some(python) = find_program("python3") else {
-        bail!("there is no `python3` on PATH")
-    };
+    let python = python(workshop)?;
     let directory = tools::python_directory(&workshop.cache);
     // Scripts keep the path that the environment was made under: a link from there to the real place.
     let real = directory.with_extension("files");
     if real.exists() {
         fs::remove_dir_all(&real).with_context(|| format!("cannot remove `{}`", real.display()))?;
     }
-    let mut make = Command::new(python);
-    make.args(["-m", "venv"]).arg(&real);
-    workshop.run(make)?;
+    let make = || {
+        let mut make = Command::new(&python);
+        make.args(["-m", "venv", "--clear"]).arg(&real);
+        workshop.run(make)
+    };
+    // Debian's own `python3` comes without what an environment is made of.
+    if make().is_err() {
+        debian::install(workshop, &["python3-venv"])?;
+        make()?;
+    }
     let mut fill = Command::new(real.join("bin/python"));
     fill.args([
         "-m",
@@ -39,4 +45,12 @@ pub(super) fn install(workshop: &Workshop) -> Result<()> {
     fs::remove_file(&directory).ok();
     std::os::unix::fs::symlink(&real, &directory)
         .with_context(|| format!("cannot link `{}`", directory.display()))
+}
+
+/// The `python3` on `PATH`, or Debian's.
+fn python(workshop: &Workshop) -> Result<PathBuf> {
+    if find_program("python3").is_none() {
+        debian::install(workshop, &["python3", "python3-venv"])?;
+    }
+    find_program("python3").context("there is no `python3` on PATH")
 }
