@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 /// The compiler that all is known to build and to pass with, the same as `rust-version` in
-/// `Cargo.toml`. No file pins it: rustup could then fetch nothing else, also where it has a newer one.
+/// `Cargo.toml`. There is no `rust-toolchain.toml`: with one, rustup would insist on downloading exactly
+/// that compiler, also where a newer one is installed.
 pub const RUST: &str = "1.95";
 
 /// The triple of the edge worker.

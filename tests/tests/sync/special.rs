@@ -135,6 +135,80 @@ fn a_file_that_vanishes_grows_or_is_replaced_meanwhile_stops_nothing() {
     world.assert_all_there("");
 }
 
+/// What happens to a file while it is sent.
+const MISHAPS: [&str; 4] = ["cut short", "made longer", "replaced", "removed"];
+
+fn mishap(path: &std::path::Path, what: &str) {
+    let open = || fs::File::options().write(true).open(path).expect("open");
+    match what {
+        "cut short" => open().set_len(1 << 20).expect("cut"),
+        "made longer" => open().set_len(13 << 20).expect("longer"),
+        "replaced" => {
+            let new = path.with_extension("new");
+            fs::write(&new, vec![7; 3 << 20]).expect("write");
+            fs::rename(&new, path).expect("rename");
+        }
+        _ => fs::remove_file(path).expect("removed"),
+    }
+}
+
+#[test]
+fn a_file_that_changes_under_way_is_stored_whole_in_one_version_or_not_at_all() {
+    // One is sent in one request, the other in parts.
+    for size in [4 << 20, 12 << 20] {
+        for what in MISHAPS {
+            changed_under_way(size, what);
+        }
+    }
+}
+
+fn changed_under_way(size: usize, what: &str) {
+    let world = World::origin();
+    let before = vec![3; size];
+    world.write("video.mp4", &before);
+    world.faults(
+        json!({ "kind": "latency", "latency_ms": 1000, "method": "PUT", "key_prefix": "video" }),
+    );
+    let arguments = ["--multipart-from", "6MiB", "--part-size", "5MiB", "--json"];
+    let ran = std::thread::scope(|scope| {
+        let run = scope.spawn(|| world.run(&arguments));
+        let begin = std::time::Instant::now();
+        while world.requests().by_key.is_empty() {
+            assert!(begin.elapsed().as_secs() < 60, "nothing is sent");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        mishap(&world.media().join("video.mp4"), what);
+        run.join().expect("it ran")
+    });
+    let of = format!("{size} bytes, {what}");
+    let stored = world.object("video.mp4");
+    let report = ran.json().expect("a report");
+    if what == "removed" {
+        // It was whole when it was read, so that may be there; else it is named.
+        let whole = stored.status == 200 && stored.body == before;
+        assert!(whole || stored.status == 404, "{of}: {}", stored.status);
+        assert!(
+            report["uploaded"]["files"] == 1 || report["skipped"]["vanished"] == 1,
+            "{of}: {report}"
+        );
+        return;
+    }
+    assert_eq!(ran.code, Some(0), "{of}: {ran:?}");
+    assert_eq!(report["uploaded"]["files"], 1, "{of}: {report}");
+    assert_eq!(stored.status, 200, "{of}");
+    let after = fs::read(world.media().join("video.mp4")).expect("the file");
+    world.control().clear_faults().expect("cleared");
+    if what == "replaced" && stored.body == before {
+        // The file that was opened is another by now; the next run sees the one in its place.
+        world.report(&arguments[..4], 0).expect(1, 0);
+        assert!(world.object("video.mp4").body == after, "{of}");
+    } else {
+        // Noticed, and begun again: what is there in the end is what the file is in the end.
+        assert!(stored.body == after, "{of}: {} bytes", stored.body.len());
+        world.report(&arguments[..4], 0).expect(0, 1);
+    }
+}
+
 #[test]
 fn a_pipe_that_takes_a_files_place_does_not_block() {
     let world = World::origin();
