@@ -6,8 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use xtask::process::{Guarded, scratch_directory};
-use xtask::stack::{OriginOptions, binary};
+use xtask::stack::OriginOptions;
 
 use super::world::World;
 
@@ -191,46 +190,6 @@ fn a_cap_that_is_used_up() {
         ran.stderr
     );
     assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
-}
-
-#[test]
-fn a_full_disk_of_the_service_ends_the_run_and_with_room_it_goes_on() {
-    let scratch = scratch_directory("sync-full").expect("a directory");
-    let disk = scratch.path().join("disk");
-    fs::create_dir(&disk).expect("a directory");
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    // A file system of 2 MiB, which goes away with the process.
-    let script = "mount -t tmpfs -o size=2m none \"$1\" && exec \"$0\" --dir \"$1\"";
-    command.args(["--mount", "sh", "-c", script]);
-    command.arg(binary("b2-origin").expect("built")).arg(&disk);
-    let mut origin =
-        Guarded::spawn("the origin", command, &scratch.path().join("log")).expect("it starts");
-    let ready = origin
-        .wait_until(Duration::from_secs(20), |origin| {
-            let line: serde_json::Value =
-                serde_json::from_str(origin.log().lines().next()?).ok()?;
-            Some(line["s3"].as_str()?.to_owned())
-        })
-        .expect("ready");
-
-    let world = World::origin();
-    for number in 0..60 {
-        world.write(&format!("f{number}"), [7; 100_000]);
-    }
-    let ran = world
-        .ran(world.command(&[]).env("B2_ENDPOINT", &ready))
-        .expect(1);
-    assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("hint: the service has no room left"),
-        "{}",
-        ran.stderr
-    );
-    world.report(&[], 0).expect(60, 0);
-    world.assert_all_there("");
 }
 
 #[test]

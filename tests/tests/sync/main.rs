@@ -2,6 +2,7 @@
 
 mod backends;
 mod bad_input;
+mod disks;
 mod faults;
 mod flags;
 mod interruption;
