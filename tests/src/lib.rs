@@ -12,3 +12,4 @@ pub mod origin;
 pub mod script;
 pub mod scripted;
 pub mod seaweed;
+pub mod tls;

@@ -3,6 +3,7 @@
 mod backends;
 mod bad_input;
 mod disks;
+mod encrypted;
 mod faults;
 mod flags;
 mod interruption;
