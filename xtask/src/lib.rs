@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod bench;
 pub mod build;
 pub mod ci;
 pub mod demo;
