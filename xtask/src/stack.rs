@@ -1,7 +1,8 @@
-//! The local stack: a B2-like origin and the edge worker under `wrangler dev`, each ready when its
-//! `start` returns and gone when its value is dropped.
+//! The local stack: a B2-like origin, the edge worker under `wrangler dev` and the nginx that it
+//! replaces, each ready when its `start` returns and gone when its value is dropped.
 
 mod edge;
+mod nginx;
 mod origin;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 pub use edge::{Edge, EdgeOptions};
+pub use nginx::Nginx;
 pub use origin::{Origin, OriginOptions, Requests};
 
 /// A program of this workspace that was built before: `medialift`, `b2-origin`.
