@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use plotters::prelude::*;
@@ -13,6 +13,8 @@ use super::report::{Plot, Report, directory, figure};
 
 /// Where the page stands, from the root.
 const PAGE: &str = "docs/performance.md";
+
+const HINT: &str = "hint: `cargo xtask docs`, then commit the page and `docs/performance`";
 
 const INTRODUCTION: &str = "# Performance
 
@@ -32,38 +34,66 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(90, 90, 90),
 ];
 
-/// Writes the page and its pictures; with `check`, only compares the page.
+/// Writes the page and its pictures; with `check`, only compares the page and looks for the
+/// pictures. Where no part has been measured there is nothing to write.
 ///
 /// # Errors
-/// Fails when a file cannot be read or written, or with `check`, when the page is another.
+/// Fails when a file cannot be read or written, or with `check`, when the page is another or lacks
+/// a picture.
 pub fn write(check: bool) -> Result<()> {
-    let mut page = INTRODUCTION.to_owned();
+    write_at(&crate::root().join(PAGE), &directory(), check)
+}
+
+/// As [`write`], of the page at `path` and the files in `directory`.
+fn write_at(path: &Path, directory: &Path, check: bool) -> Result<()> {
+    let chapters = load(directory)?;
+    if chapters.is_empty() {
+        return Ok(());
+    }
+    for plot in chapters.iter().flat_map(|(_, report)| &report.plots) {
+        let picture = directory.join(format!("{}.svg", plot.name));
+        if !check {
+            draw(plot, &picture)?;
+        } else if !picture.is_file() {
+            bail!(
+                "`{PAGE}` shows `{}`, which is not there\n\n{HINT}",
+                picture.display()
+            );
+        }
+    }
+    let page = page(&chapters)?;
+    if fs::read_to_string(path).is_ok_and(|old| old == page) {
+        return Ok(());
+    }
+    if check {
+        bail!("`{PAGE}` is not what its raw rounds say\n\n{HINT}");
+    }
+    fs::write(path, page).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// What the parts have left, in the order of the page.
+fn load(directory: &Path) -> Result<Vec<(Part, Report)>> {
+    let mut chapters = Vec::new();
     for part in Part::ALL {
-        let path = directory().join(format!("{}.json", part.name()));
+        let path = directory.join(format!("{}.json", part.name()));
         if !path.exists() {
             continue;
         }
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
-        let report: Report = serde_json::from_str(&text)
+        let report = serde_json::from_str(&text)
             .with_context(|| format!("cannot understand `{}`", path.display()))?;
-        chapter(&mut page, part, &report)?;
-        if !check {
-            for plot in &report.plots {
-                draw(plot)?;
-            }
-        }
+        chapters.push((part, report));
     }
-    let path = crate::root().join(PAGE);
-    if fs::read_to_string(&path).is_ok_and(|old| old == page) {
-        return Ok(());
+    Ok(chapters)
+}
+
+fn page(chapters: &[(Part, Report)]) -> Result<String> {
+    let mut page = INTRODUCTION.to_owned();
+    for (part, report) in chapters {
+        chapter(&mut page, *part, report)?;
     }
-    if check {
-        bail!(
-            "`{PAGE}` is not what its raw rounds say\n\nhint: `cargo xtask docs`, then commit the page"
-        );
-    }
-    fs::write(&path, page).with_context(|| format!("cannot write `{}`", path.display()))
+    Ok(page)
 }
 
 fn chapter(page: &mut String, part: Part, report: &Report) -> Result<()> {
@@ -96,47 +126,32 @@ fn chapter(page: &mut String, part: Part, report: &Report) -> Result<()> {
             figure(target.value)
         )?;
     }
-    table(page, report)?;
+    tables(page, report)?;
     for plot in &report.plots {
-        write!(
-            page,
-            "\n![{}](performance/{}.svg)\n",
-            plot.title, plot.name
-        )?;
+        write!(page, "\n![{}](performance/{}.svg)\n", plot.title, plot.name)?;
     }
     Ok(())
 }
 
-/// A line for each case and contender, a column for each quantity.
-fn table(page: &mut String, report: &Report) -> Result<()> {
-    let mut quantities: Vec<&str> = Vec::new();
-    let mut lines: Vec<(&str, &str)> = Vec::new();
-    for series in &report.series {
-        if !quantities.contains(&series.quantity.as_str()) {
-            quantities.push(&series.quantity);
+/// A line for each case and contender, a column for each quantity; cases in a row of which the same
+/// was measured share a table.
+fn tables(page: &mut String, report: &Report) -> Result<()> {
+    let mut before: Vec<&str> = Vec::new();
+    for case in distinct(report.series.iter().map(|series| &*series.case)) {
+        let of_case = || report.series.iter().filter(|series| series.case == case);
+        let quantities = distinct(of_case().map(|series| &*series.quantity));
+        if quantities != before {
+            write!(page, "\n| case | who |")?;
+            for quantity in &quantities {
+                write!(page, " {quantity} |")?;
+            }
+            write!(page, "\n|---|---|{}\n", "---:|".repeat(quantities.len()))?;
         }
-        if !lines.contains(&(&series.case, &series.who)) {
-            lines.push((&series.case, &series.who));
-        }
-    }
-    if lines.is_empty() {
-        return Ok(());
-    }
-    // Cases stay together, in the order in which they first come.
-    let mut cases: Vec<&str> = Vec::new();
-    for (case, _) in &lines {
-        if !cases.contains(case) {
-            cases.push(case);
-        }
-    }
-    write!(page, "\n| | |")?;
-    for quantity in &quantities {
-        write!(page, " {quantity} |")?;
-    }
-    write!(page, "\n|---|---|{}\n", "---:|".repeat(quantities.len()))?;
-    for case in cases {
-        for (_, who) in lines.iter().filter(|(of, _)| *of == case) {
-            write!(page, "| {case} | {who} |")?;
+        let mut case_cell = case;
+        for who in distinct(of_case().map(|series| &*series.who)) {
+            write!(page, "| {case_cell} | {who} |")?;
+            // Told once.
+            case_cell = "";
             for quantity in &quantities {
                 let value = report.median(case, who, quantity);
                 if value.is_nan() {
@@ -147,13 +162,24 @@ fn table(page: &mut String, report: &Report) -> Result<()> {
             }
             writeln!(page)?;
         }
+        before = quantities;
     }
     Ok(())
 }
 
-/// Draws a plot as `docs/performance/NAME.svg`.
-fn draw(plot: &Plot) -> Result<()> {
-    let path: PathBuf = directory().join(format!("{}.svg", plot.name));
+/// Each of them once, in the order in which they first come.
+fn distinct<'a>(words: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all = Vec::new();
+    for word in words {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    all
+}
+
+/// Draws a plot into a file of SVG.
+fn draw(plot: &Plot, path: &Path) -> Result<()> {
     let points = || plot.lines.iter().flat_map(|(_, points)| points);
     let (mut from, mut to, mut top) = (f64::INFINITY, 0.0_f64, 0.0_f64);
     for (x, y) in points() {
@@ -161,16 +187,18 @@ fn draw(plot: &Plot) -> Result<()> {
         to = to.max(*x);
         top = top.max(*y);
     }
-    if !(from > 0.0 && from < to) {
+    if !(from > 0.0 && from < to && top > 0.0) {
         bail!("the plot `{}` has too few points", plot.name);
     }
-    draw_lines(plot, &path, from..to, top * 1.15)
+    // The lines' names stand above the highest of them.
+    let above = 1.1 + 0.07 * plot.lines.len() as f64;
+    draw_lines(plot, path, from..to, top * above)
         .map_err(|error| anyhow!("cannot draw `{}`: {error}", path.display()))
 }
 
 fn draw_lines(
     plot: &Plot,
-    path: &std::path::Path,
+    path: &Path,
     across: std::ops::Range<f64>,
     top: f64,
 ) -> Result<(), Box<dyn std::error::Error>> {
@@ -179,11 +207,15 @@ fn draw_lines(
     let mut chart = ChartBuilder::on(&area)
         .caption(&plot.title, ("sans-serif", 18))
         .margin(14)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
+        .x_label_area_size(50)
+        .y_label_area_size(76)
         .build_cartesian_2d(across.log_scale(), 0.0..top)?;
     chart
         .configure_mesh()
+        .bold_line_style(BLACK.mix(0.12))
+        .light_line_style(TRANSPARENT)
+        .label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 14))
         .x_desc(&plot.x)
         .y_desc(&plot.y)
         .x_label_formatter(&|x| figure(*x))
@@ -191,15 +223,22 @@ fn draw_lines(
         .draw()?;
     for ((name, points), colour) in plot.lines.iter().zip(COLOURS.iter().cycle()) {
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
+            .draw_series(
+                LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3),
+            )?
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .label_font(("sans-serif", 13))
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.8))
         .draw()?;
     area.present()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

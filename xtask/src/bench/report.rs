@@ -145,17 +145,16 @@ impl Report {
     pub(super) fn median(&self, case: &str, who: &str, quantity: &str) -> f64 {
         self.series
             .iter()
-            .find(|series| {
-                series.case == case && series.who == who && series.quantity == quantity
-            })
+            .find(|series| series.case == case && series.who == who && series.quantity == quantity)
             .map_or(f64::NAN, Series::median)
     }
 
     /// Adds one round of a quantity.
     pub(super) fn add(&mut self, case: &str, who: &str, quantity: &str, value: f64) {
-        let found = self.series.iter_mut().find(|series| {
-            series.case == case && series.who == who && series.quantity == quantity
-        });
+        let found = self
+            .series
+            .iter_mut()
+            .find(|series| series.case == case && series.who == who && series.quantity == quantity);
         match found {
             Some(series) => series.rounds.push(value),
             None => self.series.push(Series {
@@ -183,17 +182,37 @@ pub(super) fn directory() -> PathBuf {
     crate::root().join("docs/performance")
 }
 
-/// Three digits that count, and no more than are needed.
+/// Three digits that count, and no more than are needed; the thousands of long numbers set apart.
 pub(super) fn figure(value: f64) -> String {
-    let text = match value.abs() {
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        size if size >= 0.1 => 3,
+        size if size >= 0.01 => 4,
+        _ => 5,
     };
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
+    let text = format!("{value:.digits$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    if value.abs() < 10_000.0 || !value.is_finite() {
+        return text.to_owned();
     }
+    let mut apart = String::new();
+    let mut left = text.len() - usize::from(value < 0.0);
+    for character in text.chars() {
+        apart.push(character);
+        if character.is_ascii_digit() {
+            left -= 1;
+            if left > 0 && left.is_multiple_of(3) {
+                apart.push(',');
+            }
+        }
+    }
+    apart
 }
+
+#[cfg(test)]
+mod tests;
