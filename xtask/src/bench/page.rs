@@ -207,6 +207,8 @@ fn draw_lines(
     let mut chart = ChartBuilder::on(&area)
         .caption(&plot.title, ("sans-serif", 18))
         .margin(14)
+        // Half of the last number stands past the end of the scale.
+        .margin_right(44)
         .x_label_area_size(50)
         .y_label_area_size(76)
         .build_cartesian_2d(across.log_scale(), 0.0..top)?;

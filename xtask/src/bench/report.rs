@@ -197,7 +197,7 @@ pub(super) fn figure(value: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.'),
         false => &text,
     };
-    if value.abs() < 10_000.0 || !value.is_finite() {
+    if value.abs() < 1_000.0 || !value.is_finite() {
         return text.to_owned();
     }
     let mut apart = String::new();

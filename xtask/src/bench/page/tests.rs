@@ -90,7 +90,7 @@ How it was measured.
 
 | case | who | requests/s | p50, ms |
 |---|---|---:|---:|
-| hit | worker | 1000 | 2.5 |
+| hit | worker | 1,000 | 2.5 |
 |  | nginx | 20,000 | |
 | miss | worker | 500 | 10 |
 

@@ -19,12 +19,13 @@ fn three_digits_count_and_no_more_are_shown_than_are_needed() {
     check(12.34, "12.3");
     check(99.96, "100");
     check(123.4, "123");
-    check(1_234.0, "1234");
+    check(999.0, "999");
     check(-2.5, "-2.5");
 }
 
 #[test]
 fn the_thousands_of_long_numbers_are_set_apart() {
+    check(1_234.0, "1,234");
     check(10_000.0, "10,000");
     check(963_021.0, "963,021");
     check(1_000_000.4, "1,000,000");
