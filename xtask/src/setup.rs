@@ -112,6 +112,24 @@ pub fn setup(scope: Scope, say_ready: bool) -> Result<Tools> {
     Ok(tools)
 }
 
+/// Sees to it that a program that only the bench uses is in `/usr/bin`, by Debian's package of its name.
+///
+/// # Errors
+/// Fails when it is not there and cannot be installed.
+pub fn debian_program(package: &'static str) -> Result<PathBuf> {
+    let program = Path::new("/usr/bin").join(package);
+    if !is_executable(&program) {
+        let cache = tools::cache_directory()?;
+        let workshop = Workshop {
+            log: cache.join("logs").join(format!("{package}.log")),
+            cache,
+        };
+        eprintln!("setup: {package}, for the bench");
+        debian::install(&workshop, &[package])?;
+    }
+    Ok(program)
+}
+
 fn lock(cache: &Path) -> Result<File> {
     let path = cache.join("setup.lock");
     let file =
