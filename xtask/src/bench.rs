@@ -7,8 +7,10 @@
 
 mod cost;
 mod crowd;
+mod growth;
 mod page;
 mod report;
+mod sync;
 
 use std::time::Instant;
 
@@ -82,6 +84,8 @@ impl Part {
 
     fn measure(self) -> Result<Report> {
         match self {
+            Self::Sync => sync::measure(),
+            Self::Growth => growth::measure(),
             Self::Crowd => crowd::measure(),
             Self::Cost => cost::measure(),
             _ => anyhow::bail!("the part `{}` is not measured yet", self.name()),

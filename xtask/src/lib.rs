@@ -22,6 +22,7 @@ pub mod stack;
 pub mod test;
 pub mod tidy;
 pub mod tools;
+mod usage;
 
 /// The root of the repository.
 #[must_use]

@@ -17,7 +17,7 @@ use super::report::{Report, Target};
 use crate::demo::upload;
 use crate::process::scratch_directory;
 use crate::setup::{Scope, debian_program, setup};
-use crate::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions};
+use crate::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions, Profile};
 use crate::tools::Tools;
 use crate::{build, pins};
 use memory::Watch;
@@ -220,10 +220,13 @@ impl Running {
 /// Measures everything, everyone in turn, and says what it came to.
 pub(super) fn measure() -> Result<Report> {
     let tools = setup(Scope::Everything, false)?;
-    let wrk = debian_program("wrk", pins::DEBIAN_WRK)?;
+    let wrk = debian_program(pins::DEBIAN_WRK)?;
     build::worker(&tools)?;
-    build::programs()?;
-    let origin = Origin::start(OriginOptions::default())?;
+    build::programs_of(Profile::Release)?;
+    let origin = Origin::start(OriginOptions {
+        profile: Profile::Release,
+        ..OriginOptions::default()
+    })?;
     fill(&origin)?;
     let mut report = Report::default();
     for round in 0..ROUNDS {
@@ -261,7 +264,7 @@ fn fill(origin: &Origin) -> Result<()> {
             number += 1;
         }
     }
-    let sent = upload::sync(origin, scratch.path())?;
+    let sent = upload::sync(origin, scratch.path(), Profile::Release)?;
     ensure!(
         sent.put_requests == number && !sent.partly,
         "{} of {number} objects were uploaded",
