@@ -5,7 +5,6 @@ pub mod browser;
 pub mod client;
 pub mod clients;
 pub mod compare;
-pub mod cost;
 pub mod media;
 pub mod medialift;
 pub mod origin;

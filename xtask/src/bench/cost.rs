@@ -1,7 +1,8 @@
 //! `cargo xtask bench cost`: what a million reads cost, counted by the program `cost-model` and
 //! priced here.
 //!
-//! The counting is `e2e::cost`'s, which runs the worker's own engine: this crate does not know it.
+//! The counting is done in `worker/tests/cost`, over the worker's own engine: this crate does not
+//! know it.
 
 use std::fs;
 use std::process::Command;
@@ -30,7 +31,7 @@ const NGINX: &str = "nginx, no limit to its size";
 const TRANSACTIONS: &str = "class B transactions";
 
 /// What the part `edge` calls the worker, and its CPU for a request.
-const EDGE_WHO: &str = "worker";
+const EDGE_WHO: &str = "the worker";
 const EDGE_QUANTITY: &str = "CPU, µs";
 
 /// What `cost-model` prints.
@@ -110,19 +111,16 @@ fn build() -> Result<()> {
     eprintln!("build: the cost model, optimised (minutes the first time)");
     let mut command = Command::new(build::cargo());
     command
-        .args(["build", "--quiet", "--release", "--package", "e2e"])
-        .args(["--bin", "cost-model"])
+        .args(["build", "--quiet", "--release", "--package", "edge-worker"])
+        .args(["--example", "cost-model"])
         .current_dir(crate::root());
     crate::process::run("`cargo build`", command)
 }
 
 fn model(seed: u64) -> Result<Model> {
-    let program = crate::target_directory().join("release/cost-model");
-    let output = crate::process::output(
-        &program,
-        &["--seed", &seed.to_string(), "--reads", &READS.to_string()],
-    )
-    .with_context(|| format!("`{}` failed", program.display()))?;
+    let program = crate::target_directory().join("release/examples/cost-model");
+    let output = crate::process::output(&program, &[&seed.to_string(), &READS.to_string()])
+        .with_context(|| format!("`{}` failed", program.display()))?;
     let model: Model = serde_json::from_str(&output)
         .with_context(|| format!("`{}` printed something else", program.display()))?;
     ensure!(model.reads == READS, "the log has {} reads", model.reads);

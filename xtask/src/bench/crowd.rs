@@ -155,7 +155,9 @@ impl Who {
     /// Whether it can do what the case asks for.
     fn takes(self, kind: Kind) -> bool {
         match self {
-            Self::Worker | Self::Nginx | Self::ByHand => true,
+            Self::Worker | Self::Nginx => true,
+            // Without a lock the crowd would be another case than for the others.
+            Self::ByHand => kind != Kind::Crowd,
             Self::Empty => kind == Kind::Hit,
             Self::Origin => kind == Kind::Cold,
         }

@@ -37,7 +37,7 @@ const START: u64 = 1_790_000_000_000;
 
 /// How many caches the worker has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Places {
+pub(crate) enum Places {
     /// One for all readers.
     One,
     /// One in each place with readers: a data centre's cache is its own.
@@ -47,7 +47,7 @@ pub enum Places {
 /// Serves a log from the engine. Isolates of one place share their fills here, as they do not
 /// always in production.
 #[must_use]
-pub fn replay(log: &Log, rule: FreshnessRule, places: Places) -> Tally {
+pub(crate) fn replay(log: &Log, rule: FreshnessRule, places: Places) -> Tally {
     let world = World {
         executor: Executor::new(1, START),
         objects: Rc::new(objects(log)),

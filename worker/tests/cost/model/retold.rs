@@ -14,26 +14,26 @@ use super::tally::{Reads, Tally};
 
 /// How a cache treats what it holds. Times in milliseconds.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// How long a copy is the answer.
-    pub fresh: u64,
+    pub(crate) fresh: u64,
     /// How long after that it is served at once while the bucket is asked about it.
-    pub stale_while_asking: u64,
+    pub(crate) stale_while_asking: u64,
     /// Whether the bucket is asked if the copy still holds, rather than for another.
-    pub revalidates: bool,
+    pub(crate) revalidates: bool,
     /// A copy that nobody has asked for so long goes.
-    pub inactive: u64,
+    pub(crate) inactive: u64,
     /// What there is room for, in bytes: the one that was asked for longest ago goes first.
-    pub room: u64,
+    pub(crate) room: u64,
     /// Whether the worker stands before it and behind it.
-    pub of_worker: bool,
+    pub(crate) of_worker: bool,
 }
 
 impl Rules {
     /// nginx as it was before: `proxy_cache_valid 200 48h`, `inactive=48h`, no
     /// `proxy_cache_revalidate`, and `max_size`.
     #[must_use]
-    pub fn of_nginx(room: Option<u64>) -> Self {
+    pub(crate) fn of_nginx(room: Option<u64>) -> Self {
         const HOURS_48: u64 = 48 * 60 * 60 * 1000;
         Self {
             fresh: HOURS_48,
@@ -47,7 +47,7 @@ impl Rules {
 
     /// The platform's cache under what the worker tells it in `Cloudflare-CDN-Cache-Control`.
     #[must_use]
-    pub fn of_platform(rule: &FreshnessRule) -> Self {
+    pub(crate) fn of_platform(rule: &FreshnessRule) -> Self {
         let said = headers::platform_cache_control(200, &Fields::new(), rule, UnixMillis(0));
         let seconds = |name: &str| {
             said.split(", ")
@@ -120,7 +120,7 @@ impl Shelf {
 
 /// Serves a log from one cache.
 #[must_use]
-pub fn replay(log: &Log, rules: &Rules) -> Tally {
+pub(crate) fn replay(log: &Log, rules: &Rules) -> Tally {
     let mut tally = Tally::over(log.days);
     let mut shelf = Shelf::default();
     for request in &log.requests {
@@ -161,7 +161,7 @@ pub fn replay(log: &Log, rules: &Rules) -> Tally {
 
 /// Serves a log from the bucket itself, which knows ranges and conditions too.
 #[must_use]
-pub fn replay_without_cache(log: &Log) -> Tally {
+pub(crate) fn replay_without_cache(log: &Log) -> Tally {
     let mut tally = Tally::over(log.days);
     for request in &log.requests {
         let size = log.sizes[request.object as usize];

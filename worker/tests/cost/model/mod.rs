@@ -2,16 +2,16 @@
 //!
 //! The worker's part is its own engine and policy, natively: nothing of it is retold. What cannot
 //! be run so (nginx, the platform's cache) is told in [`retold`], one page for both. [`log`] makes
-//! the log, [`engine`] replays it through the engine, [`tally`] counts. Prices are left to whoever
-//! reads the counts (`cargo xtask bench cost`).
+//! the log, [`engine`] replays it through the engine, [`tally`] counts. `program.rs` prints the
+//! counts; prices are left to whoever reads them (`cargo xtask bench cost`).
 
-pub mod engine;
-pub mod log;
-pub mod retold;
-pub mod tally;
+pub(crate) mod engine;
+pub(crate) mod log;
+pub(crate) mod retold;
+pub(crate) mod tally;
 
 #[expect(dead_code, reason = "the engine's own tests use all of it")]
-#[path = "../../worker/tests/engine/simulation/executor.rs"]
+#[path = "../../engine/simulation/executor.rs"]
 mod executor;
 
 use edge_worker::policy::freshness::FreshnessRule;
@@ -23,10 +23,10 @@ use retold::{Rules, replay, replay_without_cache};
 use tally::Tally;
 
 /// Seconds in a day.
-const DAY_SECONDS: u64 = 24 * 60 * 60;
+pub(crate) const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// Everyone who serves the log, by name.
-pub fn contenders(shape: &Shape) -> Vec<(&'static str, Tally)> {
+pub(crate) fn contenders(shape: &Shape) -> Vec<(&'static str, Tally)> {
     let log = log::make(shape);
     let rule = settings().freshness;
     let month = FreshnessRule {
@@ -55,19 +55,19 @@ pub fn contenders(shape: &Shape) -> Vec<(&'static str, Tally)> {
 }
 
 /// The worker with as many caches as nginx has.
-pub const WORKER_ONE: &str = "worker, engine, one cache";
+pub(crate) const WORKER_ONE: &str = "worker, engine, one cache";
 /// nginx with the directives that the worker replaces.
-pub const NGINX: &str = "nginx, 10 GB";
+pub(crate) const NGINX: &str = "nginx, 10 GB";
 /// nginx with room for everything.
-pub const NGINX_WITHOUT_LIMIT: &str = "nginx, no limit to its size";
+pub(crate) const NGINX_WITHOUT_LIMIT: &str = "nginx, no limit to its size";
 /// The bucket itself.
-pub const NO_CACHE: &str = "no cache";
+pub(crate) const NO_CACHE: &str = "no cache";
 
 /// `max_size=10g`, in bytes.
 const NGINX_BYTES: u64 = 10 << 30;
 
 /// The worker's settings, as they are where nothing is set.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let raw = RawSettings::collect(|name| {
         (name == "ORIGIN_URL").then(|| "http://127.0.0.1:1/media".to_owned())
     });
@@ -75,6 +75,3 @@ fn settings() -> Settings {
         panic!("{}", edge_worker::settings::describe(&faults));
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,37 +15,37 @@ const VIDEO: u64 = 2_000_000;
 
 /// What kind of log to draw.
 #[derive(Clone, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// What the lot is drawn from.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Reads in it.
-    pub reads: usize,
+    pub(crate) reads: usize,
     /// Days that it covers.
-    pub days: u64,
+    pub(crate) days: u64,
     /// Objects that are there from the start.
-    pub archive: u32,
+    pub(crate) archive: u32,
     /// Objects that are posted while it runs.
-    pub posts: u32,
+    pub(crate) posts: u32,
     /// Names that are asked for and are not in the bucket.
-    pub missing: u32,
+    pub(crate) missing: u32,
     /// Exponent of Zipf's law over each of these.
-    pub exponent: f64,
+    pub(crate) exponent: f64,
     /// Of all reads, those of new posts.
-    pub of_posts: f64,
+    pub(crate) of_posts: f64,
     /// Of all reads, those of missing names.
-    pub of_missing: f64,
+    pub(crate) of_missing: f64,
     /// Of the reads of a picture, those by a reader who has it and only asks whether it still holds.
-    pub conditional: f64,
+    pub(crate) conditional: f64,
     /// Of the reads of a video, those of a part.
-    pub parts: f64,
+    pub(crate) parts: f64,
     /// Places with readers; the second has half as many as the first, the third a third.
-    pub places: u8,
+    pub(crate) places: u8,
 }
 
 impl Shape {
     /// A month of a server of middling size.
     #[must_use]
-    pub const fn month(seed: u64, reads: usize) -> Self {
+    pub(crate) const fn month(seed: u64, reads: usize) -> Self {
         Self {
             seed,
             reads,
@@ -65,7 +65,7 @@ impl Shape {
 
 /// What is asked of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
+pub(crate) enum Want {
     /// All of it.
     Whole,
     /// These bytes, the last one included.
@@ -76,34 +76,34 @@ pub enum Want {
 
 /// One read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Milliseconds since the log began.
-    pub at: u64,
+    pub(crate) at: u64,
     /// The object's number.
-    pub object: u32,
+    pub(crate) object: u32,
     /// The place that the reader is near to.
-    pub place: u8,
+    pub(crate) place: u8,
     /// What of it.
-    pub want: Want,
+    pub(crate) want: Want,
 }
 
 /// A log, in the order of time, and the objects that it is about.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub(crate) struct Log {
     /// Its reads.
-    pub requests: Vec<Request>,
+    pub(crate) requests: Vec<Request>,
     /// Bytes of each object; `None` for a name that is not in the bucket.
-    pub sizes: Vec<Option<u64>>,
+    pub(crate) sizes: Vec<Option<u64>>,
     /// Days that it covers.
-    pub days: u64,
+    pub(crate) days: u64,
     /// Places with readers.
-    pub places: u8,
+    pub(crate) places: u8,
 }
 
 impl Request {
     /// Bytes of the object that go to the reader.
     #[must_use]
-    pub fn bytes(&self, size: u64) -> u64 {
+    pub(crate) fn bytes(&self, size: u64) -> u64 {
         match self.want {
             Want::Whole => size,
             Want::Part(first, last) => last - first + 1,
@@ -114,7 +114,7 @@ impl Request {
 
 /// Draws a log.
 #[must_use]
-pub fn make(shape: &Shape) -> Log {
+pub(crate) fn make(shape: &Shape) -> Log {
     let mut random = Rng::with_seed(shape.seed);
     let end = shape.days * 24 * 60 * 60 * 1000;
     let mut sizes: Vec<Option<u64>> = (0..shape.archive + shape.posts)

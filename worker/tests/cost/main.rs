@@ -1,10 +1,12 @@
-//! That the log is what it says, and the counts are those of the rules.
+//! What a million reads cost: that the log is what it says, and the counts are those of the rules.
 
-use super::engine::{self, Places};
-use super::log::{self, Log, Request, Shape, Want};
-use super::retold::{Rules, replay, replay_without_cache};
-use super::tally::Tally;
-use super::{DAY_SECONDS, NGINX_WITHOUT_LIMIT, NO_CACHE, WORKER_ONE, contenders, settings};
+mod model;
+
+use model::engine::{self, Places};
+use model::log::{self, Log, Request, Shape, Want};
+use model::retold::{Rules, replay, replay_without_cache};
+use model::tally::Tally;
+use model::{DAY_SECONDS, NGINX_WITHOUT_LIMIT, NO_CACHE, WORKER_ONE, contenders, settings};
 
 const READS: usize = 8_000;
 const HOUR: u64 = 60 * 60 * 1000;
