@@ -17,7 +17,14 @@ fn main() {
     let shape = Shape::month(seed, usize::try_from(reads).unwrap_or(usize::MAX));
     let contenders: Vec<_> = contenders(&shape)
         .into_iter()
-        .map(|(name, tally)| serde_json::json!({ "name": name, "tally": tally }))
+        .map(|(name, tally)| {
+            serde_json::json!({
+                "name": name,
+                "answered": tally.reads.all(),
+                "asked": tally.all_transactions(),
+                "tally": tally,
+            })
+        })
         .collect();
     let printed = serde_json::json!({
         "reads": shape.reads,
