@@ -159,12 +159,12 @@ pub(crate) fn make(shape: &Shape) -> Log {
 
 /// Seven in ten are thumbnails and avatars, one in twenty is a video; even on a logarithmic scale.
 fn size(random: &mut Rng) -> u64 {
-    let (low, high) = match random.u8(..20) {
+    let (low, high): (f64, f64) = match random.u8(..20) {
         0..14 => (20_000.0, 200_000.0),
-        14..19 => (200_000.0, 2_000_000.0_f64),
+        14..19 => (200_000.0, 2_000_000.0),
         _ => (2_000_000.0, 40_000_000.0),
     };
-    (low * (high / low as f64).powf(random.f64())) as u64
+    (low * (high / low).powf(random.f64())) as u64
 }
 
 /// A moment of the archive's reads: by day three times as many as by night.
