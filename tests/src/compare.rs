@@ -14,9 +14,8 @@ pub mod runner;
 pub mod scenario;
 
 use anyhow::{Context as _, Result};
-use xtask::stack::Edge;
+use xtask::stack::{Edge, Nginx};
 
-use crate::nginx::Nginx;
 use crate::scripted::Side;
 use runner::Proxy;
 

@@ -7,7 +7,6 @@ pub mod clients;
 pub mod compare;
 pub mod media;
 pub mod medialift;
-pub mod nginx;
 pub mod origin;
 pub mod script;
 pub mod scripted;

@@ -45,7 +45,7 @@ use self::options::Options;
 /// When the directory cannot be opened or an address cannot be had.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let dir = &options.dir;
-    let store = store::Store::open(dir, &options.buckets)
+    let store = store::Store::open(dir, &options.buckets, options.bodies)
         .with_context(|| format!("could not open the buckets under `{}`", dir.display()))?;
     let store = Arc::new(store);
     let service = service::Service {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use e2e::compare::runner::run;
 use e2e::compare::{deviation, edge_settings, proxies, report, scenario};
-use e2e::nginx::Nginx;
 use e2e::scripted::{ScriptedOrigin, Side};
-use xtask::stack::Edge;
+use xtask::stack::{Edge, Nginx};
 use xtask::tools::Tools;
 
 /// What the comparison must not shrink below unnoticed.

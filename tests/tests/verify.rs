@@ -7,9 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::browser::{Browser, DESKTOP, PHONE};
 use e2e::medialift::{self, Ran};
-use e2e::nginx::Nginx;
 use serde_json::{Value, json};
-use xtask::stack::{Edge, Origin, OriginOptions};
+use xtask::stack::{Edge, Nginx, Origin, OriginOptions};
 use xtask::tools::Tools;
 
 const PURGE_HEADER: &str = "x-purge-secret";

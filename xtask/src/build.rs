@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::progress;
+use crate::stack::Profile;
 use crate::tools::{Tools, WasmRust};
 
 /// How the worker is compiled, on top of the workspace's release profile: a profile of its own would
@@ -83,6 +84,14 @@ pub fn worker(tools: &Tools) -> Result<Size> {
 /// # Errors
 /// Fails when they do not compile; cargo's own words go to standard error.
 pub fn programs() -> Result<()> {
+    programs_of(Profile::Debug)
+}
+
+/// As [`programs`], of either profile; optimised they take minutes the first time.
+///
+/// # Errors
+/// Fails when they do not compile; cargo's own words go to standard error.
+pub fn programs_of(profile: Profile) -> Result<()> {
     let mut command = Command::new(cargo());
     command
         .args([
@@ -96,7 +105,13 @@ pub fn programs() -> Result<()> {
         .args(["--bin", "medialift", "--bin", "b2-origin"])
         .current_dir(crate::root())
         .stdout(std::io::stderr());
-    eprintln!("build: medialift and the origin");
+    match profile {
+        Profile::Debug => eprintln!("build: medialift and the origin"),
+        Profile::Release => {
+            command.arg("--release");
+            eprintln!("build: medialift and the origin, optimised (minutes the first time)");
+        }
+    }
     crate::process::run("`cargo build`", command)
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::setup::{Scope, setup};
-use crate::stack::{Edge, Origin, OriginOptions};
+use crate::stack::{Edge, Origin, OriginOptions, Profile};
 use crate::tools::Tools;
 use crate::{build, progress, sample};
 
@@ -54,7 +54,7 @@ pub fn run(options: &DemoOptions) -> Result<bool> {
         "demo: uploading `{}` with `medialift sync`",
         media.directory().display()
     );
-    let upload = upload::sync(&origin, &media.directory())?;
+    let upload = upload::sync(&origin, &media.directory(), Profile::Debug)?;
     let edge = start_edge(&tools, &origin)?;
 
     let tree = readback::expectations(&media.directory())?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::build;
 use crate::demo::{BUCKET, Media, upload};
 use crate::setup::{Scope, setup};
-use crate::stack::{Edge, EdgeOptions, Origin, OriginOptions};
+use crate::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
 
 /// What somebody wants to work with.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,7 +51,7 @@ pub fn run(options: DevOptions) -> Result<()> {
         build::programs()?;
         let media = Media::choose(options.media.as_deref())?;
         let origin = Origin::start(OriginOptions::default())?;
-        upload::sync(&origin, &media.directory())?;
+        upload::sync(&origin, &media.directory(), Profile::Debug)?;
         variables.push(("ORIGIN_URL".to_owned(), origin.bucket_url(BUCKET)));
         Some(origin)
     };
@@ -69,6 +69,7 @@ pub fn run(options: DevOptions) -> Result<()> {
             variables,
             persist,
             port: Some(options.port),
+            ..EdgeOptions::default()
         },
     )?;
     eprintln!(

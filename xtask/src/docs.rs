@@ -6,17 +6,19 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build;
 use crate::stack::binary;
+use crate::{bench, build};
 
 /// Where the reference of the command stands, from the root.
 const PAGE: &str = "docs/commands.md";
 
-/// Writes `docs/commands.md` from the command's own help; with `check`, only compares it.
+/// Writes `docs/commands.md` from the command's own help and `docs/performance.md` from what the
+/// bench has left; with `check`, only compares them.
 ///
 /// # Errors
-/// Fails when the command cannot be built or, with `check`, when the page is not what it would be.
+/// Fails when the command cannot be built or, with `check`, when a page is not what it would be.
 pub fn run(check: bool) -> Result<()> {
+    bench::write_page(check)?;
     build::programs()?;
     let page = commands_page()?;
     let path = crate::root().join(PAGE);

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod bench;
 pub mod build;
 pub mod ci;
 pub mod demo;
@@ -21,6 +22,7 @@ pub mod stack;
 pub mod test;
 pub mod tidy;
 pub mod tools;
+mod usage;
 
 /// The root of the repository.
 #[must_use]

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::bench::BenchOptions;
 use xtask::demo::DemoOptions;
 use xtask::dev::DevOptions;
 use xtask::scale::ScaleOptions;
 use xtask::setup::{Scope, setup};
 use xtask::test::TestOptions;
-use xtask::{build, ci, demo, deploy, dev, docs, scale, test, tidy};
+use xtask::{bench, build, ci, demo, deploy, dev, docs, scale, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Every chore of this repository")]
@@ -33,6 +34,8 @@ enum Chore {
     Test(TestOptions),
     /// Sync a million files against a bucket that has nearly all, and measure the memory it takes
     Scale(ScaleOptions),
+    /// Measure the worker and the command beside their peers, and write `docs/performance.md`
+    Bench(BenchOptions),
     /// Run every gate: formatting, lints, conventions, tests, size, deployability
     Ci,
     /// Check the conventions that no compiler lint knows
@@ -78,6 +81,7 @@ fn run(chore: Chore) -> Result<bool> {
         Chore::Dev(options) => dev::run(options).map(|()| true),
         Chore::Test(options) => test::run(&options),
         Chore::Scale(options) => scale::run(options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Ci => ci::run(),
         Chore::Tidy => {
             let said = tidy::run(xtask::root())?;

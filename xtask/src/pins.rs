@@ -28,6 +28,9 @@ pub const DEBIAN_NGINX: &str = "nginx-light";
 /// Debian's package of the browser that the tests use.
 pub const DEBIAN_CHROMIUM: &str = "chromium";
 
+/// Debian's package of the client with which the bench puts the worker and nginx under load.
+pub const DEBIAN_WRK: &str = "wrk";
+
 /// What the tests use from PyPI: an independent S3 server, Backblaze's own command and model of its
 /// API, and other people's clients.
 // b2 5.0.1 and b2sdk 2.13.2 ask for a certifi so new that not every index has it.

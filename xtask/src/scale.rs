@@ -4,18 +4,19 @@
 //! A chore of its own, not part of the tests: it writes a million files and takes minutes.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};
 
 use crate::build;
-use crate::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
+use crate::process::{ScratchDirectory, scratch_directory};
 use crate::progress::duration;
-use crate::stack::{Origin, OriginOptions, binary};
+use crate::stack::{Origin, OriginOptions, Profile, binary_of};
+use crate::usage::{Meter, Usage};
 
 /// What `sync` may hold in memory at most, in KiB.
 const MEMORY_LIMIT_KIB: u64 = 64 * 1024;
@@ -40,8 +41,7 @@ pub struct ScaleOptions {
 /// What one run of `sync` came to.
 struct Run {
     summary: serde_json::Value,
-    peak_kib: u64,
-    seconds: f64,
+    usage: Usage,
 }
 
 /// Makes the tree, syncs it twice, and says what it took; false where it is not as it should be.
@@ -53,10 +53,9 @@ pub fn run(options: ScaleOptions) -> Result<bool> {
         options.missing <= options.files,
         "more files are missing than there are"
     );
-    let time = find_program("time")
-        .context("`/usr/bin/time` is not installed\n\nhint: `apt-get install time`")?;
     build::programs()?;
     let scratch = scratch_directory("scale")?;
+    let meter = Meter::new(&scratch)?;
     let tree = scratch.path().join("system");
     let origin = Origin::start(OriginOptions::default())?;
 
@@ -75,12 +74,12 @@ pub fn run(options: ScaleOptions) -> Result<bool> {
         ("second", 0, options.files),
     ] {
         origin.reset_requests()?;
-        let run = sync(&time, &scratch, &origin, &tree)?;
+        let run = sync(&meter, &scratch, &origin, &tree)?;
         let requests = origin.requests()?;
         eprintln!(
             "scale: {name} run: {:.1} s, peak {} KiB, {} listing and {} upload requests of {}",
-            run.seconds,
-            run.peak_kib,
+            run.usage.wall,
+            run.usage.peak_kib,
             requests.of("ListObjectsV2"),
             requests.of("PutObject"),
             requests.total
@@ -105,10 +104,10 @@ pub fn run(options: ScaleOptions) -> Result<bool> {
                 .count();
             check("of the missing files uploaded once", right as u64, uploaded);
         }
-        if run.peak_kib > MEMORY_LIMIT_KIB {
+        if run.usage.peak_kib > MEMORY_LIMIT_KIB {
             eprintln!(
                 "error: {name} run: peak memory {} KiB, over {MEMORY_LIMIT_KIB} KiB",
-                run.peak_kib
+                run.usage.peak_kib
             );
             good = false;
         }
@@ -118,7 +117,11 @@ pub fn run(options: ScaleOptions) -> Result<bool> {
 
 /// Writes the files, registers all but the missing ones with the origin, and returns the keys of the
 /// latter. They are spread evenly, so that every part of the run has some to do.
-fn make_tree(tree: &Path, origin: &Origin, options: ScaleOptions) -> Result<Vec<String>> {
+pub(crate) fn make_tree(
+    tree: &Path,
+    origin: &Origin,
+    options: ScaleOptions,
+) -> Result<Vec<String>> {
     let step = options
         .files
         .checked_div(options.missing)
@@ -164,19 +167,28 @@ fn make_tree(tree: &Path, origin: &Origin, options: ScaleOptions) -> Result<Vec<
     Ok(missing)
 }
 
-/// One run of the real command, its peak memory as the system tells it.
-fn sync(time: &Path, scratch: &ScratchDirectory, origin: &Origin, tree: &Path) -> Result<Run> {
-    let inside = |name: &str| scratch.path().join(name);
-    let (summary, talk, usage) = (
-        inside("summary.json"),
-        inside("talk.log"),
-        inside("usage.txt"),
-    );
-    let mut command = Command::new(time);
+/// One run of the real command.
+fn sync(meter: &Meter, scratch: &ScratchDirectory, origin: &Origin, tree: &Path) -> Result<Run> {
+    let state = scratch.path().join("state");
+    let command = sync_command(Profile::Debug, origin, tree, &state)?;
+    let (usage, summary) = meter.run("`medialift sync`", &command)?;
+    Ok(Run {
+        summary: serde_json::from_str(&summary)
+            .context("`medialift sync --json` printed no JSON")?,
+        usage,
+    })
+}
+
+/// `medialift sync` of `tree` to the origin's first bucket, its journal in `state`; it reads no
+/// settings of the person who runs it.
+pub(crate) fn sync_command(
+    profile: Profile,
+    origin: &Origin,
+    tree: &Path,
+    state: &Path,
+) -> Result<Command> {
+    let mut command = Command::new(binary_of(profile, "medialift")?);
     command
-        .args(["-f", "%M %e", "-o"])
-        .arg(&usage)
-        .arg(binary("medialift")?)
         .args([
             "sync",
             "--json",
@@ -188,36 +200,18 @@ fn sync(time: &Path, scratch: &ScratchDirectory, origin: &Origin, tree: &Path) -
             &origin.s3_url,
         ])
         .arg("--state-dir")
-        .arg(inside("state"))
+        .arg(state)
         .arg(tree)
-        .current_dir(scratch.path())
+        .current_dir(tree)
         .env_remove("MEDIALIFT_CONFIG")
         .env_remove("KEY_PREFIX")
         .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
-        .env("B2_APPLICATION_KEY", OriginOptions::KEY)
-        .stdout(File::create(&summary)?)
-        .stderr(File::create(&talk)?);
-    let status = Guarded::spawn_with_streams("`medialift sync`", command, &talk)?.wait()?;
-    if !status.success() {
-        bail!(
-            "`medialift sync` failed ({status}):\n{}",
-            fs::read_to_string(&talk)?
-        );
-    }
-    let usage = fs::read_to_string(&usage).context("cannot read what `time` wrote")?;
-    let (peak, seconds) = usage
-        .trim()
-        .split_once(' ')
-        .context("`time` wrote something else")?;
-    Ok(Run {
-        summary: serde_json::from_str(&fs::read_to_string(&summary)?)
-            .context("`medialift sync --json` printed no JSON")?,
-        peak_kib: peak.parse().context("`time` wrote no size")?,
-        seconds: seconds.parse().context("`time` wrote no time")?,
-    })
+        .env("B2_APPLICATION_KEY", OriginOptions::KEY);
+    Ok(command)
 }
 
-fn count(summary: &serde_json::Value, what: &str) -> Result<u64> {
+/// A figure of the summary: a number, or files and bytes.
+pub(crate) fn count(summary: &serde_json::Value, what: &str) -> Result<u64> {
     let value = &summary[what];
     value
         .as_u64()

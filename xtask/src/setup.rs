@@ -112,6 +112,29 @@ pub fn setup(scope: Scope, say_ready: bool) -> Result<Tools> {
     Ok(tools)
 }
 
+/// Sees to it that a program that only the bench uses is in `/usr/bin`, by Debian's package of its name.
+///
+/// # Errors
+/// Fails when it is not there and cannot be installed, and says what to do.
+pub fn debian_program(package: &'static str) -> Result<PathBuf> {
+    let program = Path::new("/usr/bin").join(package);
+    if is_executable(&program) {
+        return Ok(program);
+    }
+    let cache = tools::cache_directory()?;
+    fs::create_dir_all(&cache)
+        .with_context(|| format!("cannot create the cache `{}`", cache.display()))?;
+    let _lock = lock(&cache)?;
+    let item = Item {
+        name: format!("{package}, for the bench"),
+        duration: "about a minute",
+        mend: format!("as root, `apt-get install --no-install-recommends {package}`"),
+        install: Box::new(move |workshop| debian::install(workshop, &[package])),
+    };
+    install(&cache, vec![item])?;
+    Ok(program)
+}
+
 fn lock(cache: &Path) -> Result<File> {
     let path = cache.join("setup.lock");
     let file =

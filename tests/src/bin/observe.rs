@@ -13,9 +13,8 @@ use e2e::compare::outcome::ABSENT;
 use e2e::compare::runner::{Observed, Proxy, run};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{edge_settings, proxies};
-use e2e::nginx::Nginx;
 use e2e::scripted::{ScriptedOrigin, Side};
-use xtask::stack::Edge;
+use xtask::stack::{Edge, Nginx};
 use xtask::tools::Tools;
 
 #[tokio::main]

@@ -82,6 +82,7 @@ pub fn page(bucket: &Bucket, request: PageRequest<'_>) -> Page {
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::Bodies;
     use super::*;
     use crate::origin::records::EntityTag;
     use crate::origin::store::{Store, Visibility};
@@ -115,7 +116,7 @@ mod tests {
         ];
         let dir = tempfile::tempdir().expect("temporary directory");
         let buckets = [("media".to_owned(), Visibility::Public)];
-        let store = Store::open(dir.path(), &buckets).expect("open");
+        let store = Store::open(dir.path(), &buckets, Bodies::Kept).expect("open");
         let bucket = store.bucket("media").expect("bucket");
         let tag = EntityTag::of_md5([0; 16]);
         bucket

@@ -252,7 +252,7 @@ pub(super) async fn receive(
     let announced = announced.and_then(|length| u64::try_from(length).ok());
     let received = bucket
         .content
-        .receive(body, announced)
+        .receive(body, announced, announced_md5)
         .await
         .map_err(|error| match error {
             ReceiveError::Body(source) => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::content::Bodies;
 use super::store::Visibility;
 
 /// An S3 server on this machine that behaves as Backblaze B2 does, for tests and demonstrations.
@@ -39,6 +40,9 @@ pub struct Options {
     /// Milliseconds that every request waits before it is looked at
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub latency_ms: u64,
+    /// What becomes of the bytes of an upload; other than `kept` is for measuring clients, not disks
+    #[arg(long, value_enum, default_value = "kept")]
+    pub bodies: Bodies,
     /// Bytes that every part of a multipart upload but the last must have
     #[arg(long, value_name = "BYTES", default_value_t = 5_000_000)]
     pub min_part_size: u64,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::content::ContentFiles;
+use super::content::{Bodies, ContentFiles};
 use super::index::{Index, after_prefix, highest_piece};
 use super::journal::Journal;
 use super::records::{
@@ -44,13 +44,15 @@ pub struct Bucket {
 }
 
 impl Store {
-    /// Opens the buckets under `dir`, making those that are not there yet.
+    /// Opens the buckets under `dir`, making those that are not there yet. `bodies` says
+    /// what becomes of the bytes that come from now on.
     ///
     /// # Errors
     /// When a directory or a journal cannot be read or written.
-    pub fn open(dir: &Path, buckets: &[(String, Visibility)]) -> io::Result<Self> {
+    pub fn open(dir: &Path, buckets: &[(String, Visibility)], bodies: Bodies) -> io::Result<Self> {
         let open = |(name, visibility): &(String, Visibility)| {
-            Ok((name.clone(), Bucket::open(dir, name.clone(), *visibility)?))
+            let bucket = Bucket::open(dir, name.clone(), *visibility, bodies)?;
+            Ok((name.clone(), bucket))
         };
         Ok(Self {
             buckets: buckets.iter().map(open).collect::<io::Result<_>>()?,
@@ -69,7 +71,7 @@ impl Store {
 }
 
 impl Bucket {
-    fn open(dir: &Path, name: String, visibility: Visibility) -> io::Result<Self> {
+    fn open(dir: &Path, name: String, visibility: Visibility, bodies: Bodies) -> io::Result<Self> {
         let dir = dir.join(&name);
         std::fs::create_dir_all(&dir)?;
         let path = dir.join("journal.jsonl");
@@ -84,7 +86,7 @@ impl Bucket {
             // Most of it is about what was overwritten, deleted or given up: keep what is left.
             journal = Journal::rewrite(&path, index.lines())?;
         }
-        let content = ContentFiles::open(&dir.join("bytes"), highest + 1)?;
+        let content = ContentFiles::open(&dir.join("bytes"), highest + 1, bodies)?;
         Ok(Self {
             name,
             visibility,
@@ -346,7 +348,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let buckets = [("media".to_owned(), Visibility::Public)];
         {
-            let store = Store::open(dir.path(), &buckets).expect("open");
+            let store = Store::open(dir.path(), &buckets, Bodies::Kept).expect("open");
             let bucket = store.bucket("media").expect("bucket");
             bucket
                 .put("a", record(bucket.content.next_id(), 1))
@@ -376,7 +378,7 @@ mod tests {
         text.extend_from_slice(b"{\"op\":\"delete\",\"key\":\"b\"");
         std::fs::write(&journal, text).expect("journal");
 
-        let store = Store::open(dir.path(), &buckets).expect("reopen");
+        let store = Store::open(dir.path(), &buckets, Bodies::Kept).expect("reopen");
         let bucket = store.bucket("media").expect("bucket");
         assert!(bucket.object("a").is_none());
         assert_eq!(bucket.object("b").map(|object| object.size), Some(3));

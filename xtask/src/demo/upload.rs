@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::BUCKET;
 use crate::process::{Guarded, scratch_directory};
-use crate::stack::{Origin, OriginOptions, binary};
+use crate::stack::{Origin, OriginOptions, Profile, binary_of};
 
 /// The code with which `sync` says that it skipped files and named them.
 const PARTLY: i32 = 4;
@@ -27,10 +27,10 @@ pub(crate) struct Upload {
 }
 
 /// Runs `medialift sync` on `directory`, its progress shown on standard error.
-pub(crate) fn sync(origin: &Origin, directory: &Path) -> Result<Upload> {
+pub(crate) fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Result<Upload> {
     let scratch = scratch_directory("sync")?;
     let output = scratch.path().join("summary.json");
-    let mut command = Command::new(binary("medialift")?);
+    let mut command = Command::new(binary_of(profile, "medialift")?);
     command
         .args([
             "sync",

@@ -19,6 +19,8 @@ pub struct EdgeOptions {
     pub persist: Option<PathBuf>,
     /// The port; `None` for a free one.
     pub port: Option<u16>,
+    /// Another worker's `wrangler.toml`, to compare ours with; `None` for ours.
+    pub configuration: Option<PathBuf>,
 }
 
 /// A running edge.
@@ -82,6 +84,9 @@ impl Edge {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env_remove("FORCE_COLOR");
+        if let Some(configuration) = &options.configuration {
+            command.arg("--config").arg(configuration);
+        }
         for (name, value) in &options.variables {
             command.arg("--var").arg(format!("{name}:{value}"));
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::binary;
+use super::{Profile, binary_of};
 use crate::process::{Guarded, ScratchDirectory, scratch_directory};
 
 /// How to start an [`Origin`]. The default is one public bucket `media` in a temporary directory.
@@ -25,6 +25,34 @@ pub struct OriginOptions {
     pub region: String,
     /// The address to listen on; port 0 takes a free one.
     pub listen: String,
+    /// What becomes of the bytes of an upload.
+    pub bodies: Bodies,
+    /// Milliseconds that every request waits.
+    pub latency_ms: u64,
+    /// Which build of the origin to run.
+    pub profile: Profile,
+}
+
+/// What becomes of the bytes of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// They are digested and kept.
+    Kept,
+    /// They are digested and thrown away.
+    Discarded,
+    /// They are thrown away, and what `Content-MD5` says of them is taken for true.
+    Trusted,
+}
+
+impl Bodies {
+    /// As the origin's command line has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Discarded => "discarded",
+            Self::Trusted => "trusted",
+        }
+    }
 }
 
 impl OriginOptions {
@@ -42,6 +70,9 @@ impl Default for OriginOptions {
             keys: vec![format!("{}={}", Self::KEY_ID, Self::KEY)],
             region: "us-west-004".to_owned(),
             listen: "127.0.0.1:0".to_owned(),
+            bodies: Bodies::Kept,
+            latency_ms: 0,
+            profile: Profile::Debug,
         }
     }
 }
@@ -76,6 +107,15 @@ pub struct Requests {
     pub refused: u64,
     /// Those that have not been answered yet.
     pub under_way: u64,
+}
+
+/// What a bucket holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Totals {
+    /// Objects in it.
+    pub objects: u64,
+    /// Bytes of them all.
+    pub bytes: u64,
 }
 
 impl Requests {
@@ -113,7 +153,7 @@ impl Origin {
             .unwrap_or_else(|| scratch.path().join("objects"));
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create `{}`", directory.display()))?;
-        let mut command = Command::new(binary("b2-origin")?);
+        let mut command = Command::new(binary_of(options.profile, "b2-origin")?);
         command.arg("--dir").arg(&directory);
         command.args([
             "--listen",
@@ -123,6 +163,8 @@ impl Origin {
             "--region",
             &options.region,
         ]);
+        command.args(["--latency-ms", &options.latency_ms.to_string()]);
+        command.args(["--bodies", options.bodies.name()]);
         for bucket in &options.buckets {
             command.args(["--bucket", bucket]);
         }
@@ -200,6 +242,34 @@ impl Origin {
     /// Fails when the origin does not answer.
     pub fn requests(&self) -> Result<Requests> {
         self.get("requests")
+    }
+
+    /// Objects and bytes in `bucket`.
+    ///
+    /// # Errors
+    /// Fails when the origin does not answer or has no such bucket.
+    pub fn totals(&self, bucket: &str) -> Result<Totals> {
+        let mut all: BTreeMap<String, Totals> = self.get("buckets")?;
+        all.remove(bucket)
+            .with_context(|| format!("the origin has no bucket `{bucket}`"))
+    }
+
+    /// The ETag of an object of a public bucket, without its quotes. Counts as a request.
+    ///
+    /// # Errors
+    /// Fails when there is no such object, or the bucket is private.
+    pub fn etag(&self, bucket: &str, key: &str) -> Result<String> {
+        let url = format!("{}/{key}", self.bucket_url(bucket));
+        let response = self
+            .agent
+            .head(&url)
+            .call()
+            .with_context(|| format!("cannot look at `{url}`"))?;
+        let etag = response.headers().get("ETag");
+        let text = etag
+            .and_then(|value| value.to_str().ok())
+            .with_context(|| format!("`{url}` has no ETag"))?;
+        Ok(text.trim_matches('"').to_owned())
     }
 
     /// Registers objects without bytes: `lines` of JSON with `key`, `size` and `etag` each.

@@ -5,26 +5,26 @@
 //! read or written. The directives stand in `tests/nginx/files.conf`.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use tempfile::TempDir;
-use xtask::process::Guarded;
+use anyhow::{Context, Result};
 
-const DIRECTIVES: &str = include_str!("../nginx/files.conf");
+use crate::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
+
+const DIRECTIVES: &str = include_str!("../../../tests/nginx/files.conf");
 
 /// How long nginx may take until it listens.
 const START: Duration = Duration::from_secs(10);
 
 /// A running nginx. Dropping it ends it and removes its folder.
+#[derive(Debug)]
 pub struct Nginx {
     /// Where it listens.
     pub address: SocketAddr,
     // Before the folder, so that it has ended when that goes.
     process: Guarded,
-    _folder: TempDir,
+    _folder: ScratchDirectory,
 }
 
 impl Nginx {
@@ -33,9 +33,7 @@ impl Nginx {
     /// # Errors
     /// nginx is not installed, refuses its configuration, or does not listen in time.
     pub fn start(origin: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("medialift-nginx-")
-            .tempdir()?;
+        let folder = scratch_directory("nginx")?;
         std::fs::create_dir(folder.path().join("system"))?;
         let address = free_address()?;
         let place = folder
@@ -51,7 +49,10 @@ impl Nginx {
             folder.path().join("error.log"),
         );
         std::fs::write(&file, configuration)?;
-        let mut command = Command::new(program()?);
+        let program = find_program("nginx").context(
+            "nginx is not installed\n\nhint: run `cargo xtask setup`, or `apt-get install nginx-light`",
+        )?;
+        let mut command = Command::new(program);
         command
             .arg("-p")
             .arg(folder.path())
@@ -68,6 +69,12 @@ impl Nginx {
         })
     }
 
+    /// The process id; it leads a group of its own.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it wrote into its error log so far.
     #[must_use]
     pub fn error_log(&self) -> String {
@@ -80,17 +87,4 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind(("127.0.0.1", 0))
         .context("no free port")?
         .local_addr()?)
-}
-
-/// Where nginx is: daemons are in `/usr/sbin`, which is not on everyone's `PATH`.
-fn program() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")]);
-    let found = places
-        .map(|place| place.join("nginx"))
-        .find(|file| file.is_file());
-    found.context(
-        "nginx is not installed\n\nhint: run `cargo xtask setup`, or `apt-get install nginx-light`",
-    )
 }

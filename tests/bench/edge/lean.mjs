@@ -1,0 +1,48 @@
+// The same rules as lean as they can be made: final headers are stored, and a hit sets one.
+
+const FRESH_MS = 172_800_000;
+const PLAIN = /^https?:\/\/[^/]+((?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)$/;
+const STRIPPED = /^(set-cookie|server|via|x-powered-by|access-control-.*|x-amz.*|x-bz-.*)$/;
+
+function admit(url) {
+  // Most names need no decoding; for the rest there is the long way.
+  const plain = PLAIN.exec(url);
+  if (plain) return plain[1];
+  try {
+    const key = decodeURIComponent(new URL(url).pathname).replaceAll(/\/{2,}/g, "/").slice(1) || "index.html";
+    return "/" + key.split("/").map(encodeURIComponent).join("/");
+  } catch {
+    return undefined;
+  }
+}
+
+export async function call(request, env, ctx) {
+  if (request.method !== "GET" && request.method !== "HEAD") return new Response("403 Forbidden\n", { status: 403 });
+  const path = admit(request.url);
+  if (path === undefined) return new Response("400 Bad Request\n", { status: 400 });
+  if (path.startsWith("/backups/")) return new Response("403 Forbidden\n", { status: 403 });
+  if (path.length > 1025) return new Response("414 URI Too Long\n", { status: 414 });
+  const name = "https://cache.internal" + path;
+  const asked = request.headers;
+  const special = asked.has("range") || asked.has("if-none-match") || asked.has("if-modified-since");
+  const found = await caches.default.match(special ? new Request(name, { headers: asked }) : name);
+  if (found && Date.now() - Number(found.headers.get("X-Cache-Status")) < FRESH_MS) {
+    const answer = new Response(found.body, found);
+    answer.headers.set("X-Cache-Status", "HIT");
+    return answer;
+  }
+  const fetched = await fetch(`https://${env.B2_ENDPOINT}/${env.B2_BUCKET}${path}`, { cache: "no-store" });
+  if (fetched.status !== 200) return fetched;
+  const headers = new Headers();
+  for (const [field, value] of fetched.headers) if (!STRIPPED.test(field)) headers.append(field, value);
+  headers.set("Cache-Control", "public, max-age=31536000");
+  headers.set("Expires", new Date(Date.now() + 31_536_000_000).toUTCString());
+  headers.set("Access-Control-Allow-Origin", "*");
+  headers.set("X-Content-Type-Options", "nosniff");
+  headers.set("Content-Security-Policy", "default-src 'none'; form-action 'none'");
+  headers.set("X-Cache-Status", String(Date.now()));
+  const [client, store] = fetched.body.tee();
+  ctx.waitUntil(caches.default.put(name, new Response(store, { headers })));
+  headers.set("X-Cache-Status", "MISS");
+  return new Response(client, { headers });
+}

@@ -1,0 +1,121 @@
+//! `cargo xtask bench`: measures this project beside its peers, in one run on one machine.
+//!
+//! An absolute time says nothing on a shared machine, so every target is a ratio of medians of
+//! rounds that were measured in turn. Each part leaves its raw rounds in `docs/performance/`, and
+//! `docs/performance.md` is made from those files alone. Nothing here is a test: only `--check`
+//! looks at the targets.
+
+mod cost;
+mod crowd;
+mod growth;
+mod page;
+mod report;
+mod sync;
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::progress::duration;
+pub use page::write as write_page;
+use report::{Report, Target};
+
+/// What to measure, and whether a missed target is a failure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchOptions {
+    /// The parts to measure; all without a name
+    #[arg(value_enum)]
+    pub parts: Vec<Part>,
+    /// Exit with 1 where a target is missed
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// A part of the bench, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The worker's handler in `workerd bench`, beside plain JavaScript
+    Edge,
+    /// The worker's size, and what each choice of the build is worth
+    Size,
+    /// `medialift sync` beside other people's clients
+    Sync,
+    /// How `medialift sync` takes more files and larger ones
+    Growth,
+    /// The worker and nginx under load
+    Crowd,
+    /// What a million reads cost, from the policy's own code
+    Cost,
+}
+
+impl Part {
+    const ALL: [Self; 6] = [
+        Self::Edge,
+        Self::Size,
+        Self::Sync,
+        Self::Growth,
+        Self::Crowd,
+        Self::Cost,
+    ];
+
+    /// Its name, in files and on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Size => "size",
+            Self::Sync => "sync",
+            Self::Growth => "growth",
+            Self::Crowd => "crowd",
+            Self::Cost => "cost",
+        }
+    }
+
+    /// The heading of its chapter.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Edge => "A request at the edge",
+            Self::Size => "The worker's size",
+            Self::Sync => "`medialift sync` beside other clients",
+            Self::Growth => "More files, larger files",
+            Self::Crowd => "Under load, beside nginx",
+            Self::Cost => "What a million reads cost",
+        }
+    }
+
+    fn measure(self) -> Result<Report> {
+        match self {
+            Self::Sync => sync::measure(),
+            Self::Growth => growth::measure(),
+            Self::Crowd => crowd::measure(),
+            Self::Cost => cost::measure(),
+            _ => anyhow::bail!("the part `{}` is not measured yet", self.name()),
+        }
+    }
+}
+
+/// Measures what `options` names, writes the page, and says which targets were reached; false where
+/// one was missed and `--check` was given.
+///
+/// # Errors
+/// Fails when a peer cannot be had, or one of the contenders does not do what it is timed for.
+pub fn run(options: &BenchOptions) -> Result<bool> {
+    let parts = if options.parts.is_empty() {
+        Part::ALL.to_vec()
+    } else {
+        options.parts.clone()
+    };
+    let mut reached = true;
+    for part in parts {
+        eprintln!("bench: {}", part.name());
+        let start = Instant::now();
+        let report = part.measure()?;
+        report.save(part.name())?;
+        eprintln!("bench: {}: {}", part.name(), duration(start.elapsed()));
+        for target in &report.targets {
+            eprintln!("  {target}");
+        }
+        reached &= report.targets.iter().all(Target::is_reached);
+    }
+    write_page(false)?;
+    Ok(reached || !options.check)
+}

@@ -1,0 +1,166 @@
+//! That the page says what the reports say, and that a check finds what is not up to date.
+
+use super::super::report::Target;
+use super::*;
+
+fn report() -> Report {
+    let mut report = Report::default();
+    report.notes.push("How it was measured.".to_owned());
+    for (case, who, quantity, value) in [
+        ("hit", "worker", "requests/s", 1_000.0),
+        ("hit", "worker", "p50, ms", 2.5),
+        ("hit", "nginx", "requests/s", 20_000.0),
+        ("miss", "worker", "requests/s", 500.0),
+        ("miss", "worker", "p50, ms", 10.0),
+        ("memory", "worker", "MiB", 100.0),
+    ] {
+        report.add(case, who, quantity, value);
+    }
+    report.targets = vec![
+        Target::at_most("hit: ratio", 0.5, 1.0),
+        Target::at_least("miss: ratio", 0.5, 0.9),
+    ];
+    report.plots.push(Plot {
+        name: "growth".to_owned(),
+        title: "Time & memory".to_owned(),
+        x: "files".to_owned(),
+        y: "MiB".to_owned(),
+        lines: vec![
+            ("worker".to_owned(), vec![(1e3, 10.0), (1e6, 12.0)]),
+            ("nginx".to_owned(), vec![(1e3, 20.0), (1e6, 40.0)]),
+        ],
+    });
+    report
+}
+
+/// A page and its files, as `cargo xtask bench crowd` leaves them.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.directory()).unwrap();
+        place
+    }
+
+    fn with_report() -> Self {
+        let place = Self::new();
+        let text = serde_json::to_string(&report()).unwrap();
+        fs::write(place.directory().join("crowd.json"), text).unwrap();
+        place
+    }
+
+    fn page(&self) -> std::path::PathBuf {
+        self.0.path().join("performance.md")
+    }
+
+    fn directory(&self) -> std::path::PathBuf {
+        self.0.path().join("performance")
+    }
+
+    fn write(&self, check: bool) -> Result<()> {
+        write_at(&self.page(), &self.directory(), check)
+    }
+
+    #[track_caller]
+    fn refused(&self, why: &str) {
+        let error = self.write(true).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(error.contains("hint: "), "{error}");
+    }
+}
+
+#[test]
+fn a_chapter_has_its_notes_targets_tables_and_pictures() {
+    let page = page(&[(Part::Crowd, report())]).unwrap();
+    let chapter = page.strip_prefix(INTRODUCTION).unwrap();
+    assert_eq!(
+        chapter,
+        "
+## Under load, beside nginx
+
+`cargo xtask bench crowd`
+
+How it was measured.
+
+| target | bound | measured | |
+|---|---|---|---|
+| hit: ratio | ≤ 1 | 0.5 | reached |
+| miss: ratio | ≥ 0.9 | 0.5 | **missed** |
+
+| case | who | requests/s | p50, ms |
+|---|---|---:|---:|
+| hit | worker | 1,000 | 2.5 |
+|  | nginx | 20,000 | |
+| miss | worker | 500 | 10 |
+
+| case | who | MiB |
+|---|---|---:|
+| memory | worker | 100 |
+
+![Time & memory](performance/growth.svg)
+"
+    );
+}
+
+#[test]
+fn what_was_written_passes_the_check() {
+    let place = Place::with_report();
+    place.write(false).unwrap();
+    place.write(true).unwrap();
+    let picture = fs::read_to_string(place.directory().join("growth.svg")).unwrap();
+    for word in [
+        "Time &amp; memory",
+        "files",
+        "MiB",
+        "worker",
+        "nginx",
+        "#1F77B4",
+        "#D62728",
+    ] {
+        assert!(picture.contains(word), "`{word}` is not in {picture}");
+    }
+}
+
+#[test]
+fn an_edited_page_does_not_pass() {
+    let place = Place::with_report();
+    place.write(false).unwrap();
+    let page = fs::read_to_string(place.page()).unwrap();
+    fs::write(place.page(), page.replace("**missed**", "reached")).unwrap();
+    place.refused("is not what its raw rounds say");
+}
+
+#[test]
+fn a_page_that_is_missing_does_not_pass() {
+    let place = Place::with_report();
+    place.write(false).unwrap();
+    fs::remove_file(place.page()).unwrap();
+    place.refused("is not what its raw rounds say");
+}
+
+#[test]
+fn a_picture_that_is_missing_does_not_pass() {
+    let place = Place::with_report();
+    place.write(false).unwrap();
+    fs::remove_file(place.directory().join("growth.svg")).unwrap();
+    place.refused("growth.svg");
+}
+
+#[test]
+fn where_nothing_was_measured_nothing_is_written() {
+    let place = Place::new();
+    place.write(true).unwrap();
+    place.write(false).unwrap();
+    assert!(!place.page().exists());
+}
+
+#[test]
+fn a_plot_without_a_scale_is_refused() {
+    let place = Place::new();
+    let mut plot = report().plots.remove(0);
+    plot.lines.truncate(1);
+    plot.lines[0].1.truncate(1);
+    let error = draw(&plot, &place.directory().join("a.svg")).unwrap_err();
+    assert!(error.to_string().contains("too few points"), "{error}");
+}

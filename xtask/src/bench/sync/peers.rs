@@ -1,0 +1,272 @@
+//! Who takes part, and how each is called: as its own documentation says, with the flags that its
+//! users give it for many small files. None reads settings of the person who runs the bench.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::output;
+use crate::scale::sync_command;
+use crate::stack::{Origin, OriginOptions, Profile};
+use crate::tools::Tools;
+
+/// How often, and on how much, a contender is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// In every round, on the whole tree.
+    EveryRound,
+    /// In the first round, on the whole tree.
+    Once,
+    /// In the first round, on a tenth of the tree; times and requests are multiplied by ten.
+    Tenth,
+    /// Not at all: it would take minutes, and another way of the same client is faster.
+    No,
+}
+
+/// A client, called in one way to upload and in others to find nothing to do afterwards.
+#[derive(Debug)]
+pub(super) struct Contender {
+    pub(super) first: Way,
+    pub(super) again: Vec<Way>,
+    /// Without added latency.
+    pub(super) share: Share,
+    /// With it.
+    pub(super) share_with_latency: Share,
+}
+
+/// One way of calling a client.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) who: String,
+    client: Client,
+    arguments: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+enum Client {
+    Medialift,
+    S5cmd(PathBuf),
+    Rclone(PathBuf),
+    Aws(PathBuf),
+}
+
+/// The contenders, and what is to be said about those who cannot take part.
+pub(super) fn contenders(
+    tools: &Tools,
+    debian_rclone: Option<&Path>,
+) -> Result<(Vec<Contender>, Vec<String>)> {
+    let bin = tools.python_bin()?;
+    let mut all = vec![ours()];
+    all.extend(s5cmd(&bin.join("s5cmd"))?);
+    all.extend(rclone(&bin.join("rclone"))?);
+    all.push(aws(&bin.join("aws"))?);
+    let mut notes = vec![
+        "`b2 sync` takes no part: it speaks Backblaze's native API only, which this server does not."
+            .to_owned(),
+    ];
+    match debian_rclone {
+        Some(program) => all.push(old_rclone(program)?),
+        None => notes.push(
+            "Debian's `rclone` was not installed and could not be; it takes no part.".to_owned(),
+        ),
+    }
+    Ok((all, notes))
+}
+
+fn ours() -> Contender {
+    let way = || Way {
+        who: "medialift".to_owned(),
+        client: Client::Medialift,
+        arguments: Vec::new(),
+    };
+    Contender {
+        first: way(),
+        again: vec![way()],
+        share: Share::EveryRound,
+        share_with_latency: Share::EveryRound,
+    }
+}
+
+fn s5cmd(program: &Path) -> Result<Vec<Contender>> {
+    let version = version(program, &["version"])?;
+    let way = |what: &str, arguments: &[&'static str]| Way {
+        who: format!("s5cmd {version}, {what}"),
+        client: Client::S5cmd(program.to_owned()),
+        arguments: arguments.to_vec(),
+    };
+    Ok(vec![
+        Contender {
+            first: way("`cp`", &["cp"]),
+            again: vec![way("`sync --size-only`", &["sync", "--size-only"])],
+            share: Share::EveryRound,
+            share_with_latency: Share::EveryRound,
+        },
+        Contender {
+            first: way("`sync`", &["sync"]),
+            again: vec![way("`sync`", &["sync"])],
+            share: Share::Once,
+            share_with_latency: Share::Once,
+        },
+    ])
+}
+
+const TUNED: [&str; 4] = ["--transfers=32", "--checkers=32", "--fast-list", "copy"];
+
+const LEAN: [&str; 6] = [
+    "--transfers=32",
+    "--checkers=32",
+    "--fast-list",
+    "--s3-no-head",
+    "--s3-no-check-bucket",
+    "copy",
+];
+
+const SIZE_ONLY: [&str; 5] = [
+    "--size-only",
+    "--checkers=32",
+    "--fast-list",
+    "--s3-no-check-bucket",
+    "copy",
+];
+
+fn rclone(program: &Path) -> Result<Vec<Contender>> {
+    let version = version(program, &["version"])?;
+    let way = |what: &str, arguments: &[&'static str]| Way {
+        who: format!("rclone {version}, {what}"),
+        client: Client::Rclone(program.to_owned()),
+        arguments: arguments.to_vec(),
+    };
+    Ok(vec![
+        Contender {
+            first: way("no HEAD, no bucket check, 32 at once", &LEAN),
+            again: vec![way("size only, fast list", &SIZE_ONLY)],
+            share: Share::EveryRound,
+            share_with_latency: Share::EveryRound,
+        },
+        Contender {
+            first: way("fast list, 32 at once", &TUNED),
+            again: vec![],
+            share: Share::Once,
+            share_with_latency: Share::Tenth,
+        },
+        Contender {
+            first: way("defaults", &["copy"]),
+            again: vec![way("defaults", &["copy"])],
+            share: Share::Once,
+            share_with_latency: Share::Tenth,
+        },
+    ])
+}
+
+/// Debian's is years behind the other.
+fn old_rclone(program: &Path) -> Result<Contender> {
+    let version = version(program, &["version"])?;
+    let way = |what: &str, arguments: &[&'static str]| Way {
+        who: format!("rclone {version} of Debian, {what}"),
+        client: Client::Rclone(program.to_owned()),
+        arguments: arguments.to_vec(),
+    };
+    Ok(Contender {
+        first: way("no HEAD, no bucket check, 32 at once", &LEAN),
+        again: vec![way("size only, fast list", &SIZE_ONLY)],
+        share: Share::Once,
+        share_with_latency: Share::No,
+    })
+}
+
+fn aws(program: &Path) -> Result<Contender> {
+    let version = version(program, &["--version"])?;
+    let way = || Way {
+        who: format!("aws {version}, `s3 sync`"),
+        client: Client::Aws(program.to_owned()),
+        arguments: Vec::new(),
+    };
+    Ok(Contender {
+        first: way(),
+        again: vec![way()],
+        share: Share::Tenth,
+        share_with_latency: Share::Tenth,
+    })
+}
+
+/// The first thing that looks like a version in what the program says of itself.
+fn version(program: &Path, arguments: &[&str]) -> Result<String> {
+    let said = output(program, arguments).with_context(|| {
+        format!(
+            "`{}` does not run\n\nhint: run `cargo xtask setup`",
+            program.display()
+        )
+    })?;
+    let word = said
+        .split([' ', '/', '\n', '-'])
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()));
+    Ok(word.unwrap_or("of unknown version").to_owned())
+}
+
+impl Way {
+    /// The command that brings `tree` into the origin's bucket. `home` is where the client finds its
+    /// settings and keeps its state.
+    pub(super) fn command(&self, origin: &Origin, tree: &Path, home: &Path) -> Result<Command> {
+        let with_slash = format!("{}/", tree.display());
+        let mut command = match &self.client {
+            Client::Medialift => {
+                return sync_command(Profile::Release, origin, tree, &home.join("state"));
+            }
+            Client::S5cmd(program) => {
+                let mut command = Command::new(program);
+                command
+                    .args(["--endpoint-url", &origin.s3_url, "--log", "error"])
+                    .args(&self.arguments)
+                    .arg(with_slash)
+                    .arg("s3://media/");
+                command
+            }
+            Client::Rclone(program) => {
+                let settings = home.join("rclone.conf");
+                fs::write(&settings, rclone_settings(origin))
+                    .with_context(|| format!("cannot write `{}`", settings.display()))?;
+                let mut command = Command::new(program);
+                command
+                    .arg("--config")
+                    .arg(settings)
+                    .args(&self.arguments)
+                    .arg(tree)
+                    .arg("origin:media");
+                command
+            }
+            Client::Aws(program) => {
+                let mut command = Command::new(program);
+                command
+                    .args(["--endpoint-url", &origin.s3_url])
+                    .args(["s3", "sync", "--only-show-errors"])
+                    .arg(tree)
+                    .arg("s3://media");
+                command
+            }
+        };
+        command
+            .current_dir(home)
+            .env("HOME", home)
+            .env("AWS_ACCESS_KEY_ID", OriginOptions::KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", OriginOptions::KEY)
+            .env("AWS_REGION", "us-west-004")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            // B2 refuses the checksums that new Amazon SDKs send by default.
+            .env("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+            .env("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required");
+        Ok(command)
+    }
+}
+
+fn rclone_settings(origin: &Origin) -> String {
+    format!(
+        "[origin]\ntype = s3\nprovider = Other\nendpoint = {}\nregion = us-west-004\n\
+         access_key_id = {}\nsecret_access_key = {}\nforce_path_style = true\n",
+        origin.s3_url,
+        OriginOptions::KEY_ID,
+        OriginOptions::KEY
+    )
+}

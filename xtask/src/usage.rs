@@ -1,0 +1,106 @@
+//! What a child takes of the machine: time, processor and memory, as the system's `time` tells it.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::process::{Guarded, ScratchDirectory, find_program, tail};
+
+/// What one run took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// From start to end, seconds.
+    pub(crate) wall: f64,
+    /// Of all its threads and children, in user and kernel mode, seconds.
+    pub(crate) cpu: f64,
+    /// Most memory held at once, KiB.
+    pub(crate) peak_kib: u64,
+}
+
+/// Runs commands and measures them. Its files go into a scratch directory.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    time: PathBuf,
+    usage: PathBuf,
+    output: PathBuf,
+    talk: PathBuf,
+}
+
+impl Meter {
+    /// Fails where the system has no `time`.
+    pub(crate) fn new(scratch: &ScratchDirectory) -> Result<Self> {
+        let time = find_program("time")
+            .context("`/usr/bin/time` is not installed\n\nhint: `apt-get install time`")?;
+        let inside = |name: &str| scratch.path().join(name);
+        Ok(Self {
+            time,
+            usage: inside("usage.txt"),
+            output: inside("output.txt"),
+            talk: inside("talk.log"),
+        })
+    }
+
+    /// Runs `command` to its end; also returns its standard output.
+    ///
+    /// Fails, with the end of what it said, where it does not succeed.
+    pub(crate) fn run(&self, name: &str, command: &Command) -> Result<(Usage, String)> {
+        let mut timed = Command::new(&self.time);
+        timed
+            .args(["-f", "%e %U %S %M", "-o"])
+            .arg(&self.usage)
+            .arg(command.get_program())
+            .args(command.get_args());
+        if let Some(directory) = command.get_current_dir() {
+            timed.current_dir(directory);
+        }
+        for (variable, value) in command.get_envs() {
+            match value {
+                Some(value) => timed.env(variable, value),
+                None => timed.env_remove(variable),
+            };
+        }
+        timed
+            .stdout(File::create(&self.output)?)
+            .stderr(File::create(&self.talk)?);
+        let status = Guarded::spawn_with_streams(name, timed, &self.talk)?.wait()?;
+        if !status.success() {
+            bail!("{name} failed ({status})\n{}", tail(&self.talk, 40));
+        }
+        let usage = fs::read_to_string(&self.usage).context("cannot read what `time` wrote")?;
+        let output = fs::read_to_string(&self.output)
+            .with_context(|| format!("cannot read what {name} printed"))?;
+        Ok((read(&usage)?, output))
+    }
+}
+
+/// Reads `WALL USER KERNEL KIB`.
+fn read(text: &str) -> Result<Usage> {
+    let fields: Vec<f64> = text
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("`time` wrote something else: `{}`", text.trim()))?;
+    ensure!(fields.len() == 4, "`time` wrote something else: `{text}`");
+    Ok(Usage {
+        wall: fields[0],
+        cpu: fields[1] + fields[2],
+        peak_kib: fields[3] as u64,
+    })
+}
+
+/// Seconds of processor that a running process has used so far.
+pub(crate) fn cpu_of(id: u32) -> Result<f64> {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+    // `PID (NAME) STATE …`: the name may hold spaces; user and kernel time are the 12th and 13th after it.
+    let ticks: u64 = stat
+        .rsplit_once(") ")
+        .map(|(_, rest)| rest.split(' ').skip(11).take(2))
+        .into_iter()
+        .flatten()
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
