@@ -15,7 +15,7 @@ use crate::process::{Guarded, ScratchDirectory, find_program, scratch_directory}
 const DIRECTIVES: &str = include_str!("../../../tests/nginx/files.conf");
 
 /// How long nginx may take until it listens.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(60);
 
 /// A running nginx. Dropping it ends it and removes its folder.
 #[derive(Debug)]
@@ -35,12 +35,21 @@ impl Nginx {
     pub fn start(origin: &str) -> Result<Self> {
         let folder = scratch_directory("nginx")?;
         std::fs::create_dir(folder.path().join("system"))?;
+        Self::start_in(folder, DIRECTIVES, origin)
+    }
+
+    /// Starts nginx with another configuration, in which `FOLDER`, `PORT` and `ORIGIN` are filled in; what
+    /// else it names is in `folder` already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(folder: ScratchDirectory, configuration: &str, origin: &str) -> Result<Self> {
         let address = free_address()?;
         let place = folder
             .path()
             .to_str()
             .context("a temporary folder with a name in UTF-8")?;
-        let configuration = DIRECTIVES
+        let configuration = configuration
             .replace("FOLDER", place)
             .replace("PORT", &address.port().to_string())
             .replace("ORIGIN", origin);
