@@ -12,22 +12,32 @@ use bytes::Bytes;
 /// Lengths are rounded up to this, so that buffers fit again.
 const STEP: usize = 16 * 1024;
 
-/// Bytes that are kept for later, at most.
-const MOST_IDLE: usize = 2 * 1024 * 1024;
+/// Bytes of all buffers beyond which none is kept for later.
+const MOST_KEPT: usize = 8 * 1024 * 1024;
 
-static IDLE: Mutex<Idle> = Mutex::new(Idle {
-    buffers: Vec::new(),
+static STORE: Mutex<Store> = Mutex::new(Store {
+    idle: Vec::new(),
     bytes: 0,
 });
 
-/// Buffers that wait, the one that was used last at the end.
-struct Idle {
-    buffers: Vec<Vec<u8>>,
+struct Store {
+    /// Buffers that wait, the one that was used last at the end.
+    idle: Vec<Vec<u8>>,
+    /// Of all buffers, those in use included.
     bytes: usize,
 }
 
-fn idle() -> MutexGuard<'static, Idle> {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+impl Store {
+    /// Lets buffers that wait go, the oldest first, until there is room for `more` bytes.
+    fn make_room(&mut self, more: usize) {
+        while self.bytes + more > MOST_KEPT && !self.idle.is_empty() {
+            self.bytes -= self.idle.remove(0).len();
+        }
+    }
+}
+
+fn store() -> MutexGuard<'static, Store> {
+    STORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A buffer; what is in it at first is of no meaning.
@@ -41,15 +51,14 @@ impl Buffer {
     /// A buffer of `length` bytes.
     pub(crate) fn of(length: usize) -> Self {
         let class = class(length);
-        let mut idle = idle();
-        let found = idle.buffers.iter().rposition(|kept| kept.len() == class);
+        let mut store = store();
+        let found = store.idle.iter().rposition(|kept| kept.len() == class);
         let bytes = match found {
-            Some(at) => {
-                idle.bytes -= class;
-                idle.buffers.remove(at)
-            }
+            Some(at) => store.idle.remove(at),
             None => {
-                drop(idle);
+                store.make_room(class);
+                store.bytes += class;
+                drop(store);
                 vec![0; class]
             }
         };
@@ -95,13 +104,9 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        let mut idle = idle();
-        idle.bytes += bytes.len();
-        idle.buffers.push(bytes);
-        while idle.bytes > MOST_IDLE {
-            let oldest = idle.buffers.remove(0);
-            idle.bytes -= oldest.len();
-        }
+        let mut store = store();
+        store.idle.push(bytes);
+        store.make_room(0);
     }
 }
 
@@ -122,10 +127,10 @@ mod tests {
 
     #[test]
     fn what_is_kept_for_later_is_bounded() {
-        let many: Vec<Buffer> = (0..100).map(|_| Buffer::of(100_000)).collect();
+        let many: Vec<Buffer> = (0..200).map(|_| Buffer::of(100_000)).collect();
         drop(many);
-        let idle = idle();
-        assert!(idle.bytes <= MOST_IDLE);
-        assert_eq!(idle.bytes, idle.buffers.iter().map(Vec::len).sum::<usize>());
+        let store = store();
+        let idle: usize = store.idle.iter().map(Vec::len).sum();
+        assert!(idle <= MOST_KEPT && idle <= store.bytes);
     }
 }

@@ -24,7 +24,7 @@ use crate::s3::{Body, Client, ErrorKind, Listed, PutRequest, S3Error};
 const TRIES: u32 = 4;
 
 /// Memory for what is being sent, in units of 1 KiB.
-const MEMORY_KIBIBYTES: u32 = 10 * 1024;
+const MEMORY_KIBIBYTES: u32 = 8 * 1024;
 
 /// What a file that is sent in pieces holds at a time, in the same units.
 const STREAM_KIBIBYTES: u32 = 512;
@@ -156,11 +156,11 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
         } => {
             drop(room);
             if stamp.size >= workshop.multipart_from {
-                // Each of its parts takes its own room.
-                large::attempt(workshop, job, file, stamp, content_type).await
+                // Each of its parts takes its own room. Boxed, so that small files' tasks stay small.
+                Box::pin(large::attempt(workshop, job, file, stamp, content_type)).await
             } else {
                 let _room = workshop.stream_room().await;
-                stream(workshop, job, file, stamp, content_type).await
+                Box::pin(stream(workshop, job, file, stamp, content_type)).await
             }
         }
     }
