@@ -37,39 +37,59 @@ pub fn of_many(messages: &[&[u8]]) -> Vec<[u8; 16]> {
         .collect();
     let mut digests = vec![[0; 16]; messages.len()];
     let mut waiting = 0..messages.len();
-    // Which message a lane is at, and what is left of it: whole blocks, then the tail.
-    let mut lanes: [Option<(usize, &[u8], &[u8])>; LANES] = [None; LANES];
+    let mut lanes: [Option<Lane<'_>>; LANES] = [None; LANES];
     let mut eight = Eight::new();
     loop {
-        for (lane, taken) in lanes.iter_mut().enumerate() {
+        for (number, taken) in lanes.iter_mut().enumerate() {
             if taken.is_none()
                 && let Some(index) = waiting.next()
             {
                 let (message, tail) = (messages[index], tails[index].as_slice());
-                let blocks = &message[..whole(message)];
-                *taken = Some(match blocks {
-                    [] => (index, tail, &[]),
-                    _ => (index, blocks, tail),
-                });
-                eight.begin(lane);
+                *taken = Some(Lane::begin(index, &message[..whole(message)], tail));
+                eight.begin(number);
             }
         }
-        let Some((_, shortest, _)) = lanes.iter().flatten().min_by_key(|lane| lane.1.len()) else {
+        let Some(shortest) = lanes.iter().flatten().min_by_key(|lane| lane.blocks.len()) else {
             return digests;
         };
-        let (length, any) = (shortest.len(), *shortest);
-        eight.take(lanes.map(|lane| lane.map_or(any, |(_, blocks, _)| &blocks[..length])));
-        for (lane, taken) in lanes.iter_mut().enumerate() {
-            if let Some((index, blocks, tail)) = taken {
-                *blocks = &blocks[length..];
-                if blocks.is_empty() {
-                    *blocks = std::mem::take(tail);
-                }
-                if blocks.is_empty() {
-                    digests[*index] = eight.digest(lane);
-                    *taken = None;
-                }
+        let (any, length) = (shortest.blocks, shortest.blocks.len());
+        eight.take(lanes.map(|lane| lane.map_or(any, |lane| &lane.blocks[..length])));
+        for (number, taken) in lanes.iter_mut().enumerate() {
+            let Some(lane) = taken else { continue };
+            *lane = Lane::begin(lane.index, &lane.blocks[length..], lane.tail);
+            if lane.blocks.is_empty() {
+                digests[lane.index] = eight.digest(number);
+                *taken = None;
             }
+        }
+    }
+}
+
+/// A message on its way through a lane.
+#[derive(Clone, Copy)]
+struct Lane<'a> {
+    /// Which one.
+    index: usize,
+    /// What comes next, whole blocks.
+    blocks: &'a [u8],
+    /// What comes after that.
+    tail: &'a [u8],
+}
+
+impl<'a> Lane<'a> {
+    /// Goes on to the tail where there are no blocks before it.
+    fn begin(index: usize, blocks: &'a [u8], tail: &'a [u8]) -> Self {
+        match blocks {
+            [] => Lane {
+                index,
+                blocks: tail,
+                tail: &[],
+            },
+            _ => Lane {
+                index,
+                blocks,
+                tail,
+            },
         }
     }
 }
