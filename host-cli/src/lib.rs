@@ -4,6 +4,7 @@
 //! that tests reach it.
 
 pub mod b2;
+mod buffers;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -8,8 +8,9 @@ use medialift::{cli::Cli, exit::Exit, report::Ui};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread for all connections: handing tasks from one thread to another costs more than the
+    // second thread brings, since digests are made elsewhere.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         // Files are read and digested there; many more threads only cost memory.
         .max_blocking_threads(16)
         .enable_all()

@@ -18,6 +18,7 @@ pub mod tune;
 
 mod apply;
 mod content;
+mod desk;
 mod large;
 mod merge;
 mod progress;

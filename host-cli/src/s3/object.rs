@@ -22,12 +22,13 @@ use super::patience::Life;
 use super::transport::{LocalFailure, RequestBody};
 use super::xml::bare_etag;
 use super::{S3Error, S3Result};
+use crate::buffers::Buffer;
 
 /// `Content-MD5` as a header.
 pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
 /// How much of a large file is read at a time.
-const CHUNK: u64 = 128 * 1024;
+const CHUNK: u64 = 256 * 1024;
 
 /// What a request carries. Cheap to clone, so that a retry can send it again.
 #[derive(Clone, Debug)]
@@ -111,9 +112,9 @@ impl Body {
 
 /// `size` bytes at `offset`; an error where the file ends before.
 fn read_at(file: &File, offset: u64, size: u64) -> io::Result<Bytes> {
-    let mut buffer = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    let mut buffer = Buffer::of(usize::try_from(size).map_err(io::Error::other)?);
     file.read_exact_at(&mut buffer, offset)?;
-    Ok(Bytes::from(buffer))
+    Ok(buffer.into_bytes())
 }
 
 /// An object to be stored in one request.

@@ -10,31 +10,33 @@ use http::Method;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::content::CACHE_CONTROL;
+use super::desk::Desk;
 use super::digest;
 use super::journal::Record;
 use super::large;
 use super::plan::{self, Action, Why};
 use super::read::{self, Opened, SMALL};
 use super::walk::{LocalFile, SkipReason, Skipped, Stamp};
+use crate::buffers;
 use crate::s3::{Body, Client, ErrorKind, Listed, PutRequest, S3Error};
 
 /// How often a file that changes while it is read is begun again.
 const TRIES: u32 = 4;
 
 /// Memory for what is being sent, in units of 1 KiB.
-const MEMORY_KIBIBYTES: u32 = 12 * 1024;
+const MEMORY_KIBIBYTES: u32 = 8 * 1024;
 
 /// What a file that is sent in pieces holds at a time, in the same units.
-const STREAM_KIBIBYTES: u32 = 256;
+const STREAM_KIBIBYTES: u32 = 512;
 
 /// What all uploads of a run share.
 #[derive(Debug)]
 pub(super) struct Workshop {
     pub(super) client: Client,
-    pub(super) root: PathBuf,
     pub(super) part_size: u64,
     pub(super) multipart_from: u64,
     pub(super) dry_run: bool,
+    desk: Desk,
     memory: Semaphore,
 }
 
@@ -77,10 +79,10 @@ impl Workshop {
     ) -> Self {
         Workshop {
             client,
-            root,
             part_size,
             multipart_from,
             dry_run,
+            desk: Desk::new(root),
             memory: Semaphore::new(MEMORY_KIBIBYTES as usize),
         }
     }
@@ -118,14 +120,13 @@ pub(super) async fn bring(workshop: Arc<Workshop>, job: Job) -> (String, Outcome
 }
 
 async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
-    let expected = job.file.stamp.size.min(SMALL);
-    let room = workshop
-        .room(u32::try_from(expected / 1024 + 1).unwrap_or(1))
-        .await;
-    let (root, path) = (workshop.clone(), job.file.path.clone());
-    let opened = match blocking(move || Ok(read::open(&root.root, &path))).await {
-        Ok(opened) => opened,
-        Err(e) => return Try::Over(local_failure(workshop, job, e)),
+    // One byte more than the file is read, to see that it ends.
+    let expected = usize::try_from(job.file.stamp.size.min(SMALL) + 1).unwrap_or(1);
+    let kibibytes = u32::try_from(buffers::class(expected) / 1024).unwrap_or(1);
+    let room = workshop.room(kibibytes).await;
+    let Some(opened) = workshop.desk.open(job.file.path.clone()).await else {
+        let ended = io::Error::other("the threads that read files have ended");
+        return Try::Over(local_failure(workshop, job, ended));
     };
     match opened {
         Opened::Changed => Try::Changed,
@@ -155,11 +156,11 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
         } => {
             drop(room);
             if stamp.size >= workshop.multipart_from {
-                // Each of its parts takes its own room.
-                large::attempt(workshop, job, file, stamp, content_type).await
+                // Each of its parts takes its own room. Boxed, so that small files' tasks stay small.
+                Box::pin(large::attempt(workshop, job, file, stamp, content_type)).await
             } else {
                 let _room = workshop.stream_room().await;
-                stream(workshop, job, file, stamp, content_type).await
+                Box::pin(stream(workshop, job, file, stamp, content_type)).await
             }
         }
     }

@@ -17,6 +17,12 @@ use crate::s3::{Body, CompletedPart, ErrorKind, Part, S3Error, S3Result};
 /// The service takes no more parts than this.
 const MOST_PARTS: u64 = 10_000;
 
+/// Parts that are digested side by side.
+const DIGESTED_AT_ONCE: usize = 8;
+
+/// Groups of parts that are digested ahead of those that are sent.
+const GROUPS_AHEAD: usize = 2;
+
 /// Parts of one file that are sent at a time.
 const PARTS_AT_ONCE: usize = 4;
 
@@ -112,20 +118,40 @@ async fn upload(
             (id, Vec::new())
         }
     };
-    let ranges = digest::part_ranges(stamp.size, part_size);
-    let sends = stream::iter(ranges.zip(1_u32..)).map(|((offset, length), number)| {
-        let known = present.iter().find(|part| part.number == number);
-        let (id, key) = (&id, &key);
+    let ranges: Vec<(u64, u64)> = digest::part_ranges(stamp.size, part_size).collect();
+    let numbered: Vec<(u32, (u64, u64))> = (1..).zip(ranges).collect();
+    // The digest goes ahead of a part, so each group is read twice: the second time from the
+    // system's cache, since no more than two groups are digested ahead.
+    let groups: Vec<_> = numbered
+        .chunks(DIGESTED_AT_ONCE)
+        .map(<[_]>::to_vec)
+        .collect();
+    let digested = stream::iter(groups)
+        .map(|group| {
+            let key = &key;
+            async move {
+                let _room = workshop.stream_room().await;
+                let (reader, ranges) = (file.clone(), group.iter().map(|part| part.1));
+                let ranges: Vec<(u64, u64)> = ranges.collect();
+                let digests = blocking(move || digest::of_ranges(&reader, &ranges))
+                    .await
+                    .map_err(|e| local_failure(key, e))?;
+                let parts = group.into_iter().zip(digests).map(Ok::<_, S3Error>);
+                Ok(stream::iter(parts))
+            }
+        })
+        .buffered(GROUPS_AHEAD)
+        .try_flatten();
+    let sends = digested.map(|digested| {
+        let (id, key, present) = (&id, &key, &present);
         async move {
-            let _room = workshop.stream_room().await;
-            let reader = file.clone();
-            let md5 = blocking(move || digest::of_range(&reader, offset, length))
-                .await
-                .map_err(|e| local_failure(key, e))?;
+            let ((number, (offset, length)), md5) = digested?;
             let etag = hex::encode(md5);
+            let known = present.iter().find(|part| part.number == number);
             if known.is_some_and(|part| part.etag == etag && part.size == length) {
                 return Ok((CompletedPart { number, etag }, md5));
             }
+            let _room = workshop.stream_room().await;
             let body = Body::File {
                 file: file.clone(),
                 offset,

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::content::{self, SNIFFED};
 use super::digest;
 use super::walk::{SkipReason, Stamp, special};
+use crate::buffers::Buffer;
 
 /// Files up to this many bytes are read in one go.
 pub(super) const SMALL: u64 = 512 * 1024;
@@ -39,25 +41,60 @@ pub(super) enum Opened {
     Skipped(SkipReason, Option<String>),
 }
 
-/// Opens `path`, and reads it where it is small. Blocks: call it on a blocking thread.
-pub(super) fn open(root: &Path, path: &str) -> Opened {
+/// A file that was opened, before any digest.
+enum Seen {
+    Small {
+        bytes: Buffer,
+        stamp: Stamp,
+        content_type: String,
+    },
+    Other(Opened),
+}
+
+/// Opens files below `root` and reads the small ones, whose digests are then made side by side.
+/// Blocks: not for the thread of the connections.
+pub(super) fn open_all<'a>(root: &Path, paths: impl Iterator<Item = &'a str>) -> Vec<Opened> {
+    let seen: Vec<Seen> = paths.map(|path| see(root, path)).collect();
+    let small = seen.iter().filter_map(|seen| match seen {
+        Seen::Small { bytes, .. } => Some(&**bytes),
+        Seen::Other(_) => None,
+    });
+    let mut digests = digest::of_many(&small.collect::<Vec<_>>()).into_iter();
+    seen.into_iter()
+        .map(|seen| match seen {
+            Seen::Other(opened) => opened,
+            Seen::Small {
+                bytes,
+                stamp,
+                content_type,
+            } => Opened::Small {
+                bytes: bytes.into_bytes(),
+                md5: digests.next().unwrap_or_default(),
+                stamp,
+                content_type,
+            },
+        })
+        .collect()
+}
+
+fn see(root: &Path, path: &str) -> Seen {
     match try_open(&root.join(path), path) {
-        Ok(opened) => opened,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Opened::Skipped(SkipReason::Vanished, None)
-        }
-        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            Opened::Skipped(SkipReason::Symlink, None)
-        }
-        // What opening a socket answers.
-        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
-            Opened::Skipped(SkipReason::Socket, None)
-        }
-        Err(e) => Opened::Skipped(SkipReason::Unreadable, Some(e.to_string())),
+        Ok(seen) => seen,
+        Err(e) => Seen::Other(match e.kind() {
+            io::ErrorKind::NotFound => Opened::Skipped(SkipReason::Vanished, None),
+            _ if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                Opened::Skipped(SkipReason::Symlink, None)
+            }
+            // What opening a socket answers.
+            _ if e.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+                Opened::Skipped(SkipReason::Socket, None)
+            }
+            _ => Opened::Skipped(SkipReason::Unreadable, Some(e.to_string())),
+        }),
     }
 }
 
-fn try_open(full: &Path, path: &str) -> io::Result<Opened> {
+fn try_open(full: &Path, path: &str) -> io::Result<Seen> {
     // `NONBLOCK`: a FIFO that took a file's place would block for ever.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = OpenOptions::new()
@@ -66,21 +103,22 @@ fn try_open(full: &Path, path: &str) -> io::Result<Opened> {
         .open(full)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Ok(Opened::Skipped(special(&metadata.file_type()), None));
+        let reason = special(&metadata.file_type());
+        return Ok(Seen::Other(Opened::Skipped(reason, None)));
     }
     let stamp = Stamp::of(&metadata);
     if stamp.size > SMALL {
         let mut first = [0; SNIFFED];
         let length = file.read_at(&mut first, 0)?;
-        return Ok(Opened::Large {
+        return Ok(Seen::Other(Opened::Large {
             content_type: content::content_type(path, &first[..length]),
             file: Arc::new(file),
             stamp,
-        });
+        }));
     }
     let size = usize::try_from(stamp.size).map_err(io::Error::other)?;
     // One byte more than announced, so that growth shows without another call.
-    let mut buffer = vec![0; size + 1];
+    let mut buffer = Buffer::of(size + 1);
     let mut length = 0;
     while length <= size {
         match file.read(&mut buffer[length..])? {
@@ -89,13 +127,12 @@ fn try_open(full: &Path, path: &str) -> io::Result<Opened> {
         }
     }
     if length != size || Stamp::of(&file.metadata()?) != stamp {
-        return Ok(Opened::Changed);
+        return Ok(Seen::Other(Opened::Changed));
     }
-    buffer.truncate(size);
-    Ok(Opened::Small {
-        md5: digest::of_bytes(&buffer),
+    buffer.shorten(size);
+    Ok(Seen::Small {
         content_type: content::content_type(path, &buffer[..size.min(SNIFFED)]),
-        bytes: Bytes::from(buffer),
+        bytes: buffer,
         stamp,
     })
 }

@@ -25,8 +25,9 @@ use crate::s3::{Client, S3Error};
 /// How often the pace is reconsidered and the progress shown.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A run this long gets its files counted, so that it can tell the time left.
-const COUNT_AFTER: Duration = Duration::from_secs(2);
+/// A run this long gets its files counted, so that it can tell the time left: counting walks the
+/// directory once more, so it begins when the bar, or else the first line, wants it.
+const COUNT_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 
 /// After Ctrl-C, what is under way may take this long to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -137,6 +138,11 @@ pub async fn run(
         refused_in_a_row: 0,
         stopped: None,
         interrupted,
+        count_after: if ui.interactive {
+            COUNT_AFTER.0
+        } else {
+            COUNT_AFTER.1
+        },
         counting: (options.files_from.is_none() && !ui.quiet).then(|| {
             let (totals, filter) = (totals.clone(), options.filter.clone());
             let start: Box<dyn Fn() + Send> =
@@ -192,6 +198,7 @@ struct Crew {
     refused_in_a_row: u32,
     stopped: Option<Error>,
     interrupted: watch::Receiver<bool>,
+    count_after: Duration,
     /// Starts the counting of files once the run has lasted a while.
     counting: Option<Box<dyn Fn() + Send>>,
     begin: Instant,
@@ -304,7 +311,7 @@ impl Crew {
     }
 
     fn tick(&mut self) {
-        if self.begin.elapsed() >= COUNT_AFTER
+        if self.begin.elapsed() >= self.count_after
             && let Some(count) = self.counting.take()
         {
             count();

@@ -17,7 +17,7 @@ use crate::error::Result;
 const BATCH: usize = 128;
 
 /// Batches that may wait: what is read ahead stays small.
-const BATCHES: usize = 8;
+const BATCHES: usize = 4;
 
 /// One entry of the local side.
 #[derive(Debug)]

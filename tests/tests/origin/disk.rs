@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use e2e::client::Client;
 use xtask::process::{Guarded, scratch_directory};
-use xtask::stack::{Origin, OriginOptions, binary};
+use xtask::stack::{Bodies, Origin, OriginOptions, Totals, binary};
 
 use crate::signing;
 
@@ -17,6 +17,34 @@ fn start_in(directory: &Path) -> Origin {
         ..OriginOptions::default()
     })
     .expect("starts")
+}
+
+#[test]
+fn an_origin_that_throws_bodies_away_still_checks_and_lists_them() {
+    const HELLO: &str = "5d41402abc4b2a76b9719d911017c592";
+    for bodies in [Bodies::Discarded, Bodies::Trusted] {
+        let origin = Origin::start(OriginOptions {
+            bodies,
+            ..OriginOptions::default()
+        })
+        .expect("starts");
+        let client = signing(&origin);
+        client.put("media", "plain", &[], b"hello").expect("put");
+        let announced = [("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")];
+        client
+            .put("media", "announced", &announced, b"hello")
+            .expect("put");
+        for key in ["plain", "announced"] {
+            assert_eq!(origin.etag("media", key).expect("etag"), HELLO);
+        }
+        let wrong = client.put("media", "wrong", &announced, b"hallo");
+        let taken = wrong.expect("answer").status == 200;
+        assert_eq!(taken, bodies == Bodies::Trusted);
+        let (objects, bytes) = if taken { (3, 15) } else { (2, 10) };
+        let totals = origin.totals("media").expect("totals");
+        assert_eq!(totals, Totals { objects, bytes });
+        assert_eq!(client.get("media", "plain").expect("answer").status, 500);
+    }
 }
 
 #[test]
