@@ -5,11 +5,17 @@
 
 const STATUS = "X-Cache-Status";
 
-/** Method, URL, and the values of the named headers, a line each; an absent header is an empty line. */
-export function requestText(request, names) {
-  const headers = request.headers;
-  let text = request.method + "\n" + request.url;
+/**
+ * Method, URL, and the values of the named headers, a line each; an absent header is an empty line.
+ * Each look at a header costs, and nearly every request is a GET: `more` is left out for those.
+ */
+export function requestText(request, names, more) {
+  const { method, headers } = request;
+  let text = method + "\n" + request.url;
   for (const name of names) text += "\n" + (headers.get(name) ?? "");
+  if (method !== "GET" && method !== "HEAD") {
+    for (const name of more) text += "\n" + (headers.get(name) ?? "");
+  }
   return text;
 }
 
@@ -32,7 +38,7 @@ export function recordOf(response) {
   const headers = response.headers;
   const record = headers.get(STATUS);
   if (record === null) return undefined;
-  const total = headers.get("Content-Range")?.split("/")[1];
+  const total = response.status === 206 ? headers.get("Content-Range")?.split("/")[1] : undefined;
   return record + "\n" + (total ?? headers.get("Content-Length") ?? "");
 }
 
@@ -47,14 +53,27 @@ export function stored(response, status, head) {
   return answer;
 }
 
+const ABOUT_THE_BODY = ["Content-Type", "Content-Length", "Content-Encoding", "Content-Range", "Accept-Ranges"];
+
+/** A 304 about a stored response: its headers without those that describe a body. */
+export function notModified(response, status) {
+  const answer = new Response(null, { status: 304, headers: response.headers });
+  const headers = answer.headers;
+  headers.set(STATUS, status);
+  for (const name of ABOUT_THE_BODY) headers.delete(name);
+  headers.delete("CF-Cache-Status");
+  headers.delete("Age");
+  return answer;
+}
+
 /** A response made from its parts. */
 export function made(body, status, text) {
   return new Response(body, { status, headers: headersFrom(text) });
 }
 
-/** A response with a short text. */
-export function textResponse(status, type, text) {
-  return new Response(text, { status, headers: { "Content-Type": type } });
+/** A response with a short text, which the runtime itself calls plain. */
+export function plainText(status, text) {
+  return new Response(text, { status });
 }
 
 /** Looks a URL up, or a part of what is stored under it. */
@@ -121,4 +140,37 @@ export function platformStatus(response) {
 export async function queuePurge(env, context, tag) {
   if (env.PURGES) return env.PURGES.send(tag);
   if (!(await context.exports.Media.purge([tag]))) throw new Error("the platform refused the purge");
+}
+
+/** Tells `settle` what a promise comes to. */
+export function listen(promise, id, settle) {
+  promise.then(
+    (value) => settle(id, true, value),
+    (error) => settle(id, false, error),
+  );
+}
+
+/** Tells `settle` that so many milliseconds have passed. */
+export function startTimer(milliseconds, id, settle) {
+  return setTimeout(settle, milliseconds, id, true);
+}
+
+/** Ends a timer before its time. */
+export function stopTimer(timer) {
+  clearTimeout(timer);
+}
+
+/** A promise that is not settled, and the means to fulfil it. */
+export function pending() {
+  return Promise.withResolvers();
+}
+
+/** The promise alone. */
+export function promiseOf(pending) {
+  return pending.promise;
+}
+
+/** Fulfils the promise. */
+export function fulfil(pending, value) {
+  pending.resolve(value);
 }

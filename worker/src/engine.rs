@@ -55,6 +55,8 @@ pub struct Read<'a> {
 pub enum Answer<F, B> {
     /// A stored answer, just as it is but for its cache status.
     Stored(F, CacheStatus),
+    /// A 304 about a stored answer: its header fields but those that describe a body.
+    NotModified(F, CacheStatus),
     /// An answer made here or at the origin. Its fields are final.
     Made {
         /// The status.
@@ -280,15 +282,7 @@ where
         let (range, length) = match shape(read, &fields) {
             Shape::Whole => return Answer::Stored(found, cache),
             Shape::Part(range, length) => (range, length),
-            Shape::NotModified => {
-                let mut fields = headers::for_not_modified(&fields);
-                fields.set(headers::CACHE_STATUS, cache.as_str());
-                return Answer::Made {
-                    status: 304,
-                    fields,
-                    body: None,
-                };
-            }
+            Shape::NotModified => return Answer::NotModified(found, cache),
             Shape::PreconditionFailed => {
                 return Answer::Made {
                     status: 412,

@@ -6,20 +6,21 @@
 use crate::admission::{self, Admitted};
 use crate::engine::Read;
 use crate::policy::conditional::Conditions;
+use crate::bridge::Context;
 use crate::settings::CacheMode;
 use crate::site::Site;
-use crate::{bridge, media, platform, purge, respond};
+use crate::{bridge, media, platform, purge, respond, task};
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use worker::worker_sys::web_sys::{Request, Response};
-use worker::{Context, Env};
+use worker::Env;
 
 /// Answers a request from outside.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     let Some(site) = Site::of(&env) else {
         return respond::plain(500);
     };
-    let text = bridge::request_text(&request, &site.header_names);
+    let text = bridge::request_text(&request, &site.read_headers, &site.change_headers);
     let asked = Asked::of(&text);
     if site.test_hooks
         && let Some(response) = asked.run_test_hook().await
@@ -61,7 +62,8 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads the text of [`bridge::request_text`]; the order is that of [`Site::header_names`].
+    /// Reads the text of [`bridge::request_text`]; the order is that of
+    /// [`Site::read_headers`] and [`Site::change_headers`].
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         let mut lines = text.split('\n');
@@ -115,7 +117,7 @@ impl<'a> Asked<'a> {
         match self.test_hook? {
             "panic" => panic!("a test asked for a panic"),
             "panic-later" => {
-                worker::Delay::from(std::time::Duration::from_millis(5)).await;
+                task::pause(5).await;
                 panic!("a test asked for a panic after waiting");
             }
             "memory" => {
