@@ -6,16 +6,14 @@
 const STATUS = "X-Cache-Status";
 
 /**
- * Method, URL, and the values of the named headers, a line each; an absent header is an empty line.
- * Each look at a header costs, and nearly every request is a GET: `more` is left out for those.
+ * Method, URL, and the values of the headers that a request of its method may have a use for, a line
+ * each; an absent header is an empty line. Each look at a header costs.
  */
-export function requestText(request, names, more) {
+export function requestText(request, ofReads, ofOthers) {
   const { method, headers } = request;
   let text = method + "\n" + request.url;
+  const names = method === "GET" || method === "HEAD" ? ofReads : ofOthers;
   for (const name of names) text += "\n" + (headers.get(name) ?? "");
-  if (method !== "GET" && method !== "HEAD") {
-    for (const name of more) text += "\n" + (headers.get(name) ?? "");
-  }
   return text;
 }
 
@@ -23,6 +21,16 @@ export function requestText(request, names, more) {
 export function fieldsText(response) {
   let text = "";
   for (const [name, value] of response.headers) text += name + "\n" + value + "\n";
+  return text;
+}
+
+/** What conditions and ranges are about, a line each; an absent header is an empty line. */
+export function outlineText(response) {
+  const headers = response.headers;
+  let text = headers.get("ETag") ?? "";
+  for (const name of ["Last-Modified", "Content-Length", "Content-Range"]) {
+    text += "\n" + (headers.get(name) ?? "");
+  }
   return text;
 }
 
@@ -173,4 +181,24 @@ export function promiseOf(pending) {
 /** Fulfils the promise. */
 export function fulfil(pending, value) {
   pending.resolve(value);
+}
+
+// Shared with the shim that `worker-build` makes: with `criticalError` set, it makes a new instance
+// of the module before the next request; `instanceId` counts them.
+const state = { criticalError: false, instanceId: 0 };
+
+/** What the shim looks at. */
+export function shimState() {
+  return state;
+}
+
+/** Counts a new instance. */
+export function countStart() {
+  state.instanceId += 1;
+}
+
+/** Logs a panic and asks for a new instance. */
+export function panicked(message) {
+  console.error("Critical", message);
+  state.criticalError = true;
 }

@@ -3,16 +3,25 @@
 use crate::policy::fields::Fields;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use worker::Env;
-pub use worker::worker_sys::Context;
-use worker::worker_sys::web_sys::{ReadableStream, Request, Response, TransformStream};
+pub use worker_sys::Context;
+use worker_sys::web_sys::{ReadableStream, Request, Response, TransformStream};
+
+/// What is bound to the worker, as the runtime gives it.
+pub type Env = JsValue;
 
 #[wasm_bindgen(module = "/src/bridge.js")]
 extern "C" {
-    /// Method, URL, and the values of the headers in `names`, a line each; of those in `more` too
-    /// where the method is neither GET nor HEAD.
+    /// Method, URL, and the values of headers, a line each: for GET and HEAD those that `of_reads`
+    /// names, for other methods those of `of_others`.
     #[wasm_bindgen(js_name = requestText)]
-    pub fn request_text(request: &Request, names: &js_sys::Array, more: &js_sys::Array) -> String;
+    pub fn request_text(
+        request: &Request,
+        of_reads: &js_sys::Array,
+        of_others: &js_sys::Array,
+    ) -> String;
+
+    #[wasm_bindgen(js_name = outlineText)]
+    fn outline_text(response: &Response) -> String;
 
     #[wasm_bindgen(js_name = fieldsText)]
     fn fields_text(response: &Response) -> String;
@@ -88,6 +97,17 @@ extern "C" {
     #[wasm_bindgen(js_name = promiseOf)]
     pub fn promise_of(pending: &JsValue) -> JsValue;
 
+    /// What the module shares with the shim around it.
+    #[wasm_bindgen(js_name = shimState)]
+    pub fn shim_state() -> JsValue;
+
+    /// Counts the module as set up anew.
+    #[wasm_bindgen(js_name = countStart)]
+    pub fn count_start();
+
+    /// Logs a panic, and has the module set up anew before the next request.
+    pub fn panicked(message: &str);
+
     /// Fulfils the promise of [`pending`].
     pub fn fulfil(pending: &JsValue, value: &JsValue);
 }
@@ -100,6 +120,14 @@ pub fn fields_of(response: &Response) -> Fields {
     let text = fields_text(response);
     let mut lines = text.split('\n');
     std::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect()
+}
+
+/// Of a response's header fields those that conditions and ranges are about.
+pub fn outline_of(response: &Response) -> Fields {
+    let names = ["ETag", "Last-Modified", "Content-Length", "Content-Range"];
+    let text = outline_text(response);
+    let lines = names.into_iter().zip(text.split('\n'));
+    lines.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// A response made from its parts. Should the runtime refuse them, a plain 502: the origin's

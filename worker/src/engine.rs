@@ -91,7 +91,7 @@ where
 {
     /// Answers a read. `Err` only where neither origin nor store has an answer.
     pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        if self.fills.is_poisoned(read.path, self.runtime.now().0) {
+        if !self.fills.is_empty() && self.fills.is_poisoned(read.path, self.runtime.now().0) {
             return self.pass_through(read).await;
         }
         match self.look_settled(read).await {
@@ -238,7 +238,9 @@ where
     /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
     /// back, because it was not whole: there, nothing is stored yet.
     async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
-        let is_filling = || self.fills.is_filling(read.path, self.runtime.now().0);
+        // The clock is only asked where something is under way at all.
+        let is_filling =
+            || !self.fills.is_empty() && self.fills.is_filling(read.path, self.runtime.now().0);
         let (was_filling, failures) = (is_filling(), self.fills.failures());
         match self.look(read).await {
             Looked::Fresh(_)
@@ -278,7 +280,7 @@ where
         if found.status() != 200 || read.is_plain() {
             return Answer::Stored(found, cache);
         }
-        let fields = found.fields();
+        let fields = found.outline();
         let (range, length) = match shape(read, &fields) {
             Shape::Whole => return Answer::Stored(found, cache),
             Shape::Part(range, length) => (range, length),
@@ -302,7 +304,7 @@ where
         let asked = range_header(range);
         match self.store.find(read.path, Some(&asked)).await {
             Some(part)
-                if part.status() == 206 && is_part_of(&part.fields(), &fields, range, length) =>
+                if part.status() == 206 && is_part_of(&part.outline(), &fields, range, length) =>
             {
                 Answer::Stored(part, cache)
             }

@@ -4,16 +4,15 @@
 //! canonical: one spelling of the key, no query, no header but those that a read needs.
 
 use crate::admission::{self, Admitted};
+use crate::bridge::{Context, Env};
 use crate::engine::Read;
 use crate::policy::conditional::Conditions;
-use crate::bridge::Context;
 use crate::settings::CacheMode;
 use crate::site::Site;
 use crate::{bridge, media, platform, purge, respond, task};
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
-use worker::worker_sys::web_sys::{Request, Response};
-use worker::Env;
+use worker_sys::web_sys::{Request, Response};
 
 /// Answers a request from outside.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
@@ -63,16 +62,19 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// Reads the text of [`bridge::request_text`]; the order is that of
-    /// [`Site::read_headers`] and [`Site::change_headers`].
+    /// [`Site::read_headers`] or [`Site::change_headers`].
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         let mut lines = text.split('\n');
         let mut line = || lines.next().unwrap_or_default();
         let (method, target) = (line(), line());
         let mut field = || Some(line()).filter(|value| !value.is_empty());
+        let is_read = matches!(method, "GET" | "HEAD");
+        let purge_secret = if is_read { None } else { field() };
         Self {
             method,
             target,
+            purge_secret,
             range: field(),
             if_range: field(),
             conditions: Conditions {
@@ -81,7 +83,6 @@ impl<'a> Asked<'a> {
                 if_match: field(),
                 if_unmodified_since: field(),
             },
-            purge_secret: field(),
             test_hook: field(),
         }
     }

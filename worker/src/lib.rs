@@ -22,19 +22,16 @@ pub mod bridge;
 pub mod platform;
 pub mod purge;
 pub mod respond;
+pub mod restart;
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::worker_sys::{self, web_sys};
+use worker_sys::web_sys;
 
-/// The gateway's requests: a response, or a promise of it. The SDK's own attribute for this makes a
-/// promise of every answer, a refusal's too, in three layers.
+/// The gateway's requests: a response, or a promise of it. The attribute that the SDK has for this
+/// makes a promise of every answer, a refusal's too.
 #[wasm_bindgen]
-pub fn fetch(
-    request: web_sys::Request,
-    env: worker::Env,
-    context: worker_sys::Context,
-) -> JsValue {
+pub fn fetch(request: web_sys::Request, env: bridge::Env, context: worker_sys::Context) -> JsValue {
     task::start(async move { gateway::handle(request, env, context).await.into() })
 }
 
@@ -42,7 +39,7 @@ pub fn fetch(
 #[wasm_bindgen]
 pub fn media(
     request: web_sys::Request,
-    env: worker::Env,
+    env: bridge::Env,
     _context: worker_sys::Context,
 ) -> JsValue {
     task::start(async move { media::fetch(request, env).await.into() })

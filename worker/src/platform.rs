@@ -9,8 +9,8 @@ use crate::policy::headers;
 use crate::policy::status::CacheStatus;
 use crate::{bridge, respond, task};
 use wasm_bindgen::JsCast;
-use worker::worker_sys::web_sys::Response;
-use worker::console_error;
+use worker_sys::console_error;
+use worker_sys::web_sys::Response;
 
 /// The host of requests to the media entry: never looked up.
 const MEDIA_HOST: &str = "https://media.invalid";

@@ -1,13 +1,13 @@
 //! The engine's time and background work, as the worker's runtime gives them.
 
+use crate::bridge::Context;
 use crate::engine::Runtime;
 use crate::policy::plan::Cause;
 use crate::policy::time::UnixMillis;
-use std::future::Future;
-use crate::bridge::Context;
 use crate::task;
+use std::future::Future;
 use std::rc::Rc;
-use worker::console_warn;
+use worker_sys::console_warn;
 
 /// The runtime of one request.
 #[derive(Clone, Debug)]

@@ -1,11 +1,12 @@
 //! What one isolate keeps between requests: valid settings and the table of fills.
 
+use crate::bridge::Env;
 use crate::engine::fills::Fills;
 use crate::settings::{RawSettings, Settings};
 use std::cell::OnceCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use worker::{Env, console_error};
+use worker_sys::console_error;
 
 /// Turns the hooks on that only tests use: see [`Site::test_hooks`].
 const TEST_HOOKS: &str = "TEST_HOOKS";
@@ -26,9 +27,9 @@ pub struct Site {
     pub canonical: Settings,
     /// The fills under way in this isolate.
     pub fills: Fills,
-    /// The headers that are read of every request, in the order of [`crate::gateway::Asked`].
+    /// The headers that are looked at of a GET or HEAD, in the order of [`crate::gateway::Asked`].
     pub read_headers: js_sys::Array,
-    /// Those that are read as well of one that may mean a change.
+    /// Those that are looked at of any other request.
     pub change_headers: js_sys::Array,
     /// Whether a request may ask for a panic: only where `TEST_HOOKS` is `on`.
     pub test_hooks: bool,
@@ -71,12 +72,10 @@ impl Site {
             "if-match",
             "if-unmodified-since",
         ];
-        let mut change_headers = vec![purge_header];
         if test_hooks {
-            read_headers.extend([purge_header, TEST_HEADER]);
-            change_headers.clear();
+            read_headers.push(TEST_HEADER);
         }
-        let (read_headers, change_headers) = (array(&read_headers), array(&change_headers));
+        let (read_headers, change_headers) = (array(&read_headers), array(&[purge_header]));
         let canonical = Settings {
             key_prefix: String::new(),
             strip_prefix: None,

@@ -2,16 +2,14 @@
 //!
 //! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory.
 
-use crate::{bridge, task};
 use crate::engine::{Body, Found, NotStored, Store};
 use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::range::{ByteRange, Slice};
+use crate::{bridge, task};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::js_sys::{Reflect, Uint8Array};
-use worker::worker_sys::web_sys::{
-    ReadableStream, ReadableStreamDefaultReader, Response, WritableStream,
-};
+use worker_sys::web_sys::{ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
 
 /// The host of the cache's keys: not one that is ever fetched.
 const KEY_HOST: &str = "https://medialift.invalid";
@@ -88,6 +86,10 @@ impl Found for CachedResponse {
             fields.remove(name);
         }
         fields
+    }
+
+    fn outline(&self) -> Fields {
+        self.0.as_ref().map(bridge::outline_of).unwrap_or_default()
     }
 }
 

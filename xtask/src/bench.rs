@@ -5,16 +5,18 @@
 //! `docs/performance.md` is made from those files alone. Nothing here is a test: only `--check`
 //! looks at the targets.
 
+mod edge;
 mod page;
 mod report;
+mod size;
 
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::progress::duration;
-use report::{Report, Target};
 pub use page::write as write_page;
+use report::{Report, Target};
 
 /// What to measure, and whether a missed target is a failure.
 #[derive(Clone, Debug, clap::Args)]
@@ -79,7 +81,11 @@ impl Part {
     }
 
     fn measure(self) -> Result<Report> {
-        anyhow::bail!("the part `{}` is not measured yet", self.name())
+        match self {
+            Self::Edge => edge::measure(),
+            Self::Size => size::measure(),
+            _ => anyhow::bail!("the part `{}` is not measured yet", self.name()),
+        }
     }
 }
 

@@ -98,11 +98,7 @@ fn chapter(page: &mut String, part: Part, report: &Report) -> Result<()> {
     }
     table(page, report)?;
     for plot in &report.plots {
-        write!(
-            page,
-            "\n![{}](performance/{}.svg)\n",
-            plot.title, plot.name
-        )?;
+        write!(page, "\n![{}](performance/{}.svg)\n", plot.title, plot.name)?;
     }
     Ok(())
 }
@@ -191,7 +187,9 @@ fn draw_lines(
         .draw()?;
     for ((name, points), colour) in plot.lines.iter().zip(COLOURS.iter().cycle()) {
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
+            .draw_series(
+                LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3),
+            )?
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }

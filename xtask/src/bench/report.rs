@@ -145,17 +145,16 @@ impl Report {
     pub(super) fn median(&self, case: &str, who: &str, quantity: &str) -> f64 {
         self.series
             .iter()
-            .find(|series| {
-                series.case == case && series.who == who && series.quantity == quantity
-            })
+            .find(|series| series.case == case && series.who == who && series.quantity == quantity)
             .map_or(f64::NAN, Series::median)
     }
 
     /// Adds one round of a quantity.
     pub(super) fn add(&mut self, case: &str, who: &str, quantity: &str, value: f64) {
-        let found = self.series.iter_mut().find(|series| {
-            series.case == case && series.who == who && series.quantity == quantity
-        });
+        let found = self
+            .series
+            .iter_mut()
+            .find(|series| series.case == case && series.who == who && series.quantity == quantity);
         match found {
             Some(series) => series.rounds.push(value),
             None => self.series.push(Series {
