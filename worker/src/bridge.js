@@ -128,6 +128,11 @@ export function cancel(stream) {
   if (!stream.locked) stream.cancel().catch(() => {});
 }
 
+/** Tells a response's body that nobody will read it. */
+export function discard(response) {
+  if (response.body) cancel(response.body);
+}
+
 /** A pair of streams that passes exactly `length` bytes. */
 export function fixedLengthStream(length) {
   return new FixedLengthStream(length);

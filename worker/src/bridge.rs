@@ -61,6 +61,9 @@ extern "C" {
     /// Tells a stream that nobody will read it.
     pub fn cancel(stream: &ReadableStream);
 
+    /// Tells a response's body that nobody will read it.
+    pub fn discard(response: &Response);
+
     #[wasm_bindgen(js_name = askMedia)]
     fn ask_media_entry(context: &Context, url: &str, text: &str, head: bool) -> js_sys::Promise;
 

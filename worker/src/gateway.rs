@@ -11,30 +11,46 @@ use crate::settings::CacheMode;
 use crate::site::Site;
 use crate::{bridge, media, platform, purge, respond, task};
 use std::rc::Rc;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::web_sys::{Request, Response};
 
-/// Answers a request from outside.
-pub async fn handle(request: Request, env: Env, context: Context) -> Response {
+/// Answers a request from outside: a response, or a promise of it. A refusal waits for nothing.
+pub fn handle(request: &Request, env: Env, context: Context) -> JsValue {
     let Some(site) = Site::of(&env) else {
-        return respond::plain(500);
+        return respond::plain(500).into();
     };
-    let text = bridge::request_text(&request, &site.read_headers, &site.change_headers);
+    let text = bridge::request_text(request, &site.read_headers, &site.change_headers);
     let asked = Asked::of(&text);
+    let purging = asked.purge_secret.is_some();
+    match admission::admit(asked.method, asked.target, purging, &site.settings) {
+        Err(refusal) => respond::refusal(refusal).into(),
+        Ok(admitted) => task::start(async move {
+            let asked = Asked::of(&text);
+            answer(&site, &env, context, &asked, admitted).await.into()
+        }),
+    }
+}
+
+/// Answers a request that was let in.
+async fn answer(
+    site: &Rc<Site>,
+    env: &Env,
+    context: Context,
+    asked: &Asked<'_>,
+    admitted: Admitted,
+) -> Response {
     if site.test_hooks
         && let Some(response) = asked.run_test_hook().await
     {
         return response;
     }
-    let purging = asked.purge_secret.is_some();
-    match admission::admit(asked.method, asked.target, purging, &site.settings) {
-        Err(refusal) => respond::refusal(refusal),
-        Ok(Admitted::Purge { key }) => purge::handle(&site, &env, context, &asked, &key).await,
-        Ok(Admitted::Read { key, head, index }) => {
+    match admitted {
+        Admitted::Purge { key } => purge::handle(site, env, context, asked, &key).await,
+        Admitted::Read { key, head, index } => {
             let path = key.s3_path();
             let read = asked.read(&key, &path);
             let response = match site.settings.cache_mode {
-                CacheMode::Engine => media::read(&site, Rc::new(context), read, head).await,
+                CacheMode::Engine => media::read(site, Rc::new(context), read, head).await,
                 CacheMode::Platform => platform::read(&context, read, head).await,
             };
             if index && response.status() == 404 {

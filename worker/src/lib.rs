@@ -32,7 +32,7 @@ use worker_sys::web_sys;
 /// makes a promise of every answer, a refusal's too.
 #[wasm_bindgen]
 pub fn fetch(request: web_sys::Request, env: bridge::Env, context: worker_sys::Context) -> JsValue {
-    task::start(async move { gateway::handle(request, env, context).await.into() })
+    gateway::handle(&request, env, context)
 }
 
 /// The media entry's requests, in platform mode; `entry.mjs` calls it.

@@ -64,8 +64,8 @@ impl CachedResponse {
 
 impl Drop for CachedResponse {
     fn drop(&mut self) {
-        if let Some(stream) = self.0.as_ref().and_then(Response::body) {
-            bridge::cancel(&stream);
+        if let Some(response) = &self.0 {
+            bridge::discard(response);
         }
     }
 }

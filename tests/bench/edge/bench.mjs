@@ -53,15 +53,16 @@ export default {
 
     // What no handler can do without: a request, what is stored, and a copy of it with one header set.
     const [name] = names();
-    const match = () => (new Request(URL_OF_HIT), caches.default.match(name));
-    c.run("the bench alone", async () => c.blackBox(await match()), TIME);
-    const copied = async () => {
-      const found = await match();
+    const leastHit = async () => {
+      c.blackBox(new Request(URL_OF_HIT));
+      const found = await caches.default.match(name);
       const answer = new Response(found.body, found);
       answer.headers.set("X-Cache-Status", "HIT");
       c.blackBox(answer);
     };
-    c.run("the bench and a copy", copied, TIME);
+    // The first thousands of rounds say more of the collector of garbage than of what is run.
+    for (let round = 0; round < 5000; round++) await leastHit();
+    c.run("least hit", leastHit, TIME);
 
     c.run("hit", async () => c.blackBox(await send(URL_OF_HIT)), TIME);
     c.run("range", async () => c.blackBox(await send(URL_OF_HIT, range)), TIME);
