@@ -16,7 +16,7 @@ use crate::progress;
 use crate::tools::{Tools, WasmRust};
 
 /// How far the worker is optimised; `cargo xtask bench size` shows what the others cost.
-pub(crate) const OPT_LEVEL: &str = "z";
+pub(crate) const OPT_LEVEL: &str = "s";
 
 /// How the worker is compiled, on top of the workspace's release profile: a profile of its own would
 /// need to be known to `worker-build`. Names of functions are left out, a fifth of the size.

@@ -69,8 +69,8 @@ const fn profile(opt_level: &'static str, lto: &'static str) -> Profile {
 const VARIANTS: [Variant; 9] = [
     variant("opt-level", SHIPPED.opt_level),
     Variant {
-        profile: profile("s", "fat"),
-        ..variant("opt-level", "s")
+        profile: profile("z", "fat"),
+        ..variant("opt-level", "z")
     },
     Variant {
         profile: profile("3", "fat"),
