@@ -5,10 +5,14 @@
 
 const STATUS = "X-Cache-Status";
 
-/** Method, URL, and the values of the named headers, a line each; an absent header is an empty line. */
-export function requestText(request, names) {
-  const headers = request.headers;
-  let text = request.method + "\n" + request.url;
+/**
+ * Method, URL, and the values of the headers that a request of its method may have a use for, a line
+ * each; an absent header is an empty line. Each look at a header costs.
+ */
+export function requestText(request, ofReads, ofOthers) {
+  const { method, headers } = request;
+  let text = method + "\n" + request.url;
+  const names = method === "GET" || method === "HEAD" ? ofReads : ofOthers;
   for (const name of names) text += "\n" + (headers.get(name) ?? "");
   return text;
 }
@@ -17,6 +21,16 @@ export function requestText(request, names) {
 export function fieldsText(response) {
   let text = "";
   for (const [name, value] of response.headers) text += name + "\n" + value + "\n";
+  return text;
+}
+
+/** What conditions and ranges are about, a line each; an absent header is an empty line. */
+export function outlineText(response) {
+  const headers = response.headers;
+  let text = headers.get("ETag") ?? "";
+  for (const name of ["Last-Modified", "Content-Length", "Content-Range"]) {
+    text += "\n" + (headers.get(name) ?? "");
+  }
   return text;
 }
 
@@ -32,7 +46,7 @@ export function recordOf(response) {
   const headers = response.headers;
   const record = headers.get(STATUS);
   if (record === null) return undefined;
-  const total = headers.get("Content-Range")?.split("/")[1];
+  const total = response.status === 206 ? headers.get("Content-Range")?.split("/")[1] : undefined;
   return record + "\n" + (total ?? headers.get("Content-Length") ?? "");
 }
 
@@ -47,14 +61,27 @@ export function stored(response, status, head) {
   return answer;
 }
 
+const ABOUT_THE_BODY = ["Content-Type", "Content-Length", "Content-Encoding", "Content-Range", "Accept-Ranges"];
+
+/** A 304 about a stored response: its headers without those that describe a body. */
+export function notModified(response, status) {
+  const answer = new Response(null, { status: 304, headers: response.headers });
+  const headers = answer.headers;
+  headers.set(STATUS, status);
+  for (const name of ABOUT_THE_BODY) headers.delete(name);
+  headers.delete("CF-Cache-Status");
+  headers.delete("Age");
+  return answer;
+}
+
 /** A response made from its parts. */
 export function made(body, status, text) {
   return new Response(body, { status, headers: headersFrom(text) });
 }
 
-/** A response with a short text. */
-export function textResponse(status, type, text) {
-  return new Response(text, { status, headers: { "Content-Type": type } });
+/** A response with a short text, which the runtime itself calls plain. */
+export function plainText(status, text) {
+  return new Response(text, { status });
 }
 
 /** Looks a URL up, or a part of what is stored under it. */
@@ -101,6 +128,11 @@ export function cancel(stream) {
   if (!stream.locked) stream.cancel().catch(() => {});
 }
 
+/** Tells a response's body that nobody will read it. */
+export function discard(response) {
+  if (response.body) cancel(response.body);
+}
+
 /** A pair of streams that passes exactly `length` bytes. */
 export function fixedLengthStream(length) {
   return new FixedLengthStream(length);
@@ -121,4 +153,57 @@ export function platformStatus(response) {
 export async function queuePurge(env, context, tag) {
   if (env.PURGES) return env.PURGES.send(tag);
   if (!(await context.exports.Media.purge([tag]))) throw new Error("the platform refused the purge");
+}
+
+/** Tells `settle` what a promise comes to. */
+export function listen(promise, id, settle) {
+  promise.then(
+    (value) => settle(id, true, value),
+    (error) => settle(id, false, error),
+  );
+}
+
+/** Tells `settle` that so many milliseconds have passed. */
+export function startTimer(milliseconds, id, settle) {
+  return setTimeout(settle, milliseconds, id, true);
+}
+
+/** Ends a timer before its time. */
+export function stopTimer(timer) {
+  clearTimeout(timer);
+}
+
+/** A promise that is not settled, and the means to fulfil it. */
+export function pending() {
+  return Promise.withResolvers();
+}
+
+/** The promise alone. */
+export function promiseOf(pending) {
+  return pending.promise;
+}
+
+/** Fulfils the promise. */
+export function fulfil(pending, value) {
+  pending.resolve(value);
+}
+
+// Shared with the shim that `worker-build` makes: with `criticalError` set, it makes a new instance
+// of the module before the next request; `instanceId` counts them.
+const state = { criticalError: false, instanceId: 0 };
+
+/** What the shim looks at. */
+export function shimState() {
+  return state;
+}
+
+/** Counts a new instance. */
+export function countStart() {
+  state.instanceId += 1;
+}
+
+/** Logs a panic and asks for a new instance. */
+export function panicked(message) {
+  console.error("Critical", message);
+  state.criticalError = true;
 }

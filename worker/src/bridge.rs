@@ -3,15 +3,25 @@
 use crate::policy::fields::Fields;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use worker::Env;
-use worker::worker_sys::Context as JsContext;
-use worker::worker_sys::web_sys::{ReadableStream, Request, Response, TransformStream};
+pub use worker_sys::Context;
+use worker_sys::web_sys::{ReadableStream, Request, Response, TransformStream};
+
+/// What is bound to the worker, as the runtime gives it.
+pub type Env = JsValue;
 
 #[wasm_bindgen(module = "/src/bridge.js")]
 extern "C" {
-    /// Method, URL, and the values of the headers in `names`, a line each.
+    /// Method, URL, and the values of headers, a line each: for GET and HEAD those that `of_reads`
+    /// names, for other methods those of `of_others`.
     #[wasm_bindgen(js_name = requestText)]
-    pub fn request_text(request: &Request, names: &js_sys::Array) -> String;
+    pub fn request_text(
+        request: &Request,
+        of_reads: &js_sys::Array,
+        of_others: &js_sys::Array,
+    ) -> String;
+
+    #[wasm_bindgen(js_name = outlineText)]
+    fn outline_text(response: &Response) -> String;
 
     #[wasm_bindgen(js_name = fieldsText)]
     fn fields_text(response: &Response) -> String;
@@ -23,6 +33,10 @@ extern "C" {
 
     /// A copy of a stored response that says `status`, or has no such header.
     pub fn stored(response: &Response, status: Option<&str>, head: bool) -> Response;
+
+    /// A 304 made of a stored response, without what describes a body; `status` as above.
+    #[wasm_bindgen(js_name = notModified)]
+    pub fn not_modified(response: &Response, status: &str) -> Response;
 
     #[wasm_bindgen(catch)]
     fn made(body: Option<&ReadableStream>, status: u16, text: &str) -> Result<Response, JsValue>;
@@ -47,8 +61,11 @@ extern "C" {
     /// Tells a stream that nobody will read it.
     pub fn cancel(stream: &ReadableStream);
 
+    /// Tells a response's body that nobody will read it.
+    pub fn discard(response: &Response);
+
     #[wasm_bindgen(js_name = askMedia)]
-    fn ask_media_entry(context: &JsContext, url: &str, text: &str, head: bool) -> js_sys::Promise;
+    fn ask_media_entry(context: &Context, url: &str, text: &str, head: bool) -> js_sys::Promise;
 
     /// What the platform's cache says of a response.
     #[wasm_bindgen(js_name = platformStatus)]
@@ -56,21 +73,64 @@ extern "C" {
 
     /// Puts a purge into the queue, or where none is bound, has it done at once.
     #[wasm_bindgen(js_name = queuePurge)]
-    pub fn queue_purge(env: &Env, context: &JsContext, tag: &str) -> js_sys::Promise;
+    pub fn queue_purge(env: &Env, context: &Context, tag: &str) -> js_sys::Promise;
 
-    #[wasm_bindgen(js_name = textResponse)]
-    fn text_response(status: u16, content_type: &str, text: &str) -> Response;
+    /// A short answer of our own, as plain text.
+    #[wasm_bindgen(js_name = plainText)]
+    pub fn plain_text(status: u16, text: &str) -> Response;
 
     /// A transform stream of the runtime that passes exactly `length` bytes.
     #[wasm_bindgen(js_name = fixedLengthStream)]
     pub fn fixed_length_stream(length: f64) -> TransformStream;
+
+    /// Has `settle` called with `id`, whether the promise was fulfilled, and its value.
+    pub fn listen(promise: &JsValue, id: u32, settle: &Settle);
+
+    /// As [`listen`], after so many milliseconds. What is returned stops the timer.
+    #[wasm_bindgen(js_name = startTimer)]
+    pub fn start_timer(milliseconds: u32, id: u32, settle: &Settle) -> f64;
+
+    #[wasm_bindgen(js_name = stopTimer)]
+    pub fn stop_timer(timer: f64);
+
+    /// A promise that is not settled, and the means to fulfil it.
+    pub fn pending() -> JsValue;
+
+    /// The promise of [`pending`].
+    #[wasm_bindgen(js_name = promiseOf)]
+    pub fn promise_of(pending: &JsValue) -> JsValue;
+
+    /// What the module shares with the shim around it.
+    #[wasm_bindgen(js_name = shimState)]
+    pub fn shim_state() -> JsValue;
+
+    /// Counts the module as set up anew.
+    #[wasm_bindgen(js_name = countStart)]
+    pub fn count_start();
+
+    /// Logs a panic, and has the module set up anew before the next request.
+    pub fn panicked(message: &str);
+
+    /// Fulfils the promise of [`pending`].
+    pub fn fulfil(pending: &JsValue, value: &JsValue);
 }
+
+/// What is called when a promise is settled.
+pub type Settle = Closure<dyn Fn(u32, bool, JsValue)>;
 
 /// Every header field of a response.
 pub fn fields_of(response: &Response) -> Fields {
     let text = fields_text(response);
     let mut lines = text.split('\n');
     std::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect()
+}
+
+/// Of a response's header fields those that conditions and ranges are about.
+pub fn outline_of(response: &Response) -> Fields {
+    let names = ["ETag", "Last-Modified", "Content-Length", "Content-Range"];
+    let text = outline_text(response);
+    let lines = names.into_iter().zip(text.split('\n'));
+    lines.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// A response made from its parts. Should the runtime refuse them, a plain 502: the origin's
@@ -100,13 +160,8 @@ pub fn ask_origin(url: &str, fields: &Fields, milliseconds: u32) -> js_sys::Prom
 }
 
 /// Asks the media entry; the promise settles when its headers have come.
-pub fn ask_media(context: &JsContext, url: &str, fields: &Fields, head: bool) -> js_sys::Promise {
+pub fn ask_media(context: &Context, url: &str, fields: &Fields, head: bool) -> js_sys::Promise {
     ask_media_entry(context, url, &text_of(fields), head)
-}
-
-/// A short answer of our own.
-pub fn plain_text(status: u16, text: &str) -> Response {
-    text_response(status, "text/plain; charset=utf-8", text)
 }
 
 /// What a thrown error says, for the log.

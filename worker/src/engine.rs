@@ -55,6 +55,8 @@ pub struct Read<'a> {
 pub enum Answer<F, B> {
     /// A stored answer, just as it is but for its cache status.
     Stored(F, CacheStatus),
+    /// A 304 about a stored answer: its header fields but those that describe a body.
+    NotModified(F, CacheStatus),
     /// An answer made here or at the origin. Its fields are final.
     Made {
         /// The status.
@@ -89,7 +91,7 @@ where
 {
     /// Answers a read. `Err` only where neither origin nor store has an answer.
     pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        if self.fills.is_poisoned(read.path, self.runtime.now().0) {
+        if !self.fills.is_empty() && self.fills.is_poisoned(read.path, self.runtime.now().0) {
             return self.pass_through(read).await;
         }
         match self.look_settled(read).await {
@@ -236,7 +238,9 @@ where
     /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
     /// back, because it was not whole: there, nothing is stored yet.
     async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
-        let is_filling = || self.fills.is_filling(read.path, self.runtime.now().0);
+        // The clock is only asked where something is under way at all.
+        let is_filling =
+            || !self.fills.is_empty() && self.fills.is_filling(read.path, self.runtime.now().0);
         let (was_filling, failures) = (is_filling(), self.fills.failures());
         match self.look(read).await {
             Looked::Fresh(_)
@@ -276,19 +280,11 @@ where
         if found.status() != 200 || read.is_plain() {
             return Answer::Stored(found, cache);
         }
-        let fields = found.fields();
+        let fields = found.outline();
         let (range, length) = match shape(read, &fields) {
             Shape::Whole => return Answer::Stored(found, cache),
             Shape::Part(range, length) => (range, length),
-            Shape::NotModified => {
-                let mut fields = headers::for_not_modified(&fields);
-                fields.set(headers::CACHE_STATUS, cache.as_str());
-                return Answer::Made {
-                    status: 304,
-                    fields,
-                    body: None,
-                };
-            }
+            Shape::NotModified => return Answer::NotModified(found, cache),
             Shape::PreconditionFailed => {
                 return Answer::Made {
                     status: 412,
@@ -308,7 +304,7 @@ where
         let asked = range_header(range);
         match self.store.find(read.path, Some(&asked)).await {
             Some(part)
-                if part.status() == 206 && is_part_of(&part.fields(), &fields, range, length) =>
+                if part.status() == 206 && is_part_of(&part.outline(), &fields, range, length) =>
             {
                 Answer::Stored(part, cache)
             }

@@ -4,37 +4,53 @@
 //! canonical: one spelling of the key, no query, no header but those that a read needs.
 
 use crate::admission::{self, Admitted};
+use crate::bridge::{Context, Env};
 use crate::engine::Read;
 use crate::policy::conditional::Conditions;
 use crate::settings::CacheMode;
 use crate::site::Site;
-use crate::{bridge, media, platform, purge, respond};
+use crate::{bridge, media, platform, purge, respond, task};
 use std::rc::Rc;
-use wasm_bindgen::JsCast;
-use worker::worker_sys::web_sys::{Request, Response};
-use worker::{Context, Env};
+use wasm_bindgen::{JsCast, JsValue};
+use worker_sys::web_sys::{Request, Response};
 
-/// Answers a request from outside.
-pub async fn handle(request: Request, env: Env, context: Context) -> Response {
+/// Answers a request from outside: a response, or a promise of it. A refusal waits for nothing.
+pub fn handle(request: &Request, env: Env, context: Context) -> JsValue {
     let Some(site) = Site::of(&env) else {
-        return respond::plain(500);
+        return respond::plain(500).into();
     };
-    let text = bridge::request_text(&request, &site.header_names);
+    let text = bridge::request_text(request, &site.read_headers, &site.change_headers);
     let asked = Asked::of(&text);
+    let purging = asked.purge_secret.is_some();
+    match admission::admit(asked.method, asked.target, purging, &site.settings) {
+        Err(refusal) => respond::refusal(refusal).into(),
+        Ok(admitted) => task::start(async move {
+            let asked = Asked::of(&text);
+            answer(&site, &env, context, &asked, admitted).await.into()
+        }),
+    }
+}
+
+/// Answers a request that was let in.
+async fn answer(
+    site: &Rc<Site>,
+    env: &Env,
+    context: Context,
+    asked: &Asked<'_>,
+    admitted: Admitted,
+) -> Response {
     if site.test_hooks
         && let Some(response) = asked.run_test_hook().await
     {
         return response;
     }
-    let purging = asked.purge_secret.is_some();
-    match admission::admit(asked.method, asked.target, purging, &site.settings) {
-        Err(refusal) => respond::refusal(refusal),
-        Ok(Admitted::Purge { key }) => purge::handle(&site, &env, context, &asked, &key).await,
-        Ok(Admitted::Read { key, head, index }) => {
+    match admitted {
+        Admitted::Purge { key } => purge::handle(site, env, context, asked, &key).await,
+        Admitted::Read { key, head, index } => {
             let path = key.s3_path();
             let read = asked.read(&key, &path);
             let response = match site.settings.cache_mode {
-                CacheMode::Engine => media::read(&site, Rc::new(context), read, head).await,
+                CacheMode::Engine => media::read(site, Rc::new(context), read, head).await,
                 CacheMode::Platform => platform::read(&context, read, head).await,
             };
             if index && response.status() == 404 {
@@ -61,16 +77,20 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads the text of [`bridge::request_text`]; the order is that of [`Site::header_names`].
+    /// Reads the text of [`bridge::request_text`]; the order is that of
+    /// [`Site::read_headers`] or [`Site::change_headers`].
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         let mut lines = text.split('\n');
         let mut line = || lines.next().unwrap_or_default();
         let (method, target) = (line(), line());
         let mut field = || Some(line()).filter(|value| !value.is_empty());
+        let is_read = matches!(method, "GET" | "HEAD");
+        let purge_secret = if is_read { None } else { field() };
         Self {
             method,
             target,
+            purge_secret,
             range: field(),
             if_range: field(),
             conditions: Conditions {
@@ -79,7 +99,6 @@ impl<'a> Asked<'a> {
                 if_match: field(),
                 if_unmodified_since: field(),
             },
-            purge_secret: field(),
             test_hook: field(),
         }
     }
@@ -115,7 +134,7 @@ impl<'a> Asked<'a> {
         match self.test_hook? {
             "panic" => panic!("a test asked for a panic"),
             "panic-later" => {
-                worker::Delay::from(std::time::Duration::from_millis(5)).await;
+                task::pause(5).await;
                 panic!("a test asked for a panic after waiting");
             }
             "memory" => {

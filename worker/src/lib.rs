@@ -16,31 +16,31 @@ pub mod origin;
 pub mod runtime;
 pub mod signing;
 pub mod store;
+pub mod task;
 
 pub mod bridge;
 pub mod platform;
 pub mod purge;
 pub mod respond;
+pub mod restart;
 
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::worker_sys::{self, web_sys};
+use worker_sys::web_sys;
 
-/// The gateway's requests.
-#[worker::event(fetch)]
-async fn fetch(
-    request: web_sys::Request,
-    env: worker::Env,
-    context: worker::Context,
-) -> worker::Result<web_sys::Response> {
-    Ok(gateway::handle(request, env, context).await)
+/// The gateway's requests: a response, or a promise of it. The attribute that the SDK has for this
+/// makes a promise of every answer, a refusal's too.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: bridge::Env, context: worker_sys::Context) -> JsValue {
+    gateway::handle(&request, env, context)
 }
 
 /// The media entry's requests, in platform mode; `entry.mjs` calls it.
 #[wasm_bindgen]
-pub async fn media(
+pub fn media(
     request: web_sys::Request,
-    env: worker::Env,
+    env: bridge::Env,
     _context: worker_sys::Context,
-) -> web_sys::Response {
-    media::fetch(request, env).await
+) -> JsValue {
+    task::start(async move { media::fetch(request, env).await.into() })
 }

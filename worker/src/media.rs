@@ -1,6 +1,7 @@
 //! The media entry: the whole way of a read, from the admitted request to the response.
 
 use crate::admission::{self, Admitted};
+use crate::bridge::{Context, Env};
 use crate::engine::{Engine, Origin, Read};
 use crate::gateway::Asked;
 use crate::origin::Bucket;
@@ -12,8 +13,8 @@ use crate::site::Site;
 use crate::store::{EdgeCache, Stream};
 use crate::{bridge, platform, respond};
 use std::rc::Rc;
-use worker::worker_sys::web_sys::{Request, Response};
-use worker::{Context, Env, console_error};
+use worker_sys::console_error;
+use worker_sys::web_sys::{Request, Response};
 
 /// A read in engine mode: the store is looked at, waited for, filled or refreshed, as
 /// [`Engine::read`] tells, and its answer becomes the response.
@@ -46,7 +47,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     let Some(site) = Site::of(&env) else {
         return respond::plain(500);
     };
-    let text = bridge::request_text(&request, &site.header_names);
+    let text = bridge::request_text(&request, &site.read_headers, &site.change_headers);
     let asked = Asked::of(&text);
     let key = match admission::admit(
         "GET",

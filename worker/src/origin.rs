@@ -10,12 +10,10 @@ use crate::runtime;
 use crate::settings::{OriginAuth, Settings};
 use crate::signing;
 use crate::store::Stream;
+use crate::task;
 use std::rc::Rc;
-use std::time::Duration;
 use wasm_bindgen::JsCast;
-use worker::Delay;
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::worker_sys::web_sys::Response;
+use worker_sys::web_sys::Response;
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.
@@ -83,7 +81,7 @@ impl Bucket {
             return first;
         }
         drop(first);
-        Delay::from(Duration::from_millis(RETRY_PAUSE_MILLISECONDS)).await;
+        task::pause(RETRY_PAUSE_MILLISECONDS).await;
         self.ask_bucket(key, conditions).await
     }
 }
@@ -138,7 +136,7 @@ fn encoded_length(prefix: &str) -> usize {
 /// One request, with nothing of the reader's own headers.
 async fn ask(url: &str, fields: &Fields) -> Result<OriginAnswer<Stream>, Cause> {
     let promise = bridge::ask_origin(url, fields, ANSWER_TIMEOUT_MILLISECONDS);
-    let response: Response = JsFuture::from(promise)
+    let response: Response = task::settled(&promise)
         .await
         .map_err(|error| cause_of(&error))?
         .unchecked_into();

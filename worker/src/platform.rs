@@ -2,15 +2,15 @@
 //! in between. It cannot be had locally, so this part is kept small.
 
 use crate::admission::ObjectKey;
+use crate::bridge::Context;
 use crate::engine::Read;
 use crate::policy::fields::Fields;
 use crate::policy::headers;
 use crate::policy::status::CacheStatus;
-use crate::{bridge, respond};
+use crate::{bridge, respond, task};
 use wasm_bindgen::JsCast;
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::worker_sys::web_sys::Response;
-use worker::{Context, console_error};
+use worker_sys::console_error;
+use worker_sys::web_sys::Response;
 
 /// The host of requests to the media entry: never looked up.
 const MEDIA_HOST: &str = "https://media.invalid";
@@ -30,7 +30,7 @@ pub async fn read(context: &Context, read: Read<'_>, head: bool) -> Response {
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
-    let answer = JsFuture::from(bridge::ask_media(context.as_ref(), &url, &fields, head)).await;
+    let answer = task::settled(&bridge::ask_media(context, &url, &fields, head)).await;
     let response: Response = match answer {
         Ok(response) => response.unchecked_into(),
         Err(error) => {

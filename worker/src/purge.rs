@@ -1,15 +1,15 @@
 //! The cache buster's protocol: one request per media URL, with a shared secret in a header.
 
 use crate::admission::ObjectKey;
+use crate::bridge::{Context, Env};
 use crate::gateway::Asked;
 use crate::settings::CacheMode;
 use crate::site::Site;
-use crate::{bridge, media, platform, respond};
+use crate::{bridge, media, platform, respond, task};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::worker_sys::web_sys::Response;
-use worker::{Context, Env, console_error};
+use worker_sys::console_error;
+use worker_sys::web_sys::Response;
 
 /// Drops an object from the cache: 200 when it was there, 404 when it was not, 403 without the
 /// right secret. In platform mode a purge is queued, and 200 says that it was taken on.
@@ -36,8 +36,8 @@ pub async fn handle(
             respond::plain(if was_there { 200 } else { 404 })
         }
         CacheMode::Platform => {
-            let purge = bridge::queue_purge(env, context.as_ref(), &platform::tag_of(key));
-            match JsFuture::from(purge).await {
+            let purge = bridge::queue_purge(env, &context, &platform::tag_of(key));
+            match task::settled(&purge).await {
                 Ok(_) => respond::plain(200),
                 Err(error) => {
                     let message = bridge::message_of(&error);

@@ -7,7 +7,7 @@ use crate::engine::Answer;
 use crate::policy::headers;
 use crate::policy::plan::Cause;
 use crate::store::{CachedResponse, Stream};
-use worker::worker_sys::web_sys::Response;
+use worker_sys::web_sys::Response;
 
 /// An answer of the engine. `head`: without its body.
 #[must_use]
@@ -21,6 +21,10 @@ pub fn answer(answer: Answer<CachedResponse, Stream>, head: bool) -> Response {
             let word = headers::is_dressed(response.status()).then_some(cache.as_str());
             bridge::stored(&response, word, head)
         }
+        Answer::NotModified(found, cache) => match found.as_response() {
+            Some(response) => bridge::not_modified(response, cache.as_str()),
+            None => plain(500),
+        },
         Answer::Made {
             status,
             fields,

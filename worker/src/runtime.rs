@@ -1,12 +1,13 @@
 //! The engine's time and background work, as the worker's runtime gives them.
 
+use crate::bridge::Context;
 use crate::engine::Runtime;
 use crate::policy::plan::Cause;
 use crate::policy::time::UnixMillis;
+use crate::task;
 use std::future::Future;
 use std::rc::Rc;
-use std::time::Duration;
-use worker::{Context, Delay, console_warn};
+use worker_sys::console_warn;
 
 /// The runtime of one request.
 #[derive(Clone, Debug)]
@@ -29,11 +30,12 @@ impl Runtime for RequestRuntime {
     }
 
     async fn sleep(&self, milliseconds: u64) {
-        Delay::from(Duration::from_millis(milliseconds)).await;
+        task::pause(milliseconds).await;
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        self.context.wait_until(work);
+        // It refuses only once the request is over; the work has begun all the same.
+        _ = self.context.wait_until(&task::spawn(work).into());
     }
 
     fn note_covered(&self, path: &str, cause: Cause) {

@@ -1,14 +1,18 @@
 //! What one isolate keeps between requests: valid settings and the table of fills.
 
+use crate::bridge::Env;
 use crate::engine::fills::Fills;
 use crate::settings::{RawSettings, Settings};
 use std::cell::OnceCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use worker::{Env, console_error};
+use worker_sys::console_error;
 
 /// Turns the hooks on that only tests use: see [`Site::test_hooks`].
 const TEST_HOOKS: &str = "TEST_HOOKS";
+
+/// The header that asks for one of them.
+const TEST_HEADER: &str = "x-medialift-test";
 
 thread_local! {
     static SITE: OnceCell<Option<Rc<Site>>> = const { OnceCell::new() };
@@ -23,8 +27,10 @@ pub struct Site {
     pub canonical: Settings,
     /// The fills under way in this isolate.
     pub fills: Fills,
-    /// The request headers that are read, in the order of [`crate::gateway::Asked`].
-    pub header_names: js_sys::Array,
+    /// The headers that are looked at of a GET or HEAD, in the order of [`crate::gateway::Asked`].
+    pub read_headers: js_sys::Array,
+    /// Those that are looked at of any other request.
+    pub change_headers: js_sys::Array,
     /// Whether a request may ask for a panic: only where `TEST_HOOKS` is `on`.
     pub test_hooks: bool,
 }
@@ -57,21 +63,19 @@ impl Site {
             .purge
             .as_ref()
             .map_or("x-medialift-purge", |purge| &purge.header);
-        let names = [
+        let array = |names: &[&str]| names.iter().copied().map(JsValue::from_str).collect();
+        let mut read_headers = vec![
             "range",
             "if-range",
             "if-none-match",
             "if-modified-since",
             "if-match",
             "if-unmodified-since",
-            purge_header,
-            if test_hooks {
-                "x-medialift-test"
-            } else {
-                "range"
-            },
         ];
-        let header_names = names.into_iter().map(JsValue::from_str).collect();
+        if test_hooks {
+            read_headers.push(TEST_HEADER);
+        }
+        let (read_headers, change_headers) = (array(&read_headers), array(&[purge_header]));
         let canonical = Settings {
             key_prefix: String::new(),
             strip_prefix: None,
@@ -82,7 +86,8 @@ impl Site {
             settings,
             canonical,
             fills: Fills::default(),
-            header_names,
+            read_headers,
+            change_headers,
             test_hooks,
         })
     }

@@ -2,19 +2,14 @@
 //!
 //! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory.
 
-use crate::bridge;
 use crate::engine::{Body, Found, NotStored, Store};
 use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::range::{ByteRange, Slice};
-use std::time::Duration;
+use crate::{bridge, task};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::Delay;
-use worker::js_sys::{Reflect, Uint8Array};
-use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
-use worker::worker_sys::web_sys::{
-    ReadableStream, ReadableStreamDefaultReader, Response, WritableStream,
-};
+use worker_sys::web_sys::{ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
 
 /// The host of the cache's keys: not one that is ever fetched.
 const KEY_HOST: &str = "https://medialift.invalid";
@@ -59,12 +54,18 @@ impl CachedResponse {
     pub fn take(mut self) -> Option<Response> {
         self.0.take()
     }
+
+    /// The response, for whoever looks at it.
+    #[must_use]
+    pub const fn as_response(&self) -> Option<&Response> {
+        self.0.as_ref()
+    }
 }
 
 impl Drop for CachedResponse {
     fn drop(&mut self) {
-        if let Some(stream) = self.0.as_ref().and_then(Response::body) {
-            bridge::cancel(&stream);
+        if let Some(response) = &self.0 {
+            bridge::discard(response);
         }
     }
 }
@@ -86,6 +87,10 @@ impl Found for CachedResponse {
         }
         fields
     }
+
+    fn outline(&self) -> Fields {
+        self.0.as_ref().map(bridge::outline_of).unwrap_or_default()
+    }
 }
 
 impl Store for EdgeCache {
@@ -93,7 +98,7 @@ impl Store for EdgeCache {
     type Found = CachedResponse;
 
     async fn find(&self, path: &str, part: Option<&str>) -> Option<CachedResponse> {
-        let found = JsFuture::from(bridge::find(&key(path), part)).await.ok()?;
+        let found = task::settled(&bridge::find(&key(path), part)).await.ok()?;
         (!found.is_undefined()).then(|| CachedResponse(Some(found.unchecked_into())))
     }
 
@@ -108,7 +113,7 @@ impl Store for EdgeCache {
         let fields = with_length(fields);
         let stream = body.and_then(Stream::take);
         let promise = bridge::store(&key(path), status, &fields, stream.as_ref());
-        if JsFuture::from(promise).await.is_ok() {
+        if task::settled(&promise).await.is_ok() {
             return Ok(());
         }
         self.remove_what_was_begun(path, begun).await;
@@ -127,7 +132,7 @@ impl Store for EdgeCache {
     }
 
     async fn delete(&self, path: &str) -> bool {
-        let deleted = JsFuture::from(bridge::remove(&key(path))).await;
+        let deleted = task::settled(&bridge::remove(&key(path))).await;
         deleted.is_ok_and(|deleted| deleted.is_truthy())
     }
 }
@@ -140,7 +145,7 @@ impl EdgeCache {
     /// it only some time after they have told of the failure. What was there before may stay.
     async fn remove_what_was_begun(&self, path: &str, begun: Option<Entry>) {
         for pause in LOOKS_AFTER_A_FAILURE {
-            Delay::from(Duration::from_millis(pause)).await;
+            task::pause(pause).await;
             let found = self.find(path, None).await;
             // One that is not whole has no record that counts.
             if found.is_some_and(|found| found.entry().is_none_or(|entry| Some(entry) == begun)) {
@@ -194,7 +199,7 @@ impl Body for Stream {
         )]
         let passage = bridge::fixed_length_stream(range.len() as f64);
         let target = passage.writable();
-        spawn_local(async move {
+        task::spawn(async move {
             // A failure shows at the reading end: the stream there ends before its length.
             let _ = copy_part(self, range, target).await;
         });
@@ -231,7 +236,7 @@ async fn copy_part(body: Stream, range: ByteRange, target: WritableStream) -> Re
         let Some(chunk) = (match reader.next().await {
             Ok(chunk) => chunk,
             Err(error) => {
-                let _ = JsFuture::from(writer.abort_with_reason(&error)).await;
+                let _ = task::settled(&writer.abort_with_reason(&error)).await;
                 return Err(error);
             }
         }) else {
@@ -246,13 +251,13 @@ async fn copy_part(body: Stream, range: ByteRange, target: WritableStream) -> Re
             reason = "a chunk's length is 32 bits wide"
         )]
         let view = chunk.subarray(wanted.start as u32, wanted.end as u32);
-        if let Err(gone) = JsFuture::from(writer.write_with_chunk(&view)).await {
+        if let Err(gone) = task::settled(&writer.write_with_chunk(&view)).await {
             reader.cancel();
             return Err(gone);
         }
     }
     reader.cancel();
-    JsFuture::from(writer.close()).await.map(|_| ())
+    task::settled(&writer.close()).await.map(|_| ())
 }
 
 /// A stream's chunks, one after the other.
@@ -264,7 +269,7 @@ impl Reader {
     }
 
     async fn next(&mut self) -> Result<Option<Uint8Array>, JsValue> {
-        let result = JsFuture::from(self.0.read()).await?;
+        let result = task::settled(&self.0.read()).await?;
         let done = Reflect::get(&result, &JsValue::from_str("done"))?.is_truthy();
         if done {
             return Ok(None);
@@ -277,8 +282,8 @@ impl Reader {
     /// Gives the rest up.
     fn cancel(self) {
         let cancelled = self.0.cancel();
-        spawn_local(async move {
-            let _ = JsFuture::from(cancelled).await;
+        task::spawn(async move {
+            let _ = task::settled(&cancelled).await;
         });
     }
 }

@@ -7,9 +7,11 @@
 
 mod cost;
 mod crowd;
+mod edge;
 mod growth;
 mod page;
 mod report;
+mod size;
 mod sync;
 
 use std::time::Instant;
@@ -84,11 +86,12 @@ impl Part {
 
     fn measure(self) -> Result<Report> {
         match self {
+            Self::Edge => edge::measure(),
+            Self::Size => size::measure(),
             Self::Sync => sync::measure(),
             Self::Growth => growth::measure(),
             Self::Crowd => crowd::measure(),
             Self::Cost => cost::measure(),
-            _ => anyhow::bail!("the part `{}` is not measured yet", self.name()),
         }
     }
 }

@@ -7,20 +7,13 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::build::{self, Size};
+use crate::build::{self, BUDGET};
 use crate::pins::{self, WASM_TARGET};
 use crate::process::{output, run as run_command};
 use crate::setup::{Scope, setup};
 use crate::test::{self, Count};
 use crate::tools::{Tools, WasmRust};
 use crate::{deploy, docs, progress, tidy};
-
-/// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
-/// the start of an isolate.
-const BUDGET: Size = Size {
-    plain: 380_000,
-    gzipped: 160_000,
-};
 
 /// Runs every gate; false when one failed.
 ///

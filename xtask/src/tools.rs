@@ -137,6 +137,15 @@ impl Tools {
         }
     }
 
+    /// The cargo that compiles the worker.
+    #[must_use]
+    pub fn wasm_cargo(&self) -> PathBuf {
+        match &self.rust {
+            WasmRust::OnPath => PathBuf::from("cargo"),
+            WasmRust::Assembled(sysroot) => sysroot.join("bin/cargo"),
+        }
+    }
+
     /// `PATH` with our Node.js, and the assembled Rust where there is one, ahead of all else.
     #[must_use]
     pub fn path(&self) -> OsString {

@@ -1,8 +1,12 @@
 // The same rules as lean as they can be made: final headers are stored, and a hit sets one.
 
 const FRESH_MS = 172_800_000;
+const ANSWER_TIMEOUT_MS = 20_000;
 const PLAIN = /^https?:\/\/[^/]+((?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)$/;
 const STRIPPED = /^(set-cookie|server|via|x-powered-by|access-control-.*|x-amz.*|x-bz-.*)$/;
+
+// The keys that this isolate is fetching.
+const fills = new Set();
 
 function admit(url) {
   // Most names need no decoding; for the rest there is the long way.
@@ -10,9 +14,19 @@ function admit(url) {
   if (plain) return plain[1];
   try {
     const key = decodeURIComponent(new URL(url).pathname).replaceAll(/\/{2,}/g, "/").slice(1) || "index.html";
-    return "/" + key.split("/").map(encodeURIComponent).join("/");
+    return /[\0-\x1f\x7f-\x9f]/.test(key) ? undefined : "/" + key.split("/").map(encodeURIComponent).join("/");
   } catch {
     return undefined;
+  }
+}
+
+async function ask(url) {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), ANSWER_TIMEOUT_MS);
+  try {
+    return await fetch(url, { cache: "no-store", redirect: "manual", signal: controller.signal });
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -25,16 +39,24 @@ export async function call(request, env, ctx) {
   const name = "https://cache.internal" + path;
   const asked = request.headers;
   const special = asked.has("range") || asked.has("if-none-match") || asked.has("if-modified-since");
-  const found = await caches.default.match(special ? new Request(name, { headers: asked }) : name);
-  if (found && Date.now() - Number(found.headers.get("X-Cache-Status")) < FRESH_MS) {
-    const answer = new Response(found.body, found);
-    answer.headers.set("X-Cache-Status", "HIT");
-    return answer;
+  for (;;) {
+    const found = await caches.default.match(special ? new Request(name, { headers: asked }) : name);
+    if (found && Date.now() - Number(found.headers.get("X-Cache-Status")) < FRESH_MS) {
+      const answer = new Response(found.body, found);
+      answer.headers.set("X-Cache-Status", "HIT");
+      return answer;
+    }
+    if (!fills.has(name)) break;
+    await new Promise((done) => setTimeout(done, 50));
   }
-  const fetched = await fetch(`https://${env.B2_ENDPOINT}/${env.B2_BUCKET}${path}`, { cache: "no-store" });
-  if (fetched.status !== 200) return fetched;
-  const headers = new Headers();
-  for (const [field, value] of fetched.headers) if (!STRIPPED.test(field)) headers.append(field, value);
+  fills.add(name);
+  const fetched = await ask(`https://${env.B2_ENDPOINT}/${env.B2_BUCKET}${path}`);
+  if (fetched.status !== 200) {
+    fills.delete(name);
+    return fetched;
+  }
+  const headers = new Headers(fetched.headers);
+  for (const field of fetched.headers.keys()) if (STRIPPED.test(field)) headers.delete(field);
   headers.set("Cache-Control", "public, max-age=31536000");
   headers.set("Expires", new Date(Date.now() + 31_536_000_000).toUTCString());
   headers.set("Access-Control-Allow-Origin", "*");
@@ -42,7 +64,7 @@ export async function call(request, env, ctx) {
   headers.set("Content-Security-Policy", "default-src 'none'; form-action 'none'");
   headers.set("X-Cache-Status", String(Date.now()));
   const [client, store] = fetched.body.tee();
-  ctx.waitUntil(caches.default.put(name, new Response(store, { headers })));
+  ctx.waitUntil(caches.default.put(name, new Response(store, { headers })).finally(() => fills.delete(name)));
   headers.set("X-Cache-Status", "MISS");
   return new Response(client, { headers });
 }

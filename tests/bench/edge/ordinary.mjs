@@ -2,7 +2,14 @@
 // answer, and each hit is a copy of it whose headers are edited.
 
 const FRESH_MS = 172_800_000;
+const STALE_MS = 2_592_000_000;
+const ANSWER_TIMEOUT_MS = 20_000;
+const LONGEST_WAIT_MS = 5_000;
 const STRIPPED = ["Set-Cookie", "Server", "Via", "X-Powered-By", "x-amz-request-id", "x-amz-id-2", "x-amz-version-id"];
+const CONDITIONS = ["Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"];
+
+// The keys that this isolate is fetching.
+const fills = new Set();
 
 function dress(response, status) {
   const answer = new Response(response.body, response);
@@ -17,34 +24,101 @@ function dress(response, status) {
   return answer;
 }
 
+function text(status, reason) {
+  return new Response(`${status} ${reason}\n`, { status });
+}
+
+function age(found) {
+  return Date.now() - Number(found.headers.get("X-Stored-At"));
+}
+
+async function ask(url, headers) {
+  for (let attempt = 0; ; attempt++) {
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), ANSWER_TIMEOUT_MS);
+    try {
+      const answer = await fetch(url, { headers, cache: "no-store", redirect: "manual", signal: controller.signal });
+      if (answer.status < 500 || attempt === 1) return answer;
+    } catch (error) {
+      if (attempt === 1) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    await new Promise((done) => setTimeout(done, 200));
+  }
+}
+
+async function purge(request, env, name) {
+  const secret = request.headers.get("X-Purge-Secret");
+  if (!env.PURGE_SECRET || secret !== env.PURGE_SECRET) return text(403, "Forbidden");
+  return (await caches.default.delete(name)) ? text(200, "OK") : text(404, "Not Found");
+}
+
+function keep(name, fetched, ctx) {
+  const copy = new Response(fetched.clone().body, fetched);
+  copy.headers.set("Cache-Control", "public, max-age=2764800");
+  copy.headers.set("X-Stored-At", String(Date.now()));
+  ctx.waitUntil(caches.default.put(name, copy).finally(() => fills.delete(name)));
+}
+
+async function fill(name, origin, stale, ctx) {
+  const etag = stale?.headers.get("ETag");
+  let fetched;
+  try {
+    fetched = await ask(origin, etag ? { "If-None-Match": etag } : {});
+  } catch {
+    fills.delete(name);
+    return stale ? dress(stale, "STALE") : text(502, "Bad Gateway");
+  }
+  if (fetched.status === 304) {
+    keep(name, stale, ctx);
+    return dress(stale, "REVALIDATED");
+  }
+  if (fetched.status === 200) {
+    keep(name, fetched, ctx);
+    return dress(fetched, stale ? "EXPIRED" : "MISS");
+  }
+  fills.delete(name);
+  if (fetched.status >= 500 && stale) return dress(stale, "STALE");
+  if (stale) ctx.waitUntil(caches.default.delete(name));
+  return new Response(fetched.body, fetched);
+}
+
 export async function call(request, env, ctx) {
-  if (request.method !== "GET" && request.method !== "HEAD") return new Response("403 Forbidden\n", { status: 403 });
+  const { method } = request;
+  const purging = method === "PURGE" || ((method === "POST" || method === "DELETE") && request.headers.has("X-Purge-Secret"));
+  if (method !== "GET" && method !== "HEAD" && !purging) return text(403, "Forbidden");
   const url = new URL(request.url);
   let key;
   try {
     key = decodeURIComponent(url.pathname).replaceAll(/\/{2,}/g, "/").slice(1) || "index.html";
   } catch {
-    return new Response("400 Bad Request\n", { status: 400 });
+    return text(400, "Bad Request");
   }
-  if (key.startsWith("backups/")) return new Response("403 Forbidden\n", { status: 403 });
-  if (key.length > 1024) return new Response("414 URI Too Long\n", { status: 414 });
+  if (/[\0-\x1f\x7f-\x9f]/.test(key)) return text(400, "Bad Request");
+  if (key.startsWith("backups/")) return text(403, "Forbidden");
+  if (key.length > 1024) return text(414, "URI Too Long");
   const path = key.split("/").map(encodeURIComponent).join("/");
   const name = `https://${url.host}/${path}`;
+  if (purging) return purge(request, env, name);
 
   const headers = new Headers();
-  for (const field of ["Range", "If-Range", "If-None-Match", "If-Modified-Since"]) {
+  for (const field of CONDITIONS) {
     const value = request.headers.get(field);
     if (value) headers.set(field, value);
   }
-  const found = await caches.default.match(new Request(name, { headers }));
-  if (found && Date.now() - Number(found.headers.get("X-Stored-At")) < FRESH_MS) return dress(found, "HIT");
-
-  const fetched = await fetch(`https://${env.B2_ENDPOINT}/${env.B2_BUCKET}/${path}`, { cache: "no-store" });
-  if (fetched.status === 200) {
-    const copy = new Response(fetched.clone().body, fetched);
-    copy.headers.set("Cache-Control", "public, max-age=2764800");
-    copy.headers.set("X-Stored-At", String(Date.now()));
-    ctx.waitUntil(caches.default.put(name, copy));
+  const asked = new Request(name, { headers });
+  const origin = `https://${env.B2_ENDPOINT}/${env.B2_BUCKET}/${path}`;
+  for (const start = Date.now(); ; ) {
+    const found = await caches.default.match(asked);
+    if (found && age(found) < FRESH_MS) return dress(found, "HIT");
+    const stale = found && age(found) < FRESH_MS + STALE_MS ? found : undefined;
+    if (!fills.has(name)) {
+      fills.add(name);
+      return fill(name, origin, stale, ctx);
+    }
+    if (stale) return dress(stale, "UPDATING");
+    if (Date.now() - start > LONGEST_WAIT_MS) return dress(await ask(origin, {}), "MISS");
+    await new Promise((done) => setTimeout(done, 50));
   }
-  return dress(fetched, "MISS");
 }

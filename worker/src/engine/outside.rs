@@ -27,6 +27,9 @@ pub trait Found: Sized + 'static {
     fn entry(&self) -> Option<Entry>;
     /// Its header fields, as stored.
     fn fields(&self) -> Fields;
+    /// Of these, those that conditions and ranges are about: the validators, `Content-Length` and
+    /// `Content-Range`.
+    fn outline(&self) -> Fields;
 }
 
 /// Where answers are kept.

@@ -120,6 +120,11 @@ fn parts(answer: Answer<SimFound, SimBody>) -> (u16, Fields, Option<SimBody>, bo
             fields.set("X-Cache-Status", cache.as_str());
             (status, fields, Some(found.into_body()), true)
         }
+        Answer::NotModified(found, cache) => {
+            let mut fields = edge_worker::policy::headers::for_not_modified(&found.fields());
+            fields.set("X-Cache-Status", cache.as_str());
+            (304, fields, None, false)
+        }
         Answer::Made {
             status,
             fields,

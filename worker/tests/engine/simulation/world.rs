@@ -161,6 +161,10 @@ impl Found for SimFound {
     fn fields(&self) -> Fields {
         self.fields.clone()
     }
+
+    fn outline(&self) -> Fields {
+        self.fields()
+    }
 }
 
 /// What the origin has under a path, and what it has said of it.
