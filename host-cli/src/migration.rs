@@ -5,9 +5,10 @@
 //! directories' inode numbers it tells, after a crash at any point, what was done and what was
 //! not.
 //!
-//! [`swap`] moves the directories, [`merge`] brings files together again, [`compare`] proves that
-//! the bucket has them all.
+//! [`around`] finds the migrations that a path has to do with, [`swap`] moves the directories,
+//! [`merge`] brings files together again, [`compare`] proves that the bucket has them all.
 
+pub mod around;
 pub mod compare;
 pub mod merge;
 pub mod progress;
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// The media directory and the names around it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// Where both directories lie: `/home/mastodon/live/public`.
     pub parent: PathBuf,

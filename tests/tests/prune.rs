@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use e2e::media::{Media, files, write};
-use e2e::medialift::Killer;
+use e2e::medialift::{self, Killer, Ran};
 use serde_json::json;
 
 const FILES: &[(&str, &str)] = &[
@@ -217,6 +217,83 @@ fn the_directory_in_use_is_pruned_only_when_told() -> Result<()> {
     assert_eq!(files(&media.live())?.len(), 5);
     media.run("prune", &["--live"])?.expect(0);
     assert!(files(&media.live())?.is_empty());
+    Ok(())
+}
+
+/// As `prune` is run by somebody who names a directory with `--dir` and has no configuration.
+fn only_dir(media: &Media, directory: &str, arguments: &[&str]) -> Result<Ran> {
+    let mut command = media.command(&["prune", "--dir", directory])?;
+    medialift::run(command.args(arguments))
+}
+
+#[test]
+fn the_directory_in_use_is_known_without_being_named() -> Result<()> {
+    let media = Media::with(FILES)?;
+    media.upload()?;
+    for directory in ["public/system", "public/system/cache", "public", "."] {
+        let ran = only_dir(&media, directory, &["--key-prefix", "cache"])?.expect(2);
+        assert!(
+            ran.stderr.contains("Mastodon uses this directory"),
+            "{directory}: {}",
+            ran.stderr
+        );
+    }
+    assert_eq!(files(&media.live())?.len(), 5);
+    only_dir(&media, "public/system", &["--live"])?.expect(0);
+    assert!(files(&media.live())?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn what_is_deleted_from_the_media_is_marked_however_they_are_named() -> Result<()> {
+    for (directory, arguments, left) in [
+        ("public/system_", &[][..], 0),
+        ("public/system_/cache", &["--key-prefix", "cache"], 4),
+    ] {
+        let media = aside()?;
+        only_dir(&media, directory, arguments)?.expect(0);
+        assert_eq!(files(&media.kept())?.len(), left, "{directory}");
+        let ran = media.run("rollback", &[])?.expect(1);
+        assert!(ran.stderr.contains("--after-prune"), "{}", ran.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn two_runs_at_once_do_not_meddle() -> Result<()> {
+    let media = aside()?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 3_000 }))?;
+    media.origin.reset_requests()?;
+    let mut first = media
+        .command(&["prune", "public/system"])?
+        .stdout(std::process::Stdio::null())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    let ran = only_dir(&media, "public/system_", &[])?.expect(1);
+    assert!(ran.stderr.contains("at work on it"), "{}", ran.stderr);
+    assert_eq!(first.wait()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn what_deleted_nothing_leaves_the_way_back_whole() -> Result<()> {
+    let media = aside()?;
+    let mut command = media.command(&["prune", "public/system"])?;
+    command.env("B2_APPLICATION_KEY_ID", "00161f959a5f87b0000000009");
+    medialift::run(&mut command)?.expect(1);
+    media.run("rollback", &[])?.expect(0);
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_says_of_each_file_what_it_would_do() -> Result<()> {
+    let media = aside()?;
+    let ran = media.run("prune", &["--dry-run", "--verbose"])?.expect(0);
+    let said = |verb: &str| ran.stderr.lines().filter(|l| l.starts_with(verb)).count();
+    assert_eq!((said("would delete "), said("deleted ")), (5, 0));
     Ok(())
 }
 
