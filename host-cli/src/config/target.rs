@@ -217,13 +217,10 @@ impl TargetArgs {
         }
     }
 
-    /// The key: environment, then the key file, then a prompt at a terminal.
+    /// The key: `--key-file`, then the environment, then the configuration's key file, then a prompt
+    /// at a terminal.
     pub fn credentials(&self, context: &Context) -> Result<Credentials> {
-        let file = self
-            .key_file
-            .as_deref()
-            .or(context.file.key_file.as_deref());
-        credentials::find(file)
+        credentials::find(self.key_file.as_deref(), context.file.key_file.as_deref())
     }
 }
 
