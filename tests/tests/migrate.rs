@@ -26,7 +26,6 @@ struct World {
     b2: B2Sim,
     origin: Origin,
     edge: Option<Edge>,
-    edge_port: u16,
     directory: tempfile::TempDir,
 }
 
@@ -42,14 +41,10 @@ impl World {
             s3_url: Some(origin.s3_url.clone()),
             ..B2SimOptions::default()
         })?;
-        let edge_port = std::net::TcpListener::bind(("127.0.0.1", 0))?
-            .local_addr()?
-            .port();
         let world = World {
             b2,
             origin,
             edge: None,
-            edge_port,
             directory: tempfile::tempdir()?,
         };
         xtask::sample::create(&world.media())?;
@@ -90,18 +85,28 @@ impl World {
         self.directory.path().join("work")
     }
 
-    fn edge_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.edge_port)
+    fn edge_url(&self) -> Result<&str> {
+        let edge = self.edge.as_ref().context("the worker runs")?;
+        Ok(edge.url.trim_end_matches('/'))
     }
 
     /// The page's text with this machine's names for those of the example.
     fn local(&self, text: &str) -> Result<String> {
         let live = self.live();
         let live = live.to_str().context("a path in UTF-8")?;
-        Ok(text
+        let text = text
             .replace("/home/mastodon/live", live)
-            .replace("s3.us-west-004.backblazeb2.com", &self.origin.s3_url)
-            .replace("https://files.example.com", &self.edge_url()))
+            .replace("s3.us-west-004.backblazeb2.com", &self.origin.s3_url);
+        Ok(match &self.edge {
+            // Its address is known once it runs; until then nobody asks it anything.
+            None => text,
+            Some(_) => text.replace("https://files.example.com", self.edge_url()?),
+        })
+    }
+
+    fn write_file(&self, block: &Block) -> Result<()> {
+        fs::write(self.work().join(&block.name), self.local(&block.text)?)?;
+        Ok(())
     }
 
     /// Runs a block as a person would, in one shell; every command of it must end well.
@@ -162,7 +167,6 @@ impl World {
                     variable("PURGE_SECRET_HEADER", "X-Purge-Secret"),
                     variable("PURGE_SECRET", secret.trim()),
                 ],
-                port: Some(self.edge_port),
                 ..EdgeOptions::default()
             },
         )?);
@@ -202,7 +206,7 @@ impl World {
 
     /// Every one of `files` comes through the files domain, byte for byte.
     fn domain_has(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
-        let client = Client::anonymous(&self.edge_url());
+        let client = Client::anonymous(self.edge_url()?);
         for (key, bytes) in files {
             // The domain is the bucket itself: the path has no bucket in it.
             let path = Client::path("", key).replacen("//", "/", 1);
@@ -228,12 +232,15 @@ fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
     let mut steps = Vec::new();
     for block in &page {
         if block.kind == Kind::File {
-            fs::write(world.work().join(&block.name), world.local(&block.text)?)?;
+            world.write_file(block)?;
             continue;
         }
         steps.push(block.name.as_str());
         if block.name == "verify" {
             world.start_edge()?;
+            for file in page.iter().filter(|b| b.kind == Kind::File) {
+                world.write_file(file)?;
+            }
         }
         let uploads = world.uploads()?;
         let ran = world.run(block)?;
@@ -299,7 +306,7 @@ fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
                     assert!(operations.contains_key("DeleteObject"), "`{key}` is left");
                 }
                 let html = fs::read_to_string(world.work().join("verify.html"))?;
-                assert!(html.contains(&world.edge_url()));
+                assert!(html.contains(world.edge_url()?));
             }
             "switch" => {
                 let text = fs::read_to_string(world.env_file())?;

@@ -154,7 +154,7 @@ impl Wanted {
         let visibility = match (args.public, args.private) {
             (true, _) => Some(Visibility::Public),
             (_, true) => Some(Visibility::Private),
-            _ => None,
+            _ => context.file.visibility.map(Visibility::from),
         };
         Ok(Wanted {
             name: parsed,
