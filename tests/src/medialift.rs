@@ -28,6 +28,24 @@ pub fn command(directory: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// `command`, started by a shell that does something of its own `first`: `exec 2>&1`, `ulimit -n 9`.
+#[must_use]
+pub fn after(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{first}; exec \"$@\""), "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    if let Some(directory) = command.get_current_dir() {
+        shell.current_dir(directory);
+    }
+    shell
+}
+
 /// What a run of the command left.
 #[derive(Clone, Debug)]
 pub struct Ran {

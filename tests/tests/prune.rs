@@ -348,16 +348,7 @@ fn many_files_at_a_time_do_not_run_out_of_descriptors() -> Result<()> {
         .origin
         .set_faults(&json!({ "kind": "latency", "latency_ms": 300 }))?;
     let prune = media.command(&["prune", "public/system", "--at-a-time", "256"])?;
-    let mut limited = std::process::Command::new("sh");
-    limited
-        .args(["-c", "ulimit -Sn 128; exec \"$@\"", "sh"])
-        .arg(prune.get_program())
-        .args(prune.get_args())
-        .env_clear()
-        .current_dir(media.path());
-    for (name, value) in prune.get_envs() {
-        limited.env(name, value.unwrap_or_default());
-    }
+    let mut limited = medialift::after("ulimit -Sn 128", &prune);
     medialift::run(&mut limited)?.expect(0);
     assert!(files(&media.kept())?.is_empty());
     Ok(())

@@ -64,7 +64,7 @@ fn each_key_is_purged_once() -> Result<()> {
     let ran =
         medialift::run(command.args(["stored/1", &format!("{url}/stored/3"), "--from", "keys"]))?
             .expect(0);
-    assert_eq!(ran.stdout, "3 dropped, 1 were not stored\n");
+    assert_eq!(ran.stdout, "3 dropped, 1 was not stored\n");
     let mut seen: Vec<String> = requests.try_iter().collect();
     seen.sort();
     assert_eq!(

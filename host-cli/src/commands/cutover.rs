@@ -176,14 +176,7 @@ impl Report {
                 counted(compared.same, "file is", "files are"),
                 human_bytes(compared.bytes)
             ));
-            for (list, what) in [
-                (&compared.different, "are not, or differ"),
-                (&compared.not_for_buckets, "cannot be in a bucket"),
-            ] {
-                if list.count > 0 {
-                    out.push_str(&format!("{} {what}:\n{}", list.count, list.lines()));
-                }
-            }
+            out.push_str(&faults(compared));
         }
         match (self.cutover, self.different()) {
             (Some(_), _) => {
@@ -215,21 +208,32 @@ fn meanwhile(written: &Compared) -> String {
         counted(written.total(), "file was", "files were"),
         counted(written.same, "is", "are")
     );
+    let faults = faults(written);
+    if !faults.is_empty() {
+        out.push('\n');
+        out.push_str(faults.trim_end());
+    }
+    out
+}
+
+/// What is not in the bucket, by name.
+fn faults(compared: &Compared) -> String {
+    let mut out = String::new();
     for (list, one, many) in [
         (
-            &written.different,
+            &compared.different,
             "is not, or differs",
             "are not, or differ",
         ),
         (
-            &written.not_for_buckets,
+            &compared.not_for_buckets,
             "cannot be in a bucket",
             "cannot be in a bucket",
         ),
     ] {
         if list.count > 0 {
             let what = counted(list.count, one, many);
-            out.push_str(&format!("\n{what}:\n{}", list.lines().trim_end()));
+            out.push_str(&format!("{what}:\n{}", list.lines()));
         }
     }
     out

@@ -279,15 +279,20 @@ impl Report {
         } else {
             "deleted"
         };
+        let each = if self.deleted == 1 { "" } else { "each " };
         let mut out = format!(
-            "{} ({}) {verb}, each {proven}\n",
+            "{} ({}) {verb}, {each}{proven}\n",
             counted(self.deleted, "file", "files"),
             human_bytes(self.bytes)
         );
         if self.kept.count > 0 {
             out.push_str(&format!(
-                "{} not proven and stay:\n{}",
-                counted(self.kept.count, "is", "are"),
+                "{}:\n{}",
+                counted(
+                    self.kept.count,
+                    "is not proven and stays",
+                    "are not proven and stay"
+                ),
                 self.kept.lines()
             ));
         }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::findings::chain;
 use crate::web::Web;
+use crate::words::counted;
 
 /// What stays bare in a path, as the worker encodes it.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -284,7 +285,8 @@ fn secret(args: &PurgeArgs) -> Result<Secret> {
 
 impl Report {
     fn text(&self) -> String {
-        let mut out = format!("{} dropped, {} were not stored", self.dropped, self.absent);
+        let absent = counted(self.absent, "was not stored", "were not stored");
+        let mut out = format!("{} dropped, {absent}", self.dropped);
         if self.untried > 0 {
             out.push_str(&format!(", {} not tried", self.untried));
         }
