@@ -72,6 +72,10 @@ pub struct State {
     pub mode: u32,
     /// Whether `prune` has begun to delete from it: then there is no way back to the whole.
     pub pruned: bool,
+    /// Where a rollback puts what conflicts, once it has begun to: if it is killed then, the next
+    /// run tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts_dir: Option<String>,
 }
 
 const VERSION: u32 = 1;

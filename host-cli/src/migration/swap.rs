@@ -87,6 +87,7 @@ pub fn ready_to_cut(site: &Site) -> Result<Option<State>> {
                 group: metadata.gid(),
                 mode: metadata.permissions().mode() & 0o7777,
                 pruned: false,
+                conflicts_dir: None,
             }))
         }
     }
@@ -200,7 +201,7 @@ impl Mover<'_> {
                 rename(&site.staging(), &site.kept())?;
             }
             self.synced("directories exchanged")?;
-            result = self.bring_together(conflicts_dir)?;
+            result = self.bring_together(state, conflicts_dir)?;
         }
         site.remove_state()?;
         (self.after)("state: none")?;
@@ -208,10 +209,16 @@ impl Mover<'_> {
     }
 
     /// What Mastodon wrote in the meantime joins the media, which are in their place again.
-    fn bring_together(&mut self, conflicts_dir: &Path) -> Result<Back> {
+    fn bring_together(&mut self, mut state: State, conflicts_dir: &Path) -> Result<Back> {
         let newer = self.site.kept();
         let mut result = Back::default();
         if !exists(&newer) {
+            // Or it has become the conflicts' directory, in a run that was killed right after.
+            let told = state.conflicts_dir.map(PathBuf::from);
+            result.conflicts_dir = told.filter(|path| exists(path));
+            if let Some(directory) = &result.conflicts_dir {
+                result.merged.conflicts = left_in(directory)?;
+            }
             return Ok(result);
         }
         // Twice: a file may have come while the first merge ran.
@@ -226,6 +233,8 @@ impl Mover<'_> {
                 Err(e) => return Err(Error::new(format!("remove `{}`", newer.display())).cause(e)),
             }
         }
+        state.conflicts_dir = conflicts_dir.to_str().map(str::to_owned);
+        self.site.write_state(&state)?;
         rename(&newer, conflicts_dir)?;
         result.merged.conflicts = left_in(conflicts_dir)?;
         result.conflicts_dir = Some(conflicts_dir.to_owned());

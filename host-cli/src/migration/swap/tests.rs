@@ -192,6 +192,26 @@ fn conflicting_files_are_both_kept() {
     );
 }
 
+#[test]
+fn a_run_that_was_killed_after_it_put_conflicts_aside_has_them_told_by_the_next() {
+    let world = world();
+    let site = &world.site;
+    cut(site, &mut never).unwrap();
+    fs::write(site.live().join("b.png"), "newer").unwrap();
+    let conflicts = world.dir.path().join("conflicts");
+    let mut stop = |step: &'static str| match step {
+        "newer directory gone" => Err(Error::new("go on")),
+        _ => Ok(()),
+    };
+    back(site, false, &conflicts, &mut stop).unwrap_err();
+    let another = world.dir.path().join("another");
+    let result = back(site, false, &another, &mut never).unwrap();
+    assert_eq!(result.merged.conflicts, [Path::new("b.png")]);
+    assert_eq!(result.conflicts_dir, Some(conflicts));
+    assert!(!exists(&another));
+    assert_returned(&world, 2);
+}
+
 /// Files that appear after a merge has looked, as when Mastodon was in the middle of an upload.
 #[test]
 fn a_file_that_comes_while_files_are_merged_joins_or_is_named() {
