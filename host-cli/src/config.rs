@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_credentials};
 pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
+use crate::dotenv::settings::Visibility;
 use crate::error::{Error, Result};
 
 /// The settings file as written. Every field is optional: a flag or a variable may give it.
@@ -31,6 +32,8 @@ pub struct File {
     pub media_dir: Option<PathBuf>,
     /// The files domain: `https://files.example.com`.
     pub files_url: Option<String>,
+    /// Whether the bucket is `public` or `private`.
+    pub visibility: Option<Visibility>,
     /// Mastodon's `.env.production`.
     pub env_file: Option<PathBuf>,
     /// A file with `B2_APPLICATION_KEY_ID=` and `B2_APPLICATION_KEY=` lines, mode 0600.

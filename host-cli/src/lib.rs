@@ -3,6 +3,8 @@
 //! `main` parses, runs one command and owns the exit code; this library holds all the rest, so
 //! that tests reach it.
 
+use std::path::PathBuf;
+
 pub mod b2;
 mod buffers;
 pub mod cli;
@@ -27,12 +29,26 @@ pub struct Context {
     pub ui: report::Ui,
     /// The settings file, as read.
     pub file: config::File,
+    /// Where it is, if it was named.
+    pub config: Option<PathBuf>,
+}
+
+impl Context {
+    /// ` --config FILE` for another command line, where this one had it.
+    fn config_flag(&self) -> String {
+        let flag = |path: &PathBuf| format!(" --config {}", words::quoted(&path.to_string_lossy()));
+        self.config.as_ref().map(flag).unwrap_or_default()
+    }
 }
 
 /// Runs one parsed command line.
 pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
     let file = config::File::load(cli.global.config.as_deref())?;
-    let context = Context { ui, file };
+    let context = Context {
+        ui,
+        file,
+        config: cli.global.config,
+    };
     match cli.command {
         cli::Command::Plan(args) => commands::plan::run(args, &context).await,
         cli::Command::Provision(args) => commands::provision::run(args, &context).await,

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use medialift::{cli::Cli, exit::Exit, report::Ui};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    raise_file_limit();
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
     // One thread for all connections: handing tasks from one thread to another costs more than the
     // second thread brings, since digests are made elsewhere.
@@ -30,4 +32,16 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(exit.code())
+}
+
+/// As many open files as the system allows: the usual soft limit, 1,024, is for programs that use
+/// `select`, and 256 files at a time with a directory and a connection each come near it.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where that is refused, the limit stays what it was, and a file that cannot be opened is named.
+    let _ = setrlimit(Resource::Nofile, raised);
 }

@@ -5,9 +5,10 @@
 //! directories' inode numbers it tells, after a crash at any point, what was done and what was
 //! not.
 //!
-//! [`swap`] moves the directories, [`merge`] brings files together again, [`compare`] proves that
-//! the bucket has them all.
+//! [`around`] finds the migrations that a path has to do with, [`swap`] moves the directories,
+//! [`merge`] brings files together again, [`compare`] proves that the bucket has them all.
 
+pub mod around;
 pub mod compare;
 pub mod merge;
 pub mod progress;
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// The media directory and the names around it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// Where both directories lie: `/home/mastodon/live/public`.
     pub parent: PathBuf,
@@ -71,6 +72,10 @@ pub struct State {
     pub mode: u32,
     /// Whether `prune` has begun to delete from it: then there is no way back to the whole.
     pub pruned: bool,
+    /// Where a rollback puts what conflicts, once it has begun to: if it is killed then, the next
+    /// run tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts_dir: Option<String>,
 }
 
 const VERSION: u32 = 1;

@@ -7,16 +7,18 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Longest wait for one whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for an answer to begin, and then for its next bytes. How long all of it may take
+/// depends on the link, and is nobody's business here.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client that trusts the system's certificates, or Mozilla's where the system has none.
 #[derive(Clone, Debug)]
@@ -71,8 +73,8 @@ pub enum WebError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No whole answer in time; the server may or may not have acted.
-    #[error("`{authority}` did not answer within {} seconds", TIMEOUT.as_secs())]
+    /// Nothing came for too long; the server may or may not have acted.
+    #[error("`{authority}` sent nothing for {} seconds", PATIENCE.as_secs())]
     TimedOut {
         /// Host and port.
         authority: String,
@@ -132,56 +134,89 @@ impl Web {
             .authority()
             .map(ToString::to_string)
             .unwrap_or_default();
-        match tokio::time::timeout(TIMEOUT, self.exchange(request, limit, &authority)).await {
-            Ok(result) => result,
-            Err(_) => Err(WebError::TimedOut { authority }),
-        }
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        limit: usize,
-        authority: &str,
-    ) -> Result<Answer, WebError> {
-        let authority = || authority.to_owned();
         let started = Instant::now();
-        let response = self.client.request(request).await.map_err(|source| {
+        let response = in_time(self.client.request(request), &authority).await?;
+        let response = response.map_err(|source| {
+            let authority = authority.clone();
             if source.is_connect() {
-                WebError::Connect {
-                    authority: authority(),
-                    source,
-                }
+                WebError::Connect { authority, source }
             } else {
                 WebError::Broken {
-                    authority: authority(),
+                    authority,
                     source: source.into(),
                 }
             }
         })?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, limit)
-            .collect()
-            .await
-            .map_err(|source| {
-                if source.is::<LengthLimitError>() {
-                    WebError::TooLong {
-                        authority: authority(),
-                        limit,
-                    }
-                } else {
-                    WebError::Broken {
-                        authority: authority(),
-                        source,
-                    }
-                }
-            })?
-            .to_bytes();
+        let body = whole(body, limit, &authority).await?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             body,
             elapsed: started.elapsed(),
         })
+    }
+}
+
+async fn in_time<T>(wait: impl Future<Output = T>, authority: &str) -> Result<T, WebError> {
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .map_err(|_| WebError::TimedOut {
+            authority: authority.to_owned(),
+        })
+}
+
+/// All of a body of at most `limit` bytes, however long it takes, as long as something comes.
+async fn whole<B>(body: B, limit: usize, authority: &str) -> Result<Bytes, WebError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut body = Limited::new(body, limit);
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = in_time(body.frame(), authority).await? {
+        let frame = frame.map_err(|source| {
+            let authority = authority.to_owned();
+            if source.is::<LengthLimitError>() {
+                WebError::TooLong { authority, limit }
+            } else {
+                WebError::Broken { authority, source }
+            }
+        })?;
+        if let Ok(data) = frame.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body of `pieces` pieces of ten bytes, one every `seconds`.
+    fn dripping(pieces: u32, seconds: u64) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let pieces = stream::unfold(0, move |done| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            let piece = Frame::data(Bytes::from_static(b"0123456789"));
+            (done < pieces).then_some((Ok(piece), done + 1))
+        });
+        StreamBody::new(Box::pin(pieces))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_is_waited_for_and_a_silent_one_is_not() {
+        let slow = whole(dripping(100, 29), 1000, "a").await.unwrap();
+        assert_eq!(slow.len(), 1000);
+        let silent = whole(dripping(100, 31), 1000, "a").await.unwrap_err();
+        assert!(matches!(silent, WebError::TimedOut { .. }), "{silent}");
+        let long = whole(dripping(100, 1), 999, "a").await.unwrap_err();
+        assert!(matches!(long, WebError::TooLong { .. }), "{long}");
     }
 }

@@ -7,6 +7,7 @@ pub mod clients;
 pub mod compare;
 pub mod media;
 pub mod medialift;
+pub mod migration;
 pub mod origin;
 pub mod script;
 pub mod scripted;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use xtask::stack::{Origin, OriginOptions};
+use xtask::stack::{Origin, OriginOptions, Requests};
 
 use crate::client::Client;
 use crate::medialift::{self, Ran};
@@ -85,8 +85,20 @@ impl Media {
     /// # Errors
     /// Fails when that does not happen within half a minute.
     pub fn wait_for_requests(&self, count: u64) -> Result<()> {
+        self.wait_until(|requests| requests.total >= count)
+    }
+
+    /// Waits until the origin has been asked for this operation since it was last reset.
+    ///
+    /// # Errors
+    /// Fails when that does not happen within half a minute.
+    pub fn wait_for_operation(&self, operation: &str) -> Result<()> {
+        self.wait_until(|requests| requests.of(operation) > 0)
+    }
+
+    fn wait_until(&self, come: impl Fn(&Requests) -> bool) -> Result<()> {
         let begun = Instant::now();
-        while self.origin.requests()?.total < count {
+        while !come(&self.origin.requests()?) {
             anyhow::ensure!(begun.elapsed() < Duration::from_secs(30), "no request came");
             std::thread::sleep(Duration::from_millis(5));
         }

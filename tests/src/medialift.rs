@@ -1,11 +1,15 @@
 //! The real `medialift` binary, run as a person runs it: nothing of the test's own environment gets
 //! in.
 
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 /// A `medialift` command that reads no settings but those given here.
@@ -22,6 +26,24 @@ pub fn command(directory: &Path) -> Result<Command> {
         .env("XDG_STATE_HOME", directory.join("state"))
         .stdin(Stdio::null());
     Ok(command)
+}
+
+/// `command`, started by a shell that does something of its own `first`: `exec 2>&1`, `ulimit -n 9`.
+#[must_use]
+pub fn after(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{first}; exec \"$@\""), "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    if let Some(directory) = command.get_current_dir() {
+        shell.current_dir(directory);
+    }
+    shell
 }
 
 /// What a run of the command left.
@@ -58,18 +80,60 @@ impl Ran {
     }
 }
 
+/// No command of a test takes this long: one that does hangs, and is killed.
+const LONGEST_RUN: Duration = Duration::from_secs(300);
+
 /// Runs `command` to its end.
 ///
 /// # Errors
-/// Fails when it cannot be started or prints what is not text.
+/// Fails when it cannot be started, prints what is not text, or takes minutes; then with what it
+/// had printed.
 pub fn run(command: &mut Command) -> Result<Ran> {
-    let output = command
-        .output()
+    run_within(command, LONGEST_RUN)
+}
+
+fn run_within(command: &mut Command, longest: Duration) -> Result<Ran> {
+    // A child of its own may hold the streams open after it: they all end together.
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
         .with_context(|| format!("run {command:?}"))?;
+    let group = Pid::from_child(&child);
+    let (over, told) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let hangs = told.recv_timeout(longest) == Err(mpsc::RecvTimeoutError::Timeout);
+        // Not waited for yet, so the number is still its own.
+        hangs.then(|| kill_process_group(group, Signal::KILL))
+    });
+    let error = child.stderr.take().map(|mut stream| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).map(|_| bytes)
+        })
+    });
+    let mut stdout = Vec::new();
+    if let Some(mut stream) = child.stdout.take() {
+        stream.read_to_end(&mut stdout)?;
+    }
+    let stderr = match error.map(std::thread::JoinHandle::join) {
+        Some(Ok(bytes)) => bytes?,
+        _ => Vec::new(),
+    };
+    drop(over);
+    let killed = matches!(watch.join(), Ok(Some(_)));
+    let status = child.wait()?;
+    let (stdout, stderr) = (String::from_utf8(stdout)?, String::from_utf8(stderr)?);
+    anyhow::ensure!(
+        !killed,
+        "{command:?} had not ended after {longest:?}\nstdout:\n{stdout}\nstderr:\n{stderr}"
+    );
     Ok(Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
+        code: status.code(),
+        stdout,
+        stderr,
     })
 }
 
@@ -97,16 +161,54 @@ impl Killer {
     /// # Errors
     /// Fails when it cannot be started.
     pub fn strike(&mut self, command: &mut Command, part: impl Fn(f64) -> f64) -> Result<bool> {
+        let part = part(self.random.f64());
+        let struck = self.kill_at(command, part)?;
+        // Three in four are struck where these two are in balance.
+        self.whole = self.whole.mul_f64(if struck { 1.03 } else { 0.91 });
+        Ok(struck)
+    }
+
+    /// Starts `command` and kills it about the moment before which `too_late` says no of a run that
+    /// was struck, and after which it says yes: each strike is aimed by the one before. True where it
+    /// was still running then.
+    ///
+    /// # Errors
+    /// Fails when it cannot be started, or when `too_late` fails.
+    pub fn strike_around(
+        &mut self,
+        command: &mut Command,
+        too_late: impl FnOnce() -> Result<bool>,
+    ) -> Result<bool> {
+        let part = 0.95 + 0.1 * self.random.f64();
+        let struck = self.kill_at(command, part)?;
+        let late = !struck || too_late()?;
+        self.whole = self.whole.mul_f64(if late { 0.96 } else { 1.04 });
+        Ok(struck)
+    }
+
+    /// True where it was still running when so much of a run's time was over.
+    fn kill_at(&self, command: &mut Command, part: f64) -> Result<bool> {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("run {command:?}"))?;
-        std::thread::sleep(self.whole.mul_f64(part(self.random.f64())));
+        std::thread::sleep(self.whole.mul_f64(part));
         child.kill()?;
-        let struck = child.wait()?.code().is_none();
-        // Three in four are struck where these two are in balance.
-        self.whole = self.whole.mul_f64(if struck { 1.03 } else { 0.91 });
-        Ok(struck)
+        Ok(child.wait()?.code().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_hangs_is_killed_and_what_it_said_is_told() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo said; echo also >&2; sleep 1000"]);
+        let error = run_within(&mut command, Duration::from_millis(300)).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("said") && told.contains("also"), "{told}");
     }
 }

@@ -38,6 +38,10 @@ impl World {
             dir.path().join(".env.production"),
             fs::Permissions::from_mode(0o640),
         )?;
+        fs::write(
+            dir.path().join("medialift.toml"),
+            "visibility = \"public\"\n",
+        )?;
         Ok(World { dir })
     }
 
@@ -208,6 +212,36 @@ fn what_the_switch_writes_has_nothing_to_lint() -> Result<()> {
     assert!(ran.stdout.contains("no mistake found"), "{}", ran.stdout);
     world.env(&["--visibility", "private"])?.expect(0);
     world.env(&["--lint", "--visibility", "private"])?.expect(0);
+    Ok(())
+}
+
+/// With the wrong one every upload is refused, so it is never guessed.
+#[test]
+fn who_may_read_the_bucket_must_be_said() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    fs::remove_file(world.dir.path().join("medialift.toml"))?;
+    let ran = world.env(&[])?.expect(2);
+    assert!(
+        ran.stderr.contains("public or private") && ran.stderr.contains("\nhint: "),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(world.text()?, BEFORE);
+    world.env(&["--visibility", "private"])?.expect(0);
+    assert!(world.text()?.contains("S3_PERMISSION=private"));
+    let ran = world.env(&["--lint"])?.expect(0);
+    assert!(
+        ran.stdout.contains("not checked: whether `S3_PERMISSION`"),
+        "{}",
+        ran.stdout
+    );
+    let report = world.env(&["--lint", "--json"])?.expect(0).json()?;
+    assert_eq!(report["unchecked"], serde_json::json!(["permission"]));
+    let report = world
+        .env(&["--lint", "--visibility", "public", "--json"])?
+        .expect(3)
+        .json()?;
+    assert_eq!(report["unchecked"], serde_json::json!([]));
     Ok(())
 }
 

@@ -1,124 +1,320 @@
-//! `docs/examples.md`: what the commands print, taken from the snapshots that other tests hold the
-//! real binary to. Made again with `UPDATE_DOCS=1 cargo test -p e2e --test examples`.
+//! `docs/examples.md`: what the commands print, from a migration that is run here from its first
+//! command to its last, with the mistakes that people make on the way. Each example is the command
+//! line as it stands there, run by a shell with both streams in one, so the page has what a terminal
+//! shows. Made again with `UPDATE_DOCS=1 cargo test -p e2e --test examples`.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use e2e::b2sim::MASTER_KEY;
+use e2e::client::Client;
+use e2e::medialift;
+use e2e::migration::{BUCKET, World};
+use e2e::nginx::Nginx;
+use regex::Regex;
+use serde_json::{Value, json};
+use xtask::stack::{Origin, OriginOptions};
 
-/// What stands on the page: heading, command line, snapshot (below `tests/tests`).
-const EXAMPLES: &[(&str, &str, &str)] = &[
-    (
-        "What would move",
-        "medialift plan system --upload-mbit 40",
-        "snapshots/plan__plan.snap",
-    ),
-    (
-        "Making the bucket and its key",
-        "",
-        "snapshots/provision__what_it_prints_reads_well.snap",
-    ),
-    (
-        "The master key is recognised",
-        "medialift check --bucket example-social-media",
-        "snapshots/check__what_it_prints_reads_well.snap",
-    ),
-    (
-        "A key that was mistyped",
-        "medialift sync system",
-        "sync/snapshots/sync__bad_input__a_wrong_key.snap",
-    ),
-    (
-        "Every wrong setting at once",
-        "medialift sync system",
-        "sync/snapshots/sync__bad_input__every_wrong_setting_at_once.snap",
-    ),
-    (
-        "A look before the upload",
-        "medialift sync system --dry-run",
-        "sync/snapshots/sync__flags__a_dry_run_changes_nothing_and_tells_the_same.snap",
-    ),
-    (
-        "An upload with one file refused",
-        "medialift sync system",
-        "sync/snapshots/sync__faults__a_file_that_is_refused_is_named_and_the_rest_arrives.snap",
-    ),
-    (
-        "Pointing Mastodon at the bucket",
-        "medialift env",
-        "snapshots/env__env_switch.snap",
-    ),
-    (
-        "Looking for mistakes in `.env.production`",
-        "medialift env --lint",
-        "snapshots/env__env_lint.snap",
-    ),
-    (
-        "The old nginx set-up, verified",
-        "medialift verify --files-url http://127.0.0.1:PORT",
-        "snapshots/verify__what_it_prints_reads_well.snap",
-    ),
-    (
-        "A cutover that is refused",
-        "medialift cutover",
-        "snapshots/cutover__cutover_refused.snap",
-    ),
-    (
-        "A cutover",
-        "medialift cutover",
-        "snapshots/cutover__cutover.snap",
-    ),
-    (
-        "The way back",
-        "medialift rollback",
-        "snapshots/cutover__rollback.snap",
-    ),
-    (
-        "Freeing the disk, with files that are not proven",
-        "medialift prune",
-        "snapshots/prune__prune_kept.snap",
-    ),
-];
+/// Of the form that the service's keys have.
+const KEY: &str = "K001abcdefghijklmnopqrstuvwxyz1";
+const PURGE_SECRET: &str = "correct-horse-battery-staple";
+const AVATAR: &str = "accounts/avatars/000/000/001/original/example.png";
+
+const HEAD: &str = "<!-- Made by a test that runs the commands; do not edit. To make it again: UPDATE_DOCS=1 cargo test -p e2e --test examples -->
+# What the commands print
+
+A test runs each of these, in this order, and holds the command to it. Settings come from `medialift.toml`, as in [migrate.md](migrate.md). Times, sizes and numbers that differ from run to run are replaced by words.
+";
+
+const SETTINGS: &str = r#"bucket = "example-social-media"
+endpoint = "s3.us-west-004.backblazeb2.com"
+files_url = "https://files.example.com"
+visibility = "private"
+media_dir = "/home/mastodon/live/public/system"
+env_file = "/home/mastodon/live/.env.production"
+key_file = "b2.key"
+state_dir = "state"
+"#;
+
+const ENV: &str = "LOCAL_DOMAIN=example.com\nDB_PASS='p@ss # word' # keep me\nS3_ENABLED=false\n";
+
+const FAULTY_ENV: &str = "S3_ENABLED=true\nS3_BUCKET=example-social-media \nS3_REGION=us-west-001\n\
+S3_ENDPOINT=s3.us-west-004.backblazeb2.com\nS3_ALIAS_HOST=https://files.example.com/\n\
+S3_PERMISSION=\nAWS_ACCESS_KEY_ID=161f959a5f87\nAWS_SECRET_ACCESS_KEY='\"K001\"'\n";
+
+/// The page as it grows, and where its commands run.
+struct Page {
+    text: String,
+    world: World,
+}
+
+impl Page {
+    /// Writes the settings: the worker's address changes when it starts.
+    fn settle(&self) -> Result<()> {
+        let path = self.world.work().join("medialift.toml");
+        Ok(fs::write(path, self.world.local(SETTINGS)?)?)
+    }
+
+    fn heading(&mut self, heading: &str) -> Result<()> {
+        Ok(write!(self.text, "\n## {heading}\n")?)
+    }
+
+    /// Runs `line`, and puts it and what it prints on the page.
+    fn show(&mut self, line: &str, code: i32) -> Result<()> {
+        self.show_with(line, code, |_| {})
+    }
+
+    /// The same, with what the shell has set.
+    fn show_with(&mut self, line: &str, code: i32, set: impl Fn(&mut Command)) -> Result<()> {
+        let mut command = self.command(line)?;
+        set(&mut command);
+        let ran = medialift::run(&mut medialift::after("exec 2>&1", &command))?.expect(code);
+        for secret in [MASTER_KEY, OriginOptions::KEY, KEY, PURGE_SECRET] {
+            ensure!(!ran.stdout.contains(secret), "`{line}` shows a secret");
+        }
+        let printed = settled(&self.world.example(&ran.stdout)?)?;
+        write!(
+            self.text,
+            "\n```text\n$ {line}\n{}\n```\n",
+            printed.trim_end()
+        )?;
+        Ok(())
+    }
+
+    /// What has to be done between two examples, and shows nothing new.
+    fn quietly(&self, line: &str) -> Result<()> {
+        medialift::run(&mut self.command(line)?)?.expect(0);
+        Ok(())
+    }
+
+    fn command(&self, line: &str) -> Result<Command> {
+        let mut words = line.split(' ');
+        ensure!(words.next() == Some("medialift"), "not a command: {line}");
+        let mut command = medialift::command(&self.world.work())?;
+        for word in words {
+            command.arg(self.world.local(word)?);
+        }
+        command
+            .env("B2_ENVIRONMENT", &self.world.b2.url)
+            // The name of an endpoint on this machine does not tell it.
+            .env("B2_REGION", "us-west-004");
+        Ok(command)
+    }
+
+    fn as_master(&mut self, line: &str, code: i32) -> Result<()> {
+        let id = e2e::b2sim::ACCOUNT_ID;
+        self.show_with(line, code, |command| {
+            command
+                .env("B2_APPLICATION_KEY_ID", id)
+                .env("B2_APPLICATION_KEY", MASTER_KEY);
+        })
+    }
+
+    fn with_secret(&mut self, line: &str, code: i32, secret: &str) -> Result<()> {
+        self.show_with(line, code, |command| {
+            command.env("PURGE_SECRET", secret);
+        })
+    }
+
+    /// Runs `line` while the service has these faults.
+    fn faulty(&mut self, line: &str, code: i32, faults: &Value) -> Result<()> {
+        self.world.origin.set_faults(faults)?;
+        self.show(line, code)?;
+        self.world.origin.clear_faults()
+    }
+
+    fn write(&self, path: &str, content: &str) -> Result<()> {
+        let path = self.world.media().join(path);
+        fs::create_dir_all(path.parent().context("a folder")?)?;
+        Ok(fs::write(path, content)?)
+    }
+
+    fn forget(&self, key: &str) -> Result<()> {
+        let client = Client::signing(
+            &self.world.origin.s3_url,
+            OriginOptions::KEY_ID,
+            OriginOptions::KEY,
+        );
+        client.send("DELETE", &Client::path(BUCKET, key), &[], &[])?;
+        Ok(())
+    }
+}
+
+/// What differs from run to run, replaced.
+fn settled(text: &str) -> Result<String> {
+    let mut text = text.to_owned();
+    for (pattern, with) in [
+        (r"[\d.]+ s, [\d.]+ [KMG]?i?B/s", "[time], [rate]"),
+        (r"requests  .*", "requests  [n]"),
+        (r"bytes in \d+ ms", "bytes in [n] ms"),
+        (r"freed [\d.]+ \w+ in", "freed [n] in"),
+        (r"\.medialift-\d{8}T\d{6}Z(-\d+)?", ".medialift-[date]"),
+        (r"clock is \d+ seconds", "clock is [n] seconds"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
+    ] {
+        text = Regex::new(pattern)?.replace_all(&text, with).into_owned();
+    }
+    Ok(text)
+}
 
 #[test]
-fn the_page_of_examples_is_what_the_snapshots_hold() -> Result<()> {
-    let root = xtask::root();
-    let page = page(&root.join("tests/tests"))?;
-    let path = root.join("docs/examples.md");
+fn the_page_of_examples_is_what_the_commands_print() -> Result<()> {
+    let page = page()?;
+    let path = xtask::root().join("docs/examples.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &page)?;
     }
-    assert!(
-        fs::read_to_string(&path).unwrap_or_default() == page,
-        "`docs/examples.md` is not what the snapshots hold\n\nhint: `UPDATE_DOCS=1 cargo test -p e2e --test examples`, then commit the page"
-    );
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    for (printed, held) in page.lines().zip(there.lines()) {
+        assert_eq!(printed, held, "{HINT}");
+    }
+    assert_eq!(page.lines().count(), there.lines().count(), "{HINT}");
     Ok(())
 }
 
-fn page(snapshots: &Path) -> Result<String> {
-    let mut page = String::from(
-        "<!-- Made from the snapshots of the tests; do not edit. To make it again: UPDATE_DOCS=1 cargo test -p e2e --test examples -->\n# What the commands print\n\nA test runs each of these and holds the command to it. Times, sizes and addresses that differ from run to run are replaced by words.\n",
-    );
-    for (heading, command, file) in EXAMPLES {
-        let path = snapshots.join(file);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("read the snapshot `{}`", path.display()))?;
-        write!(page, "\n## {heading}\n\n```text\n")?;
-        if !command.is_empty() {
-            writeln!(page, "$ {command}")?;
-        }
-        writeln!(page, "{}\n```", printed(&text)?)?;
-    }
-    Ok(page)
+const HINT: &str = "`docs/examples.md` is not what the commands print\n\nhint: `UPDATE_DOCS=1 cargo test -p e2e --test examples`, then look at the difference and commit the page";
+
+fn page() -> Result<String> {
+    let mut page = Page {
+        text: HEAD.to_owned(),
+        world: World::start()?,
+    };
+    fs::write(page.world.env_file(), ENV)?;
+    fs::set_permissions(page.world.env_file(), fs::Permissions::from_mode(0o600))?;
+    page.write(AVATAR, "an avatar")?;
+    page.settle()?;
+    bucket_and_key(&mut page)?;
+    upload(&mut page)?;
+    files_domain(&mut page)?;
+    switch(&mut page)?;
+    disk(&mut page)?;
+    Ok(page.text)
 }
 
-/// What a snapshot holds, without its head and the mark between the two streams.
-fn printed(snapshot: &str) -> Result<String> {
-    let (_, body) = snapshot
-        .strip_prefix("---\n")
-        .and_then(|rest| rest.split_once("\n---\n"))
-        .context("the head of a snapshot")?;
-    let lines: Vec<&str> = body.lines().filter(|line| *line != "---- stderr").collect();
-    Ok(lines.join("\n").trim().to_owned())
+fn bucket_and_key(page: &mut Page) -> Result<()> {
+    page.heading("What would move")?;
+    page.show("medialift plan --upload-mbit 40", 0)?;
+    page.heading("Making the bucket and its key")?;
+    page.as_master("medialift provision --key-file b2.key --dry-run", 0)?;
+    page.as_master("medialift provision --key-file b2.key", 0)?;
+    page.as_master("medialift provision --key-file b2.key", 0)?;
+    page.as_master("medialift provision --public", 3)?;
+    page.heading("The master key is recognised")?;
+    page.as_master("medialift check", 3)?;
+    page.heading("All is well")?;
+    page.show("medialift check", 0)
+}
+
+fn upload(page: &mut Page) -> Result<()> {
+    page.heading("A look before the upload")?;
+    page.show("medialift sync --dry-run", 0)?;
+    page.heading("An upload with one file refused")?;
+    page.faulty(
+        "medialift sync",
+        4,
+        &json!({ "kind": "status", "status": 400, "code": "InvalidRequest", "method": "PUT", "key_prefix": AVATAR }),
+    )?;
+    page.heading("The same once more: only what is missing is sent")?;
+    page.show("medialift sync", 0)?;
+    page.heading("A key that was mistyped")?;
+    page.show_with("medialift sync", 1, |command| {
+        command
+            .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+            .env("B2_APPLICATION_KEY", "K001mistyped");
+    })?;
+    page.heading("A key that was revoked")?;
+    page.faulty("medialift sync", 1, &json!({ "kind": "revoked" }))?;
+    page.heading("A clock that is wrong")?;
+    page.faulty("medialift sync", 1, &json!({ "kind": "skewed_clock" }))?;
+    page.heading("A service without room")?;
+    page.write("media_attachments/files/9/original/new.png", "a new one")?;
+    page.faulty(
+        "medialift sync",
+        1,
+        &json!({ "kind": "status", "status": 507, "code": "InsufficientStorage", "method": "PUT" }),
+    )?;
+    page.heading("Every wrong setting at once")?;
+    page.show(
+        "medialift sync --bucket a_b --endpoint http://s3.example.com",
+        2,
+    )
+}
+
+fn files_domain(page: &mut Page) -> Result<()> {
+    page.quietly("medialift sync")?;
+    page.world.start_edge(PURGE_SECRET)?;
+    page.settle()?;
+    page.heading("The files domain, verified")?;
+    page.with_secret("medialift verify", 0, PURGE_SECRET)?;
+    page.heading("Making the files domain forget a file")?;
+    let reader = Client::anonymous(page.world.edge_url()?);
+    let read = reader.send("GET", &format!("/{AVATAR}"), &[], &[])?;
+    ensure!(
+        read.status == 200,
+        "the avatar is not there: {}",
+        read.status
+    );
+    page.with_secret(&format!("medialift purge {AVATAR}"), 0, PURGE_SECRET)?;
+    page.heading("A purge secret that is not the worker's")?;
+    page.with_secret(&format!("medialift purge {AVATAR}"), 1, "wrong")?;
+    page.heading("The old nginx set-up, verified")?;
+    let origin = Origin::start(OriginOptions::default())?;
+    let nginx = Nginx::start(&origin.bucket_url("media"))?;
+    let line = format!("medialift verify --files-url http://{}", nginx.address);
+    page.show_with(&line, 3, |command| {
+        command
+            .env("B2_BUCKET", "media")
+            .env("B2_ENDPOINT", &origin.s3_url);
+    })?;
+    page.text = settled(&page.text)?;
+    Ok(())
+}
+
+fn switch(page: &mut Page) -> Result<()> {
+    // Mastodon is given no address of this machine.
+    let real = |command: &mut Command| {
+        command
+            .env("FILES_URL", "https://files.example.com")
+            .env("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com")
+            .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+            .env("B2_APPLICATION_KEY", KEY)
+            .env("PURGE_SECRET", PURGE_SECRET);
+    };
+    page.heading("Announcing the files domain")?;
+    page.show_with("medialift env --announce", 0, real)?;
+    page.heading("Pointing Mastodon at the bucket")?;
+    page.show_with("medialift env", 0, real)?;
+    page.heading("Looking for mistakes in a file made by hand")?;
+    fs::write(page.world.work().join("by-hand.env"), FAULTY_ENV)?;
+    page.show_with("medialift env --lint --env-file by-hand.env", 3, real)?;
+    page.heading("Deleting from the bucket once Mastodon writes there")?;
+    page.show("medialift sync --delete", 2)
+}
+
+fn disk(page: &mut Page) -> Result<()> {
+    page.heading("A cutover that is refused")?;
+    page.forget(AVATAR)?;
+    page.show("medialift cutover", 3)?;
+    page.heading("A cutover")?;
+    page.quietly("medialift sync")?;
+    page.show("medialift cutover", 0)?;
+    page.heading("The way back")?;
+    page.write(
+        "accounts/avatars/000/000/002/original/new.png",
+        "written meanwhile",
+    )?;
+    page.show("medialift rollback", 0)?;
+    page.quietly("medialift sync")?;
+    page.quietly("medialift cutover")?;
+    page.heading("Freeing the disk, with a file that is not proven")?;
+    page.forget(AVATAR)?;
+    page.show("medialift prune", 4)?;
+    page.heading("Freeing the disk")?;
+    page.show("medialift sync /home/mastodon/live/public/system_", 0)?;
+    page.show("medialift prune", 0)?;
+    page.heading("There is no way back from that")?;
+    page.show("medialift rollback", 1)
 }

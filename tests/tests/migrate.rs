@@ -5,60 +5,38 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use e2e::b2sim::{ACCOUNT_ID, B2Sim, B2SimOptions, MASTER_KEY};
+use e2e::b2sim::{ACCOUNT_ID, MASTER_KEY};
 use e2e::client::Client;
 use e2e::media::files;
 use e2e::medialift::{Ran, run};
+use e2e::migration::{BUCKET, World};
 use e2e::script::{Block, Kind, blocks};
-use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions, binary};
-use xtask::tools::Tools;
+use xtask::stack::{OriginOptions, binary};
 
 const PAGE: &str = include_str!("../../docs/migrate.md");
-const BUCKET: &str = "example-social-media";
 const ENV_BEFORE: &str = "# This instance's settings\nLOCAL_DOMAIN=example.com\nDB_PASS='p@ss # word'\n\nSMTP_SERVER=localhost # keep me\n";
 
-/// Everything a migration takes, on this machine.
-struct World {
-    b2: B2Sim,
-    origin: Origin,
-    edge: Option<Edge>,
-    edge_port: u16,
-    directory: tempfile::TempDir,
+/// The services and directories, with what a host has besides.
+struct Host(World);
+
+impl std::ops::Deref for Host {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
 }
 
-impl World {
-    fn start() -> Result<World> {
-        let origin = Origin::start(OriginOptions {
-            buckets: vec![format!("{BUCKET}=private")],
-            ..OriginOptions::default()
-        })?;
-        // The key that `provision` will make is the one that the origin knows.
-        let b2 = B2Sim::start(&B2SimOptions {
-            created_keys: vec![format!("{}={}", OriginOptions::KEY_ID, OriginOptions::KEY)],
-            s3_url: Some(origin.s3_url.clone()),
-            ..B2SimOptions::default()
-        })?;
-        let edge_port = std::net::TcpListener::bind(("127.0.0.1", 0))?
-            .local_addr()?
-            .port();
-        let world = World {
-            b2,
-            origin,
-            edge: None,
-            edge_port,
-            directory: tempfile::tempdir()?,
-        };
-        xtask::sample::create(&world.media())?;
-        fs::set_permissions(world.media(), fs::Permissions::from_mode(0o751))?;
-        fs::create_dir_all(world.work())?;
+impl Host {
+    fn start() -> Result<Host> {
+        let world = World::start()?;
         fs::write(world.env_file(), ENV_BEFORE)?;
         fs::set_permissions(world.env_file(), fs::Permissions::from_mode(0o600))?;
         // Stands in for the host's service manager, and notes what it was asked.
-        let programs = world.directory.path().join("bin");
+        let programs = world.home().join("bin");
         fs::create_dir_all(&programs)?;
         let systemctl = programs.join("systemctl");
         fs::write(
@@ -67,54 +45,25 @@ impl World {
         )?;
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755))?;
         std::os::unix::fs::symlink(binary("medialift")?, programs.join("medialift"))?;
-        Ok(world)
+        Ok(Host(world))
     }
 
-    fn live(&self) -> PathBuf {
-        self.directory.path().join("live")
-    }
-
-    fn media(&self) -> PathBuf {
-        self.live().join("public/system")
-    }
-
-    fn kept(&self) -> PathBuf {
-        self.live().join("public/system_")
-    }
-
-    fn env_file(&self) -> PathBuf {
-        self.live().join(".env.production")
-    }
-
-    fn work(&self) -> PathBuf {
-        self.directory.path().join("work")
-    }
-
-    fn edge_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.edge_port)
-    }
-
-    /// The page's text with this machine's names for those of the example.
-    fn local(&self, text: &str) -> Result<String> {
-        let live = self.live();
-        let live = live.to_str().context("a path in UTF-8")?;
-        Ok(text
-            .replace("/home/mastodon/live", live)
-            .replace("s3.us-west-004.backblazeb2.com", &self.origin.s3_url)
-            .replace("https://files.example.com", &self.edge_url()))
+    fn write_file(&self, block: &Block) -> Result<()> {
+        fs::write(self.work().join(&block.name), self.local(&block.text)?)?;
+        Ok(())
     }
 
     /// Runs a block as a person would, in one shell; every command of it must end well.
     fn run(&self, block: &Block) -> Result<Ran> {
         let path = std::env::var("PATH")?;
-        let programs = self.directory.path().join("bin");
+        let programs = self.home().join("bin");
         let mut command = Command::new("bash");
         command
             .args(["-euo", "pipefail", "-c", &self.local(&block.text)?])
             .current_dir(self.work())
             .env_clear()
             .env("PATH", format!("{}:{path}", programs.display()))
-            .env("HOME", self.directory.path())
+            .env("HOME", self.home())
             .env("B2_ENVIRONMENT", &self.b2.url)
             // The name of an endpoint on this machine does not tell it.
             .env("B2_REGION", "us-west-004");
@@ -146,31 +95,8 @@ impl World {
         Ok(ran)
     }
 
-    fn start_edge(&mut self) -> Result<()> {
-        let secret = fs::read_to_string(self.work().join("purge.secret"))?;
-        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        self.edge = Some(Edge::start_with(
-            &Tools::load()?,
-            EdgeOptions {
-                variables: vec![
-                    variable("ORIGIN_URL", &self.origin.bucket_url(BUCKET)),
-                    variable("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
-                    variable("B2_BUCKET", BUCKET),
-                    variable("ORIGIN_AUTH", "sigv4"),
-                    variable("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID),
-                    variable("B2_APPLICATION_KEY", OriginOptions::KEY),
-                    variable("PURGE_SECRET_HEADER", "X-Purge-Secret"),
-                    variable("PURGE_SECRET", secret.trim()),
-                ],
-                port: Some(self.edge_port),
-                ..EdgeOptions::default()
-            },
-        )?);
-        Ok(())
-    }
-
     fn restarts(&self) -> usize {
-        fs::read_to_string(self.directory.path().join("systemctl.log"))
+        fs::read_to_string(self.home().join("systemctl.log"))
             .unwrap_or_default()
             .lines()
             .filter(|line| *line == "restart mastodon-*.service")
@@ -202,7 +128,7 @@ impl World {
 
     /// Every one of `files` comes through the files domain, byte for byte.
     fn domain_has(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
-        let client = Client::anonymous(&self.edge_url());
+        let client = Client::anonymous(self.edge_url()?);
         for (key, bytes) in files {
             // The domain is the bucket itself: the path has no bucket in it.
             let path = Client::path("", key).replacen("//", "/", 1);
@@ -220,7 +146,7 @@ impl World {
 #[test]
 fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
     let page = blocks(PAGE)?;
-    let mut world = World::start()?;
+    let mut world = Host::start()?;
     let sample = files(&world.media())?;
     assert!(sample.len() > 100, "{} files", sample.len());
     let mut all = sample.clone();
@@ -228,12 +154,16 @@ fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
     let mut steps = Vec::new();
     for block in &page {
         if block.kind == Kind::File {
-            fs::write(world.work().join(&block.name), world.local(&block.text)?)?;
+            world.write_file(block)?;
             continue;
         }
         steps.push(block.name.as_str());
         if block.name == "verify" {
-            world.start_edge()?;
+            let secret = fs::read_to_string(world.work().join("purge.secret"))?;
+            world.0.start_edge(secret.trim())?;
+            for file in page.iter().filter(|b| b.kind == Kind::File) {
+                world.write_file(file)?;
+            }
         }
         let uploads = world.uploads()?;
         let ran = world.run(block)?;
@@ -299,7 +229,7 @@ fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
                     assert!(operations.contains_key("DeleteObject"), "`{key}` is left");
                 }
                 let html = fs::read_to_string(world.work().join("verify.html"))?;
-                assert!(html.contains(&world.edge_url()));
+                assert!(html.contains(world.edge_url()?));
             }
             "switch" => {
                 let text = fs::read_to_string(world.env_file())?;
@@ -354,7 +284,7 @@ fn the_page_is_a_migration_from_plan_to_prune() -> Result<()> {
     Ok(())
 }
 
-fn moved_aside(world: &World, all: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+fn moved_aside(world: &Host, all: &BTreeMap<String, Vec<u8>>) -> Result<()> {
     assert_eq!(files(&world.kept())?, *all);
     assert!(files(&world.media())?.is_empty());
     let (new, old) = (fs::metadata(world.media())?, fs::metadata(world.kept())?);

@@ -5,12 +5,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use e2e::b2sim::{ACCOUNT_ID, B2Sim, B2SimOptions, MASTER_KEY};
+use e2e::media::files;
 use e2e::medialift::{self, Ran};
 use serde_json::{Value, json};
 
 const BUCKET: &str = "example-social-media";
 
+/// In `directory`, which is also the home and has the state directory in it.
 fn provision(sim: &B2Sim, directory: &Path, arguments: &[&str]) -> Result<Ran> {
     let mut command = medialift::command(directory)?;
     sim.as_master(&mut command)
@@ -18,8 +22,17 @@ fn provision(sim: &B2Sim, directory: &Path, arguments: &[&str]) -> Result<Ran> {
         .args(["--bucket", BUCKET])
         .args(arguments);
     let ran = medialift::run(&mut command)?;
-    // Whatever happens, the master key is never shown.
+    // Whatever happens, the master key is never shown, and kept nowhere.
     assert!(!ran.stdout.contains(MASTER_KEY) && !ran.stderr.contains(MASTER_KEY));
+    let header = STANDARD.encode(format!("{ACCOUNT_ID}:{MASTER_KEY}"));
+    for (path, content) in files(directory)? {
+        for secret in [MASTER_KEY, header.as_str()] {
+            let found = content
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes());
+            assert!(!found, "the master key is in `{path}`");
+        }
+    }
     Ok(ran)
 }
 

@@ -32,6 +32,7 @@ fn files_domain() -> Result<(String, mpsc::Receiver<String>)> {
             }
             let status = match (secret, first.contains("/stored")) {
                 (false, _) => "403 Forbidden",
+                (true, _) if first.contains("/forbidden") => "403 Forbidden",
                 (true, _) if first.contains("/broken") => "503 Service Unavailable",
                 (true, true) => "200 OK",
                 (true, false) => "404 Not Found",
@@ -63,7 +64,7 @@ fn each_key_is_purged_once() -> Result<()> {
     let ran =
         medialift::run(command.args(["stored/1", &format!("{url}/stored/3"), "--from", "keys"]))?
             .expect(0);
-    assert_eq!(ran.stdout, "3 dropped, 1 were not stored\n");
+    assert_eq!(ran.stdout, "3 dropped, 1 was not stored\n");
     let mut seen: Vec<String> = requests.try_iter().collect();
     seen.sort();
     assert_eq!(
@@ -109,6 +110,27 @@ fn a_wrong_secret_is_an_error_and_never_shown() -> Result<()> {
         medialift::run(command.arg("stored/1").env("PURGE_SECRET", "wrong-secret"))?.expect(1);
     assert!(ran.stderr.contains("refuses the secret"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("wrong-secret"));
+    Ok(())
+}
+
+/// A files domain may begin to refuse in the middle, as when the secret is changed meanwhile.
+#[test]
+fn what_was_dropped_before_a_refusal_is_told() -> Result<()> {
+    let (url, requests) = files_domain()?;
+    let dir = tempfile::tempdir()?;
+    let keys: Vec<String> = (0..20)
+        .map(|number| match number {
+            0..5 => format!("stored/{number}"),
+            _ => format!("forbidden/{number}"),
+        })
+        .collect();
+    let ran = medialift::run(purge(dir.path(), &url)?.arg("--json").args(&keys))?.expect(1);
+    assert!(ran.stderr.contains("refuses the secret"), "{}", ran.stderr);
+    let report = ran.json()?;
+    assert_eq!(report["dropped"], 5);
+    let untried = report["untried"].as_u64().expect("a number");
+    assert_eq!(requests.try_iter().count() as u64, 20 - untried);
+    assert!((1..15).contains(&untried), "{untried}");
     Ok(())
 }
 

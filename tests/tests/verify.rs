@@ -2,7 +2,7 @@
 //! broken on purpose; and the page it writes, in a real browser.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::browser::{Browser, DESKTOP, PHONE};
@@ -262,7 +262,9 @@ fn ctrl_c_and_sigterm_remove_the_probes() -> Result<()> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
+        let begun = Instant::now();
         while bucket.origin.requests()?.of("GetObject") == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing is read");
             std::thread::sleep(Duration::from_millis(20));
         }
         assert!(bucket.probes_left()? > 0);

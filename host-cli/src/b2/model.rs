@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dotenv::settings::Visibility as Meant;
+
 /// Who may read the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Visibility {
@@ -21,6 +23,15 @@ impl Visibility {
         match self {
             Visibility::Public => "allPublic",
             Visibility::Private => "allPrivate",
+        }
+    }
+}
+
+impl From<Meant> for Visibility {
+    fn from(meant: Meant) -> Self {
+        match meant {
+            Meant::Public => Visibility::Public,
+            Meant::Private => Visibility::Private,
         }
     }
 }

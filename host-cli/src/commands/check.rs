@@ -61,7 +61,7 @@ pub async fn run(args: CheckArgs, context: &Context) -> Result<Exit> {
     let visibility = match (args.public, args.private) {
         (true, _) => Some(Visibility::Public),
         (_, true) => Some(Visibility::Private),
-        _ => None,
+        _ => context.file.visibility.map(Visibility::from),
     };
     let mut found = native(context, &target, &credentials, visibility).await?;
     if findings::exit(&found) == Exit::Done {

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use crate::Context;
 use crate::config::TargetArgs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
-use crate::migration::compare::{Compared, compare, entries};
+use crate::migration::compare::{Compared, compare, compare_written_since};
 use crate::migration::progress::Progress;
 use crate::migration::swap::{self, Cut};
 use crate::migration::{Site, media_dir};
 use crate::s3::Client;
-use crate::words::{counted, human_bytes};
+use crate::words::{counted, human_bytes, quoted};
 
 /// Flags of `cutover`.
 #[derive(Debug, Args)]
@@ -26,7 +26,8 @@ Examples:
   Do it:
     medialift cutover /home/mastodon/live/public/system
 
-Exit codes: 0 moved, 3 the bucket lacks files (run `medialift sync`, then this again).")]
+Exit codes: 0 moved, 3 the bucket lacks files (run `medialift sync`, then this again), 4 moved, and
+the bucket lacks files that were written while this ran (each is named).")]
 pub struct CutoverArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -49,12 +50,12 @@ struct Report {
     media_dir: PathBuf,
     kept_dir: PathBuf,
     dry_run: bool,
-    /// None where an earlier run had moved the media already.
+    /// Before the move; after it, where an earlier run had moved the media already.
     compared: Option<Compared>,
     /// What was done about the directories; none when nothing was.
     cutover: Option<Cut>,
-    /// Files that were written while the comparison ran.
-    written_meanwhile: u64,
+    /// Files that were written while the comparison ran, compared after the move.
+    written_meanwhile: Compared,
 }
 
 /// Runs `cutover`.
@@ -66,7 +67,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         dry_run: args.dry_run,
         compared: None,
         cutover: None,
-        written_meanwhile: 0,
+        written_meanwhile: Compared::default(),
     };
     let _lock = site.lock()?;
     let Some(state) = swap::ready_to_cut(&site)? else {
@@ -78,14 +79,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     };
     let begun = nanoseconds_now();
     if !swap::media_are_aside(&site, &state)? {
-        let client = client(&args.target, context)?;
-        context.ui.say(format!(
-            "comparing every file of `{}` with the bucket",
-            site.live().display()
-        ));
-        let mut progress = Progress::begin(context.ui, &site.live(), "compared");
-        let compared = compare(&client, &site.live(), args.readers.into(), &mut progress).await?;
-        drop(progress);
+        let compared = compare_all(&args, &site.live(), context).await?;
         let skipped = compared.not_for_buckets.count > 0 && !args.allow_skipped;
         let refused = compared.different.count > 0 || skipped;
         report.compared = Some(compared);
@@ -108,19 +102,50 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
-    report.written_meanwhile = written_since(&site.kept(), begun).await?;
+    let looked = look_again(&args, &site.kept(), begun, &mut report, context).await;
     context.ui.data(&report, report.text());
-    if report.written_meanwhile > 0 {
+    looked?;
+    let missing = report.different() > 0;
+    if missing {
         context.ui.say(format!(
-            "\nhint: Mastodon wrote {} while this ran; bring them to the bucket with `medialift sync {}`",
-            counted(report.written_meanwhile, "file", "files"),
-            site.kept().display()
+            "\nhint: the media were moved all the same; bring these to the bucket with `medialift{} sync {}{}`",
+            context.config_flag(),
+            quoted(&site.kept().to_string_lossy()),
+            args.target.as_flags()
         ));
     }
     context.ui.say(
         "next: look at the instance; `medialift rollback` is the way back, `medialift prune` frees the disk",
     );
-    Ok(Exit::Done)
+    Ok(if missing { Exit::Partly } else { Exit::Done })
+}
+
+async fn compare_all(args: &CutoverArgs, root: &Path, context: &Context) -> Result<Compared> {
+    let client = client(&args.target, context)?;
+    context.ui.say(format!(
+        "comparing every file of `{}` with the bucket",
+        root.display()
+    ));
+    let mut progress = Progress::begin(context.ui, root, "compared");
+    compare(&client, root, args.readers.into(), &mut progress).await
+}
+
+/// Compares what was written while the first comparison ran; all of it where an earlier run, which
+/// was interrupted, had moved the media, since nobody knows what was written then.
+async fn look_again(
+    args: &CutoverArgs,
+    kept: &Path,
+    begun: i128,
+    report: &mut Report,
+    context: &Context,
+) -> Result<()> {
+    if report.compared.is_some() {
+        let client = client(&args.target, context)?;
+        report.written_meanwhile = compare_written_since(&client, kept, begun).await?;
+    } else {
+        report.compared = Some(compare_all(args, kept, context).await?);
+    }
+    Ok(())
 }
 
 /// A client of the flags' bucket with the key that is found.
@@ -137,24 +162,10 @@ fn nanoseconds_now() -> i128 {
         .map_or(0, |d| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX))
 }
 
-/// Files below `root` that were changed after `begun`. The kernel's clock ticks in steps of a few
-/// milliseconds, so a little earlier counts too.
-async fn written_since(root: &Path, begun: i128) -> Result<u64> {
-    const TICK: i128 = 10_000_000;
-    let mut walk = entries(root.to_owned());
-    let mut written = 0;
-    while let Some(entry) = walk.recv().await {
-        let entry = entry.map_err(|e| Error::new(format!("read `{}`", root.display())).cause(e))?;
-        if entry.stamp.changed >= begun - TICK {
-            written += 1;
-        }
-    }
-    Ok(written)
-}
-
 impl Report {
     fn different(&self) -> u64 {
-        self.compared.as_ref().map_or(0, |c| c.different.count)
+        self.written_meanwhile.different.count
+            + self.compared.as_ref().map_or(0, |c| c.different.count)
     }
 
     fn text(&self) -> String {
@@ -165,21 +176,17 @@ impl Report {
                 counted(compared.same, "file is", "files are"),
                 human_bytes(compared.bytes)
             ));
-            for (list, what) in [
-                (&compared.different, "are not, or differ"),
-                (&compared.not_for_buckets, "cannot be in a bucket"),
-            ] {
-                if list.count > 0 {
-                    out.push_str(&format!("{} {what}:\n{}", list.count, list.lines()));
-                }
-            }
+            out.push_str(&faults(compared));
         }
         match (self.cutover, self.different()) {
-            (Some(_), _) => out.push_str(&format!(
-                "`{}` is empty now; the media are in `{}`",
-                self.media_dir.display(),
-                self.kept_dir.display()
-            )),
+            (Some(_), _) => {
+                out.push_str(&format!(
+                    "`{}` is empty now; the media are in `{}`",
+                    self.media_dir.display(),
+                    self.kept_dir.display()
+                ));
+                out.push_str(&meanwhile(&self.written_meanwhile));
+            }
             (None, 0) if self.dry_run => out.push_str(&format!(
                 "`{}` would become `{}`",
                 self.media_dir.display(),
@@ -189,4 +196,45 @@ impl Report {
         }
         out
     }
+}
+
+/// What became of the files that came while the comparison ran.
+fn meanwhile(written: &Compared) -> String {
+    if written.total() == 0 {
+        return String::new();
+    }
+    let mut out = format!(
+        "\n{} written while this ran: {} in the bucket",
+        counted(written.total(), "file was", "files were"),
+        counted(written.same, "is", "are")
+    );
+    let faults = faults(written);
+    if !faults.is_empty() {
+        out.push('\n');
+        out.push_str(faults.trim_end());
+    }
+    out
+}
+
+/// What is not in the bucket, by name.
+fn faults(compared: &Compared) -> String {
+    let mut out = String::new();
+    for (list, one, many) in [
+        (
+            &compared.different,
+            "is not, or differs",
+            "are not, or differ",
+        ),
+        (
+            &compared.not_for_buckets,
+            "cannot be in a bucket",
+            "cannot be in a bucket",
+        ),
+    ] {
+        if list.count > 0 {
+            let what = counted(list.count, one, many);
+            out.push_str(&format!("{what}:\n{}", list.lines()));
+        }
+    }
+    out
 }

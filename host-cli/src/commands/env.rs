@@ -22,8 +22,8 @@ Examples:
   A week ahead, so that browsers learn of the new domain:
     medialift env --announce --files-url https://files.example.com
   See what the switch would change, then do it:
-    medialift env --visibility public --dry-run
-    medialift env --visibility public
+    medialift env --visibility private --dry-run
+    medialift env --visibility private
   Look for mistakes in a file made by hand:
     medialift env --lint --env-file /home/mastodon/live/.env.production
 
@@ -46,7 +46,7 @@ pub struct EnvArgs {
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
-    /// Whether the bucket is public or private [default: public; for `--lint`: not compared]
+    /// Whether the bucket is public or private [default: `visibility` of the configuration]
     #[arg(long, value_enum)]
     pub visibility: Option<Visibility>,
     /// Method of the cache buster: what `medialift verify` saw working
@@ -98,10 +98,9 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
     let mut document = Document::parse(&stored.bytes);
     if args.lint {
         let known = known(&args, context, stored.mode)?;
-        return Ok(finish(
-            context,
-            Report::lint(&stored.given, lint(&document, &known)),
-        ));
+        let findings = lint(&document, &known);
+        let report = Report::lint(&stored.given, findings, known.visibility.is_some());
+        return Ok(finish(context, report));
     }
 
     let before = document.clone();
@@ -184,7 +183,7 @@ fn switch_settings(
         target: &target,
         credentials: &credentials,
         files_host: host_of(&url),
-        visibility: args.visibility.unwrap_or(Visibility::Public),
+        visibility: visibility(args, context).ok_or_else(no_visibility)?,
         cache_buster: cache_buster.as_ref(),
     };
     Ok(switch.settings())
@@ -193,13 +192,8 @@ fn switch_settings(
 /// What is known of the bucket; for a lint nothing of it need be given.
 fn known(args: &EnvArgs, context: &Context, mode: u32) -> Result<Known> {
     let target: Option<Target> = args.target.resolve_with(&context.file).ok();
-    let visibility = match (args.visibility, args.lint || args.announce) {
-        (Some(visibility), _) => Some(visibility),
-        (None, true) => None,
-        (None, false) => Some(Visibility::Public),
-    };
     Ok(Known {
-        visibility,
+        visibility: visibility(args, context),
         region: target.as_ref().map(|t| t.region.clone()),
         bucket: target.as_ref().map(|t| t.bucket.clone()),
         key_prefix: target.map(|t| t.key_prefix.trim_end_matches('/').to_owned()),
@@ -232,6 +226,17 @@ fn files_url(args: &EnvArgs, context: &Context) -> Result<Option<String>> {
 
 fn host_of(url: &str) -> &str {
     url.strip_prefix("https://").unwrap_or(url)
+}
+
+fn visibility(args: &EnvArgs, context: &Context) -> Option<Visibility> {
+    args.visibility.or(context.file.visibility)
+}
+
+/// Never guessed: with the wrong one every upload is refused.
+fn no_visibility() -> Error {
+    Error::usage("write `S3_PERMISSION`")
+        .cause("nothing says whether the bucket is public or private")
+        .hint("give `--visibility private` or `--visibility public`, or put `visibility = \"private\"` in medialift.toml; `medialift check` tells which it is")
 }
 
 fn no_files_url() -> Error {

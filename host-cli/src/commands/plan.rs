@@ -202,8 +202,12 @@ impl Report {
         ));
         if self.archives.files > 0 {
             out.push_str(&format!(
-                "\nnote: {} lie in `backups/`; a public bucket shows them to whoever has the URL\n",
-                counted(self.archives.files, "account archive", "account archives")
+                "\nnote: {} in `backups/`, which a public bucket shows to whoever has the URL\n",
+                counted(
+                    self.archives.files,
+                    "account archive lies",
+                    "account archives lie"
+                )
             ));
         }
         for (list, what) in [

@@ -72,7 +72,7 @@ pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
             .ui
             .say("This needs the account's master key, for this one command; it is kept nowhere.");
     }
-    let master = find_credentials(None)?;
+    let master = find_credentials(None, None)?;
     let session = Session::open(&realm, &master)
         .await
         .map_err(|error| failed("open the account", error))?;
@@ -154,7 +154,7 @@ impl Wanted {
         let visibility = match (args.public, args.private) {
             (true, _) => Some(Visibility::Public),
             (_, true) => Some(Visibility::Private),
-            _ => None,
+            _ => context.file.visibility.map(Visibility::from),
         };
         Ok(Wanted {
             name: parsed,

@@ -1,6 +1,8 @@
 //! `prune`: deletes local files that the bucket is proven to have, at this moment.
 
-use std::path::{Path, PathBuf};
+mod place;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -16,9 +18,9 @@ use crate::migration::compare::{NamedPaths, entries, key};
 use crate::migration::progress::Progress;
 use crate::migration::proof::{self, ReadError, Verdict};
 use crate::migration::tree::{Entry, Kind, remove_empty_directories};
-use crate::migration::{Phase, Site, media_dir};
 use crate::s3::{Client, S3Error};
 use crate::words::{counted, human_bytes};
+use place::Place;
 
 /// Flags of `prune`.
 #[derive(Debug, Args)]
@@ -84,16 +86,14 @@ struct Report {
 
 /// Runs `prune`.
 pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
-    let site = match (&args.dir, &args.media_dir, &context.file.media_dir) {
-        (Some(_), None, None) => None,
-        _ => Some(Site::at(&media_dir(args.media_dir.as_deref(), context)?)?),
+    let place = Place::find(&args, context)?;
+    let _locks = if args.dry_run {
+        Vec::new()
+    } else {
+        place.lock()?
     };
-    let _lock = match &site {
-        Some(site) if !args.dry_run => Some(site.lock()?),
-        _ => None,
-    };
-    let directory = directory(&args, site.as_ref())?;
     let client = super::cutover::client(&args.target, context)?;
+    let directory = &place.directory;
     let mut report = Report {
         directory: directory.clone(),
         proof: args.prove,
@@ -105,16 +105,7 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         kept: NamedPaths::default(),
         interrupted: false,
     };
-    if !args.dry_run
-        && let Some(site) = &site
-        && std::fs::canonicalize(site.kept()).is_ok_and(|kept| kept == directory)
-        && let Some(mut state) = site.state()?
-        && !state.pruned
-    {
-        state.pruned = true;
-        site.write_state(&state)?;
-    }
-    let stopped = prune(&args, &client, &directory, &mut report, context).await;
+    let stopped = prune(&args, &client, &place, &mut report, context).await;
     if !args.dry_run && !args.live && stopped.is_ok() && !report.interrupted {
         let fail = |e| {
             Error::new(format!(
@@ -123,7 +114,7 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
             ))
             .cause(e)
         };
-        report.directories_removed = remove_empty_directories(&directory).map_err(fail)?;
+        report.directories_removed = remove_empty_directories(directory).map_err(fail)?;
     }
     report.kept.sort();
     context.ui.data(&report, report.text());
@@ -135,50 +126,15 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     })
 }
 
-/// The directory to delete from, after the checks that protect the one in use.
-fn directory(args: &PruneArgs, site: Option<&Site>) -> Result<PathBuf> {
-    let resolve = |path: &Path| {
-        std::fs::canonicalize(path).map_err(|e| {
-            Error::usage(format!("prune `{}`", path.display()))
-                .cause(e)
-                .hint("`medialift cutover` makes it; give another with `--dir`")
-        })
-    };
-    let chosen = match (&args.dir, site) {
-        (Some(dir), _) => dir.clone(),
-        (None, Some(site)) if args.live => site.live(),
-        (None, Some(site)) => {
-            let phase = site.state()?.map(|state| state.phase);
-            if phase != Some(Phase::Moved) {
-                return Err(Error::usage(format!("prune `{}`", site.kept().display()))
-                    .cause("there is no complete cutover of this directory")
-                    .hint("run `medialift cutover` first, or name a directory with `--dir`"));
-            }
-            site.kept()
-        }
-        (None, None) => return Err(Error::usage("prune").cause("no directory is named")),
-    };
-    let directory = resolve(&chosen)?;
-    if let Some(site) = site
-        && !args.live
-        && let Ok(live) = std::fs::canonicalize(site.live())
-        && (directory.starts_with(&live) || live.starts_with(&directory))
-    {
-        return Err(Error::usage(format!("prune `{}`", chosen.display()))
-            .cause("Mastodon uses this directory")
-            .hint("run `medialift cutover` first; or add `--live`, if Mastodon reads from the bucket already"));
-    }
-    Ok(directory)
-}
-
 async fn prune(
     args: &PruneArgs,
     client: &Client,
-    directory: &Path,
+    place: &Place,
     report: &mut Report,
     context: &Context,
 ) -> Result<()> {
-    let mut walk = entries(directory.to_owned());
+    let directory = &place.directory;
+    let mut walk = entries(directory.clone());
     let mut progress = Progress::begin(context.ui, directory, "looked at");
     let mut running = FuturesUnordered::new();
     let interrupted = tokio::signal::ctrl_c();
@@ -202,7 +158,7 @@ async fn prune(
                     Some(Err(e)) => {
                         return Err(Error::new(format!("read `{}`", directory.display())).cause(e));
                     }
-                    Some(Ok(entry)) => running.push(one(client.clone(), entry, args.prove, args.dry_run)),
+                    Some(Ok(entry)) => running.push(one(args, client, place, entry)),
                 }
             }
         }
@@ -214,19 +170,17 @@ async fn prune(
 enum Fate {
     Deleted,
     Kept(String),
-    /// The service refuses everything: the key, the bucket or a cap.
-    Stop(S3Error),
+    /// No other entry will fare better: the key, the bucket or a cap, or the state file.
+    Stop(Error),
 }
 
-/// Proves one file and deletes it. Nothing lies between the proof and the deletion but a last look
-/// whether the file is still the one that was proven.
-async fn one(client: Client, entry: Entry, proof: Proof, dry_run: bool) -> (Entry, Fate) {
-    let fate = match prove(&client, &entry, proof).await {
-        Ok(Verdict::Same) if dry_run => Fate::Deleted,
-        Ok(Verdict::Same) => match entry.remove() {
-            Ok(()) => Fate::Deleted,
-            Err(e) => Fate::Kept(format!("it cannot be deleted: {e}")),
-        },
+/// Proves one file and deletes it. Nothing lies between the proof and the deletion but, before the
+/// first, the mark in the state file, and a last look whether the file is still the one that was
+/// proven.
+async fn one(args: &PruneArgs, client: &Client, place: &Place, entry: Entry) -> (Entry, Fate) {
+    let fate = match prove(client, &entry, args.prove).await {
+        Ok(Verdict::Same) if args.dry_run => Fate::Deleted,
+        Ok(Verdict::Same) => delete(place, &entry),
         Ok(Verdict::Differs(reason)) => Fate::Kept(reason),
         Ok(Verdict::Unclear) => {
             Fate::Kept("its ETag is of a multipart upload; `--prove read` can tell".to_owned())
@@ -236,12 +190,25 @@ async fn one(client: Client, entry: Entry, proof: Proof, dry_run: bool) -> (Entr
     (entry, fate)
 }
 
+fn delete(place: &Place, entry: &Entry) -> Fate {
+    if let Err(e) = place.mark() {
+        return Fate::Stop(e);
+    }
+    match entry.remove() {
+        Ok(()) => Fate::Deleted,
+        Err(e) => Fate::Kept(format!("it cannot be deleted: {e}")),
+    }
+}
+
 async fn prove(client: &Client, entry: &Entry, proof: Proof) -> Result<Verdict, Fate> {
     match &entry.kind {
         Kind::File => {}
         Kind::Special(what) => return Err(Fate::Kept((*what).to_owned())),
         Kind::Unreadable(why) => return Err(Fate::Kept(why.clone())),
     }
+    let stop = |e: S3Error| {
+        Fate::Stop(e.into_error(format!("prove that the bucket has `{}`", entry.shown())))
+    };
     let local = |e: std::io::Error| Fate::Kept(format!("it cannot be read here: {e}"));
     let key = key(client, entry).map_err(|reason| Fate::Kept(reason.to_owned()))?;
     let file = Arc::new(entry.open().map_err(local)?);
@@ -250,7 +217,7 @@ async fn prove(client: &Client, entry: &Entry, proof: Proof) -> Result<Verdict, 
         Proof::Read => proof::by_reading(client, &key, file, size)
             .await
             .map_err(|e| match e {
-                ReadError::Service(e) if stops_the_run(&e) => Fate::Stop(e),
+                ReadError::Service(e) if stops_the_run(&e) => stop(e),
                 other => Fate::Kept(other.to_string()),
             }),
         Proof::Head => match client.head_object(&key).await {
@@ -260,7 +227,7 @@ async fn prove(client: &Client, entry: &Entry, proof: Proof) -> Result<Verdict, 
             Err(e) if e.is_not_found() => {
                 Ok(Verdict::Differs("the bucket does not have it".to_owned()))
             }
-            Err(e) if stops_the_run(&e) => Err(Fate::Stop(e)),
+            Err(e) if stops_the_run(&e) => Err(stop(e)),
             Err(e) => Err(Fate::Kept(ReadError::Service(e).to_string())),
         },
     }
@@ -283,7 +250,12 @@ fn note(entry: &Entry, fate: Fate, report: &mut Report, context: &Context) -> Re
             report.deleted += 1;
             report.bytes += entry.stamp.size;
             report.freed += entry.frees;
-            context.ui.detail(format!("deleted {}", entry.shown()));
+            let verb = if report.dry_run {
+                "would delete"
+            } else {
+                "deleted"
+            };
+            context.ui.detail(format!("{verb} {}", entry.shown()));
         }
         Fate::Kept(reason) => {
             context
@@ -291,9 +263,7 @@ fn note(entry: &Entry, fate: Fate, report: &mut Report, context: &Context) -> Re
                 .detail(format!("kept {}: {reason}", entry.shown()));
             report.kept.add(entry.shown(), reason);
         }
-        Fate::Stop(e) => {
-            return Err(e.into_error(format!("prove that the bucket has `{}`", entry.shown())));
-        }
+        Fate::Stop(e) => return Err(e),
     }
     Ok(())
 }
@@ -309,15 +279,20 @@ impl Report {
         } else {
             "deleted"
         };
+        let each = if self.deleted == 1 { "" } else { "each " };
         let mut out = format!(
-            "{} ({}) {verb}, each {proven}\n",
+            "{} ({}) {verb}, {each}{proven}\n",
             counted(self.deleted, "file", "files"),
             human_bytes(self.bytes)
         );
         if self.kept.count > 0 {
             out.push_str(&format!(
-                "{} not proven and stay:\n{}",
-                counted(self.kept.count, "is", "are"),
+                "{}:\n{}",
+                counted(
+                    self.kept.count,
+                    "is not proven and stays",
+                    "are not proven and stay"
+                ),
                 self.kept.lines()
             ));
         }

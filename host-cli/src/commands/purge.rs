@@ -1,5 +1,6 @@
 //! `purge`: makes the files domain forget objects.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::findings::chain;
 use crate::web::Web;
+use crate::words::counted;
 
 /// What stays bare in a path, as the worker encodes it.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -76,6 +78,8 @@ struct Report {
     dropped: u64,
     /// Objects that were not stored.
     absent: u64,
+    /// Objects that nothing was sent for, since the secret was refused.
+    untried: u64,
     failed: Vec<Failed>,
     /// With `--dry-run`: what would be sent.
     urls: Vec<String>,
@@ -117,27 +121,38 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
     value.set_sensitive(true);
 
     let web = Web::new();
+    let refused = RefCell::new(None);
     let mut answers = stream::iter(urls)
         .map(|url| {
             let request = request(&args, &url, &header, &value);
-            let web = &web;
+            let (web, refused) = (&web, &refused);
             async move {
+                // What is under way ends; nothing more begins.
+                if refused.borrow().is_some() {
+                    return None;
+                }
                 let answer = match request {
                     Err(e) => Err(e),
                     Ok(request) => web.send(request, 1 << 20).await.map_err(|e| chain(&e)),
                 };
-                (url, answer)
+                Some((url, answer))
             }
         })
         .buffer_unordered(AT_A_TIME);
-    while let Some((url, answer)) = answers.next().await {
+    while let Some(answered) = answers.next().await {
+        let Some((url, answer)) = answered else {
+            report.untried += 1;
+            continue;
+        };
         match answer.map(|answer| answer.status) {
             Ok(status) if status.is_success() => report.dropped += 1,
             Ok(StatusCode::NOT_FOUND) => report.absent += 1,
             Ok(StatusCode::FORBIDDEN) => {
-                return Err(Error::new(format!("purge `{url}`"))
-                    .cause("the files domain refuses the secret")
-                    .hint("compare it and its header's name with the worker's PURGE_SECRET and PURGE_SECRET_HEADER; without them it refuses every purge"));
+                refused.replace(Some(url.clone()));
+                report.failed.push(Failed {
+                    url,
+                    reason: "the secret is refused".to_owned(),
+                });
             }
             Ok(status) => report.failed.push(Failed {
                 url,
@@ -146,7 +161,13 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
             Err(reason) => report.failed.push(Failed { url, reason }),
         }
     }
+    drop(answers);
     context.ui.data(&report, report.text());
+    if let Some(url) = refused.into_inner() {
+        return Err(Error::new(format!("purge `{url}`"))
+            .cause("the files domain refuses the secret")
+            .hint("compare it and its header's name with the worker's PURGE_SECRET and PURGE_SECRET_HEADER; without them it refuses every purge"));
+    }
     Ok(if report.failed.is_empty() {
         Exit::Done
     } else {
@@ -264,7 +285,11 @@ fn secret(args: &PurgeArgs) -> Result<Secret> {
 
 impl Report {
     fn text(&self) -> String {
-        let mut out = format!("{} dropped, {} were not stored", self.dropped, self.absent);
+        let absent = counted(self.absent, "was not stored", "were not stored");
+        let mut out = format!("{} dropped, {absent}", self.dropped);
+        if self.untried > 0 {
+            out.push_str(&format!(", {} not tried", self.untried));
+        }
         if !self.failed.is_empty() {
             out.push_str(&format!(", {} failed:", self.failed.len()));
         }

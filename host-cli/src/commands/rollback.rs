@@ -72,7 +72,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     context
         .ui
         .say("next: put the old `.env.production` back if it was changed, then restart Mastodon");
-    Ok(if report.merged.conflicts.is_empty() {
+    Ok(if report.conflicts_dir.is_none() {
         Exit::Done
     } else {
         Exit::Partly

@@ -12,9 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::Context;
-use crate::config::{KeyKind, TargetArgs};
+use crate::config::{KeyKind, Target, TargetArgs};
+use crate::dotenv::Document;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::migration::around::around;
 use crate::s3::{Client, Retry};
 use crate::sync::filter::Filter;
 use crate::sync::plan::Rules;
@@ -64,9 +66,10 @@ pub struct SyncArgs {
     /// Delete objects that have no local file (the bucket keeps their versions)
     #[arg(long, conflicts_with = "files_from")]
     pub delete: bool,
-    /// Delete nothing where more objects than this would go
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub max_delete: u64,
+    /// Delete nothing where more objects than this would go [default: 1000, and a tenth of the
+    /// objects that are there]
+    #[arg(long, value_name = "N")]
+    pub max_delete: Option<u64>,
     /// Uploads at once, at most; how many really, is found by trying
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     pub concurrency: usize,
@@ -129,6 +132,9 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
 pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve(context)?;
     let directory = directory(args.directory.as_deref(), context)?;
+    if args.delete {
+        still_the_source(&directory, &target, context)?;
+    }
     let filter = Filter::new(&args.include, &args.exclude)?;
     let files_from = args.files_from.as_deref().map(read_list).transpose()?;
     let state_dir = match args.state_dir.or_else(|| context.file.state_dir.clone()) {
@@ -183,6 +189,42 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         Some(error) => Err(error),
         None => Ok(exit),
     }
+}
+
+/// Fails where Mastodon keeps its media in the bucket already: what it has uploaded is there only,
+/// and `--delete` would take it for gone.
+fn still_the_source(directory: &Path, target: &Target, context: &Context) -> Result<()> {
+    let refused = |cause: String| {
+        Err(Error::usage(format!("delete what is only in `{target}`"))
+            .cause(cause)
+            .hint("leave `--delete` out: what Mastodon uploads from then on is in the bucket only; nothing was changed"))
+    };
+    for site in around(directory)? {
+        if site.state()?.is_some() {
+            return refused(format!(
+                "`{}` has been moved aside by `medialift cutover`",
+                site.live().display()
+            ));
+        }
+    }
+    let beside = std::path::absolute(directory)
+        .ok()
+        .and_then(|path| Some(path.parent()?.parent()?.join(".env.production")));
+    for path in context.file.env_file.iter().chain(&beside) {
+        let Ok(bytes) = std::fs::read(path) else {
+            continue;
+        };
+        let document = Document::parse(&bytes);
+        if document.value("S3_ENABLED").as_deref() == Some("true")
+            && document.value("S3_BUCKET").as_deref() == Some(&target.bucket)
+        {
+            return refused(format!(
+                "Mastodon writes to this bucket, as `{}` says",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The media directory of the flag, else of the settings file.

@@ -44,8 +44,12 @@ impl Credentials {
     }
 }
 
-/// Looks in the environment, then in `file`, then asks at the terminal.
-pub fn find(file: Option<&Path>) -> Result<Credentials> {
+/// Takes the key from the flag's file, else from the environment, else from the configuration's
+/// file, else asks at the terminal.
+pub fn find(flag: Option<&Path>, configured: Option<&Path>) -> Result<Credentials> {
+    if let Some(path) = flag {
+        return from_file(path);
+    }
     let id = variable(KEY_ID);
     let key = variable(KEY);
     match (id, key) {
@@ -54,7 +58,7 @@ pub fn find(file: Option<&Path>) -> Result<Credentials> {
         (None, Some(_)) => return Err(half(KEY, KEY_ID)),
         (None, None) => {}
     }
-    if let Some(path) = file {
+    if let Some(path) = configured {
         return from_file(path);
     }
     if io::stdin().is_terminal() && io::stderr().is_terminal() {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Credentials, File, credentials};
 use crate::Context;
 use crate::error::{Error, Result};
+use crate::words::quoted;
 
 /// The longest key the service takes, in bytes of UTF-8.
 pub const LONGEST_KEY: usize = 1024;
@@ -217,13 +218,26 @@ impl TargetArgs {
         }
     }
 
-    /// The key: environment, then the key file, then a prompt at a terminal.
+    /// The same flags for another command line, each with a space before it; what a variable gave
+    /// too, since it may be set for this one command.
+    pub fn as_flags(&self) -> String {
+        let key_file = self.key_file.as_ref().map(|path| path.to_string_lossy());
+        [
+            ("--bucket", self.bucket.as_deref()),
+            ("--endpoint", self.endpoint.as_deref()),
+            ("--region", self.region.as_deref()),
+            ("--key-prefix", self.key_prefix.as_deref()),
+            ("--key-file", key_file.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(value?))))
+        .collect()
+    }
+
+    /// The key: `--key-file`, then the environment, then the configuration's key file, then a prompt
+    /// at a terminal.
     pub fn credentials(&self, context: &Context) -> Result<Credentials> {
-        let file = self
-            .key_file
-            .as_deref()
-            .or(context.file.key_file.as_deref());
-        credentials::find(file)
+        credentials::find(self.key_file.as_deref(), context.file.key_file.as_deref())
     }
 }
 

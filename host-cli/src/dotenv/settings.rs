@@ -4,12 +4,12 @@
 //! differs from what Mastodon expects, the reason stands at the setting.
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Credentials, Secret, Target};
 
 /// Whether anybody may read the bucket, or only whoever signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// Anybody may read an object whose name they know.

@@ -142,14 +142,16 @@ fn write_like(model: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
             Some(Gid::from_raw(metadata.gid())),
         )?;
     }
-    file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
+    // The access list first: until it is there, the mode's group bits, which are its mask, would
+    // be those of the group.
     copy_attributes(model, &file)?;
+    file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
     file.sync_all()
 }
 
-/// Copies extended attributes. An access list must come over, since without it the group bits
+/// Copies extended attributes. Access lists must come over, since without it the group bits
 /// would grant more than before; the others are copied where the system lets us.
-fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
+pub(crate) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     let mut names = vec![0u8; 64 * 1024];
     let Ok(length) = rustix::fs::flistxattr(from, names.as_mut_slice()) else {
         return Ok(());
@@ -158,7 +160,7 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
         let mut value = vec![0u8; 64 * 1024];
         let result = rustix::fs::fgetxattr(from, name, value.as_mut_slice())
             .and_then(|n| rustix::fs::fsetxattr(to, name, &value[..n], XattrFlags::empty()));
-        if name == b"system.posix_acl_access" {
+        if name.starts_with(b"system.posix_acl_") {
             result?;
         }
     }

@@ -40,6 +40,13 @@ pub struct NamedPaths {
     pub first: Vec<Named>,
 }
 
+impl Compared {
+    /// Entries of every kind.
+    pub fn total(&self) -> u64 {
+        self.same + self.different.count + self.not_for_buckets.count
+    }
+}
+
 impl NamedPaths {
     /// Counts one, and names it while there is room.
     pub fn add(&mut self, path: String, reason: impl Into<String>) {
@@ -112,7 +119,13 @@ pub async fn compare(
                 .add(entry.shown(), "the bucket does not have it");
             continue;
         };
-        running.push(judge(client.clone(), entry, object));
+        running.push(judge(
+            client.clone(),
+            entry,
+            object.key,
+            object.size,
+            object.etag,
+        ));
         while running.len() >= at_a_time {
             if let Some(judged) = running.next().await {
                 progress.done(judged.0.stamp.size);
@@ -126,6 +139,38 @@ pub async fn compare(
     }
     compared.different.sort();
     compared.not_for_buckets.sort();
+    Ok(compared)
+}
+
+/// Asks the bucket for each file below `root` that was written since `begun` (nanoseconds since
+/// 1970), one by one: they are few, and a listing may be older than they are.
+pub async fn compare_written_since(client: &Client, root: &Path, begun: i128) -> Result<Compared> {
+    /// The kernel's clock goes in steps of a few milliseconds, so a little earlier counts too.
+    const TICK: i128 = 10_000_000;
+    let mut local = entries(root.to_owned());
+    let mut compared = Compared::default();
+    while let Some(entry) = local.recv().await {
+        let entry = entry.map_err(|e| Error::new(format!("read `{}`", root.display())).cause(e))?;
+        if entry.stamp.changed < begun - TICK {
+            continue;
+        }
+        let Some(key) = key_of(client, &entry, &mut compared) else {
+            continue;
+        };
+        match client.head_object(&key).await {
+            Ok(head) => {
+                let judged = judge(client.clone(), entry, key, head.size, head.etag).await;
+                count(&mut compared, judged);
+            }
+            Err(e) if e.is_not_found() => {
+                let reason = "the bucket does not have it";
+                compared.different.add(entry.shown(), reason);
+            }
+            Err(e) => {
+                return Err(e.into_error(format!("ask the bucket for `{}`", entry.shown())));
+            }
+        }
+    }
     Ok(compared)
 }
 
@@ -200,16 +245,22 @@ async fn find(
     }
 }
 
-async fn judge(client: Client, entry: Entry, object: Listed) -> (Entry, Result<Verdict, String>) {
+async fn judge(
+    client: Client,
+    entry: Entry,
+    key: String,
+    object_size: u64,
+    etag: String,
+) -> (Entry, Result<Verdict, String>) {
     let size = entry.stamp.size;
     let judged = async {
         let cannot = |e: std::io::Error| format!("it cannot be read here: {e}");
         let file = Arc::new(entry.open().map_err(cannot)?);
-        let verdict = proof::by_etag(file.clone(), size, object.size, object.etag)
+        let verdict = proof::by_etag(file.clone(), size, object_size, etag)
             .await
             .map_err(cannot)?;
         let verdict = match verdict {
-            Verdict::Unclear => proof::by_reading(&client, &object.key, file, size)
+            Verdict::Unclear => proof::by_reading(&client, &key, file, size)
                 .await
                 .map_err(|e| e.to_string())?,
             clear => clear,

@@ -1,7 +1,9 @@
 //! Files of one tree join another, and nothing is overwritten.
 //!
 //! Every entry moves by a rename that fails if the name is taken, so killing it loses nothing and
-//! running it again goes on. No link is followed below the two roots.
+//! running it again goes on. A file from another filesystem is copied beside its place first; a
+//! second name is removed only when the first is safe on disk. No link is followed below the two
+//! roots.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,6 +15,10 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+
+/// What a copy is called until it is whole. One that a killed run left is removed by the next, which
+/// comes to the same directory, since the file it was made of is still in the other tree.
+const STAGED: &str = ".medialift-moving";
 
 /// What became of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,6 +42,7 @@ pub fn merge(from: &Path, into: &Path) -> Result<Merged> {
 fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merged) -> Result<()> {
     let directory = from.join(relative);
     let fail = |e: io::Error| Error::new(format!("read `{}`", directory.display())).cause(e);
+    let _ = fs::remove_file(into.join(relative).join(STAGED));
     for entry in fs::read_dir(&directory).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let path = relative.join(entry.file_name());
@@ -68,7 +75,7 @@ fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merge
                     && there.is_file()
                     && same(&source, &target).map_err(move_error)?
                 {
-                    fs::remove_file(&source).map_err(move_error)?;
+                    remove_second_name(&source, &target).map_err(move_error)?;
                     merged.same += 1;
                 } else {
                     merged.conflicts.push(path);
@@ -95,6 +102,7 @@ fn move_without_replacing(source: &Path, target: &Path, directory: bool) -> io::
             let mode = fs::symlink_metadata(source)?;
             match fs::create_dir(target) {
                 Ok(()) => {
+                    sync_parent(target)?;
                     std::os::unix::fs::chown(target, Some(mode.uid()), Some(mode.gid()))?;
                     fs::set_permissions(target, mode.permissions())?;
                 }
@@ -127,17 +135,33 @@ fn move_by_link_or_copy(source: &Path, target: &Path) -> io::Result<Moved> {
                     "it is no file and lies on another filesystem",
                 ));
             }
-            let staged = target.with_extension(format!("medialift-{}", std::process::id()));
-            let linked = copy(source, &staged).and_then(|()| fs::hard_link(&staged, target));
-            let _ = fs::remove_file(&staged);
-            if let Err(e) = linked {
+            if let Err(e) = copy_whole(source, target) {
                 return taken(e);
             }
         }
         Err(e) => return taken(e),
     }
-    fs::remove_file(source)?;
+    remove_second_name(source, target)?;
     Ok(Moved::Yes)
+}
+
+/// A copy that has the name `target` only when all of it is there.
+fn copy_whole(source: &Path, target: &Path) -> io::Result<()> {
+    let staged = target.with_file_name(STAGED);
+    let linked = copy(source, &staged).and_then(|()| fs::hard_link(&staged, target));
+    let _ = fs::remove_file(&staged);
+    linked
+}
+
+/// Removes `source` once `target`, which is the same file or has the same bytes, is safe on disk:
+/// without that, a power failure could take both.
+fn remove_second_name(source: &Path, target: &Path) -> io::Result<()> {
+    sync_parent(target)?;
+    fs::remove_file(source)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 /// Copies bytes, owner, mode and time of change, and syncs them.
@@ -265,6 +289,31 @@ mod tests {
         std::os::unix::fs::symlink("../outside", old.join("a")).unwrap();
         assert_eq!(merge(&new, &old).unwrap().conflicts, [Path::new("a")]);
         assert!(!dir.path().join("outside/b").exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_half_copied_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let half = format!("old/a/{STAGED}");
+        tree(
+            dir.path(),
+            &[("new/a/x", "whole"), ("old/a/y", "1"), (&half, "who")],
+        );
+        let merged = merge(&dir.path().join("new"), &dir.path().join("old")).unwrap();
+        assert_eq!(merged.moved, 1);
+        assert_eq!(fs::read_dir(dir.path().join("old/a")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_copy_takes_no_name_that_is_taken_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        tree(dir.path(), &[("new/x", "new"), ("old/x", "old")]);
+        let (source, target) = (dir.path().join("new/x"), dir.path().join("old/x"));
+        let error = copy_whole(&source, &target).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        copy_whole(&source, &dir.path().join("old/z")).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("old")).unwrap().count(), 2);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Where the filesystem can (`RENAME_EXCHANGE`: ext4, XFS, Btrfs and most others) both names
 //! change in one step, so that Mastodon never sees `system` missing.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,9 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::merge::{Merged, merge};
+use super::tree;
 use super::{Identity, Phase, Site, State, VERSION};
+use crate::dotenv::store::copy_attributes;
 use crate::error::{Error, Result};
 
 /// Called after each step with its name. An error stops there, as a crash would: the tests use it.
@@ -83,6 +87,7 @@ pub fn ready_to_cut(site: &Site) -> Result<Option<State>> {
                 group: metadata.gid(),
                 mode: metadata.permissions().mode() & 0o7777,
                 pruned: false,
+                conflicts_dir: None,
             }))
         }
     }
@@ -157,12 +162,12 @@ impl Mover<'_> {
         (self.after)("state: moving")?;
         match place(site, &state)? {
             Place::Live => {
-                make_empty(&site.kept(), &state)?;
+                make_empty(&site.kept(), &site.live(), &state)?;
                 (self.after)("empty directory made")?;
                 self.exchange(&site.live(), &site.kept())?;
             }
             Place::Kept if !exists(&site.live()) => {
-                make_empty(&site.staging(), &state)?;
+                make_empty(&site.staging(), &site.kept(), &state)?;
                 rename(&site.staging(), &site.live())?;
             }
             Place::Kept => {}
@@ -196,7 +201,7 @@ impl Mover<'_> {
                 rename(&site.staging(), &site.kept())?;
             }
             self.synced("directories exchanged")?;
-            result = self.bring_together(conflicts_dir)?;
+            result = self.bring_together(state, conflicts_dir)?;
         }
         site.remove_state()?;
         (self.after)("state: none")?;
@@ -204,22 +209,35 @@ impl Mover<'_> {
     }
 
     /// What Mastodon wrote in the meantime joins the media, which are in their place again.
-    fn bring_together(&mut self, conflicts_dir: &Path) -> Result<Back> {
+    fn bring_together(&mut self, mut state: State, conflicts_dir: &Path) -> Result<Back> {
         let newer = self.site.kept();
         let mut result = Back::default();
         if !exists(&newer) {
+            // Or it has become the conflicts' directory, in a run that was killed right after.
+            let told = state.conflicts_dir.map(PathBuf::from);
+            result.conflicts_dir = told.filter(|path| exists(path));
+            if let Some(directory) = &result.conflicts_dir {
+                result.merged.conflicts = left_in(directory)?;
+            }
             return Ok(result);
         }
-        result.merged = merge(&newer, &self.site.live())?;
-        (self.after)("files merged")?;
-        match fs::remove_dir(&newer) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                rename(&newer, conflicts_dir)?;
-                result.conflicts_dir = Some(conflicts_dir.to_owned());
+        // Twice: a file may have come while the first merge ran.
+        for step in ["files merged", "files merged again"] {
+            let merged = merge(&newer, &self.site.live())?;
+            result.merged.moved += merged.moved;
+            result.merged.same += merged.same;
+            (self.after)(step)?;
+            match fs::remove_dir(&newer) {
+                Ok(()) => return self.synced("newer directory gone").map(|()| result),
+                Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                Err(e) => return Err(Error::new(format!("remove `{}`", newer.display())).cause(e)),
             }
-            Err(e) => return Err(Error::new(format!("remove `{}`", newer.display())).cause(e)),
         }
+        state.conflicts_dir = conflicts_dir.to_str().map(str::to_owned);
+        self.site.write_state(&state)?;
+        rename(&newer, conflicts_dir)?;
+        result.merged.conflicts = left_in(conflicts_dir)?;
+        result.conflicts_dir = Some(conflicts_dir.to_owned());
         self.synced("newer directory gone")?;
         Ok(result)
     }
@@ -257,6 +275,17 @@ impl Mover<'_> {
     }
 }
 
+/// Paths below `directory` of all that is no directory.
+fn left_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    tree::walk(directory, &mut |entry| {
+        left.push(PathBuf::from(OsString::from_vec(entry.path)));
+        true
+    })
+    .map_err(|e| Error::new(format!("read `{}`", directory.display())).cause(e))?;
+    Ok(left)
+}
+
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
@@ -285,8 +314,9 @@ fn place(site: &Site, state: &State) -> Result<Place> {
     }
 }
 
-/// Makes `path` an empty directory of the recorded owner and mode, or makes sure that it is one.
-fn make_empty(path: &Path, state: &State) -> Result<()> {
+/// Makes `path` an empty directory of the recorded owner and mode and with the access lists of
+/// `media`, or makes sure that it is one.
+fn make_empty(path: &Path, media: &Path, state: &State) -> Result<()> {
     let operation = || format!("make the empty directory `{}`", path.display());
     let fail = |e: io::Error| Error::new(operation()).cause(e);
     match fs::DirBuilder::new().mode(0o700).create(path) {
@@ -306,7 +336,13 @@ fn make_empty(path: &Path, state: &State) -> Result<()> {
         let _ = fs::remove_dir(path);
         fail(e).hint("run the command as the directory's owner, or as root")
     })?;
-    fs::set_permissions(path, fs::Permissions::from_mode(state.mode)).map_err(fail)
+    File::open(media)
+        .and_then(|media| copy_attributes(&media, &File::open(path)?))
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(state.mode)))
+        .map_err(|e| {
+            let _ = fs::remove_dir(path);
+            fail(e)
+        })
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

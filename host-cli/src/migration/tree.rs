@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 
+use crate::config::LONGEST_KEY;
+use crate::sync::walk::name_fault;
+
 /// Directories deeper than this are reported, not read: each level holds one file descriptor.
 const DEEPEST: usize = 200;
 
@@ -274,14 +277,8 @@ pub fn refusal(key: &[u8], size: u64) -> Option<&'static str> {
     let Ok(text) = std::str::from_utf8(key) else {
         return Some("the name is not UTF-8");
     };
-    if key.len() > crate::config::LONGEST_KEY {
-        return Some("the key is longer than 1,024 bytes");
-    }
-    if text.chars().any(|c| c.is_control()) {
-        return Some("the name has a control character in it");
-    }
-    if text.split('/').any(|part| part.len() > 250) {
-        return Some("a part of the name is longer than 250 bytes");
+    if let Some(fault) = name_fault(text, LONGEST_KEY) {
+        return Some(fault.words());
     }
     if size > LARGEST {
         return Some("the file is larger than 10 TB");
@@ -373,6 +370,22 @@ mod tests {
         assert_eq!(remove_empty_directories(dir.path()).unwrap(), 4);
         assert!(dir.path().join("d/f").exists());
         assert!(!dir.path().join("a").exists());
+    }
+
+    /// What `sync` passes over must not count as missing, and what it takes must.
+    #[test]
+    fn names_are_judged_as_sync_judges_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = "n".repeat(251);
+        for name in [&*long, "d/c1\u{85}", "d/del\u{7f}", "d/tab\t", "d/fine"] {
+            fs::create_dir_all(dir.path().join("d")).unwrap();
+            fs::write(dir.path().join(name), "").unwrap();
+            let refused = refusal(name.as_bytes(), 0).is_some();
+            let skipped = crate::sync::walk::walk(dir.path(), 0)
+                .unwrap()
+                .any(|e| matches!(e, crate::sync::walk::Entry::Skipped(s) if s.path == name));
+            assert_eq!(refused, skipped, "{name:?}");
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ fn service_hint(
             "this looks like the master key, which does not work here: make an application key for this bucket (`medialift provision`, or App Keys on the bucket's site) and use its id and key".to_owned()
         }
         "InvalidAccessKeyId" => {
-            "the key is unknown at this endpoint: check the id, and that the endpoint is the one on the bucket's own page (a key works in its own region only)".to_owned()
+            "the key is unknown at this endpoint: check the id, and that the endpoint is the one on the bucket's own page (a key works in its own region only); a key made before 4 May 2020 does not work here either: make a new one with `medialift provision --another-key`".to_owned()
         }
         "SignatureDoesNotMatch" => {
             "the id is known and the key is not the one that belongs to it: copy the key once more, or make a new one".to_owned()
@@ -344,6 +344,12 @@ mod tests {
         check(
             &service(403, invalid, "The key '0016' is not valid"),
             "the bucket's own page",
+            true,
+            false,
+        );
+        check(
+            &service(403, invalid, "The key '0016' is not valid"),
+            "before 4 May 2020",
             true,
             false,
         );

@@ -1,5 +1,10 @@
 //! Both streams side by side: each key once, in order, with what is to be done about it.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tokio::sync::watch;
+
 use super::apply::Job;
 use super::list::Listing;
 use super::plan::{Action, Local, Remote, decide};
@@ -27,6 +32,34 @@ pub(super) enum Step {
     Skipped(Skipped),
 }
 
+/// Most deletions of one run, where nobody has said how many: the least of both.
+const MOST_DELETIONS: u64 = 1000;
+/// One in so many of the objects that are there.
+const SHARE_OF_DELETIONS: u64 = 10;
+
+/// The media directory's device and inode: another one is mounted over it, or it no longer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Root(Option<(u64, u64)>);
+
+impl Root {
+    /// Of the directory as it is now.
+    pub(super) fn of(directory: &Path) -> Root {
+        let metadata = std::fs::metadata(directory).ok();
+        Root(metadata.map(|metadata| (metadata.dev(), metadata.ino())))
+    }
+}
+
+/// What deleting needs beside what is to be deleted.
+#[derive(Debug)]
+pub(super) struct Deletion<'a> {
+    pub(super) client: &'a Client,
+    /// The media directory as it was at the beginning.
+    pub(super) root: Root,
+    /// Turns true when the run is to end.
+    pub(super) interrupted: watch::Receiver<bool>,
+    pub(super) ui: Ui,
+}
+
 /// The two streams.
 #[derive(Debug)]
 pub(super) struct Merge {
@@ -43,6 +76,7 @@ pub(super) struct Merge {
     there_ended: bool,
     last_there: String,
     seen_here: u64,
+    seen_there: u64,
     /// Keys to delete, as many as may be deleted and one more.
     doomed: Vec<String>,
     doomed_total: u64,
@@ -68,6 +102,7 @@ impl Merge {
             there_ended: false,
             last_there: String::new(),
             seen_here: 0,
+            seen_there: 0,
             doomed: Vec::new(),
             doomed_total: 0,
             blind: false,
@@ -125,6 +160,7 @@ impl Merge {
                     "add `--sort-listing`, which holds the listing in memory and sorts it there",
                 ));
         }
+        self.seen_there += 1;
         self.last_there.clone_from(&listed.key);
         self.ahead_there = Some(listed);
         Ok(())
@@ -203,7 +239,7 @@ impl Merge {
             // What the filter leaves out is nobody's business here.
             Action::Delete if self.options.filter.takes(path) => {
                 self.doomed_total += 1;
-                if self.doomed_total <= self.options.most_deletions {
+                if self.doomed_total <= self.options.most_deletions.unwrap_or(MOST_DELETIONS) {
                     self.doomed.push(there.key);
                 }
                 Step::ToBeDeleted
@@ -230,51 +266,76 @@ impl Merge {
         .hint("check the path, and that its disk is mounted"))
     }
 
-    /// Deletes what is only in the bucket, where the guard allows it.
+    /// Deletes what is only in the bucket, where every guard allows it, until interrupted.
     pub(super) async fn delete(
         &mut self,
-        client: &Client,
+        deletion: Deletion<'_>,
         options: &Options,
         summary: &mut Summary,
-        ui: Ui,
     ) -> Result<()> {
         for key in &self.doomed {
-            ui.detail(format!("to be deleted: `{}`", key.escape_debug()));
+            let key = key.escape_debug();
+            deletion.ui.detail(format!("to be deleted: `{key}`"));
         }
         if self.doomed_total == 0 {
             return Ok(());
         }
+        self.may_delete(&deletion, options)?;
+        for key in &self.doomed {
+            if *deletion.interrupted.borrow() {
+                summary.interrupted = true;
+                return Ok(());
+            }
+            if !options.dry_run {
+                deletion.client.delete_object(key).await.map_err(|e| {
+                    e.into_error(format!("delete `{key}` of the bucket `{}`", self.bucket))
+                })?;
+            }
+            summary.deleted += 1;
+        }
+        Ok(())
+    }
+
+    /// Every reason to delete nothing of what seems to be gone.
+    fn may_delete(&self, deletion: &Deletion<'_>, options: &Options) -> Result<()> {
+        const LOOK: &str = "look at them with `--delete --dry-run --verbose`; if they are to go, allow as many with `--max-delete`";
         let refused = |cause: String, hint: &str| {
             Err(Error::new(format!(
                 "delete {} objects of the bucket `{}`",
                 self.doomed_total, self.bucket
             ))
-            .cause(cause)
+            .cause(format!("{cause}; nothing was deleted"))
             .hint(hint)
             .exit(Exit::Failed))
         };
-        if self.doomed_total > options.most_deletions {
+        let most = options.most_deletions.unwrap_or(MOST_DELETIONS);
+        if self.doomed_total > most {
+            return refused(format!("that is more than the {most} allowed"), LOOK);
+        }
+        let share = self.seen_there / SHARE_OF_DELETIONS;
+        if options.most_deletions.is_none() && self.doomed_total > share {
             return refused(
                 format!(
-                    "that is more than the {} allowed; nothing was deleted",
-                    options.most_deletions
+                    "that is more than a tenth of the {} that are there",
+                    self.seen_there
                 ),
-                "look at them with `--delete --dry-run --verbose`; if they are to go, allow as many with `--max-delete`",
+                LOOK,
             );
         }
         if self.blind {
             return refused(
-                "a directory could not be listed, and what seems missing may be in it; nothing was deleted".to_owned(),
+                "a directory could not be listed, and what seems missing may be in it".to_owned(),
                 "make every directory readable, then run the command again",
             );
         }
-        for key in &self.doomed {
-            if !options.dry_run {
-                client.delete_object(key).await.map_err(|e| {
-                    e.into_error(format!("delete `{key}` of the bucket `{}`", self.bucket))
-                })?;
-            }
-            summary.deleted += 1;
+        if Root::of(&options.directory) != deletion.root {
+            return refused(
+                format!(
+                    "`{}` is not the directory it was when this run began",
+                    options.directory.display()
+                ),
+                "check that its disk is mounted, then run the command again",
+            );
         }
         Ok(())
     }

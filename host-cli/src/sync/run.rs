@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::apply::{Job, Outcome, Workshop, bring};
 use super::filter::Filter;
 use super::journal::{Journal, Writer};
-use super::merge::{Merge, Step};
+use super::merge::{Deletion, Merge, Root, Step};
 use super::plan::Rules;
 use super::progress::{Progress, Totals};
 use super::scan::Scan;
@@ -51,8 +51,9 @@ pub struct Options {
     pub checksum: bool,
     /// Change nothing.
     pub dry_run: bool,
-    /// Delete nothing where more than this many objects would go.
-    pub most_deletions: u64,
+    /// Delete nothing where more than this many objects would go; where nobody said how many, a
+    /// thousand, and a tenth of those that are there.
+    pub most_deletions: Option<u64>,
     /// Uploads at once, at most.
     pub concurrency: usize,
     /// Requests a second, at most.
@@ -94,6 +95,7 @@ pub async fn run(
     let excluded = Arc::new(AtomicU64::new(0));
     // Looked at before the journal, so that a wrong path leaves nothing behind.
     super::walk::walk(&directory, prefix_length)?;
+    let root = Root::of(&directory);
     let (journal, said) = Journal::open(&options.state_dir, client.target(), &canonical)?;
     if let Some(said) = said {
         ui.say(format!("note: {said}"));
@@ -137,7 +139,7 @@ pub async fn run(
         writer: writer.clone(),
         refused_in_a_row: 0,
         stopped: None,
-        interrupted,
+        interrupted: interrupted.clone(),
         count_after: if ui.interactive {
             COUNT_AFTER.0
         } else {
@@ -158,7 +160,13 @@ pub async fn run(
 
     if stopped.is_none() && !summary.interrupted {
         merge.check_not_empty(&options, &summary, excluded.load(Relaxed))?;
-        if let Err(error) = merge.delete(&client, &options, &mut summary, ui).await {
+        let deletion = Deletion {
+            client: &client,
+            root,
+            interrupted,
+            ui,
+        };
+        if let Err(error) = merge.delete(deletion, &options, &mut summary).await {
             stopped = Some(error);
         }
     }

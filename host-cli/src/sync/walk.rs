@@ -69,6 +69,8 @@ pub enum SkipReason {
     ControlCharacter,
     /// The key would be longer than 1,024 bytes.
     KeyTooLong,
+    /// A part of the name, between two `/`, is longer than 250 bytes, which the service refuses.
+    PartTooLong,
     /// The file cannot be opened or read.
     Unreadable,
     /// The directory cannot be listed; nothing below it was seen.
@@ -90,6 +92,7 @@ impl SkipReason {
             SkipReason::NotUtf8 => "the name is not UTF-8",
             SkipReason::ControlCharacter => "the name has a control character",
             SkipReason::KeyTooLong => "the key would be longer than 1,024 bytes",
+            SkipReason::PartTooLong => "a part of the name is longer than 250 bytes",
             SkipReason::Unreadable => "cannot be read",
             SkipReason::UnreadableDirectory => "the directory cannot be listed",
             SkipReason::Changing => "kept changing while it was read",
@@ -215,11 +218,10 @@ impl Iterator for Walk {
                 }
             };
             let path = format!("{}{name}", level.path);
+            let fault = part_fault(name.strip_suffix('/').unwrap_or(&name));
             match sighted.kind {
                 Kind::Skipped(reason, detail) => return skipped(path, reason, detail),
-                _ if name.contains(|c: char| c.is_ascii_control()) => {
-                    return skipped(path, SkipReason::ControlCharacter, None);
-                }
+                _ if let Some(reason) = fault => return skipped(path, reason, None),
                 Kind::File(_) if path.len() > self.longest_path => {
                     return skipped(path, SkipReason::KeyTooLong, None);
                 }
@@ -237,6 +239,27 @@ impl Iterator for Walk {
                 },
             }
         }
+    }
+}
+
+/// Why the service would refuse a key of this name, if it would: the one rule for all commands.
+pub fn name_fault(path: &str, longest: usize) -> Option<SkipReason> {
+    if path.len() > longest {
+        return Some(SkipReason::KeyTooLong);
+    }
+    path.split('/').find_map(part_fault)
+}
+
+/// The same for what stands between two `/`.
+fn part_fault(part: &str) -> Option<SkipReason> {
+    /// Bytes; the service's own bound.
+    const LONGEST_PART: usize = 250;
+    if part.bytes().any(|b| b.is_ascii_control()) {
+        Some(SkipReason::ControlCharacter)
+    } else if part.len() > LONGEST_PART {
+        Some(SkipReason::PartTooLong)
+    } else {
+        None
     }
 }
 
@@ -349,11 +372,8 @@ fn look(root: &Path, longest_path: usize, name: Vec<u8>) -> Entry {
             return skipped(lossy, SkipReason::NotUtf8, None);
         }
     };
-    if path.len() > longest_path {
-        return skipped(path, SkipReason::KeyTooLong, None);
-    }
-    if path.contains(|c: char| c.is_ascii_control()) {
-        return skipped(path, SkipReason::ControlCharacter, None);
+    if let Some(reason) = name_fault(&path, longest_path) {
+        return skipped(path, reason, None);
     }
     match fs::symlink_metadata(root.join(&path)) {
         Ok(metadata) if metadata.is_file() => Entry::File(LocalFile {

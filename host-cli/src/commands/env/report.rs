@@ -50,10 +50,12 @@ pub(super) struct Report {
     /// Where the old file is kept, if it was replaced.
     pub(super) backup: Option<PathBuf>,
     pub(super) findings: Vec<Finding>,
+    /// Rules that could not be looked at, since what they need is not known.
+    unchecked: Vec<&'static str>,
 }
 
 impl Report {
-    pub(super) fn lint(file: &Path, findings: Vec<Finding>) -> Self {
+    pub(super) fn lint(file: &Path, findings: Vec<Finding>, visibility_known: bool) -> Self {
         Report {
             file: file.to_owned(),
             stage: "lint",
@@ -61,6 +63,11 @@ impl Report {
             edits: Vec::new(),
             backup: None,
             findings,
+            unchecked: if visibility_known {
+                Vec::new()
+            } else {
+                vec!["permission"]
+            },
         }
     }
 
@@ -72,6 +79,7 @@ impl Report {
             edits,
             backup: None,
             findings: Vec::new(),
+            unchecked: Vec::new(),
         }
     }
 
@@ -143,6 +151,12 @@ impl Report {
             ),
         };
         out.push_str(&closing);
+        if !self.unchecked.is_empty() {
+            let _ = write!(
+                out,
+                "\nnot checked: whether `S3_PERMISSION` is the bucket's; give `--visibility`, or put `visibility` in medialift.toml"
+            );
+        }
         if let Some(backup) = &self.backup {
             let _ = write!(out, "\nthe old file is kept as `{}`", backup.display());
         }

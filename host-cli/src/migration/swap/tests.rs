@@ -193,6 +193,94 @@ fn conflicting_files_are_both_kept() {
 }
 
 #[test]
+fn a_run_that_was_killed_after_it_put_conflicts_aside_has_them_told_by_the_next() {
+    let world = world();
+    let site = &world.site;
+    cut(site, &mut never).unwrap();
+    fs::write(site.live().join("b.png"), "newer").unwrap();
+    let conflicts = world.dir.path().join("conflicts");
+    let mut stop = |step: &'static str| match step {
+        "newer directory gone" => Err(Error::new("go on")),
+        _ => Ok(()),
+    };
+    back(site, false, &conflicts, &mut stop).unwrap_err();
+    let another = world.dir.path().join("another");
+    let result = back(site, false, &another, &mut never).unwrap();
+    assert_eq!(result.merged.conflicts, [Path::new("b.png")]);
+    assert_eq!(result.conflicts_dir, Some(conflicts));
+    assert!(!exists(&another));
+    assert_returned(&world, 2);
+}
+
+/// Files that appear after a merge has looked, as when Mastodon was in the middle of an upload.
+#[test]
+fn a_file_that_comes_while_files_are_merged_joins_or_is_named() {
+    for (steps, moved, left) in [
+        (&["files merged"][..], 1, &[][..]),
+        (
+            &["files merged", "files merged again"],
+            1,
+            &["a/files merged again"],
+        ),
+    ] {
+        let world = world();
+        let site = &world.site;
+        cut(site, &mut never).unwrap();
+        let conflicts = world.dir.path().join("conflicts");
+        let kept = site.kept();
+        let mut write = |step: &'static str| {
+            if steps.contains(&step) {
+                fs::create_dir_all(kept.join("a")).unwrap();
+                fs::write(kept.join("a").join(step), "late").unwrap();
+            }
+            Ok(())
+        };
+        let result = back(site, false, &conflicts, &mut write).unwrap();
+        assert_eq!(result.merged.moved, moved);
+        let left: Vec<PathBuf> = left.iter().map(PathBuf::from).collect();
+        assert_eq!(result.merged.conflicts, left);
+        assert_eq!(result.conflicts_dir.is_some(), !left.is_empty());
+        assert_eq!(files(world.dir.path()).len(), 2 + steps.len());
+    }
+}
+
+/// The access list as the kernel takes it: user 1234 may read and enter.
+fn access_list() -> Vec<u8> {
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in [
+        (0x01u16, 7u16, u32::MAX),
+        (0x02, 5, 1234),
+        (0x04, 0, u32::MAX),
+        (0x10, 5, u32::MAX),
+        (0x20, 0, u32::MAX),
+    ] {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+#[test]
+fn the_empty_directory_has_the_access_lists_of_the_media() {
+    let world = world();
+    let site = &world.site;
+    let names = ["system.posix_acl_access", "system.posix_acl_default"];
+    let list = access_list();
+    for name in names {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(site.live(), name, &list, flags).unwrap();
+    }
+    cut(site, &mut never).unwrap();
+    for name in names {
+        let mut found = vec![0; 256];
+        let length = rustix::fs::getxattr(site.live(), name, found.as_mut_slice()).unwrap();
+        assert_eq!(found[..length], list, "{name}");
+    }
+    assert_cut(&world);
+}
+
+#[test]
 fn a_link_is_moved_and_an_empty_directory_takes_its_place() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("disk/media")).unwrap();

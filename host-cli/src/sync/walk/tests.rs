@@ -118,3 +118,27 @@ proptest! {
         prop_assert_eq!(paths(root.path()), made);
     }
 }
+
+#[test]
+fn a_part_of_a_name_has_250_bytes_and_a_control_character_is_an_ascii_one() {
+    let root = tempfile::tempdir().unwrap();
+    let (fits, long) = ("f".repeat(250), "l".repeat(251));
+    for name in [&*fits, &*long, "c1\u{85}"] {
+        fs::write(root.path().join(name), "x").unwrap();
+    }
+    fs::create_dir(root.path().join(long.replace('l', "m"))).unwrap();
+    fs::write(root.path().join(long.replace('l', "m")).join("in"), "x").unwrap();
+    let refused = |letter| {
+        let name = long.replace('l', letter);
+        format!("{name} (a part of the name is longer than 250 bytes)")
+    };
+    let expected = [
+        "c1\u{85}".to_owned(),
+        fits,
+        refused("l"),
+        refused("m").replacen(" (", "/ (", 1),
+    ];
+    assert_eq!(paths(root.path()), expected);
+    let listed = walk_list(root.path(), 0, vec![OsString::from(&long)]).unwrap();
+    assert!(matches!(&listed[..], [Entry::Skipped(s)] if s.reason == SkipReason::PartTooLong));
+}

@@ -1,0 +1,145 @@
+//! What keeps `sync --delete` from deleting what only seems to be gone.
+
+use std::fs;
+use std::process::Stdio;
+
+use anyhow::Result;
+use e2e::media::{Media, files, write};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+/// A bucket with 40 files of the disk and so many that are in the bucket alone.
+fn with_gone(gone: usize) -> Result<Media> {
+    let media = Media::with(&[])?;
+    for number in 0..40 {
+        write(&media.live().join(format!("accounts/{number}.png")), "kept")?;
+    }
+    media.upload()?;
+    for number in 0..gone {
+        media.put(&format!("gone/{number:02}.png"), b"gone")?;
+    }
+    media.origin.reset_requests()?;
+    Ok(media)
+}
+
+fn deletions(media: &Media) -> Result<u64> {
+    Ok(media.origin.requests()?.of("DeleteObject"))
+}
+
+#[test]
+fn once_the_media_are_moved_aside_nothing_is_taken_for_gone() -> Result<()> {
+    let media = with_gone(1)?;
+    media.run("cutover", &[])?.expect(0);
+    write(&media.live().join("new.png"), "written by Mastodon")?;
+    for directory in ["public/system", "public/system_"] {
+        let mut command = media.command(&["sync", directory, "--delete", "--max-delete", "99"])?;
+        let ran = e2e::medialift::run(&mut command)?.expect(2);
+        assert!(
+            ran.stderr.contains("moved aside") && ran.stderr.contains("\nhint: "),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(media.origin.requests()?.of("PutObject"), 0);
+    assert_eq!(deletions(&media)?, 0);
+    media.run("rollback", &[])?.expect(0);
+    media.run("sync", &["--delete"])?.expect(0);
+    assert_eq!(deletions(&media)?, 1);
+    Ok(())
+}
+
+#[test]
+fn once_mastodon_writes_to_the_bucket_nothing_is_taken_for_gone() -> Result<()> {
+    let media = with_gone(1)?;
+    let env = media.path().join(".env.production");
+    write(&env, "S3_ENABLED=true\nS3_BUCKET=media\n")?;
+    let ran = media.run("sync", &["--delete"])?.expect(2);
+    assert!(
+        ran.stderr.contains("Mastodon writes to this bucket"),
+        "{}",
+        ran.stderr
+    );
+    for other in [
+        "S3_ENABLED=false\nS3_BUCKET=media\n",
+        "S3_ENABLED=true\nS3_BUCKET=other\n",
+    ] {
+        write(&env, other)?;
+        media.run("sync", &["--delete", "--dry-run"])?.expect(0);
+    }
+    Ok(())
+}
+
+#[test]
+fn more_than_a_tenth_goes_only_when_the_number_is_given() -> Result<()> {
+    let media = with_gone(5)?;
+    let ran = media.run("sync", &["--delete"])?.expect(1);
+    assert!(
+        ran.stderr
+            .contains("more than a tenth of the 45 that are there"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(deletions(&media)?, 0);
+    media
+        .run("sync", &["--delete", "--max-delete", "5"])?
+        .expect(0);
+    assert_eq!(deletions(&media)?, 5);
+    Ok(())
+}
+
+#[test]
+fn an_interruption_ends_the_deleting() -> Result<()> {
+    let media = with_gone(40)?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 1_000, "method": "DELETE" }))?;
+    let child = media
+        .command(&[
+            "sync",
+            "public/system",
+            "--json",
+            "--delete",
+            "--max-delete",
+            "40",
+        ])?
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // One page is listed before anything is deleted.
+    media.wait_for_requests(2)?;
+    kill_process(Pid::from_child(&child), Signal::INT)?;
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(report["interrupted"], true);
+    let deleted = deletions(&media)?;
+    assert_eq!(report["deleted"], deleted);
+    assert!((1..40).contains(&deleted), "{deleted}");
+    Ok(())
+}
+
+#[test]
+fn another_directory_in_the_place_of_the_first_is_not_believed() -> Result<()> {
+    let media = with_gone(1)?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 2_000 }))?;
+    let child = media
+        .command(&["sync", "public/system", "--delete"])?
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    // As when a disk is unmounted: the same path is another directory.
+    let aside = media.path().join("aside");
+    fs::rename(media.live(), &aside)?;
+    for (path, content) in files(&aside)? {
+        write(&media.live().join(path), std::str::from_utf8(&content)?)?;
+    }
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("is not the directory it was"), "{said}");
+    assert_eq!(deletions(&media)?, 0);
+    Ok(())
+}
