@@ -76,11 +76,6 @@ export function install() {
   };
 }
 
-/** The names under which something is stored. */
-export function names() {
-  return [...stored.keys()];
-}
-
 /** Forgets what is stored. */
 export function forget() {
   stored.clear();
