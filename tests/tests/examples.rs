@@ -13,9 +13,9 @@ use e2e::b2sim::MASTER_KEY;
 use e2e::client::Client;
 use e2e::medialift;
 use e2e::migration::{BUCKET, World};
-use e2e::nginx::Nginx;
 use regex::Regex;
 use serde_json::{Value, json};
+use xtask::stack::Nginx;
 use xtask::stack::{Origin, OriginOptions};
 
 /// Of the form that the service's keys have.

@@ -141,6 +141,7 @@ async fn read(world: World, engine: SimEngine, request: Request) {
     };
     let (status, cache) = match engine.read(read).await {
         Ok(Answer::Stored(found, cache)) => (found.status(), cache.as_str().to_owned()),
+        Ok(Answer::NotModified(_, cache)) => (304, cache.as_str().to_owned()),
         Ok(Answer::Made { status, fields, .. }) => {
             let cache = fields.get(entry::HEADER).unwrap_or_default();
             (status, cache.to_owned())
@@ -197,6 +198,10 @@ impl Found for SimFound {
 
     fn fields(&self) -> Fields {
         (*self.fields).clone()
+    }
+
+    fn outline(&self) -> Fields {
+        self.fields()
     }
 }
 
