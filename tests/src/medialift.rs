@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -82,6 +82,8 @@ impl Ran {
 
 /// No command of a test takes this long: one that does hangs, and is killed.
 const LONGEST_RUN: Duration = Duration::from_secs(300);
+/// How often a run is looked at whether it takes too long.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs `command` to its end.
 ///
@@ -89,10 +91,12 @@ const LONGEST_RUN: Duration = Duration::from_secs(300);
 /// Fails when it cannot be started, prints what is not text, or takes minutes; then with what it
 /// had printed.
 pub fn run(command: &mut Command) -> Result<Ran> {
-    run_within(command, LONGEST_RUN)
+    let begun = Instant::now();
+    run_until(command, move || begun.elapsed() > LONGEST_RUN)
 }
 
-fn run_within(command: &mut Command, longest: Duration) -> Result<Ran> {
+/// The same, killed when `over` says so.
+fn run_until(command: &mut Command, over: impl Fn() -> bool + Send + 'static) -> Result<Ran> {
     // A child of its own may hold the streams open after it: they all end together.
     let mut child = command
         .stdin(Stdio::null())
@@ -102,11 +106,15 @@ fn run_within(command: &mut Command, longest: Duration) -> Result<Ran> {
         .spawn()
         .with_context(|| format!("run {command:?}"))?;
     let group = Pid::from_child(&child);
-    let (over, told) = mpsc::channel::<()>();
+    let (ended, told) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        let hangs = told.recv_timeout(longest) == Err(mpsc::RecvTimeoutError::Timeout);
-        // Not waited for yet, so the number is still its own.
-        hangs.then(|| kill_process_group(group, Signal::KILL))
+        while told.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if over() {
+                // Not waited for yet, so the number is still its own.
+                return Some(kill_process_group(group, Signal::KILL));
+            }
+        }
+        None
     });
     let error = child.stderr.take().map(|mut stream| {
         std::thread::spawn(move || {
@@ -122,13 +130,13 @@ fn run_within(command: &mut Command, longest: Duration) -> Result<Ran> {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
     };
-    drop(over);
+    drop(ended);
     let killed = matches!(watch.join(), Ok(Some(_)));
     let status = child.wait()?;
     let (stdout, stderr) = (String::from_utf8(stdout)?, String::from_utf8(stderr)?);
     anyhow::ensure!(
         !killed,
-        "{command:?} had not ended after {longest:?}\nstdout:\n{stdout}\nstderr:\n{stderr}"
+        "{command:?} did not end and was killed\nstdout:\n{stdout}\nstderr:\n{stderr}"
     );
     Ok(Ran {
         code: status.code(),
@@ -205,9 +213,13 @@ mod tests {
 
     #[test]
     fn a_command_that_hangs_is_killed_and_what_it_said_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("said");
         let mut command = Command::new("sh");
-        command.args(["-c", "echo said; echo also >&2; sleep 1000"]);
-        let error = run_within(&mut command, Duration::from_millis(300)).unwrap_err();
+        command
+            .args(["-c", "echo said; echo also >&2; : > said; sleep 1000"])
+            .current_dir(directory.path());
+        let error = run_until(&mut command, move || mark.exists()).unwrap_err();
         let told = error.to_string();
         assert!(told.contains("said") && told.contains("also"), "{told}");
     }

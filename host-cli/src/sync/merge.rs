@@ -308,6 +308,15 @@ impl Merge {
             .hint(hint)
             .exit(Exit::Failed))
         };
+        if Root::of(&options.directory) != deletion.root {
+            return refused(
+                format!(
+                    "`{}` is not the directory it was when this run began",
+                    options.directory.display()
+                ),
+                "check that its disk is mounted, then run the command again",
+            );
+        }
         let most = options.most_deletions.unwrap_or(MOST_DELETIONS);
         if self.doomed_total > most {
             return refused(format!("that is more than the {most} allowed"), LOOK);
@@ -326,15 +335,6 @@ impl Merge {
             return refused(
                 "a directory could not be listed, and what seems missing may be in it".to_owned(),
                 "make every directory readable, then run the command again",
-            );
-        }
-        if Root::of(&options.directory) != deletion.root {
-            return refused(
-                format!(
-                    "`{}` is not the directory it was when this run began",
-                    options.directory.display()
-                ),
-                "check that its disk is mounted, then run the command again",
             );
         }
         Ok(())
