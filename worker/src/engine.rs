@@ -171,7 +171,8 @@ where
         let filled = if stale.is_some() {
             let patience = async {
                 self.runtime.sleep(LONGEST_WAIT_MILLISECONDS).await;
-                Filled::StillUnderWay
+                // For this reader that is a timeout; the fill goes on for those who come later.
+                Filled::UseStale
             };
             match select(pin!(answered), pin!(patience)).await {
                 Either::Left((filled, _)) | Either::Right((filled, _)) => filled,
@@ -208,12 +209,7 @@ where
             (Filled::UseStale, Some(found)) => {
                 Ok(self.serve(read, found, CacheStatus::Stale).await)
             }
-            (Filled::StillUnderWay, Some(found)) => {
-                Ok(self.serve(read, found, CacheStatus::Updating).await)
-            }
-            (Filled::Confirmed | Filled::UseStale | Filled::StillUnderWay, None) => {
-                Err(Cause::Connect)
-            }
+            (Filled::Confirmed | Filled::UseStale, None) => Err(Cause::Connect),
             (Filled::Failed(cause), _) => Err(cause),
         }
     }

@@ -32,8 +32,6 @@ pub(super) enum Filled<B> {
     Confirmed,
     /// The stale copy must do.
     UseStale,
-    /// The origin has not been heard to the end yet: the stale copy must do in the meantime.
-    StillUnderWay,
     /// There is nothing to serve.
     Failed(Cause),
 }

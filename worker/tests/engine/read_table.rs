@@ -49,6 +49,14 @@ impl Bench {
         slot.take().expect("the reader has an answer")
     }
 
+    /// Reads for a second of simulated time at most.
+    #[track_caller]
+    fn read_now(&self) -> Sent {
+        let slot = self.start(Ask::default());
+        self.pass(1_000);
+        slot.take().expect("answered").expect("an answer")
+    }
+
     fn pass(&self, milliseconds: u64) {
         let executor = &self.world.executor;
         executor.run_until(executor.now() + milliseconds);
@@ -192,8 +200,10 @@ fn stale_is_served_after_five_seconds_where_the_origin_takes_its_time() {
     assert!(slot.borrow().is_none(), "the origin is given its time");
     bench.pass(200);
     let sent = slot.take().expect("answered").expect("an answer");
-    assert_eq!((sent.status, sent.cache_status()), (200, "UPDATING"));
+    assert_eq!((sent.status, sent.cache_status()), (200, "STALE"));
     assert_eq!(sent.body, Ok(content(PATH, 1)));
+    let sent = bench.read_now();
+    assert_eq!(sent.cache_status(), "UPDATING", "another's fill goes on");
     // The fill has gone on meanwhile.
     bench.world.executor.run();
     bench.check("HIT", 2, 2);
