@@ -11,6 +11,7 @@ mod fill;
 pub mod fills;
 pub mod outside;
 mod shape;
+pub mod tombstone;
 
 use crate::admission::ObjectKey;
 use crate::policy::conditional::Conditions;
@@ -20,12 +21,13 @@ use crate::policy::headers;
 use crate::policy::plan::{self, Cause, Lookup};
 use crate::policy::status::CacheStatus;
 use fill::{Filled, Known};
-use fills::{FillLock, Fills};
+use fills::{FillLock, Fills, Trouble};
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
 use shape::{Shape, is_part_of, range_header, shape, shape_made};
 use std::pin::pin;
+use tombstone::Claim;
 
 /// How long a reader waits for another's fill before it asks the bucket itself, without storing:
 /// nginx's `proxy_cache_lock_timeout`. And how long one waits for his own where a stale copy stands
@@ -89,8 +91,13 @@ where
 {
     /// Answers a read. `Err` only where neither origin nor store has an answer.
     pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        if self.fills.is_poisoned(read.path, self.runtime.now().0) {
-            return self.pass_through(read).await;
+        match self.fills.trouble(read.path, self.runtime.now().0) {
+            Some(Trouble::Overtaken) => return self.pass_through(read).await,
+            Some(Trouble::GivenUp) => {
+                self.store.delete(read.path).await;
+                self.fills.forget_given_up(read.path, self.runtime.now().0);
+            }
+            None => {}
         }
         match self.look_settled(read).await {
             Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
@@ -106,10 +113,14 @@ where
     }
 
     /// Drops the stored answer. True where there was one. When this returns, no later read is
-    /// given what was stored before, nor what a fill that is still under way will have stored.
-    pub async fn purge(&self, path: &str) -> bool {
+    /// given what was stored before, nor what a fill that is still under way will have stored, here
+    /// or in another isolate; [`tombstone`] says how, and what cannot be promised. `Err` where the
+    /// store has not taken the purge's mark: the purge must be asked for again.
+    pub async fn purge(&self, path: &str) -> Result<bool, NotStored> {
+        let marked = self.mark_purge(path).await;
         self.fills.purge(path, self.runtime.now().0);
-        self.store.delete(path).await
+        let was_there = self.store.delete(path).await;
+        marked.map(|()| was_there)
     }
 
     /// Nothing is stored: becomes the one who fills, or waits for the one who does.
@@ -121,8 +132,18 @@ where
             if let Some(lock) = self.fills.take(read.path, now) {
                 return self.fill_and_serve(read, lock).await;
             }
-            if now >= end || self.fills.is_poisoned(read.path, now) {
+            if self.fills.trouble(read.path, now).is_some() {
                 return self.pass_through(read).await;
+            }
+            if now >= end {
+                // Another isolate may have stored it meanwhile.
+                return match self.look_settled(read).await {
+                    Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
+                    Looked::Stale(found) => {
+                        Ok(self.serve(read, found, CacheStatus::Updating).await)
+                    }
+                    Looked::Absent => self.pass_through(read).await,
+                };
             }
             self.runtime.sleep(step.min(end - now)).await;
             step = (step * 2).min(LONGEST_WAIT_STEP_MILLISECONDS);
@@ -143,9 +164,11 @@ where
         read: Read<'_>,
         lock: FillLock,
     ) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let stale = match self.look(read).await {
+        let (looked, before) = join(self.look(read), self.last_purge(read.path)).await;
+        let claim = Claim { lock, before };
+        let stale = match looked {
             Looked::Fresh(found) => {
-                drop(lock);
+                drop(claim);
                 return Ok(self.serve(read, found, CacheStatus::Hit).await);
             }
             Looked::Stale(found) => Some(found),
@@ -160,17 +183,21 @@ where
         let (sender, receiver) = oneshot::channel();
         let fill = self
             .clone()
-            .fill(lock, read.key.clone(), read.path.to_owned(), known, sender);
-        self.runtime.spawn(fill);
+            .fill(claim, read.key.clone(), read.path.to_owned(), known, sender);
+        self.runtime.spawn(read.path, fill);
         // A fill that was given up has said nothing of the origin: a stale copy covers for it too.
         let given_up = || match stale {
             Some(_) => Filled::UseStale,
             None => Filled::Failed(Cause::Connect),
         };
         let answered = async { receiver.await.unwrap_or_else(|_| given_up()) };
-        let filled = if stale.is_some() {
+        let filled = if let Some(entry) = stale.as_ref().and_then(Found::entry) {
+            // Nor longer than the copy may be served.
+            let left = entry.stale_until.0.saturating_sub(self.runtime.now().0 + 1);
             let patience = async {
-                self.runtime.sleep(LONGEST_WAIT_MILLISECONDS).await;
+                self.runtime
+                    .sleep(LONGEST_WAIT_MILLISECONDS.min(left))
+                    .await;
                 // For this reader that is a timeout; the fill goes on for those who come later.
                 Filled::UseStale
             };
@@ -232,11 +259,11 @@ where
     /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
     /// back, because it was not whole: there, nothing is stored yet.
     async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
-        let is_filling = || self.fills.is_filling(read.path, self.runtime.now().0);
-        let (was_filling, failures) = (is_filling(), self.fills.failures());
+        let is_writing = || self.fills.is_writing(read.path, self.runtime.now().0);
+        let (was_writing, failures) = (is_writing(), self.fills.failures());
         match self.look(read).await {
             Looked::Fresh(_)
-                if was_filling || is_filling() || self.fills.failures() != failures =>
+                if was_writing || is_writing() || self.fills.failures() != failures =>
             {
                 Looked::Absent
             }

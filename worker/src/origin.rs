@@ -19,7 +19,7 @@ use worker::worker_sys::web_sys::Response;
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.
-const ANSWER_TIMEOUT_MILLISECONDS: u32 = 20_000;
+pub const ANSWER_TIMEOUT_MILLISECONDS: u32 = 20_000;
 
 /// How long to wait before asking once more, in milliseconds.
 const RETRY_PAUSE_MILLISECONDS: u64 = 200;

@@ -32,8 +32,18 @@ impl Runtime for RequestRuntime {
         Delay::from(Duration::from_millis(milliseconds)).await;
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        self.context.wait_until(work);
+    fn unique(&self) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number below 2^53"
+        )]
+        let number = (js_sys::Math::random() * 9_007_199_254_740_992.0) as u64;
+        number
+    }
+
+    fn spawn(&self, _path: &str, fill: impl Future<Output = ()> + 'static) {
+        self.context.wait_until(fill);
     }
 
     fn note_covered(&self, path: &str, cause: Cause) {

@@ -29,6 +29,8 @@ struct Fill {
     lease_end: u64,
     /// A purge was answered after this fill had begun: what it stores must not be served.
     purged: bool,
+    /// It is writing under the key's own name just now.
+    writing: bool,
 }
 
 /// The right to fill a key, held as a value: dropping it gives the key free, on every path.
@@ -37,6 +39,16 @@ pub struct FillLock {
     fills: Fills,
     key: String,
     token: u64,
+    began: u64,
+}
+
+/// Why what the store holds of a key is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A purge has overtaken a fill that is under way: it may write old bytes at any moment.
+    Overtaken,
+    /// Such a fill was given up: it writes no more, but may have left old bytes.
+    GivenUp,
 }
 
 impl Fills {
@@ -46,7 +58,8 @@ impl Fills {
     pub fn take(&self, key: &str, now: u64) -> Option<FillLock> {
         let mut table = self.table.borrow_mut();
         let fills = table.entry(key.to_owned()).or_default();
-        fills.retain(|fill| fill.lease_end > now);
+        // One that a purge has overtaken is known until somebody has removed what it may have left.
+        fills.retain(|fill| fill.purged || fill.lease_end > now);
         if !fills.is_empty() {
             return None;
         }
@@ -56,11 +69,13 @@ impl Fills {
             token,
             lease_end: now + LOCK_LEASE_MILLISECONDS,
             purged: false,
+            writing: false,
         });
         Some(FillLock {
             fills: self.clone(),
             key: key.to_owned(),
             token,
+            began: now,
         })
     }
 
@@ -69,10 +84,30 @@ impl Fills {
         self.any(key, |fill| fill.lease_end > now)
     }
 
+    /// Whether a fill of `key` is writing: what the store shows may be taken back.
+    pub fn is_writing(&self, key: &str, now: u64) -> bool {
+        self.any(key, |fill| fill.writing && fill.lease_end > now)
+    }
+
     /// Whether the store may hold, or may be about to hold, bytes of `key` that a purge has
     /// already been answered for.
-    pub fn is_poisoned(&self, key: &str, now: u64) -> bool {
-        self.any(key, |fill| fill.purged && fill.lease_end > now)
+    pub fn trouble(&self, key: &str, now: u64) -> Option<Trouble> {
+        if self.any(key, |fill| fill.purged && fill.lease_end > now) {
+            return Some(Trouble::Overtaken);
+        }
+        self.any(key, |fill| fill.purged)
+            .then_some(Trouble::GivenUp)
+    }
+
+    /// Forgets the fills behind [`Trouble::GivenUp`]: what they had left is removed.
+    pub fn forget_given_up(&self, key: &str, now: u64) {
+        let mut table = self.table.borrow_mut();
+        if let Some(fills) = table.get_mut(key) {
+            fills.retain(|fill| !fill.purged || fill.lease_end > now);
+            if fills.is_empty() {
+                table.remove(key);
+            }
+        }
     }
 
     /// Marks every fill of `key` as overtaken by a purge. The mark lasts a whole lease from `now`
@@ -116,6 +151,21 @@ impl Fills {
 }
 
 impl FillLock {
+    /// When the fill has begun, in milliseconds since the epoch.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// Notes that the fill begins to write under its key's name, or has ended to.
+    pub fn set_writing(&self, writing: bool) {
+        if let Some(fills) = self.fills.table.borrow_mut().get_mut(&self.key) {
+            let own = fills.iter_mut().find(|fill| fill.token == self.token);
+            if let Some(fill) = own {
+                fill.writing = writing;
+            }
+        }
+    }
+
     /// Whether what this fill stored may stay: no purge has overtaken it, and nobody took the
     /// lock over when its lease had ended (a purge could not have marked it after that).
     pub fn is_still_valid(&self) -> bool {
@@ -181,9 +231,22 @@ mod tests {
         let before = fills.take("a", 0).unwrap();
         fills.purge("a", 1);
         assert!(!before.is_still_valid());
-        assert!(fills.is_poisoned("a", 1));
+        assert_eq!(fills.trouble("a", 1), Some(Trouble::Overtaken));
         drop(before);
-        assert!(!fills.is_poisoned("a", 1));
+        assert_eq!(fills.trouble("a", 1), None);
         assert!(fills.take("a", 1).unwrap().is_still_valid());
+    }
+
+    #[test]
+    fn a_fill_that_was_overtaken_and_given_up_is_known_until_its_traces_are_removed() {
+        let fills = Fills::default();
+        std::mem::forget(fills.take("a", 0));
+        fills.purge("a", 1);
+        let end = 1 + LOCK_LEASE_MILLISECONDS;
+        assert_eq!(fills.trouble("a", end - 1), Some(Trouble::Overtaken));
+        assert_eq!(fills.trouble("a", end), Some(Trouble::GivenUp));
+        assert!(fills.take("a", end).is_none());
+        fills.forget_given_up("a", end);
+        assert!(fills.is_empty());
     }
 }
