@@ -2,7 +2,8 @@
 //!
 //! The same code runs in the worker (over the Cache API, `fetch` and the runtime's timers) and
 //! natively in tests (over a simulated store, origin and clock). What may be served and stored is
-//! decided in [`crate::policy`]; how an answer becomes a response is `respond.rs`'s.
+//! decided in [`crate::policy`]; how an answer becomes a response is `respond.rs`'s. The order of
+//! the steps stands in [`crate::media`]; the steps are here.
 //!
 //! **Architecture Invariant:** no request awaits what another request has started, nor reads from
 //! its stream: the runtime forbids both. Requests meet in [`fills`] and in the store only.
@@ -21,7 +22,7 @@ use crate::policy::headers;
 use crate::policy::plan::{self, Cause, Lookup};
 use crate::policy::status::CacheStatus;
 use fill::{Filled, Known};
-use fills::{FillLock, Fills, Trouble};
+use fills::{FillLock, Fills};
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
 pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
@@ -33,9 +34,6 @@ use tombstone::Claim;
 /// nginx's `proxy_cache_lock_timeout`. And how long one waits for his own where a stale copy stands
 /// ready.
 pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
-
-const FIRST_WAIT_STEP_MILLISECONDS: u64 = 10;
-const LONGEST_WAIT_STEP_MILLISECONDS: u64 = 100;
 
 /// A read that was admitted.
 #[derive(Clone, Copy, Debug)]
@@ -89,29 +87,6 @@ where
     O: Origin<Body = S::Body>,
     R: Runtime,
 {
-    /// Answers a read. `Err` only where neither origin nor store has an answer.
-    pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        match self.fills.trouble(read.path, self.runtime.now().0) {
-            Some(Trouble::Overtaken) => return self.pass_through(read).await,
-            Some(Trouble::GivenUp) => {
-                self.store.delete(read.path).await;
-                self.fills.forget_given_up(read.path, self.runtime.now().0);
-            }
-            None => {}
-        }
-        match self.look_settled(read).await {
-            Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
-            Looked::Stale(found) => match self.fills.take(read.path, self.runtime.now().0) {
-                Some(lock) => {
-                    drop(found);
-                    self.fill_and_serve(read, lock).await
-                }
-                None => Ok(self.serve(read, found, CacheStatus::Updating).await),
-            },
-            Looked::Absent => self.fill_or_wait(read).await,
-        }
-    }
-
     /// Drops the stored answer. True where there was one. When this returns, no later read is
     /// given what was stored before, nor what a fill that is still under way will have stored, here
     /// or in another isolate; [`tombstone`] says how, and what cannot be promised. `Err` where the
@@ -123,43 +98,9 @@ where
         marked.map(|()| was_there)
     }
 
-    /// Nothing is stored: becomes the one who fills, or waits for the one who does.
-    async fn fill_or_wait(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let end = self.runtime.now().0 + LONGEST_WAIT_MILLISECONDS;
-        let mut step = FIRST_WAIT_STEP_MILLISECONDS;
-        loop {
-            let now = self.runtime.now().0;
-            if let Some(lock) = self.fills.take(read.path, now) {
-                return self.fill_and_serve(read, lock).await;
-            }
-            if self.fills.trouble(read.path, now).is_some() {
-                return self.pass_through(read).await;
-            }
-            if now >= end {
-                // Another isolate may have stored it meanwhile.
-                return match self.look_settled(read).await {
-                    Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
-                    Looked::Stale(found) => {
-                        Ok(self.serve(read, found, CacheStatus::Updating).await)
-                    }
-                    Looked::Absent => self.pass_through(read).await,
-                };
-            }
-            self.runtime.sleep(step.min(end - now)).await;
-            step = (step * 2).min(LONGEST_WAIT_STEP_MILLISECONDS);
-            // While the fill is under way the table says so without a look into the store.
-            if self.fills.is_filling(read.path, self.runtime.now().0) {
-                continue;
-            }
-            if let Looked::Fresh(found) = self.look_settled(read).await {
-                return Ok(self.serve(read, found, CacheStatus::Hit).await);
-            }
-        }
-    }
-
     /// Holding the lock: looks once more, for the last holder may have stored just now; then has
     /// the object fetched in the background, so that it is stored even if this reader goes away.
-    async fn fill_and_serve(
+    pub(crate) async fn fill_and_serve(
         &self,
         read: Read<'_>,
         lock: FillLock,
@@ -242,7 +183,10 @@ where
     }
 
     /// Asks the origin without touching the store.
-    async fn pass_through(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
+    pub(crate) async fn pass_through(
+        &self,
+        read: Read<'_>,
+    ) -> Result<Answer<S::Found, S::Body>, Cause> {
         let answer = self.origin.fetch(read.key, &[]).await?;
         let (cache, now) = (CacheStatus::Miss, self.runtime.now());
         let fields = headers::for_client(answer.status, &answer.fields, cache, now);
@@ -258,7 +202,7 @@ where
 
     /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
     /// back, because it was not whole: there, nothing is stored yet.
-    async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
+    pub(crate) async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
         let is_writing = || self.fills.is_writing(read.path, self.runtime.now().0);
         let (was_writing, failures) = (is_writing(), self.fills.failures());
         match self.look(read).await {
@@ -290,7 +234,7 @@ where
     }
 
     /// Makes a stored answer what the reader asked for.
-    async fn serve(
+    pub(crate) async fn serve(
         &self,
         read: Read<'_>,
         found: S::Found,
@@ -342,7 +286,7 @@ where
 }
 
 /// What a look into the store has shown.
-enum Looked<F> {
+pub(crate) enum Looked<F> {
     Fresh(F),
     Stale(F),
     Absent,

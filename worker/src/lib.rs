@@ -42,5 +42,5 @@ pub async fn media(
     env: worker::Env,
     _context: worker_sys::Context,
 ) -> web_sys::Response {
-    media::fetch(request, env).await
+    platform::fetch(request, env).await
 }
