@@ -69,6 +69,7 @@ pub fn run(options: DevOptions) -> Result<()> {
             variables,
             persist,
             port: Some(options.port),
+            config: None,
         },
     )?;
     eprintln!(

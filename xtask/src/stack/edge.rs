@@ -19,6 +19,8 @@ pub struct EdgeOptions {
     pub persist: Option<PathBuf>,
     /// The port; `None` for a free one.
     pub port: Option<u16>,
+    /// Another `wrangler.toml` than the product's.
+    pub config: Option<PathBuf>,
 }
 
 /// A running edge.
@@ -82,6 +84,9 @@ impl Edge {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env_remove("FORCE_COLOR");
+        if let Some(config) = &options.config {
+            command.arg("--config").arg(config);
+        }
         for (name, value) in &options.variables {
             command.arg("--var").arg(format!("{name}:{value}"));
         }
