@@ -1,7 +1,7 @@
 //! What one isolate keeps between requests: valid settings and the table of fills.
 
 use crate::engine::fills::Fills;
-use crate::settings::{RawSettings, Settings};
+use crate::settings::{self, RawSettings, Settings};
 use std::cell::OnceCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -46,9 +46,7 @@ impl Site {
         let settings = match Settings::parse(&RawSettings::collect(text)) {
             Ok(settings) => Rc::new(settings),
             Err(faults) => {
-                for fault in faults {
-                    console_error!("setting `{}`: {}", fault.variable, fault.problem);
-                }
+                console_error!("{}", settings::describe(&faults));
                 return None;
             }
         };
