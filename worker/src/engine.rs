@@ -22,7 +22,7 @@ use crate::policy::headers;
 use crate::policy::plan::{self, Cause, Lookup};
 use crate::policy::status::CacheStatus;
 use fill::{Filled, Known};
-use fills::{FillLock, Fills};
+use fills::{FillLock, Fills, Trouble, Written};
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
 pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
@@ -98,6 +98,15 @@ where
         marked.map(|()| was_there)
     }
 
+    /// Removes what a fill from before a purge may have left when it was given up.
+    pub(crate) async fn clear_up(&self, path: &str) {
+        let now = self.runtime.now().0;
+        if self.fills.trouble(path, now) == Some(Trouble::GivenUp) {
+            self.store.delete(path).await;
+            self.fills.forget_given_up(path, now);
+        }
+    }
+
     /// Holding the lock: looks once more, for the last holder may have stored just now; then has
     /// the object fetched in the background, so that it is stored even if this reader goes away.
     pub(crate) async fn fill_and_serve(
@@ -105,7 +114,7 @@ where
         read: Read<'_>,
         lock: FillLock,
     ) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let (looked, before) = join(self.look(read), self.last_purge(read.path)).await;
+        let (looked, before) = join(self.look_after_purges(read), self.last_purge(read.path)).await;
         let claim = Claim { lock, before };
         let stale = match looked {
             Looked::Fresh(found) => {
@@ -165,7 +174,7 @@ where
                 cache,
                 self.runtime.now(),
             )),
-            (Filled::Replaced, _) => match self.look(read).await {
+            (Filled::Replaced, _) => match self.look_after_purges(read).await {
                 Looked::Fresh(found) | Looked::Stale(found) => {
                     Ok(self.serve(read, found, CacheStatus::Expired).await)
                 }
@@ -200,14 +209,33 @@ where
         ))
     }
 
-    /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
-    /// back, because it was not whole: there, nothing is stored yet.
+    /// As [`Self::look_after_purges`], but without a fresh copy that a fill may still take back, or
+    /// has just taken back, because it was not whole: there, nothing is stored yet.
     pub(crate) async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
         let is_writing = || self.fills.is_writing(read.path, self.runtime.now().0);
         let (was_writing, failures) = (is_writing(), self.fills.failures());
-        match self.look(read).await {
+        match self.look_after_purges(read).await {
             Looked::Fresh(_)
                 if was_writing || is_writing() || self.fills.failures() != failures =>
+            {
+                Looked::Absent
+            }
+            looked => looked,
+        }
+    }
+
+    /// As [`Self::look`], but while a fill from before a purge still runs, only what was stored
+    /// after that purge.
+    async fn look_after_purges(&self, read: Read<'_>) -> Looked<S::Found> {
+        let in_trouble = || {
+            let now = self.runtime.now().0;
+            self.fills.trouble(read.path, now).is_some()
+        };
+        let was_in_trouble = in_trouble();
+        match self.look(read).await {
+            Looked::Fresh(found) | Looked::Stale(found)
+                if (was_in_trouble || in_trouble())
+                    && !self.fills.is_after_purge(read.path, &written(&found)) =>
             {
                 Looked::Absent
             }
@@ -282,6 +310,14 @@ where
             // It changed in between, or the store cannot cut it: the whole is always a right answer.
             _ => Answer::Stored(found, cache),
         }
+    }
+}
+
+/// What a stored answer is told from others by.
+fn written(found: &impl Found) -> Written {
+    Written {
+        entry: found.entry(),
+        ..Written::of(&found.fields())
     }
 }
 

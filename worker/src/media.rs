@@ -1,7 +1,6 @@
 //! The way of a read in engine mode, from the admitted request to the response, in the order in which
 //! things happen. The single steps are [`crate::engine`]'s; platform mode is [`crate::platform`]'s.
 
-use crate::engine::fills::Trouble;
 use crate::engine::{
     Answer, Engine, LONGEST_WAIT_MILLISECONDS, Looked, Origin, Read, Runtime, Store,
 };
@@ -39,14 +38,7 @@ where
 {
     /// Answers a read. `Err` only where neither origin nor store has an answer.
     pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        match self.fills.trouble(read.path, self.runtime.now().0) {
-            Some(Trouble::Overtaken) => return self.pass_through(read).await,
-            Some(Trouble::GivenUp) => {
-                self.store.delete(read.path).await;
-                self.fills.forget_given_up(read.path, self.runtime.now().0);
-            }
-            None => {}
-        }
+        self.clear_up(read.path).await;
         match self.look_settled(read).await {
             Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
             Looked::Stale(found) => match self.fills.take(read.path, self.runtime.now().0) {
@@ -68,9 +60,6 @@ where
             let now = self.runtime.now().0;
             if let Some(lock) = self.fills.take(read.path, now) {
                 return self.fill_and_serve(read, lock).await;
-            }
-            if self.fills.trouble(read.path, now).is_some() {
-                return self.pass_through(read).await;
             }
             if now >= end {
                 // Another isolate may have stored it meanwhile.

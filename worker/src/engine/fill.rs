@@ -1,6 +1,7 @@
 //! One fill: a fetch in the background, and what its answer does to the store.
 
 use super::Engine;
+use super::fills::Written;
 use super::outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
 use super::tombstone::Claim;
 use crate::admission::ObjectKey;
@@ -43,6 +44,16 @@ pub(super) enum Filled<B> {
 pub(super) struct Known {
     pub(super) entry: Entry,
     pub(super) fields: Fields,
+}
+
+impl Written {
+    /// What is written with these fields.
+    pub(super) fn of(fields: &Fields) -> Self {
+        Self {
+            entry: fields.get(entry::HEADER).and_then(Entry::decode),
+            etag: fields.get("etag").map(str::to_owned),
+        }
+    }
 }
 
 impl<S, O, R> Engine<S, O, R>
@@ -185,8 +196,9 @@ where
             return false;
         }
         claim.lock.set_writing(true);
+        let written = Written::of(&fields);
         let stored = self.store.put(path, status, fields, body).await;
-        self.keep(claim, path, stored).await
+        self.keep(claim, path, stored.map(|()| written)).await
     }
 
     /// Stores an answer beside the stored copy first, since a store may lose the old copy to a new
@@ -226,8 +238,9 @@ where
             fields.set("Content-Length", length);
         }
         claim.lock.set_writing(true);
+        let written = Written::of(&fields);
         let stored = self.store.restate(path, found, fields).await;
-        self.keep(claim, path, stored).await
+        self.keep(claim, path, stored.map(|()| written)).await
     }
 
     /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.
@@ -250,18 +263,19 @@ where
         }
         let fields = headers::for_store(&fields, &entry, now);
         claim.lock.set_writing(true);
+        let written = Written::of(&fields);
         let stored = self.store.restate(path, found, fields).await;
-        self.keep(claim, path, stored).await;
+        self.keep(claim, path, stored.map(|()| written)).await;
     }
 
     /// After a write: whether the answer is stored and may stay. A purge during the write takes it
     /// out again.
-    async fn keep(&self, claim: &Claim, path: &str, stored: Result<(), NotStored>) -> bool {
+    async fn keep(&self, claim: &Claim, path: &str, stored: Result<Written, NotStored>) -> bool {
         let holds = stored.is_ok() && self.holds(claim, path).await;
-        if stored.is_err() {
-            self.fills.count_failure();
-        } else if !holds {
-            self.store.delete(path).await;
+        match stored {
+            Err(NotStored) => self.fills.count_failure(),
+            Ok(written) if holds => claim.lock.note_written(&written),
+            Ok(_) => _ = self.store.delete(path).await,
         }
         claim.lock.set_writing(false);
         holds

@@ -4,6 +4,7 @@
 //! another has started, so a waiter looks here at its own pace. It leaves the waiting, the
 //! fetching and the storing to `engine.rs`.
 
+use crate::policy::entry::Entry;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -31,6 +32,17 @@ struct Fill {
     purged: bool,
     /// It is writing under the key's own name just now.
     writing: bool,
+    /// Purged: what a fill that began after the purge has stored since.
+    successor: Option<Written>,
+}
+
+/// What a fill has stored, as far as it can be told from what another has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its record.
+    pub entry: Option<Entry>,
+    /// Its entity tag.
+    pub etag: Option<String>,
 }
 
 /// The right to fill a key, held as a value: dropping it gives the key free, on every path.
@@ -53,14 +65,13 @@ pub enum Trouble {
 
 impl Fills {
     /// Takes the lock of `key`, unless somebody holds it whose lease has not ended at `now`
-    /// (milliseconds since the epoch). A fill that a purge has overtaken holds nothing any more,
-    /// but while it still writes nobody else may: its end deletes what is stored.
+    /// (milliseconds since the epoch). A fill that a purge has overtaken holds nothing any more.
     pub fn take(&self, key: &str, now: u64) -> Option<FillLock> {
         let mut table = self.table.borrow_mut();
         let fills = table.entry(key.to_owned()).or_default();
         // One that a purge has overtaken is known until somebody has removed what it may have left.
         fills.retain(|fill| fill.purged || fill.lease_end > now);
-        if !fills.is_empty() {
+        if fills.iter().any(|fill| !fill.purged) {
             return None;
         }
         let token = self.last_token.get() + 1;
@@ -70,6 +81,7 @@ impl Fills {
             lease_end: now + LOCK_LEASE_MILLISECONDS,
             purged: false,
             writing: false,
+            successor: None,
         });
         Some(FillLock {
             fills: self.clone(),
@@ -79,9 +91,9 @@ impl Fills {
         })
     }
 
-    /// Whether a fill of `key` is under way.
+    /// Whether a fill of `key` is under way that no purge has overtaken.
     pub fn is_filling(&self, key: &str, now: u64) -> bool {
-        self.any(key, |fill| fill.lease_end > now)
+        self.any(key, |fill| !fill.purged && fill.lease_end > now)
     }
 
     /// Whether a fill of `key` is writing: what the store shows may be taken back.
@@ -97,6 +109,15 @@ impl Fills {
         }
         self.any(key, |fill| fill.purged)
             .then_some(Trouble::GivenUp)
+    }
+
+    /// Whether what is stored was written after the purge that [`Trouble::Overtaken`] is about.
+    pub fn is_after_purge(&self, key: &str, found: &Written) -> bool {
+        let table = self.table.borrow();
+        table.get(key).is_some_and(|fills| {
+            let mut purged = fills.iter().filter(|fill| fill.purged);
+            purged.all(|fill| fill.successor.as_ref() == Some(found))
+        })
     }
 
     /// Forgets the fills behind [`Trouble::GivenUp`]: what they had left is removed.
@@ -116,6 +137,7 @@ impl Fills {
         if let Some(fills) = self.table.borrow_mut().get_mut(key) {
             for fill in fills {
                 fill.purged = true;
+                fill.successor = None;
                 fill.lease_end = now + LOCK_LEASE_MILLISECONDS;
             }
         }
@@ -162,6 +184,15 @@ impl FillLock {
             let own = fills.iter_mut().find(|fill| fill.token == self.token);
             if let Some(fill) = own {
                 fill.writing = writing;
+            }
+        }
+    }
+
+    /// Notes what has been stored, for those who look while a fill from before a purge still runs.
+    pub fn note_written(&self, written: &Written) {
+        if let Some(fills) = self.fills.table.borrow_mut().get_mut(&self.key) {
+            for fill in fills.iter_mut().filter(|fill| fill.purged) {
+                fill.successor = Some(written.clone());
             }
         }
     }
@@ -232,7 +263,19 @@ mod tests {
         fills.purge("a", 1);
         assert!(!before.is_still_valid());
         assert_eq!(fills.trouble("a", 1), Some(Trouble::Overtaken));
-        drop(before);
+        let after = fills.take("a", 1).unwrap();
+        assert!(
+            fills.take("a", 1).is_none(),
+            "one fill after the purge, not many"
+        );
+        let written = Written {
+            entry: None,
+            etag: Some("\"2\"".to_owned()),
+        };
+        assert!(!fills.is_after_purge("a", &written));
+        after.note_written(&written);
+        assert!(fills.is_after_purge("a", &written));
+        drop((before, after));
         assert_eq!(fills.trouble("a", 1), None);
         assert!(fills.take("a", 1).unwrap().is_still_valid());
     }
@@ -245,7 +288,6 @@ mod tests {
         let end = 1 + LOCK_LEASE_MILLISECONDS;
         assert_eq!(fills.trouble("a", end - 1), Some(Trouble::Overtaken));
         assert_eq!(fills.trouble("a", end), Some(Trouble::GivenUp));
-        assert!(fills.take("a", end).is_none());
         fills.forget_given_up("a", end);
         assert!(fills.is_empty());
     }

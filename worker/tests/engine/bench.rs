@@ -1,5 +1,6 @@
 //! A world with one object and an engine in front of it, for tests of one question each.
 
+use super::simulation::outside::UnderWay;
 use super::simulation::world::{Fault, World, content, etag};
 use super::simulation::{Ask, RULE, Sent, SimEngine, engine, read};
 use edge_worker::policy::freshness::FreshnessRule;
@@ -65,6 +66,15 @@ impl Bench {
         let slot = self.start(Ask::default());
         self.pass(1_000);
         slot.take().expect("answered").expect("an answer")
+    }
+
+    /// Begins a purge.
+    pub(crate) fn purge(&self) {
+        let engine = self.engine.clone();
+        self.world.executor.spawn(async move {
+            let outcome = UnderWay::purge(&engine, PATH).await;
+            outcome.expect("the store takes it");
+        });
     }
 
     pub(crate) fn pass(&self, milliseconds: u64) {

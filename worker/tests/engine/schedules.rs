@@ -6,6 +6,7 @@
 mod invariants;
 
 use super::simulation::executor::TaskId;
+use super::simulation::outside::UnderWay;
 use super::simulation::world::{Fault, World, etag};
 use super::simulation::{Ask, RULE, SimEngine, engine, read};
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
@@ -195,7 +196,7 @@ impl Schedule {
         let this = self.clone();
         let engine = self.an_engine();
         self.world.executor.spawn(async move {
-            if this.engines[engine].purge(path).await.is_err() {
+            if UnderWay::purge(&this.engines[engine], path).await.is_err() {
                 return;
             }
             let answered_at = this.world.executor.now();

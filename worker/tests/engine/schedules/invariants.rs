@@ -25,12 +25,12 @@ const LONGEST_READ: u64 = 2 * LONGEST_WAIT_MILLISECONDS + LONGEST_FETCH + LOOKS;
 const LONGEST_FETCH: u64 = ANSWER_TIMEOUT_MILLISECONDS as u64 + 2_000;
 
 impl Schedule {
-    /// Whether a purge has overtaken a fill somewhere.
+    /// Whether a purge is being answered, or has overtaken a fill somewhere.
     pub(super) fn is_in_trouble(&self, path: &str) -> bool {
         let now = self.world.executor.now();
-        self.engines
-            .iter()
-            .any(|engine| engine.fills.trouble(path, now).is_some())
+        self.engines.iter().any(|engine| {
+            engine.fills.trouble(path, now).is_some() || engine.runtime.under_way.is_purging(path)
+        })
     }
 
     pub(super) fn check_time(&self, started_at: u64, result: &Result<Sent, Cause>) {

@@ -1,5 +1,6 @@
 //! The engine's outside over a simulated world: store, origin, runtime.
 
+use super::SimEngine;
 use super::world::{Fault, SimBody, SimFound, Stored, World, content, etag, media_type};
 use edge_worker::admission::ObjectKey;
 use edge_worker::engine::fills::LOCK_LEASE_MILLISECONDS;
@@ -257,7 +258,13 @@ pub(crate) fn cache_control(version: u32) -> &'static str {
 pub(crate) struct UnderWay {
     last: Rc<RefCell<u64>>,
     fills: Rc<RefCell<BTreeMap<u64, (String, u64)>>>,
+    /// By path: fills that began up to this moment may be overtaken by a purge of this isolate, so
+    /// that the next need not wait for them.
+    overtaken: Rc<RefCell<BTreeMap<String, u64>>>,
 }
+
+/// How much later than it takes the lock a fill starts, at most: it looks into the store meanwhile.
+const LOOK: u64 = 100;
 
 impl UnderWay {
     /// Whether a fill of `path` runs that began before `moment`. One that was given up never ends.
@@ -268,14 +275,32 @@ impl UnderWay {
             .any(|(other, began)| other == path && *began < moment)
     }
 
-    /// At most one fill a key, unless the lease of the one before has ended.
+    /// Whether a purge of `path` is being answered.
+    pub(crate) fn is_purging(&self, path: &str) -> bool {
+        self.overtaken.borrow().get(path) == Some(&u64::MAX)
+    }
+
+    /// Purges, as this isolate does it.
+    pub(crate) async fn purge(engine: &SimEngine, path: &str) -> Result<bool, NotStored> {
+        let runtime = &engine.runtime;
+        let set = |until| {
+            let mut overtaken = runtime.under_way.overtaken.borrow_mut();
+            overtaken.insert(path.to_owned(), until);
+        };
+        set(u64::MAX);
+        let outcome = engine.purge(path).await;
+        set(runtime.world.executor.now() + LOOK);
+        outcome
+    }
+
+    /// At most one fill a key, unless a purge has overtaken it or the lease of the one before has ended.
     fn begin(&self, path: &str, now: u64) -> u64 {
-        // A fill starts a look into the store later than it takes the lock.
-        let lease = LOCK_LEASE_MILLISECONDS - 100;
+        let lease = LOCK_LEASE_MILLISECONDS - LOOK;
+        let overtaken = self.overtaken.borrow().get(path).copied();
         let mut fills = self.fills.borrow_mut();
-        let alone = fills
-            .values()
-            .all(|(other, began)| other != path || began + lease <= now);
+        let alone = fills.values().all(|(other, began)| {
+            other != path || began + lease <= now || overtaken.is_some_and(|until| *began <= until)
+        });
         assert!(alone, "two fills of `{path}` at once");
         *self.last.borrow_mut() += 1;
         let number = *self.last.borrow();
