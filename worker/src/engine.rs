@@ -35,6 +35,9 @@ use tombstone::Claim;
 /// ready.
 pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
 
+/// How often to look for a copy that nothing is wrong with.
+const LOOKS_AT_MOST: usize = 3;
+
 /// A read that was admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
@@ -213,15 +216,16 @@ where
     /// has just taken back, because it was not whole: there, nothing is stored yet.
     pub(crate) async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
         let is_writing = || self.fills.is_writing(read.path, self.runtime.now().0);
-        let (was_writing, failures) = (is_writing(), self.fills.failures());
-        match self.look_after_purges(read).await {
-            Looked::Fresh(_)
-                if was_writing || is_writing() || self.fills.failures() != failures =>
-            {
-                Looked::Absent
+        // Failures are counted for all keys together: one of another key is a reason to look again.
+        for _ in 0..LOOKS_AT_MOST {
+            let (was_writing, failures) = (is_writing(), self.fills.failures());
+            match self.look_after_purges(read).await {
+                Looked::Fresh(_) if was_writing || is_writing() => break,
+                Looked::Fresh(_) if self.fills.failures() != failures => {}
+                looked => return looked,
             }
-            looked => looked,
         }
+        Looked::Absent
     }
 
     /// As [`Self::look`], but while a fill from before a purge still runs, only what was stored

@@ -25,7 +25,8 @@ const LONGEST_READ: u64 = 2 * LONGEST_WAIT_MILLISECONDS + LONGEST_FETCH + LOOKS;
 const LONGEST_FETCH: u64 = ANSWER_TIMEOUT_MILLISECONDS as u64 + 2_000;
 
 impl Schedule {
-    /// Whether a purge is being answered, or has overtaken a fill somewhere.
+    /// Whether a copy is not to be trusted: a purge is being answered, or has overtaken a fill
+    /// somewhere, or a fill was given up while it wrote, and holds its lock to the lease's end.
     pub(super) fn is_in_trouble(&self, path: &str) -> bool {
         let now = self.world.executor.now();
         self.engines.iter().any(|engine| {
