@@ -1,4 +1,12 @@
 //! One fill: a fetch in the background, and what its answer does to the store.
+//!
+//! The first reader of an absent object is given its bytes as they come, and so is the store: the
+//! runtime's `tee` reads on only when both branches do. So a first reader who is slow, or stops,
+//! slows the storing down to his own pace. The others are not kept: each waits five seconds, then
+//! asks the bucket for himself, until the fill has ended or its lease has; then the next reader
+//! fills, and the object is stored for all. To free the store of the reader would take holding
+//! what he has not read yet, in the worker's memory, or reading every byte in JavaScript.
+//! (Measured in `tests/tests/edge/crowds.rs`.)
 
 use super::Engine;
 use super::fills::Written;

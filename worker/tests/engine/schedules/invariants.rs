@@ -30,7 +30,9 @@ impl Schedule {
     pub(super) fn is_in_trouble(&self, path: &str) -> bool {
         let now = self.world.executor.now();
         self.engines.iter().any(|engine| {
-            engine.fills.trouble(path, now).is_some() || engine.runtime.under_way.is_purging(path)
+            engine.fills.trouble(path, now).is_some()
+                || engine.runtime.under_way.is_purging(path)
+                || (self.abandons && engine.fills.is_writing(path, now))
         })
     }
 
