@@ -142,6 +142,23 @@ fn a_body_that_breaks_off_reaches_the_reader_as_such_and_is_not_stored() {
 }
 
 #[test]
+fn a_body_of_untold_length_that_breaks_off_is_never_to_be_found() {
+    for seed in 0..200 {
+        let bench = Bench::with_seed(seed, RULE);
+        // A store that shows what has come of a broken body for a while.
+        bench.world.store_refuses.set(true);
+        bench.fault(Fault::ChunkedTruncate(3));
+        let slot = bench.start(Ask::default());
+        while slot.borrow().is_none() {
+            bench.pass(1);
+            assert!(!bench.world.stored.borrow().contains_key(PATH));
+        }
+        bench.world.executor.run();
+        assert!(bench.world.stored.borrow().is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
 fn errors_are_passed_on_and_not_stored() {
     for status in [403, 500, 503] {
         let bench = Bench::new();

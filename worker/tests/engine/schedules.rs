@@ -173,7 +173,7 @@ impl Schedule {
 
     fn fault(&self) -> Fault {
         let executor = &self.world.executor;
-        match executor.below(10) {
+        match executor.below(11) {
             0 => Fault::Connect,
             1 => Fault::Timeout,
             2 => Fault::Status(500),
@@ -181,6 +181,7 @@ impl Schedule {
             4 => Fault::CapExceeded,
             5 => Fault::Chunked,
             6 => Fault::Status(429),
+            8 => Fault::ChunkedTruncate(usize::try_from(executor.below(60)).expect("small")),
             7 => Fault::Slow(3_000 + executor.below(87_000)),
             _ => Fault::Truncate(usize::try_from(executor.below(60)).expect("small")),
         }

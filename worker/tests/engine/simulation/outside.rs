@@ -228,11 +228,11 @@ impl Origin for SimOrigin {
                     })
                 } else {
                     let bytes = content(&path, version);
-                    if fault != Some(Fault::Chunked) {
+                    if !matches!(fault, Some(Fault::Chunked | Fault::ChunkedTruncate(_))) {
                         fields.push("Content-Length", bytes.len().to_string());
                     }
                     let breaks_at = match fault {
-                        Some(Fault::Truncate(at)) => Some(at),
+                        Some(Fault::Truncate(at) | Fault::ChunkedTruncate(at)) => Some(at),
                         _ => None,
                     };
                     Ok(OriginAnswer {

@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     Truncate(usize),
     /// A true answer whose length is not told.
     Chunked,
+    /// Both: nothing but its end could tell that the body is not whole.
+    ChunkedTruncate(usize),
 }
 
 /// A body: a window on bytes, perhaps with an early end.
