@@ -7,8 +7,7 @@
 use e2e::client::Client;
 use std::io::Read;
 use std::time::Duration;
-use xtask::process::{Guarded, scratch_directory};
-use xtask::stack::{Edge, Origin, OriginOptions};
+use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions};
 use xtask::tools::Tools;
 
 const LENGTH: usize = 300_000_000;
@@ -25,18 +24,16 @@ fn block() -> Vec<u8> {
 }
 
 /// Reads a part and compares each byte; holds no more than a chunk.
-fn read_part(url: &str, block: &[u8], from: usize, to: usize, whole: bool) {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(300)))
-        .proxy(None)
-        .build()
-        .into();
-    let mut request = agent.get(format!("{url}/{KEY}"));
+fn read_part(url: &str, block: &[u8], from: usize, to: usize, phase: &str) {
+    let whole = phase != "range";
+    let mut request = agent().get(format!("{url}/{KEY}"));
     if !whole {
         request = request.header("Range", format!("bytes={from}-{}", to - 1));
     }
     let response = request.call().unwrap();
     assert_eq!(response.status().as_u16(), if whole { 200 } else { 206 });
+    let word = response.headers()["x-cache-status"].to_str().unwrap();
+    assert!(phase == "cold" || word == "HIT", "{phase}: {word}");
     let mut reader = response.into_body().into_reader();
     let mut chunk = vec![0; 256 * 1024];
     let mut at = from;
@@ -61,7 +58,9 @@ fn read_part(url: &str, block: &[u8], from: usize, to: usize, whole: bool) {
 }
 
 /// Twenty readers at once, cold, hot and each by a range of its own.
-fn read_all(url: &str, block: &[u8], after_each: impl Fn()) {
+fn read_all(url: &str, origin: &Origin, block: &[u8], after_each: impl Fn()) {
+    let gets = || origin.requests().unwrap().of_key(KEY, "GetObject");
+    let (before, mut stored) = (gets(), 0);
     for phase in ["cold", "hot", "range"] {
         std::thread::scope(|scope| {
             for reader in 0..READERS {
@@ -69,11 +68,44 @@ fn read_all(url: &str, block: &[u8], after_each: impl Fn()) {
                     "range" => (reader * 10_000_001, reader * 10_000_001 + 50_000_003),
                     _ => (0, LENGTH),
                 };
-                scope.spawn(move || read_part(url, block, from, to, phase != "range"));
+                scope.spawn(move || read_part(url, block, from, to, phase));
             }
         });
         after_each();
+        if phase == "cold" {
+            until_stored(url);
+            stored = gets();
+            // One for all; those who have waited for five seconds ask for themselves.
+            assert!(
+                stored - before <= READERS as u64,
+                "{} fetches",
+                stored - before
+            );
+        }
+        assert_eq!(gets(), stored, "{phase}: the origin was asked");
     }
+}
+
+/// Waits until the object is in the cache: its last bytes reach the readers before that.
+fn until_stored(url: &str) {
+    for _ in 0..200 {
+        let request = agent().get(format!("{url}/{KEY}"));
+        // Nobody reads the body.
+        let answer = request.header("Range", "bytes=0-0").call().unwrap();
+        if answer.headers()["x-cache-status"] == "HIT" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("the object is never a hit")
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(300)))
+        .proxy(None)
+        .build()
+        .into()
 }
 
 /// The most memory that the runtime of a process group has had, in bytes.
@@ -114,7 +146,7 @@ fn a_large_object_passes_without_being_held() {
     let tools = Tools::load().unwrap();
     let bucket = origin.bucket_url("media");
 
-    let ordinary = ordinary_worker_peak(&tools, &bucket, &block);
+    let ordinary = ordinary_worker_peak(&tools, &origin, &block);
 
     let edge = Edge::start(
         &tools,
@@ -130,7 +162,7 @@ fn a_large_object_passes_without_being_held() {
         answer.text().parse::<u64>().unwrap()
     };
     let before = wasm_memory();
-    read_all(url, &block, || {
+    read_all(url, &origin, &block, || {
         let grown = wasm_memory() - before;
         assert!(
             grown <= 512 * 1024,
@@ -145,47 +177,17 @@ fn a_large_object_passes_without_being_held() {
 }
 
 /// The same through a worker in JavaScript.
-fn ordinary_worker_peak(tools: &Tools, bucket: &str, block: &[u8]) -> u64 {
-    let scratch = scratch_directory("ordinary-worker").unwrap();
-    let fixture = xtask::root().join("tests/fixtures/ordinary-worker");
-    let mut command = tools.wrangler();
-    command
-        .args([
-            "dev",
-            "--local",
-            "--ip",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--inspector-port",
-            "0",
-        ])
-        .args([
-            "--show-interactive-dev-session=false",
-            "--var",
-            &format!("ORIGIN_URL:{bucket}"),
-        ])
-        .arg("--config")
-        .arg(fixture.join("wrangler.toml"))
-        .arg("--persist-to")
-        .arg(scratch.path().join("state"))
-        .env("WRANGLER_WRITE_LOGS", "false")
-        .env("WRANGLER_LOG_PATH", scratch.path().join("logs"))
-        .env("WRANGLER_REGISTRY_PATH", scratch.path().join("registry"))
-        .env("CI", "true");
-    let mut child = Guarded::spawn(
-        "`wrangler dev`",
-        command,
-        &scratch.path().join("wrangler.log"),
+fn ordinary_worker_peak(tools: &Tools, origin: &Origin, block: &[u8]) -> u64 {
+    let config = xtask::root().join("tests/fixtures/ordinary-worker/wrangler.toml");
+    let edge = Edge::start_with(
+        tools,
+        EdgeOptions {
+            variables: vec![("ORIGIN_URL".to_owned(), origin.bucket_url("media"))],
+            config: Some(config),
+            ..EdgeOptions::default()
+        },
     )
     .unwrap();
-    let url = child
-        .wait_until(Duration::from_secs(60), |child| {
-            let log = child.log();
-            let (_, rest) = log.split_once("Ready on ")?;
-            Some(rest.split_once(char::is_whitespace)?.0.to_owned())
-        })
-        .unwrap();
-    read_all(url.trim_end_matches('/'), block, || {});
-    peak_of(child.id())
+    read_all(edge.url.trim_end_matches('/'), origin, block, || {});
+    peak_of(edge.id())
 }

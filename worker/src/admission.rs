@@ -94,20 +94,6 @@ impl Refusal {
             Self::KeyTooLong => 414,
         }
     }
-
-    /// A word for the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Method => "method",
-            Self::MalformedEscape => "malformed_escape",
-            Self::ControlCharacter => "control_character",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::AboveRoot => "above_root",
-            Self::KeyTooLong => "key_too_long",
-            Self::Denied => "denied",
-        }
-    }
 }
 
 /// Admits a request or says why not.

@@ -2,7 +2,8 @@
 //!
 //! The same code runs in the worker (over the Cache API, `fetch` and the runtime's timers) and
 //! natively in tests (over a simulated store, origin and clock). What may be served and stored is
-//! decided in [`crate::policy`]; how an answer becomes a response is `respond.rs`'s.
+//! decided in [`crate::policy`]; how an answer becomes a response is `respond.rs`'s. The order of
+//! the steps stands in [`crate::media`]; the steps are here.
 //!
 //! **Architecture Invariant:** no request awaits what another request has started, nor reads from
 //! its stream: the runtime forbids both. Requests meet in [`fills`] and in the store only.
@@ -11,6 +12,7 @@ mod fill;
 pub mod fills;
 pub mod outside;
 mod shape;
+pub mod tombstone;
 
 use crate::admission::ObjectKey;
 use crate::policy::conditional::Conditions;
@@ -20,20 +22,21 @@ use crate::policy::headers;
 use crate::policy::plan::{self, Cause, Lookup};
 use crate::policy::status::CacheStatus;
 use fill::{Filled, Known};
-use fills::{FillLock, Fills};
+use fills::{FillLock, Fills, Trouble, Written};
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
 use shape::{Shape, is_part_of, range_header, shape, shape_made};
 use std::pin::pin;
+use tombstone::Claim;
 
 /// How long a reader waits for another's fill before it asks the bucket itself, without storing:
 /// nginx's `proxy_cache_lock_timeout`. And how long one waits for his own where a stale copy stands
 /// ready.
 pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
 
-const FIRST_WAIT_STEP_MILLISECONDS: u64 = 10;
-const LONGEST_WAIT_STEP_MILLISECONDS: u64 = 100;
+/// How often to look for a copy that nothing is wrong with.
+const LOOKS_AT_MOST: usize = 3;
 
 /// A read that was admitted.
 #[derive(Clone, Copy, Debug)]
@@ -89,65 +92,42 @@ where
     O: Origin<Body = S::Body>,
     R: Runtime,
 {
-    /// Answers a read. `Err` only where neither origin nor store has an answer.
-    pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        if !self.fills.is_empty() && self.fills.is_poisoned(read.path, self.runtime.now().0) {
-            return self.pass_through(read).await;
-        }
-        match self.look_settled(read).await {
-            Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
-            Looked::Stale(found) => match self.fills.take(read.path, self.runtime.now().0) {
-                Some(lock) => {
-                    drop(found);
-                    self.fill_and_serve(read, lock).await
-                }
-                None => Ok(self.serve(read, found, CacheStatus::Updating).await),
-            },
-            Looked::Absent => self.fill_or_wait(read).await,
-        }
-    }
-
     /// Drops the stored answer. True where there was one. When this returns, no later read is
-    /// given what was stored before, nor what a fill that is still under way will have stored.
-    pub async fn purge(&self, path: &str) -> bool {
+    /// given what was stored before, nor what a fill that is still under way will have stored, here
+    /// or in another isolate; [`tombstone`] says how, and what cannot be promised. `Err` where the
+    /// store has not taken the purge's mark: the purge must be asked for again.
+    pub async fn purge(&self, path: &str) -> Result<bool, NotStored> {
+        let marked = self.mark_purge(path).await;
         self.fills.purge(path, self.runtime.now().0);
-        self.store.delete(path).await
+        let was_there = self.store.delete(path).await;
+        marked.map(|()| was_there)
     }
 
-    /// Nothing is stored: becomes the one who fills, or waits for the one who does.
-    async fn fill_or_wait(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let end = self.runtime.now().0 + LONGEST_WAIT_MILLISECONDS;
-        let mut step = FIRST_WAIT_STEP_MILLISECONDS;
-        loop {
-            let now = self.runtime.now().0;
-            if let Some(lock) = self.fills.take(read.path, now) {
-                return self.fill_and_serve(read, lock).await;
-            }
-            if now >= end || self.fills.is_poisoned(read.path, now) {
-                return self.pass_through(read).await;
-            }
-            self.runtime.sleep(step.min(end - now)).await;
-            step = (step * 2).min(LONGEST_WAIT_STEP_MILLISECONDS);
-            // While the fill is under way the table says so without a look into the store.
-            if self.fills.is_filling(read.path, self.runtime.now().0) {
-                continue;
-            }
-            if let Looked::Fresh(found) = self.look_settled(read).await {
-                return Ok(self.serve(read, found, CacheStatus::Hit).await);
-            }
+    /// Removes what a fill from before a purge may have left when it was given up.
+    pub(crate) async fn clear_up(&self, path: &str) {
+        // The clock is only asked where something is under way at all.
+        if self.fills.is_empty() {
+            return;
+        }
+        let now = self.runtime.now().0;
+        if self.fills.trouble(path, now) == Some(Trouble::GivenUp) {
+            self.store.delete(path).await;
+            self.fills.forget_given_up(path, now);
         }
     }
 
     /// Holding the lock: looks once more, for the last holder may have stored just now; then has
     /// the object fetched in the background, so that it is stored even if this reader goes away.
-    async fn fill_and_serve(
+    pub(crate) async fn fill_and_serve(
         &self,
         read: Read<'_>,
         lock: FillLock,
     ) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let stale = match self.look(read).await {
+        let (looked, before) = join(self.look_after_purges(read), self.last_purge(read.path)).await;
+        let claim = Claim { lock, before };
+        let stale = match looked {
             Looked::Fresh(found) => {
-                drop(lock);
+                drop(claim);
                 return Ok(self.serve(read, found, CacheStatus::Hit).await);
             }
             Looked::Stale(found) => Some(found),
@@ -162,18 +142,23 @@ where
         let (sender, receiver) = oneshot::channel();
         let fill = self
             .clone()
-            .fill(lock, read.key.clone(), read.path.to_owned(), known, sender);
-        self.runtime.spawn(fill);
+            .fill(claim, read.key.clone(), read.path.to_owned(), known, sender);
+        self.runtime.spawn(read.path, fill);
         // A fill that was given up has said nothing of the origin: a stale copy covers for it too.
         let given_up = || match stale {
             Some(_) => Filled::UseStale,
             None => Filled::Failed(Cause::Connect),
         };
         let answered = async { receiver.await.unwrap_or_else(|_| given_up()) };
-        let filled = if stale.is_some() {
+        let filled = if let Some(entry) = stale.as_ref().and_then(Found::entry) {
+            // Nor longer than the copy may be served.
+            let left = entry.stale_until.0.saturating_sub(self.runtime.now().0 + 1);
             let patience = async {
-                self.runtime.sleep(LONGEST_WAIT_MILLISECONDS).await;
-                Filled::StillUnderWay
+                self.runtime
+                    .sleep(LONGEST_WAIT_MILLISECONDS.min(left))
+                    .await;
+                // For this reader that is a timeout; the fill goes on for those who come later.
+                Filled::UseStale
             };
             match select(pin!(answered), pin!(patience)).await {
                 Either::Left((filled, _)) | Either::Right((filled, _)) => filled,
@@ -198,7 +183,7 @@ where
                 cache,
                 self.runtime.now(),
             )),
-            (Filled::Replaced, _) => match self.look(read).await {
+            (Filled::Replaced, _) => match self.look_after_purges(read).await {
                 Looked::Fresh(found) | Looked::Stale(found) => {
                     Ok(self.serve(read, found, CacheStatus::Expired).await)
                 }
@@ -210,18 +195,16 @@ where
             (Filled::UseStale, Some(found)) => {
                 Ok(self.serve(read, found, CacheStatus::Stale).await)
             }
-            (Filled::StillUnderWay, Some(found)) => {
-                Ok(self.serve(read, found, CacheStatus::Updating).await)
-            }
-            (Filled::Confirmed | Filled::UseStale | Filled::StillUnderWay, None) => {
-                Err(Cause::Connect)
-            }
+            (Filled::Confirmed | Filled::UseStale, None) => Err(Cause::Connect),
             (Filled::Failed(cause), _) => Err(cause),
         }
     }
 
     /// Asks the origin without touching the store.
-    async fn pass_through(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
+    pub(crate) async fn pass_through(
+        &self,
+        read: Read<'_>,
+    ) -> Result<Answer<S::Found, S::Body>, Cause> {
         let answer = self.origin.fetch(read.key, &[]).await?;
         let (cache, now) = (CacheStatus::Miss, self.runtime.now());
         let fields = headers::for_client(answer.status, &answer.fields, cache, now);
@@ -235,16 +218,35 @@ where
         ))
     }
 
-    /// As [`Self::look`], but without a fresh copy that a fill may still take back, or has just taken
-    /// back, because it was not whole: there, nothing is stored yet.
-    async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
-        // The clock is only asked where something is under way at all.
-        let is_filling =
-            || !self.fills.is_empty() && self.fills.is_filling(read.path, self.runtime.now().0);
-        let (was_filling, failures) = (is_filling(), self.fills.failures());
+    /// As [`Self::look_after_purges`], but without a fresh copy that a fill may still take back, or
+    /// has just taken back, because it was not whole: there, nothing is stored yet.
+    pub(crate) async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
+        let is_writing =
+            || !self.fills.is_empty() && self.fills.is_writing(read.path, self.runtime.now().0);
+        // Failures are counted for all keys together: one of another key is a reason to look again.
+        for _ in 0..LOOKS_AT_MOST {
+            let (was_writing, failures) = (is_writing(), self.fills.failures());
+            match self.look_after_purges(read).await {
+                Looked::Fresh(_) if was_writing || is_writing() => break,
+                Looked::Fresh(_) if self.fills.failures() != failures => {}
+                looked => return looked,
+            }
+        }
+        Looked::Absent
+    }
+
+    /// As [`Self::look`], but while a fill from before a purge still runs, only what was stored
+    /// after that purge.
+    async fn look_after_purges(&self, read: Read<'_>) -> Looked<S::Found> {
+        let in_trouble = || {
+            !self.fills.is_empty()
+                && (self.fills.trouble(read.path, self.runtime.now().0)).is_some()
+        };
+        let was_in_trouble = in_trouble();
         match self.look(read).await {
-            Looked::Fresh(_)
-                if was_filling || is_filling() || self.fills.failures() != failures =>
+            Looked::Fresh(found) | Looked::Stale(found)
+                if (was_in_trouble || in_trouble())
+                    && !self.fills.is_after_purge(read.path, &written(&found)) =>
             {
                 Looked::Absent
             }
@@ -271,7 +273,7 @@ where
     }
 
     /// Makes a stored answer what the reader asked for.
-    async fn serve(
+    pub(crate) async fn serve(
         &self,
         read: Read<'_>,
         found: S::Found,
@@ -314,8 +316,16 @@ where
     }
 }
 
+/// What a stored answer is told from others by.
+fn written(found: &impl Found) -> Written {
+    Written {
+        entry: found.entry(),
+        ..Written::of(&found.fields())
+    }
+}
+
 /// What a look into the store has shown.
-enum Looked<F> {
+pub(crate) enum Looked<F> {
     Fresh(F),
     Stale(F),
     Absent,

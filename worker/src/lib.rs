@@ -42,5 +42,5 @@ pub fn media(
     env: bridge::Env,
     _context: worker_sys::Context,
 ) -> JsValue {
-    task::start(async move { media::fetch(request, env).await.into() })
+    task::start(async move { platform::fetch(request, env).await.into() })
 }

@@ -1,23 +1,25 @@
-//! The media entry: the whole way of a read, from the admitted request to the response.
+//! The way of a read in engine mode, from the admitted request to the response, in the order in which
+//! things happen. The single steps are [`crate::engine`]'s; platform mode is [`crate::platform`]'s.
 
-use crate::admission::{self, Admitted};
-use crate::bridge::{Context, Env};
-use crate::engine::{Engine, Origin, Read};
-use crate::gateway::Asked;
+use crate::bridge::Context;
+use crate::engine::{
+    Answer, Engine, LONGEST_WAIT_MILLISECONDS, Looked, Origin, Read, Runtime, Store,
+};
 use crate::origin::Bucket;
-use crate::policy::fields::Fields;
-use crate::policy::headers;
+use crate::policy::plan::Cause;
 use crate::policy::status::CacheStatus;
-use crate::runtime::{self, RequestRuntime};
+use crate::respond;
+use crate::runtime::RequestRuntime;
 use crate::site::Site;
-use crate::store::{EdgeCache, Stream};
-use crate::{bridge, platform, respond};
+use crate::store::EdgeCache;
 use std::rc::Rc;
 use worker_sys::console_error;
-use worker_sys::web_sys::{Request, Response};
+use worker_sys::web_sys::Response;
 
-/// A read in engine mode: the store is looked at, waited for, filled or refreshed, as
-/// [`Engine::read`] tells, and its answer becomes the response.
+const FIRST_WAIT_STEP_MILLISECONDS: u64 = 10;
+const LONGEST_WAIT_STEP_MILLISECONDS: u64 = 100;
+
+/// Answers a read that was admitted: [`Engine::read`], and its answer becomes the response.
 pub async fn read(site: &Rc<Site>, context: Rc<Context>, read: Read<'_>, head: bool) -> Response {
     let answer = engine(site, context).read(read).await;
     answer.map_or_else(
@@ -29,6 +31,60 @@ pub async fn read(site: &Rc<Site>, context: Rc<Context>, read: Read<'_>, head: b
     )
 }
 
+impl<S, O, R> Engine<S, O, R>
+where
+    S: Store,
+    O: Origin<Body = S::Body>,
+    R: Runtime,
+{
+    /// Answers a read. `Err` only where neither origin nor store has an answer.
+    pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
+        self.clear_up(read.path).await;
+        match self.look_settled(read).await {
+            Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
+            Looked::Stale(found) => match self.fills.take(read.path, self.runtime.now().0) {
+                Some(lock) => {
+                    drop(found);
+                    self.fill_and_serve(read, lock).await
+                }
+                None => Ok(self.serve(read, found, CacheStatus::Updating).await),
+            },
+            Looked::Absent => self.fill_or_wait(read).await,
+        }
+    }
+
+    /// Nothing is stored: becomes the one who fills, or waits for the one who does.
+    async fn fill_or_wait(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
+        let end = self.runtime.now().0 + LONGEST_WAIT_MILLISECONDS;
+        let mut step = FIRST_WAIT_STEP_MILLISECONDS;
+        loop {
+            let now = self.runtime.now().0;
+            if let Some(lock) = self.fills.take(read.path, now) {
+                return self.fill_and_serve(read, lock).await;
+            }
+            if now >= end {
+                // Another isolate may have stored it meanwhile.
+                return match self.look_settled(read).await {
+                    Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
+                    Looked::Stale(found) => {
+                        Ok(self.serve(read, found, CacheStatus::Updating).await)
+                    }
+                    Looked::Absent => self.pass_through(read).await,
+                };
+            }
+            self.runtime.sleep(step.min(end - now)).await;
+            step = (step * 2).min(LONGEST_WAIT_STEP_MILLISECONDS);
+            // While the fill is under way the table says so without a look into the store.
+            if self.fills.is_filling(read.path, self.runtime.now().0) {
+                continue;
+            }
+            if let Looked::Fresh(found) = self.look_settled(read).await {
+                return Ok(self.serve(read, found, CacheStatus::Hit).await);
+            }
+        }
+    }
+}
+
 /// The engine of one request.
 pub fn engine(site: &Rc<Site>, context: Rc<Context>) -> Engine<EdgeCache, Bucket, RequestRuntime> {
     Engine {
@@ -38,47 +94,4 @@ pub fn engine(site: &Rc<Site>, context: Rc<Context>) -> Engine<EdgeCache, Bucket
         fills: site.fills.clone(),
         rule: site.settings.freshness,
     }
-}
-
-/// A read in platform mode: the platform's cache has no answer and asks for one. The bucket is
-/// asked, under the reader's or the cache's own conditions, and the rule for keeping the answer is
-/// stated in its headers.
-pub async fn fetch(request: Request, env: Env) -> Response {
-    let Some(site) = Site::of(&env) else {
-        return respond::plain(500);
-    };
-    let text = bridge::request_text(&request, &site.read_headers, &site.change_headers);
-    let asked = Asked::of(&text);
-    let key = match admission::admit(
-        "GET",
-        platform::path_of(asked.target),
-        false,
-        &site.canonical,
-    ) {
-        Ok(Admitted::Read { key, .. }) => key,
-        _ => return respond::plain(400),
-    };
-    let answer = Bucket::new(site.settings.clone())
-        .fetch(&key, &asked.revalidation())
-        .await;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(cause) => return respond::failure(cause),
-    };
-    let now = runtime::now();
-    let mut fields: Fields =
-        headers::for_client(answer.status, &answer.fields, CacheStatus::Miss, now);
-    let rule = headers::platform_cache_control(
-        answer.status,
-        &answer.fields,
-        &site.settings.freshness,
-        now,
-    );
-    fields.push("Cloudflare-CDN-Cache-Control", rule);
-    fields.push("Cache-Tag", platform::tag_of(&key));
-    bridge::response(
-        answer.status,
-        &fields,
-        answer.body.and_then(Stream::take).as_ref(),
-    )
 }

@@ -17,7 +17,10 @@ use worker_sys::web_sys::Response;
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.
-const ANSWER_TIMEOUT_MILLISECONDS: u32 = 20_000;
+pub const ANSWER_TIMEOUT_MILLISECONDS: u32 = 20_000;
+
+/// The codings that the runtime takes off a body.
+const DECODED: [&str; 2] = ["gzip", "br"];
 
 /// How long to wait before asking once more, in milliseconds.
 const RETRY_PAUSE_MILLISECONDS: u64 = 200;
@@ -142,9 +145,22 @@ async fn ask(url: &str, fields: &Fields) -> Result<OriginAnswer<Stream>, Cause> 
         .unchecked_into();
     Ok(OriginAnswer {
         status: response.status(),
-        fields: bridge::fields_of(&response),
+        fields: as_read(bridge::fields_of(&response)),
         body: Stream::of(&response),
     })
+}
+
+/// The fields of the body as it is read. The runtime decodes what is stored compressed as soon as it
+/// is read by anyone but a client, so for us it never was: of that length, and in that coding.
+fn as_read(mut fields: Fields) -> Fields {
+    let is_decoded = fields
+        .get("content-encoding")
+        .is_some_and(|coding| DECODED.iter().any(|name| coding.eq_ignore_ascii_case(name)));
+    if is_decoded {
+        fields.remove("Content-Encoding");
+        fields.remove("Content-Length");
+    }
+    fields
 }
 
 fn cause_of(error: &wasm_bindgen::JsValue) -> Cause {
@@ -155,5 +171,22 @@ fn cause_of(error: &wasm_bindgen::JsValue) -> Cause {
         Cause::Timeout
     } else {
         Cause::Connect
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runtime_decodes_has_neither_coding_nor_length() {
+        let fields = |coding: &str| {
+            as_read(Fields::from_iter([
+                ("Content-Encoding", coding),
+                ("Content-Length", "5"),
+            ]))
+        };
+        assert_eq!(fields("GZIP"), Fields::new());
+        assert_eq!(fields("x-unknown").content_length(), Some(5));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::admission::ObjectKey;
 use crate::bridge::{Context, Env};
+use crate::engine::NotStored;
 use crate::gateway::Asked;
 use crate::settings::CacheMode;
 use crate::site::Site;
@@ -33,7 +34,14 @@ pub async fn handle(
             let was_there = media::engine(site, Rc::new(context))
                 .purge(&key.s3_path())
                 .await;
-            respond::plain(if was_there { 200 } else { 404 })
+            match was_there {
+                Ok(true) => respond::plain(200),
+                Ok(false) => respond::plain(404),
+                Err(NotStored) => {
+                    console_error!("purge of `{}` could not be noted", key.as_str());
+                    respond::plain(503)
+                }
+            }
         }
         CacheMode::Platform => {
             let purge = bridge::queue_purge(env, &context, &platform::tag_of(key));

@@ -33,9 +33,19 @@ impl Runtime for RequestRuntime {
         task::pause(milliseconds).await;
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        // It refuses only once the request is over; the work has begun all the same.
-        _ = self.context.wait_until(&task::spawn(work).into());
+    fn unique(&self) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number below 2^53"
+        )]
+        let number = (js_sys::Math::random() * 9_007_199_254_740_992.0) as u64;
+        number
+    }
+
+    fn spawn(&self, _path: &str, fill: impl Future<Output = ()> + 'static) {
+        // It refuses only once the request is over; the fill has begun all the same.
+        _ = self.context.wait_until(&task::spawn(fill).into());
     }
 
     fn note_covered(&self, path: &str, cause: Cause) {

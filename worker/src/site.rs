@@ -2,7 +2,7 @@
 
 use crate::bridge::Env;
 use crate::engine::fills::Fills;
-use crate::settings::{RawSettings, Settings};
+use crate::settings::{self, RawSettings, Settings};
 use std::cell::OnceCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -52,9 +52,7 @@ impl Site {
         let settings = match Settings::parse(&RawSettings::collect(text)) {
             Ok(settings) => Rc::new(settings),
             Err(faults) => {
-                for fault in faults {
-                    console_error!("setting `{}`: {}", fault.variable, fault.problem);
-                }
+                console_error!("{}", settings::describe(&faults));
                 return None;
             }
         };

@@ -3,6 +3,8 @@
 //! Reads the files git tracks, as tokens where it looks for words, so that a comment or a string
 //! is never taken for code. It changes nothing.
 
+mod policy;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,27 +15,10 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Lines a file may have before it is asked whether it is two files.
 const LONGEST_FILE_LINES: usize = 450;
 
-/// What the edge's policy must not know: it is pure, so that time and I/O are its caller's.
-const BANNED_IN_POLICY: &[(&str, &str)] = &[
-    ("async", "policy decides, it does not wait"),
-    ("await", "policy decides, it does not wait"),
-    ("worker", "policy does not know the runtime"),
-    ("js_sys", "policy does not know the runtime"),
-    ("wasm_bindgen", "policy does not know the runtime"),
-    ("SystemTime", "time is a parameter"),
-    ("Instant", "time is a parameter"),
-    ("Date", "time is a parameter"),
-    ("println", "policy does not log"),
-    ("eprintln", "policy does not log"),
-    ("console_log", "policy does not log"),
-    ("console_error", "policy does not log"),
-    ("log", "policy does not log"),
-    ("tracing", "policy does not log"),
-];
-
 /// Checks every tracked file. Says what it checked; fails with every fault at once.
 pub fn run(root: &Path) -> Result<String> {
     let files = tracked(root)?;
+    let modules = policy::modules(&files);
     let mut faults = Vec::new();
     let (mut sources, mut pages, mut policy) = (0, 0, 0);
     for file in &files {
@@ -55,11 +40,9 @@ pub fn run(root: &Path) -> Result<String> {
         }
         sources += 1;
         faults.extend(check_source(file, &text)?);
-        if file.starts_with("worker/src/policy")
-            || file.as_path() == Path::new("worker/src/policy.rs")
-        {
+        if policy::is_part(file) {
             policy += 1;
-            faults.extend(check_policy(file, &text)?);
+            faults.extend(policy::check(file, parse(file, &text)?, &modules));
         }
     }
     // A check that looks at nothing must not pass.
@@ -123,16 +106,6 @@ fn check_source(file: &Path, text: &str) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-fn check_policy(file: &Path, text: &str) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    identifiers(parse(file, text)?, &mut words);
-    Ok(BANNED_IN_POLICY
-        .iter()
-        .filter(|(banned, _)| words.iter().any(|word| word == banned))
-        .map(|(banned, why)| format!("{}: `{banned}`: {why}", file.display()))
-        .collect())
-}
-
 /// Links of a page to files of this repository must lead somewhere.
 fn check_page(root: &Path, file: &Path, text: &str) -> Vec<String> {
     let folder = root
@@ -155,16 +128,6 @@ fn check_page(root: &Path, file: &Path, text: &str) -> Vec<String> {
 fn parse(file: &Path, text: &str) -> Result<TokenStream> {
     text.parse()
         .map_err(|e| anyhow::anyhow!("{}: cannot be read as Rust: {e}", file.display()))
-}
-
-fn identifiers(tokens: TokenStream, found: &mut Vec<String>) {
-    for token in tokens {
-        match token {
-            TokenTree::Ident(word) => found.push(word.to_string()),
-            TokenTree::Group(group) => identifiers(group.stream(), found),
-            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
-        }
-    }
 }
 
 /// The names of all attributes, `#[name…]` and `#![name…]`, at any depth.
@@ -195,20 +158,6 @@ fn attributes(tokens: TokenStream) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_clock_in_policy_is_found_and_one_in_a_comment_is_not() {
-        let file = Path::new("worker/src/policy/x.rs");
-        let faults = check_policy(
-            file,
-            "// SystemTime\nfn f() { g(\"await\", std::time::SystemTime::now()); }",
-        )
-        .unwrap();
-        assert_eq!(
-            faults,
-            ["worker/src/policy/x.rs: `SystemTime`: time is a parameter"]
-        );
-    }
 
     #[test]
     fn an_ignored_test_is_found_at_any_depth() {

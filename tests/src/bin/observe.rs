@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::compare::outcome::ABSENT;
-use e2e::compare::runner::{Observed, Proxy, run};
+use e2e::compare::runner::{Observed, Pace, Proxy, run};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{edge_settings, proxies};
 use e2e::scripted::{ScriptedOrigin, Side};
@@ -46,11 +46,17 @@ async fn main() -> Result<()> {
             side: Side::Nginx,
             address: nginx.address,
         };
-        run(&scenarios, &[proxy], Arc::clone(&origin)).await?
+        run(&scenarios, &[proxy], Arc::clone(&origin), Pace::SideBySide).await?
     } else {
         let url = origin.url(Side::Worker);
         let edge = Edge::start(&Tools::load()?, &edge_settings(&url))?;
-        let observed = run(&scenarios, &proxies(&nginx, &edge)?, Arc::clone(&origin)).await?;
+        let observed = run(
+            &scenarios,
+            &proxies(&nginx, &edge)?,
+            Arc::clone(&origin),
+            Pace::SideBySide,
+        )
+        .await?;
         writeln!(std::io::stdout(), "{}", edge.log())?;
         observed
     };

@@ -4,10 +4,12 @@
 //! the point of many a scenario, so the request is written to the socket as it stands. Heads are
 //! parsed by `httparse`. What the answer means is left to [`super::outcome`].
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use flate2::write::GzDecoder;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -38,6 +40,9 @@ pub struct Body {
     pub digest: [u8; 32],
     /// Its first [`BODY_KEPT`] bytes.
     pub beginning: Vec<u8>,
+    /// What it says, where it came compressed with gzip: length and SHA-256; `None` where what came
+    /// is no gzip.
+    pub decoded: Option<(u64, [u8; 32])>,
     /// How it ended.
     pub end: BodyEnd,
 }
@@ -146,7 +151,9 @@ async fn read_body(
             .find(|(found, _)| found == name)
             .map(|(_, value)| value.as_str())
     };
+    let gzip = value("content-encoding") == Some("gzip");
     let mut sink = Sink {
+        decoder: gzip.then(|| GzDecoder::new(Digested::default())),
         hash: Sha256::new(),
         body: Body::default(),
         leave_after,
@@ -168,6 +175,10 @@ async fn read_body(
     };
     sink.body.end = end;
     sink.body.digest = sink.hash.finalize().into();
+    sink.body.decoded = sink
+        .decoder
+        .and_then(|decoder| decoder.finish().ok())
+        .map(|text| (text.length, text.hash.finalize().into()));
     Ok(sink.body)
 }
 
@@ -195,7 +206,27 @@ async fn read_chunks(reader: &mut BufReader<TcpStream>, sink: &mut Sink) -> Resu
     }
 }
 
+/// Digests what is written.
+#[derive(Default)]
+struct Digested {
+    hash: Sha256,
+    length: u64,
+}
+
+impl std::io::Write for Digested {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Sink {
+    decoder: Option<GzDecoder<Digested>>,
     hash: Sha256,
     body: Body,
     leave_after: Option<usize>,
@@ -220,6 +251,11 @@ impl Sink {
             };
             let bytes = &buffer[..read];
             self.hash.update(bytes);
+            if let Some(decoder) = &mut self.decoder
+                && decoder.write_all(bytes).is_err()
+            {
+                self.decoder = None;
+            }
             self.body.length += read as u64;
             let room = BODY_KEPT.saturating_sub(self.body.beginning.len());
             self.body

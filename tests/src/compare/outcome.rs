@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use super::exchange::{Body, BodyEnd, Reply};
 
-/// Field to value. `status`, `body`, `header NAME`, `origin_requests`, `upstream NAME`.
+/// Field to value. `status`, `body`, `text` (what the body says, compressed or not; only for
+/// readers who take it compressed), `header NAME`, `origin_requests`, `upstream NAME`.
 pub type Outcome = BTreeMap<String, String>;
 
 /// How a field shows that is not there.
@@ -24,10 +25,17 @@ const OF_THE_MOMENT: [&str; 4] = ["connection", "date", "keep-alive", "transfer-
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The fields of one answer, received at `now`.
-pub fn of_reply(reply: &Reply, now: SystemTime) -> Outcome {
+pub fn of_reply(reply: &Reply, takes_gzip: bool, now: SystemTime) -> Outcome {
     let mut outcome = Outcome::new();
     outcome.insert("status".to_owned(), reply.status.to_string());
     outcome.insert("body".to_owned(), of_body(&reply.body));
+    if takes_gzip {
+        let text = match reply.body.decoded {
+            Some((length, digest)) => of_bytes(length, &digest),
+            None => of_bytes(reply.body.length, &reply.body.digest),
+        };
+        outcome.insert("text".to_owned(), text);
+    }
     let mut lines: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, value) in &reply.headers {
         if !OF_THE_MOMENT.contains(&name.as_str()) {
@@ -129,12 +137,16 @@ fn of_body(body: &Body) -> String {
     } else if body.length == body.beginning.len() as u64 && body.beginning.iter().all(printable) {
         format!("`{}`", String::from_utf8_lossy(&body.beginning).trim_end())
     } else {
-        let digest: String = body.digest[..6]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{} bytes, SHA-256 {digest}…", body.length)
+        of_bytes(body.length, &body.digest)
     }
+}
+
+fn of_bytes(length: u64, digest: &[u8]) -> String {
+    let digest: String = digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{length} bytes, SHA-256 {digest}…")
 }
 
 #[cfg(test)]
@@ -157,7 +169,7 @@ mod tests {
     fn same(one: &[(&str, &str)], other: &[(&str, &str)], expected: bool) {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         assert_eq!(
-            of_reply(&reply(one), now) == of_reply(&reply(other), now),
+            of_reply(&reply(one), false, now) == of_reply(&reply(other), false, now),
             expected
         );
     }

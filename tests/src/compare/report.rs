@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
-use super::deviation::{Deviation, Difference, pattern};
+use super::deviation::{Deviation, Difference, Used, pattern};
 use super::outcome::{ABSENT, Outcome};
 use super::runner::Observed;
 use super::scenario::Scenario;
@@ -30,8 +30,10 @@ pub struct Report {
     pub unexplained: Vec<Difference>,
     /// Own expectations that the worker did not meet, or that nginx meets as well.
     pub unmet: Vec<String>,
-    /// Accepted differences that did not occur.
+    /// Accepted differences, or alternatives of one, that did not occur.
     pub idle: Vec<String>,
+    /// Scenarios, by their place in the list, that are not as they should be.
+    pub doubtful: Vec<usize>,
 }
 
 impl Report {
@@ -63,7 +65,10 @@ pub fn judge(
             .map(|seen| &seen.outcomes)
             .with_context(|| format!("scenario {number} was not run"))
     };
+    let mut used = Used::new();
     for (number, scenario) in scenarios.iter().enumerate() {
+        let failures = |report: &Report| report.unexplained.len() + report.unmet.len();
+        let failed_before = failures(&report);
         let (nginx, worker) = (find(number, Side::Nginx)?, find(number, Side::Worker)?);
         report.steps += scenario
             .steps
@@ -73,14 +78,28 @@ pub fn judge(
         if let Some(reason) = &scenario.nginx_is_no_model {
             report.own_expectations += 1;
             judge_by_own_expectation(&mut report, scenario, reason, nginx, worker)?;
+            if failures(&report) > failed_before {
+                report.doubtful.push(number);
+            }
             continue;
+        }
+        // Two that say nothing do not agree.
+        for seen in observed {
+            if seen.scenario == number && seen.side == Side::Worker {
+                let silent =
+                    |why: &String| format!("{}: the worker gave no answer: {why}", scenario.id);
+                report.unmet.extend(seen.silences.iter().map(silent));
+            }
         }
         let mut agrees = true;
         for (step, (nginx, worker)) in nginx.iter().zip(worker).enumerate() {
             for difference in differences(&scenario.id, step + 1, nginx, worker, &mut report.same) {
                 let explained = deviations
                     .iter()
-                    .position(|deviation| deviation.explains(&difference));
+                    .enumerate()
+                    .position(|(place, deviation)| {
+                        deviation.explains(place, &difference, &mut used)
+                    });
                 match explained {
                     Some(place) => {
                         agrees &= deviations[place].title.starts_with("*:");
@@ -94,12 +113,13 @@ pub fn judge(
             }
         }
         report.agreeing += usize::from(agrees);
+        if failures(&report) > failed_before {
+            report.doubtful.push(number);
+        }
     }
-    let idle = deviations
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| !report.accepted.contains_key(place));
-    report.idle = idle.map(|(_, deviation)| deviation.title.clone()).collect();
+    for (place, deviation) in deviations.iter().enumerate() {
+        report.idle.extend(deviation.idle(place, &used));
+    }
     Ok(report)
 }
 
@@ -189,6 +209,36 @@ pub fn render(report: &Report, scenarios: &[Scenario], deviations: &[Deviation])
             deviation.title, deviation.reason
         );
     }
+    text.push_str(&failures(report, scenarios));
+    let _ = writeln!(
+        text,
+        "nginx comparison: {} scenarios, {} steps on each side: {} agree, {} with accepted differences, {} by an \
+         expectation of their own",
+        report.scenarios,
+        report.steps,
+        report.agreeing,
+        report.scenarios
+            - report.agreeing
+            - report.own_expectations
+            - unexplained_scenarios(report),
+        report.own_expectations,
+    );
+    let _ = writeln!(
+        text,
+        "values: {} the same, {accepted} differ as accepted ({} reasons), {} unexplained, {} not as expected, {} \
+         accepted but absent",
+        report.same,
+        report.accepted.len(),
+        report.unexplained.len(),
+        report.unmet.len(),
+        report.idle.len(),
+    );
+    text
+}
+
+/// Every failure, with both values.
+pub fn failures(report: &Report, scenarios: &[Scenario]) -> String {
+    let mut text = String::new();
     let step = |difference: &Difference| {
         let found = scenarios
             .iter()
@@ -221,29 +271,6 @@ pub fn render(report: &Report, scenarios: &[Scenario], deviations: &[Deviation])
     for idle in &report.idle {
         let _ = writeln!(text, "accepted but did not occur: {idle}");
     }
-    let _ = writeln!(
-        text,
-        "nginx comparison: {} scenarios, {} steps on each side: {} agree, {} with accepted differences, {} by an \
-         expectation of their own",
-        report.scenarios,
-        report.steps,
-        report.agreeing,
-        report.scenarios
-            - report.agreeing
-            - report.own_expectations
-            - unexplained_scenarios(report),
-        report.own_expectations,
-    );
-    let _ = writeln!(
-        text,
-        "values: {} the same, {accepted} differ as accepted ({} reasons), {} unexplained, {} not as expected, {} \
-         accepted but absent",
-        report.same,
-        report.accepted.len(),
-        report.unexplained.len(),
-        report.unmet.len(),
-        report.idle.len(),
-    );
     text
 }
 
@@ -283,6 +310,7 @@ mod tests {
                 scenario: 0,
                 side,
                 outcomes: vec![outcome(fields)],
+                silences: Vec::new(),
             });
         judge(
             &scenarios,
@@ -301,6 +329,22 @@ mod tests {
         let report = judged(ASK, &[("status", "200")], &[("status", "206")], NONE);
         assert_eq!(report.unexplained.len(), 1);
         assert!(!report.passed());
+    }
+
+    #[test]
+    fn two_that_give_no_answer_do_not_agree() {
+        let text = format!("about = \"x\"\n[[scenario]]\nname = \"one\"\n{ASK}");
+        let scenarios = scenario::parse("file", &text).unwrap();
+        let observed = [Side::Nginx, Side::Worker].map(|side| Observed {
+            scenario: 0,
+            side,
+            outcomes: vec![outcome(&[("status", "no answer")])],
+            silences: vec!["step 1: connect: refused".to_owned()],
+        });
+        let report = judge(&scenarios, &observed, &[]).unwrap();
+        assert!(!report.passed());
+        assert_eq!(report.doubtful, [0]);
+        assert!(failures(&report, &scenarios).contains("refused"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Puts every scenario's questions to both proxies, all scenarios at the same time.
 //!
-//! Those with crowds of readers come one after the other when the rest is done: what a crowd
-//! measures is the lock, not how long a busy machine lets it wait.
+//! Those with crowds of readers or large bodies come one after the other when the rest is done: what
+//! a crowd measures is the lock, not how long a busy machine lets it wait. And what did not come out
+//! as it should can be put to fresh proxies a second time, alone: [`Pace::Alone`].
 //!
 //! Scenarios that stop the origin wait at that step until all others have ended, but those that say
 //! they need it no more; then the origin is stopped once, for good, and they go on.
@@ -23,6 +24,15 @@ use crate::scripted::{ScriptedOrigin, Side};
 /// Between the starts of two scenarios: all at once would measure the machine, not the proxies.
 const BETWEEN_STARTS: Duration = Duration::from_millis(40);
 
+/// How many scenarios run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// All.
+    SideBySide,
+    /// One after the other.
+    Alone,
+}
+
 /// A proxy to put questions to.
 #[derive(Debug, Clone, Copy)]
 pub struct Proxy {
@@ -41,6 +51,8 @@ pub struct Observed {
     pub side: Side,
     /// By step; steps that ask nothing have empty outcomes.
     pub outcomes: Vec<Outcome>,
+    /// Why questions got no answer: step and error.
+    pub silences: Vec<String>,
 }
 
 /// Runs all scenarios through all proxies.
@@ -51,12 +63,13 @@ pub async fn run(
     scenarios: &[Scenario],
     proxies: &[Proxy],
     origin: Arc<ScriptedOrigin>,
+    pace: Pace,
 ) -> Result<Vec<Observed>> {
     let (stopped, is_stopped) = watch::channel(false);
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let (mut ordinary, mut lasting, mut stopping) =
         (JoinSet::new(), JoinSet::new(), JoinSet::new());
-    let mut crowds = Vec::new();
+    let mut one_by_one = Vec::new();
     for (number, scenario) in scenarios.iter().enumerate() {
         for proxy in proxies {
             let one = One {
@@ -71,8 +84,8 @@ pub async fn run(
                 &mut stopping
             } else if scenario.outlasts_the_origin {
                 &mut lasting
-            } else if scenario.has_a_crowd() {
-                crowds.push(one);
+            } else if pace == Pace::Alone || scenario.needs_the_machine() {
+                one_by_one.push(one);
                 continue;
             } else {
                 &mut ordinary
@@ -82,8 +95,8 @@ pub async fn run(
         tokio::time::sleep(BETWEEN_STARTS).await;
     }
     let mut observed = ordinary.join_all().await;
-    for crowd in crowds {
-        observed.push(crowd.run().await);
+    for one in one_by_one {
+        observed.push(one.run().await);
     }
     for _ in 0..stopping.len() {
         arrived
@@ -110,8 +123,8 @@ struct One {
 
 impl One {
     async fn run(mut self) -> Observed {
-        let mut outcomes = Vec::new();
-        for step in self.scenario.steps.clone() {
+        let (mut outcomes, mut silences) = (Vec::new(), Vec::new());
+        for (number, step) in (1..).zip(self.scenario.steps.clone()) {
             tokio::time::sleep(Duration::from_secs_f64(step.pause)).await;
             if step.stop_origin {
                 // Both fail only when the runner itself is gone.
@@ -121,7 +134,8 @@ impl One {
                 continue;
             }
             let before = self.asked().len();
-            let mut outcome = self.ask(&step).await;
+            let (mut outcome, errors) = self.ask(&step).await;
+            silences.extend(errors.iter().map(|error| format!("step {number}: {error}")));
             let asked = self.asked();
             let mut requests = asked[before.min(asked.len())..].iter();
             outcome.insert("origin_requests".to_owned(), requests.len().to_string());
@@ -137,6 +151,7 @@ impl One {
             scenario: self.number,
             side: self.proxy.side,
             outcomes,
+            silences,
         }
     }
 
@@ -156,10 +171,15 @@ impl One {
         asked
     }
 
-    async fn ask(&self, step: &Step) -> Outcome {
+    /// What came of a step, and why readers of it got no answer.
+    async fn ask(&self, step: &Step) -> (Outcome, Vec<String>) {
         let (method, target) = self.scenario.request_line(step);
         let start = Instant::now();
         let mut readers = JoinSet::new();
+        let takes_gzip = step
+            .headers
+            .iter()
+            .any(|line| line.to_ascii_lowercase().starts_with("accept-encoding:"));
         for number in 0..step.readers {
             let (method, target, headers) =
                 (method.to_owned(), target.clone(), step.headers.clone());
@@ -169,11 +189,12 @@ impl One {
             readers.spawn(async move {
                 tokio::time::sleep_until(begin).await;
                 match exchange(address, &method, &target, &headers, leave_after).await {
-                    Ok(reply) => of_reply(&reply, SystemTime::now()),
-                    Err(_) => of_silence(),
+                    Ok(reply) => (of_reply(&reply, takes_gzip, SystemTime::now()), None),
+                    Err(error) => (of_silence(), Some(format!("{error:#}"))),
                 }
             });
         }
-        of_many(&readers.join_all().await)
+        let (outcomes, errors): (Vec<_>, Vec<_>) = readers.join_all().await.into_iter().unzip();
+        (of_many(&outcomes), errors.into_iter().flatten().collect())
     }
 }

@@ -103,6 +103,9 @@ pub struct Step {
 /// From so many readers at once on, they are a crowd.
 const CROWD: usize = 10;
 
+/// From so many bytes on, a body keeps the machine busy.
+const LARGE: usize = 10_000_000;
+
 const fn one() -> usize {
     1
 }
@@ -118,9 +121,11 @@ impl Scenario {
         (method, target)
     }
 
-    /// Whether so many readers ask at once that nothing else should go on.
-    pub fn has_a_crowd(&self) -> bool {
+    /// Whether so many readers ask at once, or for so much, that nothing else should go on.
+    pub fn needs_the_machine(&self) -> bool {
+        let sizes = self.script.values().flatten().map(|answer| answer.size);
         self.steps.iter().any(|step| step.readers >= CROWD)
+            || sizes.flatten().any(|size| size >= LARGE)
     }
 
     /// Whether the scenario needs the origin stopped in its course.
@@ -221,8 +226,10 @@ fn resolve(stem: &str, number: usize, text: ScenarioText) -> Result<Scenario> {
     }
     if text.nginx_is_no_model.is_some() {
         ensure!(
-            steps.iter().any(|step| !step.worker.is_empty()),
-            "`{}`: what must the worker answer?",
+            steps
+                .iter()
+                .all(|step| step.stop_origin || step.worker.contains_key("status")),
+            "`{}`: what must the worker answer? Each step needs a `status` at least",
             text.name
         );
     }
@@ -288,6 +295,18 @@ mod tests {
             [[scenario]]
             name = "n"
             steps = [{ request = "GET a.jpg", worker = { status = "200" } }]
+        "#;
+        assert!(parse("path", text).is_err());
+    }
+
+    #[test]
+    fn an_expectation_of_its_own_is_there_for_every_step() {
+        let text = r#"
+            about = "x"
+            [[scenario]]
+            name = "n"
+            nginx_is_no_model = "why"
+            steps = ["GET a.jpg", { request = "GET a.jpg", worker = { status = "200" } }]
         "#;
         assert!(parse("path", text).is_err());
     }

@@ -5,6 +5,7 @@
 mod crowds;
 mod expiry;
 mod faults;
+mod platform;
 mod private;
 mod purges;
 mod reads;

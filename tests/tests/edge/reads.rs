@@ -2,6 +2,9 @@
 
 use super::stack::{bytes, shared};
 use e2e::client::Answer;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
 
 /// The names of an answer's headers, but for those that every answer of the runtime has.
 fn names(answer: &Answer) -> Vec<String> {
@@ -182,6 +185,41 @@ fn an_empty_object_is_an_object() {
     assert_eq!((miss.status, miss.header("content-length")), (200, "0"));
     stack.until_hit("/reads/empty.png");
     stack.check("/reads/empty.png", "HIT", b"");
+}
+
+#[test]
+fn an_object_that_is_stored_compressed_is_read_as_what_it_says() {
+    let stack = shared();
+    let text = "a line of text that is worth compressing\n".repeat(1_000);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
+    let headers = [
+        ("Content-Type", "application/octet-stream"),
+        ("Content-Encoding", "gzip"),
+    ];
+    for (at, taken) in ["identity", "gzip"].into_iter().enumerate() {
+        let key = format!("reads/packed-{at}.bin");
+        stack.put_with("media", &key, &headers, &packed);
+        let path = format!("/{key}");
+        let asking = [("Accept-Encoding", taken)];
+        for word in ["MISS", "HIT"] {
+            let answer = stack.send("GET", &path, &asking);
+            assert_eq!(
+                (answer.status, answer.header("x-cache-status")),
+                (200, word)
+            );
+            assert_eq!(answer.header("content-encoding"), "", "{taken}");
+            assert!(answer.body == text.as_bytes(), "{taken}: other bytes");
+            stack.until_hit(&path);
+        }
+        let part = stack.send("GET", &path, &[("Range", "bytes=41-81")]);
+        assert_eq!(part.status, 206);
+        let range = format!("bytes 41-81/{}", text.len());
+        assert_eq!(part.header("content-range"), range);
+        assert!(part.body == text.as_bytes()[41..82]);
+        assert_eq!(stack.gets(&key), 1);
+    }
 }
 
 #[test]

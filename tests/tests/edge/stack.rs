@@ -2,8 +2,9 @@
 
 use e2e::client::{Answer, Client};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use xtask::stack::{Edge, Origin, OriginOptions, Requests};
+use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
 use xtask::tools::Tools;
 
 /// The secret that lets tests purge.
@@ -35,6 +36,15 @@ pub(crate) fn shared() -> Arc<Stack> {
 impl Stack {
     /// An origin and an edge with these settings on top of what reading `bucket` needs.
     pub(crate) fn start(bucket: &'static str, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(bucket, settings, None)
+    }
+
+    /// As [`Stack::start`], with another `wrangler.toml`.
+    pub(crate) fn start_with(
+        bucket: &'static str,
+        settings: &[(&str, &str)],
+        config: Option<PathBuf>,
+    ) -> Self {
         let buckets = ["media=public", "fallback=public", "private=private"];
         let origin = Origin::start(OriginOptions {
             buckets: buckets.map(str::to_owned).to_vec(),
@@ -55,7 +65,13 @@ impl Stack {
                 },
             )
         }));
-        let edge = Edge::start(&Tools::load().unwrap(), &all).unwrap();
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let options = EdgeOptions {
+            variables: all.into_iter().map(owned).collect(),
+            config,
+            ..EdgeOptions::default()
+        };
+        let edge = Edge::start_with(&Tools::load().unwrap(), options).unwrap();
         Self {
             reader: Client::anonymous(edge.url.trim_end_matches('/')),
             writer: Client::signing(&origin.s3_url, OriginOptions::KEY_ID, OriginOptions::KEY),
@@ -74,8 +90,13 @@ impl Stack {
     /// Puts an object into one of the buckets.
     #[track_caller]
     pub(crate) fn put_into(&self, bucket: &str, key: &str, body: &[u8]) {
-        let headers = [("Content-Type", "image/png")];
-        let answer = self.writer.put(bucket, key, &headers, body).unwrap();
+        self.put_with(bucket, key, &[("Content-Type", "image/png")], body);
+    }
+
+    /// Puts an object with these headers into one of the buckets.
+    #[track_caller]
+    pub(crate) fn put_with(&self, bucket: &str, key: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let answer = self.writer.put(bucket, key, headers, body).unwrap();
         assert_eq!(answer.status, 200, "PUT `{key}`: {}", answer.error());
     }
 
@@ -126,6 +147,19 @@ impl Stack {
     pub(crate) fn fault(&self, mut fault: Value, prefix: &str) {
         fault["key_prefix"] = prefix.into();
         self.origin.set_faults(&fault).unwrap();
+    }
+
+    /// Waits until the origin has been asked for a key so often.
+    pub(crate) fn until_asked(&self, key: &str, times: u64) {
+        while self.gets(key) < times {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Where the edge listens, as `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        let url = self.edge.url.trim_end_matches('/');
+        url.trim_start_matches("http://").to_owned()
     }
 
     /// How often the origin was asked for a key.

@@ -1,11 +1,20 @@
 //! One fill: a fetch in the background, and what its answer does to the store.
+//!
+//! The first reader of an absent object is given its bytes as they come, and so is the store: the
+//! runtime's `tee` reads on only when both branches do. So a first reader who is slow, or stops,
+//! slows the storing down to his own pace. The others are not kept: each waits five seconds, then
+//! asks the bucket for himself, until the fill has ended or its lease has; then the next reader
+//! fills, and the object is stored for all. To free the store of the reader would take holding
+//! what he has not read yet, in the worker's memory, or reading every byte in JavaScript.
+//! (Measured in `tests/tests/edge/crowds.rs`.)
 
 use super::Engine;
-use super::fills::FillLock;
+use super::fills::Written;
 use super::outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
+use super::tombstone::Claim;
 use crate::admission::ObjectKey;
 use crate::policy::conditional::{self, Validators};
-use crate::policy::entry::Entry;
+use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::headers;
 use crate::policy::plan::{self, Cause, Outcome};
@@ -13,9 +22,12 @@ use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use futures_channel::oneshot;
 
-/// What the name has at its end under which a successor is stored until it is whole. No object's
-/// path has a `?` in it.
-const BESIDE: &str = "?successor";
+/// What the name has at its end, before a number of the fill's own, under which an answer is stored
+/// until it is whole. No object's path has a `?` in it.
+const BESIDE: &str = "?successor-";
+
+/// For how long the store may keep what a fill that was given up has left there.
+const BESIDE_CACHE_CONTROL: &str = "max-age=3600";
 
 /// How a fill has ended, as far as the reader who started it is concerned.
 pub(super) enum Filled<B> {
@@ -32,8 +44,6 @@ pub(super) enum Filled<B> {
     Confirmed,
     /// The stale copy must do.
     UseStale,
-    /// The origin has not been heard to the end yet: the stale copy must do in the meantime.
-    StillUnderWay,
     /// There is nothing to serve.
     Failed(Cause),
 }
@@ -42,6 +52,16 @@ pub(super) enum Filled<B> {
 pub(super) struct Known {
     pub(super) entry: Entry,
     pub(super) fields: Fields,
+}
+
+impl Written {
+    /// What is written with these fields.
+    pub(super) fn of(fields: &Fields) -> Self {
+        Self {
+            entry: fields.get(entry::HEADER).and_then(Entry::decode),
+            etag: fields.get("etag").map(str::to_owned),
+        }
+    }
 }
 
 impl<S, O, R> Engine<S, O, R>
@@ -53,7 +73,7 @@ where
     /// One fetch and what follows from it. Runs in the background; holds the lock to its end.
     pub(super) async fn fill(
         self,
-        lock: FillLock,
+        claim: Claim,
         key: ObjectKey,
         path: String,
         known: Option<Known>,
@@ -108,10 +128,12 @@ where
         } = answer;
         let to_client = || headers::for_client(status, &fields, cache, now);
         match plan::after_response(status, &fields, &start, entry, &self.rule, now) {
-            Outcome::Store(entry) if known.is_some() => {
+            Outcome::Store(entry) if known.is_some() && status == 200 => {
                 // There is a copy to fall back on: the new one must be whole before it is served.
                 let to_store = headers::for_store(&fields, &entry, now);
-                let stored = self.replace(&lock, &path, status, to_store, body).await;
+                let stored = self
+                    .put_when_whole(&claim, &path, status, to_store, body)
+                    .await;
                 _ = reader.send(if stored {
                     Filled::Replaced
                 } else {
@@ -119,6 +141,10 @@ where
                 });
             }
             Outcome::Store(entry) => {
+                if known.is_some() {
+                    // The object is gone: whatever comes of the rest, its copy is not served again.
+                    self.store.delete(&path).await;
+                }
                 let (for_reader, for_store) = body.map(Body::split).unzip();
                 _ = reader.send(Filled::Fetched {
                     status,
@@ -127,12 +153,19 @@ where
                     cache,
                 });
                 let to_store = headers::for_store(&fields, &entry, now);
-                self.put(&lock, &path, status, to_store, for_store).await;
+                if to_store.content_length().is_some() || for_store.is_none() {
+                    self.put(&claim, &path, status, to_store, for_store).await;
+                } else {
+                    // Nothing but its end tells whether such a body is whole.
+                    self.put_when_whole(&claim, &path, status, to_store, for_store)
+                        .await;
+                }
             }
             Outcome::Freshen(entry) => {
                 _ = reader.send(Filled::Confirmed);
                 drop(body);
-                self.freshen(&lock, &path, entry, known.as_ref(), now).await;
+                self.freshen(&claim, &path, entry, known.as_ref(), now)
+                    .await;
             }
             Outcome::ServeStale(cause) => {
                 self.runtime.note_covered(&path, cause);
@@ -161,61 +194,67 @@ where
     /// Stores an answer, unless a purge has overtaken this fill; then takes it back out.
     async fn put(
         &self,
-        lock: &FillLock,
+        claim: &Claim,
         path: &str,
         status: u16,
         fields: Fields,
         body: Option<S::Body>,
     ) -> bool {
-        if !lock.is_still_valid() {
+        if !self.holds(claim, path).await {
             return false;
         }
+        claim.lock.set_writing(true);
+        let written = Written::of(&fields);
         let stored = self.store.put(path, status, fields, body).await;
-        if stored.is_err() {
-            self.fills.count_failure();
-        }
-        stored.is_ok() && self.keep(lock, path).await
+        self.keep(claim, path, stored.map(|()| written)).await
     }
 
-    /// Stores the successor of a stale copy: beside it first, since a store may lose the old copy to
-    /// a new one that breaks off. What is whole in the store does not break off on the way over.
-    async fn replace(
+    /// Stores an answer beside the stored copy first, since a store may lose the old copy to a new
+    /// one that breaks off. What is whole in the store does not break off on the way over.
+    async fn put_when_whole(
         &self,
-        lock: &FillLock,
+        claim: &Claim,
         path: &str,
         status: u16,
         fields: Fields,
         body: Option<S::Body>,
     ) -> bool {
-        let beside = [path, BESIDE].concat();
-        let whole = self
-            .store
-            .put(&beside, status, fields.clone(), body)
-            .await
-            .is_ok();
-        let found = if whole && lock.is_still_valid() {
-            self.store.find(&beside, None).await
-        } else {
-            None
-        };
-        let stored = match found {
-            Some(found) if lock.is_still_valid() => {
-                let moved = self.store.restate(path, found, fields).await;
-                if moved.is_err() {
-                    self.fills.count_failure();
-                }
-                moved.is_ok() && self.keep(lock, path).await
-            }
-            _ => false,
-        };
+        let beside = format!("{path}{BESIDE}{}", self.runtime.unique());
+        let mut in_between = fields.clone();
+        in_between.set("Cache-Control", BESIDE_CACHE_CONTROL);
+        let whole = self.store.put(&beside, status, in_between, body).await;
+        let stored = whole.is_ok() && self.take_over(claim, path, &beside, fields).await;
         self.store.delete(&beside).await;
         stored
+    }
+
+    /// Stores under `path` what is stored under `beside`, if it is what these fields describe.
+    async fn take_over(&self, claim: &Claim, path: &str, beside: &str, mut fields: Fields) -> bool {
+        let Some(found) = self.store.find(beside, None).await else {
+            return false;
+        };
+        let of_the_store = found.fields();
+        let meant = fields.get(entry::HEADER).and_then(Entry::decode);
+        let same =
+            found.entry() == meant && Validators::of(&of_the_store) == Validators::of(&fields);
+        if !same || !self.holds(claim, path).await {
+            return false;
+        }
+        if fields.content_length().is_none()
+            && let Some(length) = of_the_store.get("content-length")
+        {
+            fields.set("Content-Length", length);
+        }
+        claim.lock.set_writing(true);
+        let written = Written::of(&fields);
+        let stored = self.store.restate(path, found, fields).await;
+        self.keep(claim, path, stored.map(|()| written)).await
     }
 
     /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.
     async fn freshen(
         &self,
-        lock: &FillLock,
+        claim: &Claim,
         path: &str,
         entry: Entry,
         known: Option<&Known>,
@@ -227,22 +266,26 @@ where
         let fields = found.fields();
         let same =
             known.is_some_and(|known| Validators::of(&known.fields) == Validators::of(&fields));
-        if !same || !lock.is_still_valid() {
+        if !same || !self.holds(claim, path).await {
             return;
         }
         let fields = headers::for_store(&fields, &entry, now);
-        match self.store.restate(path, found, fields).await {
-            Ok(()) => _ = self.keep(lock, path).await,
-            Err(NotStored) => self.fills.count_failure(),
-        }
+        claim.lock.set_writing(true);
+        let written = Written::of(&fields);
+        let stored = self.store.restate(path, found, fields).await;
+        self.keep(claim, path, stored.map(|()| written)).await;
     }
 
-    /// After a write: whether it may stay. A purge during the write takes it out again.
-    async fn keep(&self, lock: &FillLock, path: &str) -> bool {
-        let valid = lock.is_still_valid();
-        if !valid {
-            self.store.delete(path).await;
+    /// After a write: whether the answer is stored and may stay. A purge during the write takes it
+    /// out again.
+    async fn keep(&self, claim: &Claim, path: &str, stored: Result<Written, NotStored>) -> bool {
+        let holds = stored.is_ok() && self.holds(claim, path).await;
+        match stored {
+            Err(NotStored) => self.fills.count_failure(),
+            Ok(written) if holds => claim.lock.note_written(&written),
+            Ok(_) => _ = self.store.delete(path).await,
         }
-        valid
+        claim.lock.set_writing(false);
+        holds
     }
 }

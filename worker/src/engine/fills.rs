@@ -4,6 +4,7 @@
 //! another has started, so a waiter looks here at its own pace. It leaves the waiting, the
 //! fetching and the storing to `engine.rs`.
 
+use crate::policy::entry::Entry;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -29,6 +30,19 @@ struct Fill {
     lease_end: u64,
     /// A purge was answered after this fill had begun: what it stores must not be served.
     purged: bool,
+    /// It is writing under the key's own name just now.
+    writing: bool,
+    /// Purged: what a fill that began after the purge has stored since.
+    successor: Option<Written>,
+}
+
+/// What a fill has stored, as far as it can be told from what another has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its record.
+    pub entry: Option<Entry>,
+    /// Its entity tag.
+    pub etag: Option<String>,
 }
 
 /// The right to fill a key, held as a value: dropping it gives the key free, on every path.
@@ -37,17 +51,27 @@ pub struct FillLock {
     fills: Fills,
     key: String,
     token: u64,
+    began: u64,
+}
+
+/// Why what the store holds of a key is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A purge has overtaken a fill that is under way: it may write old bytes at any moment.
+    Overtaken,
+    /// Such a fill was given up: it writes no more, but may have left old bytes.
+    GivenUp,
 }
 
 impl Fills {
     /// Takes the lock of `key`, unless somebody holds it whose lease has not ended at `now`
-    /// (milliseconds since the epoch). A fill that a purge has overtaken holds nothing any more,
-    /// but while it still writes nobody else may: its end deletes what is stored.
+    /// (milliseconds since the epoch). A fill that a purge has overtaken holds nothing any more.
     pub fn take(&self, key: &str, now: u64) -> Option<FillLock> {
         let mut table = self.table.borrow_mut();
         let fills = table.entry(key.to_owned()).or_default();
-        fills.retain(|fill| fill.lease_end > now);
-        if !fills.is_empty() {
+        // One that a purge has overtaken is known until somebody has removed what it may have left.
+        fills.retain(|fill| fill.purged || fill.lease_end > now);
+        if fills.iter().any(|fill| !fill.purged) {
             return None;
         }
         let token = self.last_token.get() + 1;
@@ -56,23 +80,55 @@ impl Fills {
             token,
             lease_end: now + LOCK_LEASE_MILLISECONDS,
             purged: false,
+            writing: false,
+            successor: None,
         });
         Some(FillLock {
             fills: self.clone(),
             key: key.to_owned(),
             token,
+            began: now,
         })
     }
 
-    /// Whether a fill of `key` is under way.
+    /// Whether a fill of `key` is under way that no purge has overtaken.
     pub fn is_filling(&self, key: &str, now: u64) -> bool {
-        self.any(key, |fill| fill.lease_end > now)
+        self.any(key, |fill| !fill.purged && fill.lease_end > now)
+    }
+
+    /// Whether a fill of `key` is writing: what the store shows may be taken back.
+    pub fn is_writing(&self, key: &str, now: u64) -> bool {
+        self.any(key, |fill| fill.writing && fill.lease_end > now)
     }
 
     /// Whether the store may hold, or may be about to hold, bytes of `key` that a purge has
     /// already been answered for.
-    pub fn is_poisoned(&self, key: &str, now: u64) -> bool {
-        self.any(key, |fill| fill.purged && fill.lease_end > now)
+    pub fn trouble(&self, key: &str, now: u64) -> Option<Trouble> {
+        if self.any(key, |fill| fill.purged && fill.lease_end > now) {
+            return Some(Trouble::Overtaken);
+        }
+        self.any(key, |fill| fill.purged)
+            .then_some(Trouble::GivenUp)
+    }
+
+    /// Whether what is stored was written after the purge that [`Trouble::Overtaken`] is about.
+    pub fn is_after_purge(&self, key: &str, found: &Written) -> bool {
+        let table = self.table.borrow();
+        table.get(key).is_some_and(|fills| {
+            let mut purged = fills.iter().filter(|fill| fill.purged);
+            purged.all(|fill| fill.successor.as_ref() == Some(found))
+        })
+    }
+
+    /// Forgets the fills behind [`Trouble::GivenUp`]: what they had left is removed.
+    pub fn forget_given_up(&self, key: &str, now: u64) {
+        let mut table = self.table.borrow_mut();
+        if let Some(fills) = table.get_mut(key) {
+            fills.retain(|fill| !fill.purged || fill.lease_end > now);
+            if fills.is_empty() {
+                table.remove(key);
+            }
+        }
     }
 
     /// Marks every fill of `key` as overtaken by a purge. The mark lasts a whole lease from `now`
@@ -81,6 +137,7 @@ impl Fills {
         if let Some(fills) = self.table.borrow_mut().get_mut(key) {
             for fill in fills {
                 fill.purged = true;
+                fill.successor = None;
                 fill.lease_end = now + LOCK_LEASE_MILLISECONDS;
             }
         }
@@ -116,6 +173,30 @@ impl Fills {
 }
 
 impl FillLock {
+    /// When the fill has begun, in milliseconds since the epoch.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// Notes that the fill begins to write under its key's name, or has ended to.
+    pub fn set_writing(&self, writing: bool) {
+        if let Some(fills) = self.fills.table.borrow_mut().get_mut(&self.key) {
+            let own = fills.iter_mut().find(|fill| fill.token == self.token);
+            if let Some(fill) = own {
+                fill.writing = writing;
+            }
+        }
+    }
+
+    /// Notes what has been stored, for those who look while a fill from before a purge still runs.
+    pub fn note_written(&self, written: &Written) {
+        if let Some(fills) = self.fills.table.borrow_mut().get_mut(&self.key) {
+            for fill in fills.iter_mut().filter(|fill| fill.purged) {
+                fill.successor = Some(written.clone());
+            }
+        }
+    }
+
     /// Whether what this fill stored may stay: no purge has overtaken it, and nobody took the
     /// lock over when its lease had ended (a purge could not have marked it after that).
     pub fn is_still_valid(&self) -> bool {
@@ -181,9 +262,33 @@ mod tests {
         let before = fills.take("a", 0).unwrap();
         fills.purge("a", 1);
         assert!(!before.is_still_valid());
-        assert!(fills.is_poisoned("a", 1));
-        drop(before);
-        assert!(!fills.is_poisoned("a", 1));
+        assert_eq!(fills.trouble("a", 1), Some(Trouble::Overtaken));
+        let after = fills.take("a", 1).unwrap();
+        assert!(
+            fills.take("a", 1).is_none(),
+            "one fill after the purge, not many"
+        );
+        let written = Written {
+            entry: None,
+            etag: Some("\"2\"".to_owned()),
+        };
+        assert!(!fills.is_after_purge("a", &written));
+        after.note_written(&written);
+        assert!(fills.is_after_purge("a", &written));
+        drop((before, after));
+        assert_eq!(fills.trouble("a", 1), None);
         assert!(fills.take("a", 1).unwrap().is_still_valid());
+    }
+
+    #[test]
+    fn a_fill_that_was_overtaken_and_given_up_is_known_until_its_traces_are_removed() {
+        let fills = Fills::default();
+        std::mem::forget(fills.take("a", 0));
+        fills.purge("a", 1);
+        let end = 1 + LOCK_LEASE_MILLISECONDS;
+        assert_eq!(fills.trouble("a", end - 1), Some(Trouble::Overtaken));
+        assert_eq!(fills.trouble("a", end), Some(Trouble::GivenUp));
+        fills.forget_given_up("a", end);
+        assert!(fills.is_empty());
     }
 }

@@ -94,8 +94,10 @@ pub trait Runtime: Clone + 'static {
     fn now(&self) -> UnixMillis;
     /// Waits on this request's own timer.
     fn sleep(&self, milliseconds: u64) -> impl Future<Output = ()>;
-    /// Runs `work` to its end, whether or not the request still lives.
-    fn spawn(&self, work: impl Future<Output = ()> + 'static);
+    /// A number drawn by lot, so that no two fills or purges have the same.
+    fn unique(&self) -> u64;
+    /// Runs the fill of `path` to its end, whether or not the request still lives.
+    fn spawn(&self, path: &str, fill: impl Future<Output = ()> + 'static);
     /// Notes for the operator that the origin failed while a stale copy covers for it.
     fn note_covered(&self, path: &str, cause: Cause);
 }

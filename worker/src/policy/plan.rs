@@ -46,12 +46,6 @@ impl Cause {
             Self::CapExceeded => "cap_exceeded",
         }
     }
-
-    /// Whether asking again, on a new connection, may help within this request.
-    #[must_use]
-    pub const fn retryable(self) -> bool {
-        !matches!(self, Self::CapExceeded)
-    }
 }
 
 /// What to do with the bucket's answer.

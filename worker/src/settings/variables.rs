@@ -50,7 +50,7 @@ pub const VARIABLES: &[Variable] = &[
         form: "`platform` or `engine`",
         default: Some("engine"),
         secret: false,
-        meaning: "Who caches: Cloudflare's Workers Cache in front of the media entry, or this worker over the Cache API.",
+        meaning: "Who caches: Cloudflare's Workers Cache in front of the media entry, or this worker over the Cache API, in each data centre for itself: a purge then reaches the data centre that it comes to, and no other.",
     },
     Variable {
         name: "FRESH_SECONDS",
@@ -134,7 +134,7 @@ pub const VARIABLES: &[Variable] = &[
         form: "visible ASCII characters, best 32 random ones or more",
         default: None,
         secret: true,
-        meaning: "The secret of a purge: Mastodon's `CACHE_BUSTER_SECRET`. Where it is not set, every purge is answered 403.",
+        meaning: "The secret of a purge: Mastodon's `CACHE_BUSTER_SECRET`. Where it is not set, every purge is answered 403. With `CACHE_MODE = \"engine\"` a purge drops the copy of one data centre, the one nearest to the Mastodon host; the others keep theirs until its time is over.",
     },
 ];
 
@@ -173,6 +173,7 @@ pub fn document() -> String {
         ];
         text.push_str(&parts.concat());
     }
+    text.push_str(TEST_HOOKS);
     text
 }
 
@@ -186,4 +187,12 @@ Secrets are set with `wrangler secret put NAME`. An empty text counts as not set
 They are read once. Where anything is wrong, every request is answered with a plain 500, and the \
 log names everything that is wrong at once: each variable, what it is and what it should be. \
 A secret's text is never shown.
+";
+
+/// Not a setting of the worker's users, so it is not in the table.
+const TEST_HOOKS: &str = "
+## `TEST_HOOKS`
+
+For the tests of this project alone, and not read with the others: `on` lets any request provoke \
+a panic, or ask how much memory is in use, by a header. Never set it on a domain that is in use.
 ";

@@ -324,7 +324,11 @@ impl Runtime for SimRuntime {
         self.0.sleep(milliseconds).await;
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+    fn unique(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn spawn(&self, _path: &str, work: impl Future<Output = ()> + 'static) {
         self.0.spawn(work);
     }
 

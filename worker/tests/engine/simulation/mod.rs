@@ -12,7 +12,7 @@ use edge_worker::policy::fields::Fields;
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
 use edge_worker::policy::plan::Cause;
 use edge_worker::settings::{RawSettings, Settings};
-use outside::{SimOrigin, SimRuntime, SimStore};
+use outside::{SimOrigin, SimRuntime, SimStore, UnderWay};
 use world::{SimBody, SimFound, World};
 
 /// The engine over the simulated world.
@@ -31,7 +31,10 @@ pub(crate) fn engine(world: &World, rule: FreshnessRule) -> SimEngine {
     Engine {
         store: SimStore(world.clone()),
         origin: SimOrigin(world.clone()),
-        runtime: SimRuntime(world.clone()),
+        runtime: SimRuntime {
+            world: world.clone(),
+            under_way: UnderWay::default(),
+        },
         fills: Fills::default(),
         rule,
     }
@@ -96,7 +99,7 @@ pub(crate) async fn read(engine: &SimEngine, path: &str, ask: &Ask) -> Result<Se
         },
     };
     let answer = engine.read(read).await?;
-    let answered_at = engine.runtime.0.executor.now();
+    let answered_at = engine.runtime.world.executor.now();
     let (status, fields, body, from_store) = parts(answer);
     let body = match body {
         Some(body) => body.read().await.map_err(|_| ()),

@@ -1,13 +1,19 @@
 //! The engine's outside over a simulated world: store, origin, runtime.
 
+use super::SimEngine;
 use super::world::{Fault, SimBody, SimFound, Stored, World, content, etag, media_type};
 use edge_worker::admission::ObjectKey;
+use edge_worker::engine::fills::LOCK_LEASE_MILLISECONDS;
 use edge_worker::engine::{NotStored, Origin, OriginAnswer, Runtime, Store};
+use edge_worker::origin::ANSWER_TIMEOUT_MILLISECONDS;
 use edge_worker::policy::fields::Fields;
 use edge_worker::policy::plan::Cause;
 use edge_worker::policy::range::{self, RangePlan};
 use edge_worker::policy::time::UnixMillis;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::rc::Rc;
 
 /// The simulated store.
 #[derive(Clone)]
@@ -39,11 +45,14 @@ impl Store for SimStore {
         let stored = self.0.stored.borrow().get(path).cloned();
         // The answer was drawn up before it arrives.
         self.0.executor.breathe(8).await;
+        let stored = stored?;
+        // As `store.rs` does it.
+        let whole = stored.is_whole();
         let Stored {
             mut status,
             mut fields,
             mut bytes,
-        } = stored?;
+        } = stored;
         if let Some(part) = part.filter(|_| status == 200) {
             let length = fields.content_length();
             match range::plan(Some(part), length) {
@@ -61,6 +70,7 @@ impl Store for SimStore {
                     return Some(SimFound {
                         status: 416,
                         fields,
+                        whole,
                         body: SimBody::new(&self.0, Vec::new(), None),
                     });
                 }
@@ -70,6 +80,7 @@ impl Store for SimStore {
         Some(SimFound {
             status,
             fields,
+            whole,
             body: SimBody::new(&self.0, bytes, None),
         })
     }
@@ -82,12 +93,6 @@ impl Store for SimStore {
         body: Option<SimBody>,
     ) -> Result<(), NotStored> {
         let world = &self.0;
-        let first = world.writing.borrow_mut().insert(path.to_owned());
-        assert!(
-            first || !world.strict_writers.get(),
-            "two fills of `{path}` at once"
-        );
-        let _writing = Writing(world.clone(), path.to_owned());
         let bytes = match body {
             Some(body) => match body.read().await {
                 Ok(bytes) => bytes,
@@ -115,9 +120,11 @@ impl Store for SimStore {
             fields,
             bytes,
         };
-        // A successor waits for its end under a name of its own.
-        let object = path.split('?').next().unwrap_or(path);
-        world.check_stored(object, &stored);
+        // An answer waits for its end, and a purge's mark stands, under names of their own.
+        let (object, suffix) = path.split_once('?').unwrap_or((path, ""));
+        if suffix != "purged" {
+            world.check_stored(object, &stored);
+        }
         world.stored.borrow_mut().insert(path.to_owned(), stored);
         world.executor.breathe(8).await;
         Ok(())
@@ -138,14 +145,6 @@ impl Store for SimStore {
             .insert(path.to_owned(), self.0.executor.now());
         self.0.executor.breathe(8).await;
         removed
-    }
-}
-
-struct Writing(World, String);
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.0.writing.borrow_mut().remove(&self.1);
     }
 }
 
@@ -172,10 +171,16 @@ impl Origin for SimOrigin {
             .and_then(|object| object.version);
         let fault = {
             let mut faults = world.faults.borrow_mut();
-            (!faults.is_empty()).then(|| faults.remove(0))
+            let next = (!faults.is_empty()).then(|| faults.remove(0));
+            next.or(world.lasting_fault.get())
         };
         if let Some(Fault::Slow(milliseconds)) = fault {
-            world.executor.sleep(milliseconds).await;
+            // As `origin.rs` does it.
+            let limit = u64::from(ANSWER_TIMEOUT_MILLISECONDS);
+            world.executor.sleep(milliseconds.min(limit)).await;
+            if milliseconds > limit {
+                return Err(Cause::Timeout);
+            }
         }
         let now = world.executor.now();
         let error = |status: u16, text: &str| {
@@ -209,7 +214,7 @@ impl Origin for SimOrigin {
                 let tag = etag(&path, version);
                 let mut fields = Fields::from_iter([
                     ("ETag", tag.as_str()),
-                    ("Cache-Control", "max-age=0, no-store"),
+                    ("Cache-Control", cache_control(version)),
                 ]);
                 fields.push("Content-Type", media_type(&path, version));
                 fields.push("x-amz-request-id", "0123456789abcdef");
@@ -223,11 +228,11 @@ impl Origin for SimOrigin {
                     })
                 } else {
                     let bytes = content(&path, version);
-                    if fault != Some(Fault::Chunked) {
+                    if !matches!(fault, Some(Fault::Chunked | Fault::ChunkedTruncate(_))) {
                         fields.push("Content-Length", bytes.len().to_string());
                     }
                     let breaks_at = match fault {
-                        Some(Fault::Truncate(at)) => Some(at),
+                        Some(Fault::Truncate(at) | Fault::ChunkedTruncate(at)) => Some(at),
                         _ => None,
                     };
                     Ok(OriginAnswer {
@@ -243,22 +248,95 @@ impl Origin for SimOrigin {
     }
 }
 
-/// The simulated runtime.
+/// What the origin says of a version: B2's own words, or a short life.
+pub(crate) fn cache_control(version: u32) -> &'static str {
+    ["max-age=0, no-store", "max-age=50", "public"][version as usize % 3]
+}
+
+/// The fills under way in one isolate, as they run and not as the engine's own table has them.
+#[derive(Clone, Default)]
+pub(crate) struct UnderWay {
+    last: Rc<RefCell<u64>>,
+    fills: Rc<RefCell<BTreeMap<u64, (String, u64)>>>,
+    /// By path: fills that began up to this moment may be overtaken by a purge of this isolate, so
+    /// that the next need not wait for them.
+    overtaken: Rc<RefCell<BTreeMap<String, u64>>>,
+}
+
+/// How much later than it takes the lock a fill starts, at most: it looks into the store meanwhile.
+const LOOK: u64 = 100;
+
+impl UnderWay {
+    /// Whether a fill of `path` runs that began before `moment`. One that was given up never ends.
+    pub(crate) fn any_since_before(&self, path: &str, moment: u64) -> bool {
+        self.fills
+            .borrow()
+            .values()
+            .any(|(other, began)| other == path && *began < moment)
+    }
+
+    /// Whether a purge of `path` is being answered.
+    pub(crate) fn is_purging(&self, path: &str) -> bool {
+        self.overtaken.borrow().get(path) == Some(&u64::MAX)
+    }
+
+    /// Purges, as this isolate does it.
+    pub(crate) async fn purge(engine: &SimEngine, path: &str) -> Result<bool, NotStored> {
+        let runtime = &engine.runtime;
+        let set = |until| {
+            let mut overtaken = runtime.under_way.overtaken.borrow_mut();
+            overtaken.insert(path.to_owned(), until);
+        };
+        set(u64::MAX);
+        let outcome = engine.purge(path).await;
+        set(runtime.world.executor.now() + LOOK);
+        outcome
+    }
+
+    /// At most one fill a key, unless a purge has overtaken it or the lease of the one before has ended.
+    fn begin(&self, path: &str, now: u64) -> u64 {
+        let lease = LOCK_LEASE_MILLISECONDS - LOOK;
+        let overtaken = self.overtaken.borrow().get(path).copied();
+        let mut fills = self.fills.borrow_mut();
+        let alone = fills.values().all(|(other, began)| {
+            other != path || began + lease <= now || overtaken.is_some_and(|until| *began <= until)
+        });
+        assert!(alone, "two fills of `{path}` at once");
+        *self.last.borrow_mut() += 1;
+        let number = *self.last.borrow();
+        fills.insert(number, (path.to_owned(), now));
+        number
+    }
+}
+
+/// The simulated runtime of one isolate.
 #[derive(Clone)]
-pub(crate) struct SimRuntime(pub World);
+pub(crate) struct SimRuntime {
+    pub(crate) world: World,
+    pub(crate) under_way: UnderWay,
+}
 
 impl Runtime for SimRuntime {
     fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.executor.now())
+        UnixMillis(self.world.executor.now())
     }
 
     async fn sleep(&self, milliseconds: u64) {
-        self.0.executor.sleep(milliseconds).await;
+        self.world.executor.sleep(milliseconds).await;
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        let id = self.0.executor.spawn(work);
-        self.0.background.borrow_mut().push(id);
+    fn unique(&self) -> u64 {
+        self.world.executor.below(u64::MAX)
+    }
+
+    fn spawn(&self, path: &str, fill: impl Future<Output = ()> + 'static) {
+        let under_way = self.under_way.clone();
+        let number = under_way.begin(path, self.world.executor.now());
+        let id = self.world.executor.spawn(async move {
+            fill.await;
+            under_way.fills.borrow_mut().remove(&number);
+        });
+        self.world.background.borrow_mut().push(id);
     }
 
     fn note_covered(&self, _path: &str, _cause: Cause) {}

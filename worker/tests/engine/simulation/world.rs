@@ -6,7 +6,7 @@ use edge_worker::policy::entry::{self, Entry};
 use edge_worker::policy::fields::Fields;
 use edge_worker::policy::range::ByteRange;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The bytes of one version of an object. Lengths differ from version to version, and one is empty.
@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     Truncate(usize),
     /// A true answer whose length is not told.
     Chunked,
+    /// Both: nothing but its end could tell that the body is not whole.
+    ChunkedTruncate(usize),
 }
 
 /// A body: a window on bytes, perhaps with an early end.
@@ -131,6 +133,12 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// Whether all of it is there.
+    pub(crate) fn is_whole(&self) -> bool {
+        let length = self.fields.content_length();
+        length.is_none_or(|length| length == self.bytes.len() as u64)
+    }
+
     pub(crate) fn entry(&self) -> Option<Entry> {
         Entry::decode(self.fields.get(entry::HEADER)?)
     }
@@ -140,6 +148,8 @@ impl Stored {
 pub(crate) struct SimFound {
     pub(super) status: u16,
     pub(super) fields: Fields,
+    /// Whether all of it is there.
+    pub(super) whole: bool,
     pub(super) body: SimBody,
 }
 
@@ -155,7 +165,7 @@ impl Found for SimFound {
     }
 
     fn entry(&self) -> Option<Entry> {
-        Entry::decode(self.fields.get(entry::HEADER)?)
+        Entry::decode(self.fields.get(entry::HEADER)?).filter(|_| self.whole)
     }
 
     fn fields(&self) -> Fields {
@@ -186,12 +196,13 @@ pub(crate) struct World {
     pub(crate) objects: Rc<RefCell<BTreeMap<String, Object>>>,
     /// Faults to come: the next request gets the first.
     pub(crate) faults: Rc<RefCell<Vec<Fault>>>,
+    /// The fault of every request that none of `faults` is for.
+    pub(crate) lasting_fault: Rc<Cell<Option<Fault>>>,
     /// When each path was last removed from the store.
     pub(crate) removed_at: Rc<RefCell<BTreeMap<String, u64>>>,
     /// Requests to the origin, by path.
     pub(crate) fetches: Rc<RefCell<BTreeMap<String, u32>>>,
     pub(crate) longest_fetch: Rc<Cell<u64>>,
-    pub(super) writing: Rc<RefCell<BTreeSet<String>>>,
     /// Bodies that are neither read to the end nor dropped.
     pub(crate) live_bodies: Rc<Cell<i64>>,
     /// Tasks that the engine has started in the background.
@@ -200,8 +211,6 @@ pub(crate) struct World {
     pub(crate) store_refuses: Rc<Cell<bool>>,
     /// Whether a 404 may be stored.
     pub(crate) stores_errors: Rc<Cell<bool>>,
-    /// Whether two writers at once are an error: they are not where tasks are abandoned.
-    pub(crate) strict_writers: Rc<Cell<bool>>,
 }
 
 impl World {
@@ -211,15 +220,14 @@ impl World {
             stored: Rc::default(),
             objects: Rc::default(),
             faults: Rc::default(),
+            lasting_fault: Rc::default(),
             removed_at: Rc::default(),
             fetches: Rc::default(),
             longest_fetch: Rc::new(Cell::new(2_000)),
-            writing: Rc::default(),
             live_bodies: Rc::default(),
             background: Rc::default(),
             store_refuses: Rc::new(Cell::new(true)),
             stores_errors: Rc::default(),
-            strict_writers: Rc::new(Cell::new(true)),
         }
     }
 

@@ -1,0 +1,113 @@
+//! How long a stale copy covers for an origin that fails.
+
+use super::bench::{Bench, FRESH, STALE};
+use super::simulation::world::{Fault, content};
+use super::simulation::{Ask, RULE};
+use edge_worker::policy::freshness::FreshnessRule;
+use edge_worker::policy::plan::Cause;
+
+#[test]
+fn stale_is_served_for_every_fault_of_the_origin() {
+    let faults = [
+        Fault::Connect,
+        Fault::Timeout,
+        Fault::Status(500),
+        Fault::Status(502),
+        Fault::Status(503),
+        Fault::Status(504),
+        Fault::Status(429),
+        Fault::CapExceeded,
+    ];
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    bench.pass(FRESH);
+    let mut fetches = 1;
+    for fault in faults {
+        bench.fault(fault);
+        fetches += 1;
+        bench.check("STALE", 1, fetches);
+    }
+}
+
+#[test]
+fn stale_is_served_to_the_end_of_its_window_and_not_after() {
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    bench.pass(FRESH + STALE - 10_000);
+    bench.fault(Fault::Connect);
+    bench.check("STALE", 1, 2);
+    bench.pass(10_000);
+    bench.fault(Fault::Connect);
+    assert_eq!(bench.read(Ask::default()).err(), Some(Cause::Connect));
+}
+
+#[test]
+fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
+    let hour = 3_600_000;
+    let rule = FreshnessRule {
+        fresh_seconds: 48 * 3_600,
+        stale_seconds: 30 * 86_400,
+        ..RULE
+    };
+    let (fresh, window) = (48 * hour, 48 * hour + 30 * 24 * hour);
+    let bench = Bench::with_rule(rule);
+    let executor = bench.world.executor.clone();
+    let paths: Vec<String> = (0..40).map(|at| format!("/media/{at}.png")).collect();
+    let read_all = |path: &str, count: u32| {
+        let slots: Vec<_> = (0..count)
+            .map(|_| bench.start_at(path, Ask::default()))
+            .collect();
+        executor.run();
+        slots
+            .into_iter()
+            .map(|slot| slot.take().expect("answered"))
+            .collect::<Vec<_>>()
+    };
+    let mut stored_at = Vec::new();
+    for path in &paths {
+        bench.world.set_version(path, Some(1));
+        stored_at.push(executor.now());
+        assert_eq!(
+            read_all(path, 1)[0]
+                .as_ref()
+                .expect("an answer")
+                .cache_status(),
+            "MISS"
+        );
+    }
+    let mut words = [0; 3];
+    bench.world.lasting_fault.set(Some(Fault::Connect));
+    let start = executor.now();
+    while executor.now() < start + window - hour {
+        bench.pass(executor.below(20 * hour));
+        let at = usize::try_from(executor.below(paths.len() as u64)).expect("small");
+        // A fetch may take some seconds: not right at the edge of either window.
+        let age = executor.now() - stored_at[at];
+        if age.abs_diff(fresh) < 10_000 || age + 10_000 > window {
+            continue;
+        }
+        for answer in read_all(
+            &paths[at],
+            1 + u32::try_from(executor.below(3)).expect("small"),
+        ) {
+            let sent = answer.expect("the copy covers");
+            assert_eq!(sent.body, Ok(content(&paths[at], 1)));
+            let word = ["HIT", "STALE", "UPDATING"]
+                .iter()
+                .position(|word| *word == sent.cache_status());
+            let word = word.expect("one of the three");
+            assert_eq!(
+                word == 0,
+                age < fresh,
+                "{} at an age of {age} ms",
+                sent.cache_status()
+            );
+            words[word] += 1;
+        }
+    }
+    assert!(words.iter().all(|count| *count > 0), "{words:?}");
+    for (path, stored_at) in paths.iter().zip(stored_at) {
+        executor.run_until((stored_at + window + 10_000).max(executor.now()));
+        assert_eq!(read_all(path, 1).remove(0).err(), Some(Cause::Connect));
+    }
+}
