@@ -247,6 +247,16 @@ impl Way {
                 command
             }
         };
+        // Settings of whoever runs this; Debian's rclone does not even start with the first.
+        for theirs in [
+            "AWS_CA_BUNDLE",
+            "AWS_CONFIG_FILE",
+            "AWS_PROFILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "RCLONE_CONFIG",
+        ] {
+            command.env_remove(theirs);
+        }
         command
             .current_dir(home)
             .env("HOME", home)
