@@ -271,10 +271,12 @@ impl Way {
     }
 }
 
+/// Debian's asks for `private` by itself, which B2 refuses on a public bucket.
 fn rclone_settings(origin: &Origin) -> String {
     format!(
         "[origin]\ntype = s3\nprovider = Other\nendpoint = {}\nregion = us-west-004\n\
-         access_key_id = {}\nsecret_access_key = {}\nforce_path_style = true\n",
+         access_key_id = {}\nsecret_access_key = {}\nforce_path_style = true\n\
+         acl = public-read\n",
         origin.s3_url,
         OriginOptions::KEY_ID,
         OriginOptions::KEY
