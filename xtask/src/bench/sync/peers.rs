@@ -247,6 +247,16 @@ impl Way {
                 command
             }
         };
+        // Settings of whoever runs this; Debian's rclone does not even start with the first.
+        for theirs in [
+            "AWS_CA_BUNDLE",
+            "AWS_CONFIG_FILE",
+            "AWS_PROFILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "RCLONE_CONFIG",
+        ] {
+            command.env_remove(theirs);
+        }
         command
             .current_dir(home)
             .env("HOME", home)
@@ -261,10 +271,12 @@ impl Way {
     }
 }
 
+/// Debian's asks for `private` by itself, which B2 refuses on a public bucket.
 fn rclone_settings(origin: &Origin) -> String {
     format!(
         "[origin]\ntype = s3\nprovider = Other\nendpoint = {}\nregion = us-west-004\n\
-         access_key_id = {}\nsecret_access_key = {}\nforce_path_style = true\n",
+         access_key_id = {}\nsecret_access_key = {}\nforce_path_style = true\n\
+         acl = public-read\n",
         origin.s3_url,
         OriginOptions::KEY_ID,
         OriginOptions::KEY
