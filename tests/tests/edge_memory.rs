@@ -183,7 +183,7 @@ fn ordinary_worker_peak(tools: &Tools, origin: &Origin, block: &[u8]) -> u64 {
         tools,
         EdgeOptions {
             variables: vec![("ORIGIN_URL".to_owned(), origin.bucket_url("media"))],
-            config: Some(config),
+            configuration: Some(config),
             ..EdgeOptions::default()
         },
     )

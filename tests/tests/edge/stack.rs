@@ -43,7 +43,7 @@ impl Stack {
     pub(crate) fn start_with(
         bucket: &'static str,
         settings: &[(&str, &str)],
-        config: Option<PathBuf>,
+        configuration: Option<PathBuf>,
     ) -> Self {
         let buckets = ["media=public", "fallback=public", "private=private"];
         let origin = Origin::start(OriginOptions {
@@ -68,7 +68,7 @@ impl Stack {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let options = EdgeOptions {
             variables: all.into_iter().map(owned).collect(),
-            config,
+            configuration,
             ..EdgeOptions::default()
         };
         let edge = Edge::start_with(&Tools::load().unwrap(), options).unwrap();
