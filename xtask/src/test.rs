@@ -101,6 +101,11 @@ pub fn run(options: &TestOptions) -> Result<bool> {
     }
     let mut output = std::io::stdout().lock();
     writeln!(output, "\n{count}")?;
+    if let (0, 0, Some(text)) = (count.passed, count.failed, &options.only) {
+        bail!(
+            "no test's name contains `{text}`\n\nhint: names are shown as tests run; `--only` takes a part of one"
+        );
+    }
     Ok(count.good())
 }
 

@@ -11,6 +11,7 @@ pub struct Listing {
     pages: mpsc::Receiver<S3Result<Vec<Listed>>>,
     page: std::vec::IntoIter<Listed>,
     reader: JoinHandle<()>,
+    ended: bool,
 }
 
 impl Listing {
@@ -42,6 +43,7 @@ impl Listing {
             pages,
             page: Vec::new().into_iter(),
             reader,
+            ended: false,
         }
     }
 
@@ -68,6 +70,7 @@ impl Listing {
             pages,
             page: Vec::new().into_iter(),
             reader,
+            ended: false,
         }
     }
 
@@ -78,7 +81,17 @@ impl Listing {
                 return Ok(Some(object));
             }
             match self.pages.recv().await {
-                None => return Ok(None),
+                None => {
+                    // A reader that has failed must not pass for the end of the bucket.
+                    if !self.ended
+                        && let Err(e) = (&mut self.reader).await
+                        && e.is_panic()
+                    {
+                        std::panic::resume_unwind(e.into_panic());
+                    }
+                    self.ended = true;
+                    return Ok(None);
+                }
                 Some(Err(e)) => return Err(e),
                 Some(Ok(page)) => self.page = page.into_iter(),
             }

@@ -16,7 +16,7 @@ use super::merge::{Deletion, Merge, Root, Step};
 use super::plan::Rules;
 use super::progress::{Progress, Totals};
 use super::scan::Scan;
-use super::summary::{Summary, skip_line};
+use super::summary::{Summary, fail_line, skip_line};
 use super::tune::{Tuner, Window};
 use crate::error::{Error, Result};
 use crate::report::Ui;
@@ -308,13 +308,14 @@ impl Crew {
         if error.is_fatal() || hopeless {
             if self.stopped.is_none() {
                 let bucket = &self.workshop.client.target().bucket;
-                let operation = format!("upload `{path}` to the bucket `{bucket}`");
+                let operation =
+                    format!("upload `{}` to the bucket `{bucket}`", path.escape_debug());
                 self.stopped = Some(error.into_error(operation));
             }
             return;
         }
         let line = error.to_string();
-        self.progress.say(&format!("failed: `{path}`: {line}"));
+        self.progress.say(&fail_line(&path, &line));
         self.summary.fail(path, line);
     }
 

@@ -172,7 +172,7 @@ impl Summary {
             return text;
         }
         for failure in self.failures.iter().take(REPEATED) {
-            let _ = writeln!(text, "failed: `{}`: {}", failure.path, failure.error);
+            let _ = writeln!(text, "{}", fail_line(&failure.path, &failure.error));
         }
         if self.failed > REPEATED as u64 {
             let _ = writeln!(
@@ -195,9 +195,14 @@ impl Summary {
     }
 }
 
+/// One line about a file that failed. A name may hold anything, a line break too: what a terminal would
+/// obey is escaped, here and below.
+pub(super) fn fail_line(path: &str, error: &str) -> String {
+    format!("failed: `{}`: {error}", path.escape_debug())
+}
+
 /// One line about a skipped entry.
 pub(super) fn skip_line(skipped: &Skipped) -> String {
-    // A name may hold anything, a line break too: what a terminal would obey is escaped.
     let path = skipped.path.escape_debug().to_string();
     match &skipped.detail {
         Some(detail) => format!("skipped: `{path}`: {} ({detail})", skipped.reason),

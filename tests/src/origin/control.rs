@@ -52,8 +52,15 @@ struct Registered {
 /// When the listening socket fails.
 pub async fn serve(control: Arc<Control>, listener: TcpListener) -> io::Result<()> {
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // As at the front: a client that went away at once does not end the origin.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+            Err(_) => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                continue;
+            }
+        };
         let control = control.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
