@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -22,9 +22,6 @@ use crate::s3::{Body, Client, ErrorKind, Listed, PutRequest, S3Error};
 
 /// How often a file that changes while it is read is begun again.
 const TRIES: u32 = 4;
-
-/// The coarsest clock of a file system that is reckoned with.
-const TICK_AT_MOST: Duration = Duration::from_secs(2);
 
 /// Memory for what is being sent, in units of 1 KiB.
 const MEMORY_KIBIBYTES: u32 = 8 * 1024;
@@ -64,26 +61,6 @@ pub(super) enum Outcome {
     Skipped(Skipped),
     /// The bucket did not take it.
     Failed(Box<S3Error>),
-}
-
-impl Outcome {
-    /// What of it may be remembered of a file that was read from `begun` on. One that was written just
-    /// before may be written again with no later time, since a file system's clock has ticks: it is read
-    /// once more in the next run.
-    fn remembered(self, begun: SystemTime) -> Self {
-        let settled = |record: &Record| record.stamp.is_older_than(begun, TICK_AT_MOST);
-        match self {
-            Outcome::Uploaded { bytes, record } => Outcome::Uploaded {
-                bytes,
-                record: record.filter(settled),
-            },
-            Outcome::Unchanged { bytes, record } => Outcome::Unchanged {
-                bytes,
-                record: record.filter(settled),
-            },
-            other => other,
-        }
-    }
 }
 
 /// One try; `Changed` asks for another.
@@ -126,9 +103,8 @@ impl Workshop {
 /// Brings one file into the bucket.
 pub(super) async fn bring(workshop: Arc<Workshop>, job: Job) -> (String, Outcome) {
     for tries in 1..=TRIES {
-        let begun = SystemTime::now();
         match attempt(&workshop, &job).await {
-            Try::Over(outcome) => return (job.file.path, outcome.remembered(begun)),
+            Try::Over(outcome) => return (job.file.path, outcome),
             Try::Changed if tries < TRIES => {
                 tokio::time::sleep(Duration::from_millis(150 * u64::from(tries))).await;
             }

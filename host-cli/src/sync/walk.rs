@@ -11,7 +11,6 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -30,13 +29,6 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Whether the file was last changed longer than `age` before `moment`.
-    pub fn is_older_than(&self, moment: SystemTime, age: Duration) -> bool {
-        let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let latest = since.saturating_sub(age).as_nanos();
-        i128::from(self.modified) < i128::try_from(latest).unwrap_or(i128::MAX)
-    }
-
     /// The stamp of `metadata`.
     pub fn of(metadata: &Metadata) -> Self {
         Stamp {
