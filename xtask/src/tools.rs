@@ -31,8 +31,6 @@ pub struct Tools {
     pub workerd: PathBuf,
     /// `wasm-bindgen` of the version that `Cargo.lock` has.
     pub wasm_bindgen: PathBuf,
-    /// The runner of wasm-side unit tests that comes with it.
-    pub wasm_bindgen_test_runner: PathBuf,
     /// `worker-build` of the version of the `worker` crate.
     pub worker_build: PathBuf,
     /// How Rust is compiled to WebAssembly here.
@@ -67,7 +65,6 @@ impl Tools {
             wasm_opt: bin.join("wasm-opt"),
             workerd: bin.join("workerd"),
             wasm_bindgen: bindgen.join("wasm-bindgen"),
-            wasm_bindgen_test_runner: bindgen.join("wasm-bindgen-test-runner"),
             worker_build: worker_build_directory(&cache)?.join("bin/worker-build"),
             node_modules,
             rust,
