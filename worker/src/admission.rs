@@ -65,7 +65,8 @@ pub enum Admitted {
 /// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A method other than GET, HEAD and the purge's: 403, as nginx's `limit_except GET`.
+    /// A method other than GET and HEAD, and no purge's that carries a secret: 403, as nginx's
+    /// `limit_except GET`.
     Method,
     /// A `%` without two hexadecimal digits after it: 400.
     MalformedEscape,
@@ -109,8 +110,7 @@ pub fn admit(
 ) -> Result<Admitted, Refusal> {
     let purges = match method {
         "GET" | "HEAD" => false,
-        "PURGE" => true,
-        "POST" | "DELETE" if has_purge_header => true,
+        "PURGE" | "POST" | "DELETE" if has_purge_header => true,
         _ => return Err(Refusal::Method),
     };
     let path = resolved(&decoded(raw_path(target))?)?;

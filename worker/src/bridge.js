@@ -6,47 +6,55 @@
 const STATUS = "X-Cache-Status";
 
 /**
- * Method, URL, and the values of the headers that a request of its method may have a use for, a line
- * each; an absent header is an empty line. Each look at a header costs.
+ * Of a GET or HEAD: method, URL, and the values of the headers in `names`, a line each; an absent
+ * header is an empty line. Of any other request the method, and where it carries a purge secret, the
+ * URL and the secret. Each look at a request costs.
  */
-export function requestText(request, ofReads, ofOthers) {
+export function requestText(request, names, secretHeader) {
   const { method, headers } = request;
+  if (method !== "GET" && method !== "HEAD") {
+    const secret = headers.get(secretHeader);
+    return secret ? method + "\n" + request.url + "\n" + secret : method;
+  }
   let text = method + "\n" + request.url;
-  const names = method === "GET" || method === "HEAD" ? ofReads : ofOthers;
   for (const name of names) text += "\n" + (headers.get(name) ?? "");
   return text;
 }
 
 /** Every header field of a response. */
 export function fieldsText(response) {
-  let text = "";
-  for (const [name, value] of response.headers) text += name + "\n" + value + "\n";
-  return text;
+  return [...response.headers].flat().join("\n");
 }
 
-/** What conditions and ranges are about, a line each; an absent header is an empty line. */
+/**
+ * What conditions and ranges are about, a line each; an absent header is an empty line. A 304 has the
+ * first two alone.
+ */
 export function outlineText(response) {
-  const headers = response.headers;
-  let text = headers.get("ETag") ?? "";
-  for (const name of ["Last-Modified", "Content-Length", "Content-Range"]) {
-    text += "\n" + (headers.get(name) ?? "");
-  }
+  const { status, headers } = response;
+  let text = (headers.get("ETag") ?? "") + "\n" + (headers.get("Last-Modified") ?? "");
+  if (status === 304) return text;
+  for (const name of ["Content-Length", "Content-Range"]) text += "\n" + (headers.get(name) ?? "");
   return text;
 }
 
-function headersFrom(text) {
-  const headers = new Headers();
+function fieldsFrom(text) {
+  const fields = { __proto__: null };
   const lines = text.split("\n");
-  for (let at = 0; at + 1 < lines.length; at += 2) headers.append(lines[at], lines[at + 1]);
-  return headers;
+  for (let at = 0; at + 1 < lines.length; at += 2) fields[lines[at]] = lines[at + 1];
+  return fields;
 }
 
-/** What stands in the header that holds the stored record, and on a second line the whole's length. */
+/**
+ * What stands in the header that holds the stored record, and on a second line the whole's length.
+ * A 304 has no body that could be of another length: there is no second line.
+ */
 export function recordOf(response) {
-  const headers = response.headers;
+  const { status, headers } = response;
   const record = headers.get(STATUS);
   if (record === null) return undefined;
-  const total = response.status === 206 ? headers.get("Content-Range")?.split("/")[1] : undefined;
+  if (status === 304) return record;
+  const total = status === 206 ? headers.get("Content-Range")?.split("/")[1] : undefined;
   return record + "\n" + (total ?? headers.get("Content-Length") ?? "");
 }
 
@@ -63,9 +71,9 @@ export function stored(response, status, head) {
 
 const ABOUT_THE_BODY = ["Content-Type", "Content-Length", "Content-Encoding", "Content-Range", "Accept-Ranges"];
 
-/** A 304 about a stored response: its headers without those that describe a body. */
+/** A 304 about a stored response, or made of one: its headers without those that describe a body. */
 export function notModified(response, status) {
-  const answer = new Response(null, { status: 304, headers: response.headers });
+  const answer = new Response(null, response.status === 304 ? response : { status: 304, headers: response.headers });
   const headers = answer.headers;
   headers.set(STATUS, status);
   for (const name of ABOUT_THE_BODY) headers.delete(name);
@@ -74,9 +82,16 @@ export function notModified(response, status) {
   return answer;
 }
 
-/** A response made from its parts. */
-export function made(body, status, text) {
-  return new Response(body, { status, headers: headersFrom(text) });
+// What goes to the reader of a fetched object and what is stored differ in their cache status alone, and
+// are made one after the other. To copy headers costs half of making them.
+let last = { text: "", headers: new Headers() };
+
+/** A response made from its parts; `cached` is its cache status or its record, if it has one. */
+export function made(body, status, text, cached) {
+  if (text !== last.text) last = { text, headers: new Headers(fieldsFrom(text)) };
+  const answer = new Response(body, { status, headers: last.headers });
+  if (cached) answer.headers.set(STATUS, cached);
+  return answer;
 }
 
 /** A response with a short text, which the runtime itself calls plain. */
@@ -84,22 +99,24 @@ export function plainText(status, text) {
   return new Response(text, { status });
 }
 
-/** Looks a URL up, or a part of what is stored under it. */
-export function find(url, range) {
-  return caches.default.match(range === undefined ? url : new Request(url, { headers: { range } }));
+/** Looks a URL up; `name` and `value` are those of a header that says what of it is wanted. */
+export function find(url, name, value) {
+  return caches.default.match(name === undefined ? url : new Request(url, { headers: { [name]: value } }));
 }
 
 /**
  * Stores an answer; fails where its body broke off, or is not as long as was said. The Cache API
  * alone does not always notice.
  */
-export async function put(url, status, text, body, length) {
-  if (!body) return caches.default.put(url, made(null, status, text));
+export async function put(url, status, text, cached, body, length) {
+  if (!body) return caches.default.put(url, made(null, status, text, cached));
   const passage = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const passed = body.pipeTo(passage.writable);
-  passed.catch(() => {});
-  await caches.default.put(url, made(passage.readable, status, text));
-  await passed;
+  const stored = caches.default.put(url, made(passage.readable, status, text, cached));
+  // Both come to their end before anybody hears of a failure.
+  const [passing, storing] = await Promise.allSettled([passed, stored]);
+  if (passing.status === "rejected") throw passing.reason;
+  if (storing.status === "rejected") throw storing.reason;
 }
 
 /** Removes what is stored. */
@@ -113,7 +130,7 @@ export async function fetchOrigin(url, text, milliseconds) {
   const timer = setTimeout(() => controller.abort(), milliseconds);
   try {
     return await fetch(url, {
-      headers: headersFrom(text),
+      headers: fieldsFrom(text),
       cache: "no-store",
       redirect: "manual",
       signal: controller.signal,
@@ -140,7 +157,7 @@ export function fixedLengthStream(length) {
 
 /** Asks the media entry, through the platform's cache. */
 export function askMedia(context, url, text, head) {
-  const request = new Request(url, { method: head ? "HEAD" : "GET", headers: headersFrom(text) });
+  const request = new Request(url, { method: head ? "HEAD" : "GET", headers: fieldsFrom(text) });
   return context.exports.Media.fetch(request);
 }
 

@@ -1,6 +1,11 @@
 //! The JavaScript calls of `bridge.js`, typed. Nothing here decides anything.
 
+use crate::engine::Wanted;
 use crate::policy::fields::Fields;
+use crate::policy::headers;
+use js_sys::JsString;
+use std::cell::RefCell;
+use std::ptr;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 pub use worker_sys::Context;
@@ -11,13 +16,13 @@ pub type Env = JsValue;
 
 #[wasm_bindgen(module = "/src/bridge.js")]
 extern "C" {
-    /// Method, URL, and the values of headers, a line each: for GET and HEAD those that `of_reads`
-    /// names, for other methods those of `of_others`.
+    /// Of a GET or HEAD: method, URL, and the values of the headers in `names`, a line each. Of any
+    /// other request the method, and where it carries a purge secret, the URL and the secret.
     #[wasm_bindgen(js_name = requestText)]
     pub fn request_text(
         request: &Request,
-        of_reads: &js_sys::Array,
-        of_others: &js_sys::Array,
+        names: &js_sys::Array,
+        secret_header: &JsString,
     ) -> String;
 
     #[wasm_bindgen(js_name = outlineText)]
@@ -27,27 +32,32 @@ extern "C" {
     fn fields_text(response: &Response) -> String;
 
     /// What stands in the header that holds the stored record, and on a second line how long the
-    /// whole of the stored body is, where that is told.
+    /// whole of the stored body is, where that is told; a 304 has no such line.
     #[wasm_bindgen(js_name = recordOf)]
     pub fn record_of(response: &Response) -> Option<String>;
 
-    /// A copy of a stored response that says `status`, or has no such header.
-    pub fn stored(response: &Response, status: Option<&str>, head: bool) -> Response;
+    #[wasm_bindgen(js_name = stored)]
+    fn stored_with(response: &Response, status: Option<&JsString>, head: bool) -> Response;
 
-    /// A 304 made of a stored response, without what describes a body; `status` as above.
     #[wasm_bindgen(js_name = notModified)]
-    pub fn not_modified(response: &Response, status: &str) -> Response;
+    fn not_modified_with(response: &Response, status: &JsString) -> Response;
 
     #[wasm_bindgen(catch)]
-    fn made(body: Option<&ReadableStream>, status: u16, text: &str) -> Result<Response, JsValue>;
+    fn made(
+        body: Option<&ReadableStream>,
+        status: u16,
+        text: &str,
+        cached: Option<&str>,
+    ) -> Result<Response, JsValue>;
 
-    /// Looks a URL up in the Cache API.
-    pub fn find(url: &str, range: Option<&str>) -> js_sys::Promise;
+    #[wasm_bindgen(js_name = find)]
+    fn find_with(url: &str, name: Option<&JsString>, value: Option<&str>) -> js_sys::Promise;
 
     fn put(
         url: &str,
         status: u16,
         text: &str,
+        cached: Option<&str>,
         body: Option<&ReadableStream>,
         length: Option<f64>,
     ) -> js_sys::Promise;
@@ -75,9 +85,8 @@ extern "C" {
     #[wasm_bindgen(js_name = queuePurge)]
     pub fn queue_purge(env: &Env, context: &Context, tag: &str) -> js_sys::Promise;
 
-    /// A short answer of our own, as plain text.
     #[wasm_bindgen(js_name = plainText)]
-    pub fn plain_text(status: u16, text: &str) -> Response;
+    fn plain_text_with(status: u16, text: &JsString) -> Response;
 
     /// A transform stream of the runtime that passes exactly `length` bytes.
     #[wasm_bindgen(js_name = fixedLengthStream)]
@@ -118,6 +127,24 @@ extern "C" {
 /// What is called when a promise is settled.
 pub type Settle = Closure<dyn Fn(u32, bool, JsValue)>;
 
+/// A copy of a stored response that says `status`, or has no such header.
+pub fn stored(response: &Response, status: Option<&'static str>, head: bool) -> Response {
+    match status {
+        Some(status) => with_word(status, |word| stored_with(response, Some(word), head)),
+        None => stored_with(response, None, head),
+    }
+}
+
+/// A 304 made of a stored response, without what describes a body; `status` as above.
+pub fn not_modified(response: &Response, status: &'static str) -> Response {
+    with_word(status, |word| not_modified_with(response, word))
+}
+
+/// A short answer of our own, as plain text.
+pub fn plain_text(status: u16, text: &'static str) -> Response {
+    with_word(text, |text| plain_text_with(status, text))
+}
+
 /// Every header field of a response.
 pub fn fields_of(response: &Response) -> Fields {
     let text = fields_text(response);
@@ -133,10 +160,22 @@ pub fn outline_of(response: &Response) -> Fields {
     lines.filter(|(_, value)| !value.is_empty()).collect()
 }
 
+/// Looks a URL up in the Cache API.
+pub fn find(url: &str, wanted: Wanted<'_>) -> js_sys::Promise {
+    let with = |name, value| with_word(name, |name| find_with(url, Some(name), Some(value)));
+    match wanted {
+        Wanted::Whole => find_with(url, None, None),
+        Wanted::Part(range) => with("Range", range),
+        Wanted::UnlessMatch(tags) => with("If-None-Match", tags),
+        Wanted::UnlessModified(date) => with("If-Modified-Since", date),
+    }
+}
+
 /// A response made from its parts. Should the runtime refuse them, a plain 502: the origin's
 /// answer is then none that can be passed on.
 pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> Response {
-    made(body, status, &text_of(fields)).unwrap_or_else(|_| crate::respond::plain(502))
+    let (text, cached) = text_and_status_of(fields);
+    made(body, status, &text, cached).unwrap_or_else(|_| crate::respond::plain(502))
 }
 
 /// Stores a response; the promise settles when its body has ended, and fails where it broke off.
@@ -151,7 +190,8 @@ pub fn store(
         reason = "a length beyond 2^53 cannot be stored anyway"
     )]
     let length = fields.content_length().map(|length| length as f64);
-    put(url, status, &text_of(fields), body, length)
+    let (text, cached) = text_and_status_of(fields);
+    put(url, status, &text, cached, body, length)
 }
 
 /// Asks the origin; the promise settles when its headers have come.
@@ -171,12 +211,38 @@ pub fn message_of(error: &JsValue) -> String {
         .map_or_else(String::new, |error| error.message().into())
 }
 
+/// A word as JavaScript has it. Each is made once: to make one anew costs more than a hit has to
+/// spare. They are few, so they are looked for one by one, and by where they lie.
+fn with_word<T>(word: &'static str, act: impl FnOnce(&JsString) -> T) -> T {
+    thread_local! {
+        static WORDS: RefCell<Vec<(&'static str, JsString)>> = const { RefCell::new(Vec::new()) };
+    }
+    WORDS.with_borrow_mut(|words| {
+        let known = words.iter().position(|(other, _)| ptr::eq(*other, word));
+        let at = known.unwrap_or_else(|| {
+            words.push((word, JsString::from(word)));
+            words.len() - 1
+        });
+        act(&words[at].1)
+    })
+}
+
 fn text_of(fields: &Fields) -> String {
+    text_and_status_of(fields).0
+}
+
+/// All fields but the cache status, and that.
+fn text_and_status_of(fields: &Fields) -> (String, Option<&str>) {
     let mut text = String::with_capacity(512);
+    let mut cached = None;
     for (name, value) in fields.iter() {
+        if name == headers::CACHE_STATUS {
+            cached = Some(value);
+            continue;
+        }
         for part in [name, "\n", value, "\n"] {
             text.push_str(part);
         }
     }
-    text
+    (text, cached)
 }

@@ -25,7 +25,7 @@ use fill::{Filled, Known};
 use fills::{FillLock, Fills, Trouble, Written};
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
-pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
+pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store, Wanted};
 use shape::{Shape, is_part_of, range_header, shape, shape_made};
 use std::pin::pin;
 use tombstone::Claim;
@@ -116,14 +116,23 @@ where
         }
     }
 
-    /// Holding the lock: looks once more, for the last holder may have stored just now; then has
-    /// the object fetched in the background, so that it is stored even if this reader goes away.
+    /// Holding the lock: looks once more, for the last holder may have stored just now, unless the
+    /// caller knows that it `is_absent`; then has the object fetched in the background,
+    /// so that it is stored even if this reader goes away.
     pub(crate) async fn fill_and_serve(
         &self,
         read: Read<'_>,
         lock: FillLock,
+        is_absent: bool,
     ) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let (looked, before) = join(self.look_after_purges(read), self.last_purge(read.path)).await;
+        let look = async {
+            if is_absent {
+                Looked::Absent
+            } else {
+                self.look_after_purges(read).await
+            }
+        };
+        let (looked, before) = join(look, self.last_purge(read.path)).await;
         let claim = Claim { lock, before };
         let stale = match looked {
             Looked::Fresh(found) => {
@@ -254,15 +263,30 @@ where
         }
     }
 
-    /// What the store has for this reader: the part he wants, where the store alone can tell it.
+    /// What the store has for this reader: as much as he wants, where the store alone can tell it.
     async fn look(&self, read: Read<'_>) -> Looked<S::Found> {
-        let part = read.plain_part();
-        let mut found = self.store.find(read.path, part).await;
-        // A store's own "not satisfiable", in whatever form, says nothing of the copy it is about.
-        if part.is_some() && found.as_ref().and_then(Found::entry).is_none() {
-            found = self.store.find(read.path, None).await;
+        let wanted = read.wanted();
+        let looked = self.look_for(read, wanted).await;
+        let in_doubt = match &looked {
+            _ if wanted == Wanted::Whole => false,
+            // A store's own "not satisfiable", in whatever form, says nothing of the copy it is about.
+            Looked::Absent => true,
+            // And its "not modified" counts only where the rules here agree: a store may compare
+            // otherwise, and a stale copy must be there to be served.
+            Looked::Fresh(found) if found.status() == 304 => {
+                !matches!(shape(read, &found.outline()), Shape::NotModified)
+            }
+            Looked::Stale(found) => found.status() == 304,
+            Looked::Fresh(_) => false,
+        };
+        if in_doubt {
+            return self.look_for(read, Wanted::Whole).await;
         }
-        let Some(found) = found else {
+        looked
+    }
+
+    async fn look_for(&self, read: Read<'_>, wanted: Wanted<'_>) -> Looked<S::Found> {
+        let Some(found) = self.store.find(read.path, wanted).await else {
             return Looked::Absent;
         };
         match plan::lookup(found.entry().as_ref(), self.runtime.now()) {
@@ -279,8 +303,10 @@ where
         found: S::Found,
         cache: CacheStatus,
     ) -> Answer<S::Found, S::Body> {
-        if found.status() != 200 || read.is_plain() {
-            return Answer::Stored(found, cache);
+        match found.status() {
+            200 if !read.is_plain() => {}
+            304 => return Answer::NotModified(found, cache),
+            _ => return Answer::Stored(found, cache),
         }
         let fields = found.outline();
         let (range, length) = match shape(read, &fields) {
@@ -304,7 +330,7 @@ where
             }
         };
         let asked = range_header(range);
-        match self.store.find(read.path, Some(&asked)).await {
+        match self.store.find(read.path, Wanted::Part(&asked)).await {
             Some(part)
                 if part.status() == 206 && is_part_of(&part.outline(), &fields, range, length) =>
             {
@@ -337,12 +363,44 @@ impl<'a> Read<'a> {
         self.range.is_none() && self.conditions == Conditions::default()
     }
 
-    /// The range, where no condition stands beside it and it is a single one: then the store can
-    /// be asked for the part at once.
-    fn plain_part(&self) -> Option<&'a str> {
-        let range = self
-            .range
-            .filter(|range| range.starts_with("bytes=") && !range.contains(','))?;
-        (self.if_range.is_none() && self.conditions == Conditions::default()).then_some(range)
+    /// What the store can be asked for at once: a single range, or what the reader lacks, where that
+    /// alone is asked for.
+    fn wanted(&self) -> Wanted<'a> {
+        let only = |conditions| self.conditions == conditions;
+        let none = Conditions::default();
+        let Conditions {
+            if_none_match,
+            if_modified_since,
+            ..
+        } = self.conditions;
+        match (self.range, if_none_match, if_modified_since) {
+            (Some(range), None, None)
+                if range.starts_with("bytes=")
+                    && !range.contains(',')
+                    && self.if_range.is_none()
+                    && only(none) =>
+            {
+                Wanted::Part(range)
+            }
+            // A tag takes the place of a date.
+            (None, Some(tags), if_modified_since)
+                if only(Conditions {
+                    if_none_match,
+                    if_modified_since,
+                    ..none
+                }) =>
+            {
+                Wanted::UnlessMatch(tags)
+            }
+            (None, None, Some(date))
+                if only(Conditions {
+                    if_modified_since,
+                    ..none
+                }) =>
+            {
+                Wanted::UnlessModified(date)
+            }
+            _ => Wanted::Whole,
+        }
     }
 }

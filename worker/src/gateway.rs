@@ -7,6 +7,7 @@ use crate::admission::{self, Admitted};
 use crate::bridge::{Context, Env};
 use crate::engine::Read;
 use crate::policy::conditional::Conditions;
+use crate::policy::fields::Fields;
 use crate::settings::CacheMode;
 use crate::site::Site;
 use crate::{bridge, media, platform, purge, respond, task};
@@ -19,7 +20,7 @@ pub fn handle(request: &Request, env: Env, context: Context) -> JsValue {
     let Some(site) = Site::of(&env) else {
         return respond::plain(500).into();
     };
-    let text = bridge::request_text(request, &site.read_headers, &site.change_headers);
+    let text = bridge::request_text(request, &site.read_headers, &site.secret_header);
     let asked = Asked::of(&text);
     let purging = asked.purge_secret.is_some();
     match admission::admit(asked.method, asked.target, purging, &site.settings) {
@@ -77,8 +78,7 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads the text of [`bridge::request_text`]; the order is that of
-    /// [`Site::read_headers`] or [`Site::change_headers`].
+    /// Reads the text of [`bridge::request_text`]; the order is that of [`Site::read_headers`].
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         let mut lines = text.split('\n');
@@ -140,7 +140,8 @@ impl<'a> Asked<'a> {
             "memory" => {
                 let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().unchecked_into();
                 let buffer: js_sys::ArrayBuffer = memory.buffer().unchecked_into();
-                Some(bridge::plain_text(200, &buffer.byte_length().to_string()))
+                let told = Fields::from_iter([("X-Memory", buffer.byte_length().to_string())]);
+                Some(bridge::response(200, &told, None))
             }
             _ => None,
         }

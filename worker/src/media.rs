@@ -40,27 +40,34 @@ where
     /// Answers a read. `Err` only where neither origin nor store has an answer.
     pub async fn read(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
         self.clear_up(read.path).await;
+        let ended = self.fills.ended();
         match self.look_settled(read).await {
             Looked::Fresh(found) => Ok(self.serve(read, found, CacheStatus::Hit).await),
             Looked::Stale(found) => match self.fills.take(read.path, self.runtime.now().0) {
                 Some(lock) => {
                     drop(found);
-                    self.fill_and_serve(read, lock).await
+                    self.fill_and_serve(read, lock, false).await
                 }
                 None => Ok(self.serve(read, found, CacheStatus::Updating).await),
             },
-            Looked::Absent => self.fill_or_wait(read).await,
+            Looked::Absent => self.fill_or_wait(read, ended).await,
         }
     }
 
-    /// Nothing is stored: becomes the one who fills, or waits for the one who does.
-    async fn fill_or_wait(&self, read: Read<'_>) -> Result<Answer<S::Found, S::Body>, Cause> {
+    /// Nothing is stored: becomes the one who fills, or waits for the one who does. `ended`: how many
+    /// fills had ended before the store was looked into.
+    async fn fill_or_wait(
+        &self,
+        read: Read<'_>,
+        mut ended: u64,
+    ) -> Result<Answer<S::Found, S::Body>, Cause> {
         let end = self.runtime.now().0 + LONGEST_WAIT_MILLISECONDS;
         let mut step = FIRST_WAIT_STEP_MILLISECONDS;
         loop {
             let now = self.runtime.now().0;
             if let Some(lock) = self.fills.take(read.path, now) {
-                return self.fill_and_serve(read, lock).await;
+                let is_absent = self.fills.ended() == ended;
+                return self.fill_and_serve(read, lock, is_absent).await;
             }
             if now >= end {
                 // Another isolate may have stored it meanwhile.
@@ -78,6 +85,7 @@ where
             if self.fills.is_filling(read.path, self.runtime.now().0) {
                 continue;
             }
+            ended = self.fills.ended();
             if let Looked::Fresh(found) = self.look_settled(read).await {
                 return Ok(self.serve(read, found, CacheStatus::Hit).await);
             }

@@ -91,7 +91,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     let Some(site) = Site::of(&env) else {
         return uncached(respond::plain(500));
     };
-    let text = bridge::request_text(&request, &site.read_headers, &site.change_headers);
+    let text = bridge::request_text(&request, &site.read_headers, &site.secret_header);
     let asked = Asked::of(&text);
     let key = match admission::admit("GET", path_of(asked.target), false, &site.canonical) {
         Ok(Admitted::Read { key, .. }) => key,

@@ -29,8 +29,8 @@ pub struct Site {
     pub fills: Fills,
     /// The headers that are looked at of a GET or HEAD, in the order of [`crate::gateway::Asked`].
     pub read_headers: js_sys::Array,
-    /// Those that are looked at of any other request.
-    pub change_headers: js_sys::Array,
+    /// The one that is looked at of any other request.
+    pub secret_header: js_sys::JsString,
     /// Whether a request may ask for a panic: only where `TEST_HOOKS` is `on`.
     pub test_hooks: bool,
 }
@@ -57,11 +57,11 @@ impl Site {
             }
         };
         let test_hooks = text(TEST_HOOKS).as_deref() == Some("on");
-        let purge_header = settings
+        let secret_header = settings
             .purge
             .as_ref()
-            .map_or("x-medialift-purge", |purge| &purge.header);
-        let array = |names: &[&str]| names.iter().copied().map(JsValue::from_str).collect();
+            .map_or("x-medialift-purge", |purge| &purge.header)
+            .into();
         let mut read_headers = vec![
             "range",
             "if-range",
@@ -73,7 +73,6 @@ impl Site {
         if test_hooks {
             read_headers.push(TEST_HEADER);
         }
-        let (read_headers, change_headers) = (array(&read_headers), array(&[purge_header]));
         let canonical = Settings {
             key_prefix: String::new(),
             strip_prefix: None,
@@ -84,8 +83,8 @@ impl Site {
             settings,
             canonical,
             fills: Fills::default(),
-            read_headers,
-            change_headers,
+            read_headers: read_headers.into_iter().map(JsValue::from_str).collect(),
+            secret_header,
             test_hooks,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory.
 
-use crate::engine::{Body, Found, NotStored, Store};
+use crate::engine::{Body, Found, NotStored, Store, Wanted};
 use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::range::{ByteRange, Slice};
@@ -97,8 +97,9 @@ impl Store for EdgeCache {
     type Body = Stream;
     type Found = CachedResponse;
 
-    async fn find(&self, path: &str, part: Option<&str>) -> Option<CachedResponse> {
-        let found = task::settled(&bridge::find(&key(path), part)).await.ok()?;
+    async fn find(&self, path: &str, wanted: Wanted<'_>) -> Option<CachedResponse> {
+        let asked = bridge::find(&key(path), wanted);
+        let found = task::settled(&asked).await.ok()?;
         (!found.is_undefined()).then(|| CachedResponse(Some(found.unchecked_into())))
     }
 
@@ -146,7 +147,7 @@ impl EdgeCache {
     async fn remove_what_was_begun(&self, path: &str, begun: Option<Entry>) {
         for pause in LOOKS_AFTER_A_FAILURE {
             task::pause(pause).await;
-            let found = self.find(path, None).await;
+            let found = self.find(path, Wanted::Whole).await;
             // One that is not whole has no record that counts.
             if found.is_some_and(|found| found.entry().is_none_or(|entry| Some(entry) == begun)) {
                 self.delete(path).await;
@@ -171,9 +172,14 @@ fn with_length(mut fields: Fields) -> Fields {
 
 /// Reads what [`bridge::record_of`] tells; `None` where the stored body is not of the length noted.
 fn whole_record(text: &str) -> Option<Entry> {
-    let (record, length) = text.split_once('\n')?;
+    let (record, length) = match text.split_once('\n') {
+        Some((record, length)) => (record, Some(length)),
+        None => (text, None),
+    };
     match record.split_once(LENGTH_MARK) {
-        Some((record, noted)) => Entry::decode(record).filter(|_| noted == length),
+        Some((record, noted)) => {
+            Entry::decode(record).filter(|_| length.is_none_or(|length| length == noted))
+        }
         None => Entry::decode(record),
     }
 }
@@ -323,5 +329,17 @@ mod tests {
     fn a_body_whose_length_was_never_told_is_taken_as_it_is() {
         check(None, "", true);
         check(None, "100", true);
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_of_no_length() {
+        let entry = Entry {
+            status: 200,
+            stored_at: UnixMillis(1),
+            fresh_until: UnixMillis(2),
+            stale_until: UnixMillis(3),
+        };
+        let record = format!("{}{LENGTH_MARK}400000", entry.encode());
+        assert_eq!(whole_record(&record), Some(entry));
     }
 }

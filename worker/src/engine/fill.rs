@@ -10,7 +10,7 @@
 
 use super::Engine;
 use super::fills::Written;
-use super::outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store};
+use super::outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store, Wanted};
 use super::tombstone::Claim;
 use crate::admission::ObjectKey;
 use crate::policy::conditional::{self, Validators};
@@ -230,7 +230,7 @@ where
 
     /// Stores under `path` what is stored under `beside`, if it is what these fields describe.
     async fn take_over(&self, claim: &Claim, path: &str, beside: &str, mut fields: Fields) -> bool {
-        let Some(found) = self.store.find(beside, None).await else {
+        let Some(found) = self.store.find(beside, Wanted::Whole).await else {
             return false;
         };
         let of_the_store = found.fields();
@@ -260,7 +260,7 @@ where
         known: Option<&Known>,
         now: UnixMillis,
     ) {
-        let Some(found) = self.store.find(path, None).await else {
+        let Some(found) = self.store.find(path, Wanted::Whole).await else {
             return;
         };
         let fields = found.fields();

@@ -20,6 +20,7 @@ pub const LOCK_LEASE_MILLISECONDS: u64 = 60_000;
 pub struct Fills {
     table: Rc<RefCell<HashMap<String, Vec<Fill>>>>,
     last_token: Rc<Cell<u64>>,
+    ended: Rc<Cell<u64>>,
     failures: Rc<Cell<u64>>,
 }
 
@@ -143,6 +144,12 @@ impl Fills {
         }
     }
 
+    /// How many fills have ended, of whatever key: while this stands still, no look into the store can
+    /// have missed what one has stored.
+    pub fn ended(&self) -> u64 {
+        self.ended.get()
+    }
+
     /// How many fills have failed to store a whole answer: while a look into the store sees this
     /// change, what it found may be what such a fill had left for a moment.
     pub fn failures(&self) -> u64 {
@@ -207,6 +214,7 @@ impl FillLock {
 
 impl Drop for FillLock {
     fn drop(&mut self) {
+        self.fills.ended.set(self.fills.ended.get() + 1);
         let mut table = self.fills.table.borrow_mut();
         if let Some(fills) = table.get_mut(&self.key) {
             fills.retain(|fill| fill.token != self.token);

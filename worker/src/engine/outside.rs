@@ -21,7 +21,7 @@ pub trait Body: Sized + 'static {
 
 /// A stored answer. Dropped, its body is told that nobody will read it.
 pub trait Found: Sized + 'static {
-    /// The status it carries: the stored one, or 206 where a part of it was asked for.
+    /// The status it carries: the stored one, or 206 or 304 where that was wanted.
     fn status(&self) -> u16;
     /// Its record; `None` where it has none that this version can read.
     fn entry(&self) -> Option<Entry>;
@@ -38,9 +38,8 @@ pub trait Store: Clone + 'static {
     type Body: Body;
     /// What it gives back.
     type Found: Found;
-    /// The answer stored under `path`, or where `part` is the value of a `Range` header, that part
-    /// of it (status 206) if the store can cut it.
-    fn find(&self, path: &str, part: Option<&str>) -> impl Future<Output = Option<Self::Found>>;
+    /// The answer stored under `path`, or as much of it as is wanted.
+    fn find(&self, path: &str, wanted: Wanted<'_>) -> impl Future<Output = Option<Self::Found>>;
     /// Stores an answer, whole or not at all: where its body breaks off, nothing of it is left when
     /// this returns. (It may have shown for a moment: see [`Engine::read`].)
     fn put(
@@ -59,6 +58,20 @@ pub trait Store: Clone + 'static {
     ) -> impl Future<Output = Result<(), NotStored>>;
     /// Removes an answer. True where there was one.
     fn delete(&self, path: &str) -> impl Future<Output = bool>;
+}
+
+/// What of a stored answer is wanted. A store that cannot tell a part from the rest gives the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// All of it.
+    Whole,
+    /// The part that this value of a `Range` header names: status 206.
+    Part(&'a str),
+    /// Nothing but its header fields, status 304, where it has one of the tags in this value of an
+    /// `If-None-Match` header.
+    UnlessMatch(&'a str),
+    /// The same where it has not changed since this value of an `If-Modified-Since` header.
+    UnlessModified(&'a str),
 }
 
 /// The store has not taken an answer: its body broke off, or the store refused it.

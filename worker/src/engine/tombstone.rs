@@ -14,7 +14,7 @@
 
 use super::Engine;
 use super::fills::FillLock;
-use super::outside::{Found, NotStored, Origin, Runtime, Store};
+use super::outside::{Found, NotStored, Origin, Runtime, Store, Wanted};
 use crate::policy::conditional::Validators;
 use crate::policy::fields::Fields;
 
@@ -43,7 +43,7 @@ where
 {
     /// The mark of the last purge.
     pub(super) async fn last_purge(&self, path: &str) -> LastPurge {
-        let found = self.store.find(&name(path), None).await;
+        let found = self.store.find(&name(path), Wanted::Whole).await;
         LastPurge(found.and_then(|found| {
             let fields = found.fields();
             Validators::of(&fields).etag.map(str::to_owned)

@@ -240,6 +240,39 @@ fn conditions_are_answered_from_the_store_and_on_a_cold_key() {
 }
 
 #[test]
+fn a_304_of_the_store_counts_only_where_the_rules_agree() {
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    // From here on it says so of other tags as well, or without the record.
+    bench.world.store_refuses.set(true);
+    for _ in 0..100 {
+        for (version, status) in [(1, 304), (2, 200)] {
+            let ask = Ask {
+                if_none_match: Some(etag(PATH, version)),
+                ..Ask::default()
+            };
+            let sent = bench.read(ask).expect("an answer");
+            assert_eq!((sent.status, sent.cache_status()), (status, "HIT"));
+        }
+    }
+    assert_eq!(bench.world.fetches_of(PATH), 1);
+}
+
+#[test]
+fn a_stale_copy_that_the_reader_has_is_confirmed_at_the_origin_first() {
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    bench.pass(FRESH);
+    let ask = Ask {
+        if_none_match: Some(etag(PATH, 1)),
+        ..Ask::default()
+    };
+    let sent = bench.read(ask).expect("an answer");
+    assert_eq!((sent.status, sent.cache_status()), (304, "REVALIDATED"));
+    assert_eq!(bench.world.fetches_of(PATH), 2);
+}
+
+#[test]
 fn a_missing_object_is_remembered_only_where_the_settings_say_so() {
     let forgetful = Bench::new();
     forgetful.world.set_version(PATH, None);

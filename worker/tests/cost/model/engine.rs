@@ -11,7 +11,7 @@ use std::rc::Rc;
 use edge_worker::admission::{Admitted, ObjectKey, admit};
 use edge_worker::engine::fills::Fills;
 use edge_worker::engine::{
-    Answer, Body, Engine, Found, NotStored, Origin, OriginAnswer, Read, Runtime, Store,
+    Answer, Body, Engine, Found, NotStored, Origin, OriginAnswer, Read, Runtime, Store, Wanted,
 };
 use edge_worker::policy::conditional::Conditions;
 use edge_worker::policy::entry::{self, Entry};
@@ -213,12 +213,12 @@ impl Store for SimStore {
     type Body = Length;
     type Found = SimFound;
 
-    async fn find(&self, path: &str, part: Option<&str>) -> Option<SimFound> {
+    async fn find(&self, path: &str, wanted: Wanted<'_>) -> Option<SimFound> {
         let found = self.0.borrow().get(path).cloned()?;
-        let Some(length) = found.fields.content_length().filter(|_| part.is_some()) else {
+        let (Wanted::Part(part), Some(length)) = (wanted, found.fields.content_length()) else {
             return Some(found);
         };
-        let RangePlan::Part(range) = range::plan(part, Some(length)) else {
+        let RangePlan::Part(range) = range::plan(Some(part), Some(length)) else {
             return Some(found);
         };
         let mut fields = found.fields();

@@ -4,8 +4,9 @@ use super::SimEngine;
 use super::world::{Fault, SimBody, SimFound, Stored, World, content, etag, media_type};
 use edge_worker::admission::ObjectKey;
 use edge_worker::engine::fills::LOCK_LEASE_MILLISECONDS;
-use edge_worker::engine::{NotStored, Origin, OriginAnswer, Runtime, Store};
+use edge_worker::engine::{NotStored, Origin, OriginAnswer, Runtime, Store, Wanted};
 use edge_worker::origin::ANSWER_TIMEOUT_MILLISECONDS;
+use edge_worker::policy::entry;
 use edge_worker::policy::fields::Fields;
 use edge_worker::policy::plan::Cause;
 use edge_worker::policy::range::{self, RangePlan};
@@ -20,6 +21,11 @@ use std::rc::Rc;
 pub(crate) struct SimStore(pub World);
 
 impl SimStore {
+    /// A store may compare tags otherwise, or leave header fields out of its 304.
+    fn says_so_wrongly(&self) -> bool {
+        self.0.store_refuses.get() && self.0.executor.once_in(4)
+    }
+
     /// Some caches keep a body that broke off until it is noticed; the old copy is lost then.
     async fn show_for_a_moment(&self, path: &str, status: u16, fields: Fields) {
         if !self.0.store_refuses.get() || self.0.executor.once_in(2) {
@@ -40,7 +46,7 @@ impl Store for SimStore {
     type Body = SimBody;
     type Found = SimFound;
 
-    async fn find(&self, path: &str, part: Option<&str>) -> Option<SimFound> {
+    async fn find(&self, path: &str, wanted: Wanted<'_>) -> Option<SimFound> {
         self.0.executor.breathe(8).await;
         let stored = self.0.stored.borrow().get(path).cloned();
         // The answer was drawn up before it arrives.
@@ -53,7 +59,23 @@ impl Store for SimStore {
             mut fields,
             mut bytes,
         } = stored;
-        if let Some(part) = part.filter(|_| status == 200) {
+        if let Wanted::UnlessMatch(tags) = wanted
+            && status == 200
+            && (fields.get("etag") == Some(tags) || self.says_so_wrongly())
+        {
+            if self.says_so_wrongly() {
+                fields.remove(entry::HEADER);
+            }
+            return Some(SimFound {
+                status: 304,
+                fields,
+                whole: true,
+                body: SimBody::new(&self.0, Vec::new(), None),
+            });
+        }
+        if let Wanted::Part(part) = wanted
+            && status == 200
+        {
             let length = fields.content_length();
             match range::plan(Some(part), length) {
                 RangePlan::Part(range) => {
