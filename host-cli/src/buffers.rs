@@ -1,7 +1,7 @@
 //! Buffers for bytes on their way from the disk to the network, used again and again.
 //!
 //! They are filled on one thread and let go on another, which scatters an allocator's memory over
-//! its arenas; kept here, a run holds about what it has under way and no more. Leaves to others: how
+//! its arenas; kept here, a run holds about what it has under way and little more. Leaves to others: how
 //! much may be under way.
 
 use std::ops::{Deref, DerefMut};
@@ -12,8 +12,9 @@ use bytes::Bytes;
 /// Lengths are rounded up to this, so that buffers fit again.
 const STEP: usize = 16 * 1024;
 
-/// Bytes of all buffers beyond which none is kept for later.
-const MOST_KEPT: usize = 8 * 1024 * 1024;
+/// Bytes of all buffers beyond which none is kept for later: what is under way at a time where the
+/// network takes it at once.
+const MOST_KEPT: usize = 3 * 1024 * 1024;
 
 static STORE: Mutex<Store> = Mutex::new(Store {
     idle: Vec::new(),

@@ -20,7 +20,7 @@ pub use self::client::{Client, Traffic};
 pub use self::error::{ErrorKind, S3Error};
 pub use self::list::{ListRequest, Listed, Page};
 pub use self::multipart::{CompletedPart, Part, Upload};
-pub use self::object::{Body, ObjectHead, ObjectRange, PutRequest};
+pub use self::object::{Body, ObjectHead, ObjectRange, PutRequest, ReadBytes};
 pub use self::pace::Pacer;
 pub use self::retry::Retry;
 

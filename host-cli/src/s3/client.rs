@@ -247,7 +247,7 @@ impl Client {
     async fn queue(&self, call: &Call<'_>) {
         let traffic = &self.shared.traffic;
         traffic.requests.pass(1.0).await;
-        if let Body::Bytes(_) = call.body {
+        if call.body.is_in_memory() {
             traffic.bytes.pass(call.body.length() as f64).await;
         }
     }
@@ -268,6 +268,7 @@ impl Client {
         shared
             .signer
             .sign(call.method.as_str(), uri, &mut headers, SystemTime::now())?;
+        let in_memory = call.body.is_in_memory();
         let life = Arc::new(Life::new());
         let mut request = Request::new(call.body.to_request(traffic, &life));
         *request.method_mut() = call.method.clone();
@@ -278,7 +279,7 @@ impl Client {
         traffic.sent_requests.fetch_add(1, Relaxed);
         let response = shared.transport.send(request, fresh, &life).await?;
         shared.reached.store(true, Relaxed);
-        if let Body::Bytes(_) = call.body {
+        if in_memory {
             traffic.count_sent(length);
         }
         if response.status().is_success() {

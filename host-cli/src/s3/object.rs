@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -37,6 +37,8 @@ pub enum Body {
     Empty,
     /// Bytes in memory.
     Bytes(Bytes),
+    /// Bytes that were read from a file: in memory only until they are on their way.
+    Read(Arc<ReadBytes>),
     /// `length` bytes of an open file from `offset`, read while they are sent.
     File {
         /// The file; read by position, so that many may share it.
@@ -48,12 +50,46 @@ pub enum Body {
     },
 }
 
+/// A file's bytes, whole, and the file. They are let go once they were handed to the connection, and
+/// not kept until the answer comes; to be sent again, they are read again.
+#[derive(Debug)]
+pub struct ReadBytes {
+    bytes: Mutex<Option<Bytes>>,
+    file: Arc<File>,
+    length: u64,
+}
+
+impl ReadBytes {
+    /// `bytes` are all that is in `file`.
+    pub fn new(bytes: Bytes, file: Arc<File>) -> Self {
+        ReadBytes {
+            length: bytes.len() as u64,
+            bytes: Mutex::new(Some(bytes)),
+            file,
+        }
+    }
+
+    fn bytes(&self) -> std::sync::MutexGuard<'_, Option<Bytes>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Body {
+    /// Whether the next copy to send comes out of memory.
+    pub(super) fn is_in_memory(&self) -> bool {
+        match self {
+            Body::Empty | Body::Bytes(_) => true,
+            Body::Read(read) => read.bytes().is_some(),
+            Body::File { .. } => false,
+        }
+    }
+
     /// Length in bytes.
     pub fn length(&self) -> u64 {
         match self {
             Body::Empty => 0,
             Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Read(read) => read.length,
             Body::File { length, .. } => *length,
         }
     }
@@ -62,52 +98,68 @@ impl Body {
     pub(super) fn to_request(&self, traffic: &Arc<Traffic>, life: &Arc<Life>) -> RequestBody {
         match self {
             Body::Empty => Empty::new().map_err(|never| match never {}).boxed_unsync(),
-            Body::Bytes(bytes) if bytes.len() as u64 <= CHUNK => Full::new(bytes.clone())
-                .map_err(|never| match never {})
-                .boxed_unsync(),
-            Body::Bytes(bytes) => {
-                let life = life.clone();
-                let pieces = stream::unfold(bytes.clone(), move |mut left| {
-                    let life = life.clone();
-                    async move {
-                        if left.is_empty() {
-                            return None;
-                        }
-                        life.moved();
-                        let piece = left.split_to(left.len().min(CHUNK as usize));
-                        Some((Ok(Frame::data(piece)), left))
-                    }
-                });
-                StreamBody::new(pieces).boxed_unsync()
-            }
+            Body::Bytes(bytes) => from_memory(bytes.clone(), life),
+            Body::Read(read) => match read.bytes().take() {
+                Some(bytes) => from_memory(bytes, life),
+                None => from_file(&read.file, 0, read.length, traffic, life),
+            },
             Body::File {
                 file,
                 offset,
                 length,
-            } => {
-                let shared = (file.clone(), traffic.clone(), life.clone());
-                let chunks = stream::try_unfold((*offset, *length), move |(at, left)| {
-                    let (file, traffic, life) = shared.clone();
-                    async move {
-                        if left == 0 {
-                            return Ok(None);
-                        }
-                        let size = left.min(CHUNK);
-                        life.held_back();
-                        traffic.bytes.pass(size as f64).await;
-                        life.moved();
-                        let chunk = tokio::task::spawn_blocking(move || read_at(&file, at, size))
-                            .await
-                            .map_err(io::Error::other)?
-                            .map_err(|e| io::Error::other(LocalFailure(e)))?;
-                        traffic.count_sent(size);
-                        Ok(Some((Frame::data(chunk), (at + size, left - size))))
-                    }
-                });
-                StreamBody::new(chunks).boxed_unsync()
-            }
+            } => from_file(file, *offset, *length, traffic, life),
         }
     }
+}
+
+fn from_memory(bytes: Bytes, life: &Arc<Life>) -> RequestBody {
+    if bytes.len() as u64 <= CHUNK {
+        return Full::new(bytes)
+            .map_err(|never| match never {})
+            .boxed_unsync();
+    }
+    let life = life.clone();
+    let pieces = stream::unfold(bytes, move |mut left| {
+        let life = life.clone();
+        async move {
+            if left.is_empty() {
+                return None;
+            }
+            life.moved();
+            let piece = left.split_to(left.len().min(CHUNK as usize));
+            Some((Ok(Frame::data(piece)), left))
+        }
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}
+
+fn from_file(
+    file: &Arc<File>,
+    offset: u64,
+    length: u64,
+    traffic: &Arc<Traffic>,
+    life: &Arc<Life>,
+) -> RequestBody {
+    let shared = (file.clone(), traffic.clone(), life.clone());
+    let chunks = stream::try_unfold((offset, length), move |(at, left)| {
+        let (file, traffic, life) = shared.clone();
+        async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let size = left.min(CHUNK);
+            life.held_back();
+            traffic.bytes.pass(size as f64).await;
+            life.moved();
+            let chunk = tokio::task::spawn_blocking(move || read_at(&file, at, size))
+                .await
+                .map_err(io::Error::other)?
+                .map_err(|e| io::Error::other(LocalFailure(e)))?;
+            traffic.count_sent(size);
+            Ok(Some((Frame::data(chunk), (at + size, left - size))))
+        }
+    });
+    StreamBody::new(chunks).boxed_unsync()
 }
 
 /// `size` bytes at `offset`; an error where the file ends before.

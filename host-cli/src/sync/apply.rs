@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::content::CACHE_CONTROL;
 use super::desk::Desk;
@@ -18,12 +19,12 @@ use super::plan::{self, Action, Why};
 use super::read::{self, Opened, SMALL};
 use super::walk::{LocalFile, SkipReason, Skipped, Stamp};
 use crate::buffers;
-use crate::s3::{Body, Client, ErrorKind, Listed, PutRequest, S3Error};
+use crate::s3::{Body, Client, ErrorKind, Listed, PutRequest, ReadBytes, S3Error};
 
 /// How often a file that changes while it is read is begun again.
 const TRIES: u32 = 4;
 
-/// Memory for what is being sent, in units of 1 KiB.
+/// Memory for what is read and not yet handed to the network, in units of 1 KiB.
 const MEMORY_KIBIBYTES: u32 = 8 * 1024;
 
 /// What a file that is sent in pieces holds at a time, in the same units.
@@ -37,7 +38,7 @@ pub(super) struct Workshop {
     pub(super) multipart_from: u64,
     pub(super) dry_run: bool,
     desk: Desk,
-    memory: Semaphore,
+    memory: Arc<Semaphore>,
 }
 
 /// One file to bring into the bucket.
@@ -83,19 +84,20 @@ impl Workshop {
             multipart_from,
             dry_run,
             desk: Desk::new(root),
-            memory: Semaphore::new(MEMORY_KIBIBYTES as usize),
+            memory: Arc::new(Semaphore::new(MEMORY_KIBIBYTES as usize)),
         }
     }
 
     /// Waits until there is room for `kibibytes`.
-    pub(super) async fn room(&self, kibibytes: u32) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn room(&self, kibibytes: u32) -> Option<OwnedSemaphorePermit> {
         let kibibytes = kibibytes.clamp(1, MEMORY_KIBIBYTES);
         // The semaphore is never closed, so there always is a permit in the end.
-        self.memory.acquire_many(kibibytes).await.ok()
+        let memory = self.memory.clone();
+        memory.acquire_many_owned(kibibytes).await.ok()
     }
 
     /// Room for a stream's buffers.
-    pub(super) async fn stream_room(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn stream_room(&self) -> Option<OwnedSemaphorePermit> {
         self.room(STREAM_KIBIBYTES).await
     }
 }
@@ -137,17 +139,23 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
         })),
         Opened::Small {
             bytes,
+            file,
             md5,
             stamp,
             content_type,
         } => {
+            let bytes = Bytes::from_owner(Held { bytes, _room: room });
             let whole = Whole {
-                body: Body::Bytes(bytes),
+                body: Body::Read(Arc::new(ReadBytes::new(bytes, file.clone()))),
                 md5,
                 stamp,
                 content_type,
             };
-            Try::Over(whole.put_or_leave(workshop, job).await)
+            match whole.put_or_leave(workshop, job).await {
+                // What was sent again was read again, and is another file by now.
+                Outcome::Failed(e) if !e.is_fatal() && !still(&file, stamp) => Try::Changed,
+                outcome => Try::Over(outcome),
+            }
         }
         Opened::Large {
             file,
@@ -202,6 +210,18 @@ async fn stream(
         Outcome::Uploaded { .. } | Outcome::Unchanged { .. } => Try::Changed,
         Outcome::Failed(e) if !e.is_fatal() => Try::Changed,
         other => Try::Over(other),
+    }
+}
+
+/// Bytes, and the room that they take until they are let go.
+struct Held {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

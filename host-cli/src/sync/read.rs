@@ -25,6 +25,7 @@ pub(super) enum Opened {
     /// Read whole, digested.
     Small {
         bytes: Bytes,
+        file: Arc<File>,
         md5: [u8; 16],
         stamp: Stamp,
         content_type: String,
@@ -45,6 +46,7 @@ pub(super) enum Opened {
 enum Seen {
     Small {
         bytes: Buffer,
+        file: Arc<File>,
         stamp: Stamp,
         content_type: String,
     },
@@ -65,10 +67,12 @@ pub(super) fn open_all<'a>(root: &Path, paths: impl Iterator<Item = &'a str>) ->
             Seen::Other(opened) => opened,
             Seen::Small {
                 bytes,
+                file,
                 stamp,
                 content_type,
             } => Opened::Small {
                 bytes: bytes.into_bytes(),
+                file,
                 md5: digests.next().unwrap_or_default(),
                 stamp,
                 content_type,
@@ -133,6 +137,7 @@ fn try_open(full: &Path, path: &str) -> io::Result<Seen> {
     Ok(Seen::Small {
         content_type: content::content_type(path, &buffer[..size.min(SNIFFED)]),
         bytes: buffer,
+        file: Arc::new(file),
         stamp,
     })
 }

@@ -210,6 +210,38 @@ fn changed_under_way(size: usize, what: &str) {
 }
 
 #[test]
+fn a_small_file_that_changes_before_it_is_sent_again_arrives_as_it_is_then() {
+    let before = vec![3; 100_000];
+    for (what, after) in [
+        ("rewritten", vec![4; 100_000]),
+        ("made longer", vec![4; 130_000]),
+        ("cut short", vec![4; 70_000]),
+        ("left alone", before.clone()),
+    ] {
+        let world = World::origin();
+        world.write("photo.png", &before);
+        world.faults(json!({ "kind": "slow_down", "next": 1, "method": "PUT", "retry_after": 2 }));
+        let path = world.media().join("photo.png");
+        let report = std::thread::scope(|scope| {
+            let run = scope.spawn(|| world.run(&["--json"]));
+            let begin = std::time::Instant::now();
+            while world.requests().of("PutObject") == 0 {
+                assert!(begin.elapsed().as_secs() < 60, "nothing is sent");
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            if after != before {
+                fs::write(&path, &after).expect("write");
+            }
+            let ran = run.join().expect("it ran").expect(0);
+            ran.json().expect("a report")
+        });
+        assert_eq!(report["uploaded"]["files"], 1, "{what}: {report}");
+        assert!(world.object("photo.png").body == after, "{what}");
+        world.report(&[], 0).expect(0, 1);
+    }
+}
+
+#[test]
 fn a_pipe_that_takes_a_files_place_does_not_block() {
     let world = World::origin();
     world.fill(50, 100);

@@ -147,6 +147,7 @@ pub(super) fn measure() -> Result<Report> {
             "The worker is shipped with `opt-level = \"{}\"`, fat LTO, without names of functions, and after `wasm-opt {SHIPPED_OPTIMISER}`. In each line below one of these choices is made otherwise. Those lines are made with the same tools but without the wrapping that `worker-build` adds, so the shipped choice differs a little from the shipped file.",
             SHIPPED.opt_level
         ),
+        "The allocator is `rlsf`. With the one of the standard library (`dlmalloc`) the worker had 310 kB, 138 kB gzipped, when that was tried; and its `malloc` is called before the first request and takes 0.1 ms to compile, a fiftieth of an isolate's start.".to_owned(),
         "Code of a crate: bytes of the functions whose names begin with the crate's, after `wasm-opt`. Code that is inlined counts for whom it is inlined into, and data (strings, tables) is not counted.".to_owned(),
     ];
     Ok(report)
