@@ -112,11 +112,9 @@ export async function put(url, status, text, cached, body, length) {
   if (!body) return caches.default.put(url, made(null, status, text, cached));
   const passage = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const passed = body.pipeTo(passage.writable);
-  const stored = caches.default.put(url, made(passage.readable, status, text, cached));
-  // Both come to their end before anybody hears of a failure.
-  const [passing, storing] = await Promise.allSettled([passed, stored]);
-  if (passing.status === "rejected") throw passing.reason;
-  if (storing.status === "rejected") throw storing.reason;
+  passed.catch(() => {});
+  await caches.default.put(url, made(passage.readable, status, text, cached));
+  await passed;
 }
 
 /** Removes what is stored. */

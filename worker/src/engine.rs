@@ -272,9 +272,10 @@ where
             // A store's own "not satisfiable", in whatever form, says nothing of the copy it is about.
             Looked::Absent => true,
             // And its "not modified" counts only where the rules here agree: a store may compare
-            // otherwise, and a stale copy must be there to be served.
+            // otherwise, conditions are about a 200, and a stale copy must be there to be served.
             Looked::Fresh(found) if found.status() == 304 => {
-                !matches!(shape(read, &found.outline()), Shape::NotModified)
+                found.entry().is_none_or(|entry| entry.status != 200)
+                    || !matches!(shape(read, &found.outline()), Shape::NotModified)
             }
             Looked::Stale(found) => found.status() == 304,
             Looked::Fresh(_) => false,

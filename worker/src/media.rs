@@ -50,23 +50,24 @@ where
                 }
                 None => Ok(self.serve(read, found, CacheStatus::Updating).await),
             },
-            Looked::Absent => self.fill_or_wait(read, ended).await,
+            Looked::Absent => self.fill_or_wait(read, Some(ended)).await,
         }
     }
 
     /// Nothing is stored: becomes the one who fills, or waits for the one who does. `ended`: how many
-    /// fills had ended before the store was looked into.
+    /// fills had ended before the store was looked into and nothing was found.
     async fn fill_or_wait(
         &self,
         read: Read<'_>,
-        mut ended: u64,
+        mut ended: Option<u64>,
     ) -> Result<Answer<S::Found, S::Body>, Cause> {
         let end = self.runtime.now().0 + LONGEST_WAIT_MILLISECONDS;
         let mut step = FIRST_WAIT_STEP_MILLISECONDS;
         loop {
             let now = self.runtime.now().0;
             if let Some(lock) = self.fills.take(read.path, now) {
-                let is_absent = self.fills.ended() == ended;
+                let is_absent = ended == Some(self.fills.ended())
+                    && self.fills.trouble(read.path, now).is_none();
                 return self.fill_and_serve(read, lock, is_absent).await;
             }
             if now >= end {
@@ -85,10 +86,12 @@ where
             if self.fills.is_filling(read.path, self.runtime.now().0) {
                 continue;
             }
-            ended = self.fills.ended();
-            if let Looked::Fresh(found) = self.look_settled(read).await {
-                return Ok(self.serve(read, found, CacheStatus::Hit).await);
-            }
+            let before = self.fills.ended();
+            ended = match self.look_settled(read).await {
+                Looked::Fresh(found) => return Ok(self.serve(read, found, CacheStatus::Hit).await),
+                Looked::Stale(_) => None,
+                Looked::Absent => Some(before),
+            };
         }
     }
 }

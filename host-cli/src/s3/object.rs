@@ -30,6 +30,9 @@ pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5"
 /// How much of a large file is read at a time.
 const CHUNK: u64 = 256 * 1024;
 
+/// How much of a small one, when it is sent again: as many as there are uploads may be under way.
+const CHUNK_OF_SMALL: u64 = 32 * 1024;
+
 /// What a request carries. Cheap to clone, so that a retry can send it again.
 #[derive(Clone, Debug)]
 pub enum Body {
@@ -101,13 +104,13 @@ impl Body {
             Body::Bytes(bytes) => from_memory(bytes.clone(), life),
             Body::Read(read) => match read.bytes().take() {
                 Some(bytes) => from_memory(bytes, life),
-                None => from_file(&read.file, 0, read.length, traffic, life),
+                None => from_file(&read.file, (0, read.length), CHUNK_OF_SMALL, traffic, life),
             },
             Body::File {
                 file,
                 offset,
                 length,
-            } => from_file(file, *offset, *length, traffic, life),
+            } => from_file(file, (*offset, *length), CHUNK, traffic, life),
         }
     }
 }
@@ -133,21 +136,22 @@ fn from_memory(bytes: Bytes, life: &Arc<Life>) -> RequestBody {
     StreamBody::new(pieces).boxed_unsync()
 }
 
+/// `part`: where it begins, and how many bytes it has.
 fn from_file(
     file: &Arc<File>,
-    offset: u64,
-    length: u64,
+    part: (u64, u64),
+    chunk: u64,
     traffic: &Arc<Traffic>,
     life: &Arc<Life>,
 ) -> RequestBody {
     let shared = (file.clone(), traffic.clone(), life.clone());
-    let chunks = stream::try_unfold((offset, length), move |(at, left)| {
+    let chunks = stream::try_unfold(part, move |(at, left)| {
         let (file, traffic, life) = shared.clone();
         async move {
             if left == 0 {
                 return Ok(None);
             }
-            let size = left.min(CHUNK);
+            let size = left.min(chunk);
             life.held_back();
             traffic.bytes.pass(size as f64).await;
             life.moved();

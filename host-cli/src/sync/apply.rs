@@ -153,7 +153,12 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
             };
             match whole.put_or_leave(workshop, job).await {
                 // What was sent again was read again, and is another file by now.
-                Outcome::Failed(e) if !e.is_fatal() && !still(&file, stamp) => Try::Changed,
+                Outcome::Failed(e)
+                    if (e.kind.is_wrong_content() || matches!(*e.kind, ErrorKind::Local(_)))
+                        && !still(&file, stamp) =>
+                {
+                    Try::Changed
+                }
                 outcome => Try::Over(outcome),
             }
         }

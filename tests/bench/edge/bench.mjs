@@ -63,6 +63,8 @@ export default {
     time("range", async () => c.blackBox(await send(URL_OF_HIT, range)));
     time("not modified", async () => c.blackBox(await send(URL_OF_HIT, known)));
     time("refusal", async () => c.blackBox(await send(URL_OF_HIT, post)));
+    // What every miss has in it: the runtime's part and the bucket's.
+    time("the bucket alone", async () => (await fetch(URL_OF_HIT)).arrayBuffer());
     // What comes of the last of each kind is looked at too: a bench that times a failure is none.
     let serial = 0;
     time("miss", async () => {

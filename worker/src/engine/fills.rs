@@ -144,8 +144,8 @@ impl Fills {
         }
     }
 
-    /// How many fills have ended, of whatever key: while this stands still, no look into the store can
-    /// have missed what one has stored.
+    /// How many fills of this isolate have ended, of whatever key: while this stands still, none of
+    /// them has stored what a look into the store has missed.
     pub fn ended(&self) -> u64 {
         self.ended.get()
     }

@@ -259,6 +259,48 @@ fn a_304_of_the_store_counts_only_where_the_rules_agree() {
 }
 
 #[test]
+fn a_remembered_404_has_no_304_even_where_the_store_says_so() {
+    let bench = Bench::with_rule(FreshnessRule {
+        negative_seconds: 10,
+        ..RULE
+    });
+    bench.world.set_version(PATH, None);
+    bench.world.stores_errors.set(true);
+    assert_eq!(bench.read(Ask::default()).expect("a 404").status, 404);
+    let mut stored = bench.world.stored.borrow_mut();
+    let fields = &mut stored.get_mut(PATH).expect("remembered").fields;
+    fields.set("ETag", "\"of an error\"");
+    drop(stored);
+    let ask = Ask {
+        if_none_match: Some("\"of an error\"".to_owned()),
+        ..Ask::default()
+    };
+    assert_eq!(bench.read(ask).expect("a 404").status, 404);
+    assert_eq!(bench.world.fetches_of(PATH), 1);
+}
+
+#[test]
+fn a_copy_that_a_waiter_finds_stale_still_covers_for_the_origin() {
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    bench.pass(FRESH);
+    let stale = std::mem::take(&mut *bench.world.stored.borrow_mut());
+    let now = bench.world.executor.now();
+    let lock = bench.engine.fills.take(PATH, now).expect("free");
+    let slot = bench.start(Ask::default());
+    bench.pass(100);
+    assert!(slot.borrow().is_none(), "another is filling");
+    // What the other has stored is stale already when he ends.
+    *bench.world.stored.borrow_mut() = stale;
+    drop(lock);
+    bench.fault(Fault::Connect);
+    bench.fault(Fault::Connect);
+    bench.world.executor.run();
+    let sent = slot.take().expect("answered").expect("an answer");
+    assert_eq!((sent.status, sent.cache_status()), (200, "STALE"));
+}
+
+#[test]
 fn a_stale_copy_that_the_reader_has_is_confirmed_at_the_origin_first() {
     let bench = Bench::new();
     bench.check("MISS", 1, 1);

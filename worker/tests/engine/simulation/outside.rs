@@ -60,7 +60,6 @@ impl Store for SimStore {
             mut bytes,
         } = stored;
         if let Wanted::UnlessMatch(tags) = wanted
-            && status == 200
             && (fields.get("etag") == Some(tags) || self.says_so_wrongly())
         {
             if self.says_so_wrongly() {
