@@ -315,6 +315,24 @@ fn a_stale_copy_that_the_reader_has_is_confirmed_at_the_origin_first() {
 }
 
 #[test]
+fn a_stale_copy_that_covers_for_the_origin_has_no_304_where_the_rules_disagree() {
+    let bench = Bench::new();
+    bench.check("MISS", 1, 1);
+    bench.pass(FRESH);
+    bench.world.store_refuses.set(true);
+    for _ in 0..40 {
+        bench.fault(Fault::Connect);
+        let ask = Ask {
+            if_none_match: Some(etag(PATH, 2)),
+            ..Ask::default()
+        };
+        let sent = bench.read(ask).expect("an answer");
+        assert_eq!((sent.status, sent.cache_status()), (200, "STALE"));
+        assert_eq!(sent.body, Ok(content(PATH, 1)));
+    }
+}
+
+#[test]
 fn a_missing_object_is_remembered_only_where_the_settings_say_so() {
     let forgetful = Bench::new();
     forgetful.world.set_version(PATH, None);
