@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use std::ptr;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-pub use worker_sys::Context;
-use worker_sys::web_sys::{ReadableStream, Request, Response, TransformStream};
+use web_sys::{ReadableStream, Request, Response, TransformStream};
 
 /// What is bound to the worker, as the runtime gives it.
 pub type Env = JsValue;
@@ -122,6 +121,25 @@ extern "C" {
 
     /// Fulfils the promise of [`pending`].
     pub fn fulfil(pending: &JsValue, value: &JsValue);
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What the runtime gives with each request to keep it alive.
+    #[derive(Clone, Debug)]
+    pub type Context;
+
+    /// Keeps the request alive until the promise is settled; throws where it is over already.
+    #[wasm_bindgen(method, catch, js_name = waitUntil)]
+    pub fn wait_until(this: &Context, promise: &JsValue) -> Result<(), JsValue>;
+
+    /// Logs an error.
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub fn log_error(message: &str);
+
+    /// Logs a warning.
+    #[wasm_bindgen(js_namespace = console, js_name = warn)]
+    pub fn log_warning(message: &str);
 }
 
 /// What is called when a promise is settled.

@@ -13,7 +13,7 @@ use crate::site::Site;
 use crate::{bridge, media, platform, purge, respond, task};
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
-use worker_sys::web_sys::{Request, Response};
+use web_sys::{Request, Response};
 
 /// Answers a request from outside: a response, or a promise of it. A refusal waits for nothing.
 pub fn handle(request: &Request, env: Env, context: Context) -> JsValue {

@@ -32,21 +32,16 @@ static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker_sys::web_sys;
 
 /// The gateway's requests: a response, or a promise of it. The attribute that the SDK has for this
 /// makes a promise of every answer, a refusal's too.
 #[wasm_bindgen]
-pub fn fetch(request: web_sys::Request, env: bridge::Env, context: worker_sys::Context) -> JsValue {
+pub fn fetch(request: web_sys::Request, env: bridge::Env, context: bridge::Context) -> JsValue {
     gateway::handle(&request, env, context)
 }
 
 /// The media entry's requests, in platform mode; `entry.mjs` calls it.
 #[wasm_bindgen]
-pub fn media(
-    request: web_sys::Request,
-    env: bridge::Env,
-    _context: worker_sys::Context,
-) -> JsValue {
+pub fn media(request: web_sys::Request, env: bridge::Env, _context: bridge::Context) -> JsValue {
     task::start(async move { platform::fetch(request, env).await.into() })
 }

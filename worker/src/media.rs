@@ -1,7 +1,7 @@
 //! The way of a read in engine mode, from the admitted request to the response, in the order in which
 //! things happen. The single steps are [`crate::engine`]'s; platform mode is [`crate::platform`]'s.
 
-use crate::bridge::Context;
+use crate::bridge::{self, Context};
 use crate::engine::{
     Answer, Engine, LONGEST_WAIT_MILLISECONDS, Looked, Origin, Read, Runtime, Store,
 };
@@ -13,8 +13,7 @@ use crate::runtime::RequestRuntime;
 use crate::site::Site;
 use crate::store::EdgeCache;
 use std::rc::Rc;
-use worker_sys::console_error;
-use worker_sys::web_sys::Response;
+use web_sys::Response;
 
 const FIRST_WAIT_STEP_MILLISECONDS: u64 = 10;
 const LONGEST_WAIT_STEP_MILLISECONDS: u64 = 100;
@@ -24,7 +23,11 @@ pub async fn read(site: &Rc<Site>, context: Rc<Context>, read: Read<'_>, head: b
     let answer = engine(site, context).read(read).await;
     answer.map_or_else(
         |cause| {
-            console_error!("no answer for `{}`: {}", read.path, cause.as_str());
+            bridge::log_error(&format!(
+                "no answer for `{}`: {}",
+                read.path,
+                cause.as_str()
+            ));
             respond::failure(cause)
         },
         |answer| respond::answer(answer, head),

@@ -13,7 +13,7 @@ use crate::store::Stream;
 use crate::task;
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
-use worker_sys::web_sys::Response;
+use web_sys::Response;
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.

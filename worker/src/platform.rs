@@ -14,8 +14,7 @@ use crate::site::Site;
 use crate::store::Stream;
 use crate::{bridge, respond, runtime, task};
 use wasm_bindgen::JsCast;
-use worker_sys::console_error;
-use worker_sys::web_sys::{Request, Response};
+use web_sys::{Request, Response};
 
 /// The host of requests to the media entry: never looked up.
 const MEDIA_HOST: &str = "https://media.invalid";
@@ -45,10 +44,8 @@ pub async fn read(context: &Context, read: Read<'_>, head: bool) -> Response {
     let response: Response = match answer {
         Ok(response) => response.unchecked_into(),
         Err(error) => {
-            console_error!(
-                "the media entry gave no answer: {}",
-                bridge::message_of(&error)
-            );
+            let message = bridge::message_of(&error);
+            bridge::log_error(&format!("the media entry gave no answer: {message}"));
             return respond::plain(502);
         }
     };

@@ -9,8 +9,7 @@ use crate::site::Site;
 use crate::{bridge, media, platform, respond, task};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
-use worker_sys::console_error;
-use worker_sys::web_sys::Response;
+use web_sys::Response;
 
 /// Drops an object from the cache: 200 when it was there, 404 when it was not, 403 without the
 /// right secret. In platform mode a purge is queued, and 200 says that it was taken on.
@@ -38,7 +37,8 @@ pub async fn handle(
                 Ok(true) => respond::plain(200),
                 Ok(false) => respond::plain(404),
                 Err(NotStored) => {
-                    console_error!("purge of `{}` could not be noted", key.as_str());
+                    let key = key.as_str();
+                    bridge::log_error(&format!("purge of `{key}` could not be noted"));
                     respond::plain(503)
                 }
             }
@@ -49,7 +49,8 @@ pub async fn handle(
                 Ok(_) => respond::plain(200),
                 Err(error) => {
                     let message = bridge::message_of(&error);
-                    console_error!("purge of `{}` was not taken on: {message}", key.as_str());
+                    let key = key.as_str();
+                    bridge::log_error(&format!("purge of `{key}` was not taken on: {message}"));
                     respond::plain(502)
                 }
             }

@@ -7,7 +7,7 @@ use crate::engine::Answer;
 use crate::policy::headers;
 use crate::policy::plan::Cause;
 use crate::store::{CachedResponse, Stream};
-use worker_sys::web_sys::Response;
+use web_sys::Response;
 
 /// An answer of the engine. `head`: without its body.
 #[must_use]

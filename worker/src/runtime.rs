@@ -1,13 +1,12 @@
 //! The engine's time and background work, as the worker's runtime gives them.
 
-use crate::bridge::Context;
+use crate::bridge::{self, Context};
 use crate::engine::Runtime;
 use crate::policy::plan::Cause;
 use crate::policy::time::UnixMillis;
 use crate::task;
 use std::future::Future;
 use std::rc::Rc;
-use worker_sys::console_warn;
 
 /// The runtime of one request.
 #[derive(Clone, Debug)]
@@ -45,11 +44,11 @@ impl Runtime for RequestRuntime {
 
     fn spawn(&self, _path: &str, fill: impl Future<Output = ()> + 'static) {
         // It refuses only once the request is over; the fill has begun all the same.
-        _ = self.context.wait_until(&task::spawn(fill).into());
+        _ = self.context.wait_until(&task::spawn(fill));
     }
 
     fn note_covered(&self, path: &str, cause: Cause) {
-        console_warn!("`{path}` is served stale: {}", cause.as_str());
+        bridge::log_warning(&format!("`{path}` is served stale: {}", cause.as_str()));
     }
 }
 

@@ -1,12 +1,11 @@
 //! What one isolate keeps between requests: valid settings and the table of fills.
 
-use crate::bridge::Env;
+use crate::bridge::{self, Env};
 use crate::engine::fills::Fills;
 use crate::settings::{self, RawSettings, Settings};
 use std::cell::OnceCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use worker_sys::console_error;
 
 /// Turns the hooks on that only tests use: see [`Site::test_hooks`].
 const TEST_HOOKS: &str = "TEST_HOOKS";
@@ -52,7 +51,7 @@ impl Site {
         let settings = match Settings::parse(&RawSettings::collect(text)) {
             Ok(settings) => Rc::new(settings),
             Err(faults) => {
-                console_error!("{}", settings::describe(&faults));
+                bridge::log_error(&settings::describe(&faults));
                 return None;
             }
         };

@@ -9,7 +9,7 @@ use crate::policy::range::{ByteRange, Slice};
 use crate::{bridge, task};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use worker_sys::web_sys::{ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
 
 /// The host of the cache's keys: not one that is ever fetched.
 const KEY_HOST: &str = "https://medialift.invalid";
