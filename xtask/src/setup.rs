@@ -232,7 +232,7 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
         let version = pins::locked_version("worker")?;
         add(
             format!("worker-build {version}"),
-            "about 3 minutes",
+            "a minute or two",
             compile,
             Box::new(move |workshop| {
                 cargo::install(workshop, "worker-build", &version, &worker_build)
@@ -244,7 +244,7 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
         let version = pins::locked_version("wasm-bindgen")?;
         add(
             format!("wasm-bindgen-cli {version}"),
-            "about 3 minutes",
+            "a minute or two",
             compile,
             Box::new(move |workshop| {
                 cargo::install(workshop, "wasm-bindgen-cli", &version, &bindgen)
