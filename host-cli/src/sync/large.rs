@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
 
 use super::apply::{Job, Outcome, Try, Workshop, blocking, is_same, still, unreadable};
 use super::content::CACHE_CONTROL;
@@ -20,8 +21,9 @@ const MOST_PARTS: u64 = 10_000;
 /// Parts that are digested side by side.
 const DIGESTED_AT_ONCE: usize = 8;
 
-/// Groups of parts that are digested ahead of those that are sent.
-const GROUPS_AHEAD: usize = 2;
+/// Groups of parts under way: one that is sent, and two that are digested meanwhile, so that one of
+/// them reads the disk while the other calculates.
+const GROUPS_AT_ONCE: usize = 3;
 
 /// Parts of one file that are sent at a time.
 const PARTS_AT_ONCE: usize = 4;
@@ -121,26 +123,34 @@ async fn upload(
     let ranges: Vec<(u64, u64)> = digest::part_ranges(stamp.size, part_size).collect();
     let numbered: Vec<(u32, (u64, u64))> = (1..).zip(ranges).collect();
     // The digest goes ahead of a part, so each group is read twice: the second time from the
-    // system's cache, since no more than two groups are digested ahead.
+    // system's cache, since few groups are digested ahead.
     let groups: Vec<_> = numbered
         .chunks(DIGESTED_AT_ONCE)
         .map(<[_]>::to_vec)
         .collect();
     let digested = stream::iter(groups)
         .map(|group| {
+            let ranges: Vec<(u64, u64)> = group.iter().map(|part| part.1).collect();
+            let (workshop, reader) = (workshop.clone(), file.clone());
+            // A task of its own: nobody asks for a group while parts are sent, and room that it held
+            // meanwhile would be missing to those parts.
+            let mut task = JoinSet::new();
+            task.spawn(async move {
+                let _room = workshop.stream_room().await;
+                blocking(move || digest::of_ranges(&reader, &ranges)).await
+            });
             let key = &key;
             async move {
-                let _room = workshop.stream_room().await;
-                let (reader, ranges) = (file.clone(), group.iter().map(|part| part.1));
-                let ranges: Vec<(u64, u64)> = ranges.collect();
-                let digests = blocking(move || digest::of_ranges(&reader, &ranges))
-                    .await
-                    .map_err(|e| local_failure(key, e))?;
+                let digests = match task.join_next().await {
+                    Some(Ok(digests)) => digests,
+                    ended => Err(io::Error::other(format!("{ended:?}"))),
+                };
+                let digests = digests.map_err(|e| local_failure(key, e))?;
                 let parts = group.into_iter().zip(digests).map(Ok::<_, S3Error>);
                 Ok(stream::iter(parts))
             }
         })
-        .buffered(GROUPS_AHEAD)
+        .buffered(GROUPS_AT_ONCE)
         .try_flatten();
     let sends = digested.map(|digested| {
         let (id, key, present) = (&id, &key, &present);

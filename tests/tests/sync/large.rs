@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::world::World;
+use super::world::{Server, World};
+use xtask::stack::{Bodies, Origin, OriginOptions};
 
 const PARTS: [&str; 4] = ["--multipart-from", "6MiB", "--part-size", "5MiB"];
 
@@ -49,6 +50,31 @@ fn a_killed_upload_goes_on_with_the_parts_that_are_missing() {
     assert_eq!(requests.of("CreateMultipartUpload"), 0);
     world.assert_all_there("");
     world.report(&PARTS, 0).expect(0, 1);
+}
+
+/// More files than there is room for parts in memory, each of more parts than are digested at once.
+#[test]
+fn many_large_files_at_once_do_not_wait_for_each_other() {
+    const FILES: usize = 20;
+    const BYTES: u64 = 45 << 20;
+    let origin = Origin::start(OriginOptions {
+        bodies: Bodies::Trusted,
+        ..OriginOptions::default()
+    });
+    let world = World {
+        server: Server::Origin(origin.expect("the origin starts")),
+        directory: tempfile::tempdir().expect("a directory"),
+    };
+    for number in 0..FILES {
+        let path = world.media().join(format!("clip-{number}.mp4"));
+        world.write(&format!("clip-{number}.mp4"), []);
+        let file = std::fs::File::options().write(true).open(path);
+        file.and_then(|file| file.set_len(BYTES))
+            .expect("a file of holes");
+    }
+    world.report(&PARTS, 0).expect(FILES as u64, 0);
+    assert_eq!(world.requests().of("UploadPart"), 9 * FILES as u64);
+    world.report(&PARTS, 0).expect(0, FILES as u64);
 }
 
 #[test]

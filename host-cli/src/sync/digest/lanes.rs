@@ -4,6 +4,7 @@
 //! eight of them take about a fifth of the time. Single messages are the crate `md-5`'s, which the
 //! tests compare this with; and every digest is checked once more by the service that gets it.
 
+use pulp::{Arch, NullaryFnOnce};
 use wide::u32x8;
 
 /// Messages side by side.
@@ -113,6 +114,11 @@ impl Eight {
 
     /// Takes in the next blocks of every lane: equally many, and no part of one.
     pub(super) fn take(&mut self, lanes: [&[u8]; LANES]) {
+        Arch::new().dispatch(Take { eight: self, lanes });
+    }
+
+    #[inline(always)]
+    fn take_as_compiled(&mut self, lanes: [&[u8]; LANES]) {
         let mut state = self.state.map(u32x8::new);
         let mut blocks = lanes.map(|lane| lane.chunks_exact(BLOCK));
         loop {
@@ -128,6 +134,23 @@ impl Eight {
             }
             state = step(state, &words.map(u32x8::new));
         }
+    }
+}
+
+/// The call of [`Eight::take`], compiled once for each kind of processor: the newest rotate and mix in
+/// one instruction what takes the oldest four.
+struct Take<'a> {
+    eight: &'a mut Eight,
+    lanes: [&'a [u8]; LANES],
+}
+
+impl NullaryFnOnce for Take<'_> {
+    type Output = ();
+
+    // A closure would not be compiled into its caller, nor then for its caller's processor.
+    #[inline(always)]
+    fn call(self) {
+        self.eight.take_as_compiled(self.lanes);
     }
 }
 
