@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
 
 use crate::build;
@@ -122,33 +124,16 @@ pub(crate) fn make_tree(
     origin: &Origin,
     options: ScaleOptions,
 ) -> Result<Vec<String>> {
+    write_files(tree, options.files)?;
     let step = options
         .files
         .checked_div(options.missing)
         .unwrap_or(u64::MAX);
     let mut missing = Vec::new();
     let mut lines = String::new();
-    let mut directory = tree.to_owned();
     for number in 0..options.files {
-        let group = number / FILES_A_DIRECTORY;
-        if number % FILES_A_DIRECTORY == 0 {
-            directory = tree.join(format!(
-                "media_attachments/files/{:03}/{:03}",
-                group / 1000,
-                group % 1000
-            ));
-            fs::create_dir_all(&directory)
-                .with_context(|| format!("cannot create `{}`", directory.display()))?;
-        }
-        let name = format!("{number:016x}.png");
-        let bytes = format!("file {number} of a big tree\n");
-        let path = directory.join(&name);
-        fs::write(&path, &bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
-        let key = format!(
-            "media_attachments/files/{:03}/{:03}/{name}",
-            group / 1000,
-            group % 1000
-        );
+        let (directory, name, bytes) = file_of(number);
+        let key = format!("{directory}/{name}");
         if number % step == 0 && (missing.len() as u64) < options.missing {
             missing.push(key);
         } else {
@@ -165,6 +150,52 @@ pub(crate) fn make_tree(
         }
     }
     Ok(missing)
+}
+
+/// Directory, name and content of a file of the tree.
+fn file_of(number: u64) -> (String, String, String) {
+    let group = number / FILES_A_DIRECTORY;
+    (
+        format!(
+            "media_attachments/files/{:03}/{:03}",
+            group / 1000,
+            group % 1000
+        ),
+        format!("{number:016x}.png"),
+        format!("file {number} of a big tree\n"),
+    )
+}
+
+/// Writes the tree's files, a directory to each processor at a time.
+fn write_files(tree: &Path, files: u64) -> Result<()> {
+    let next = AtomicU64::new(0);
+    let write = || -> Result<()> {
+        loop {
+            let begin = next.fetch_add(FILES_A_DIRECTORY, Ordering::Relaxed);
+            if begin >= files {
+                return Ok(());
+            }
+            let directory = tree.join(file_of(begin).0);
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot create `{}`", directory.display()))?;
+            for number in begin..files.min(begin + FILES_A_DIRECTORY) {
+                let (_, name, bytes) = file_of(number);
+                let path = directory.join(name);
+                fs::write(&path, bytes)
+                    .with_context(|| format!("cannot write `{}`", path.display()))?;
+            }
+        }
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(write)).collect();
+        for worker in workers {
+            worker
+                .join()
+                .map_err(|_| anyhow!("a thread that wrote files panicked"))??;
+        }
+        Ok(())
+    })
 }
 
 /// One run of the real command.

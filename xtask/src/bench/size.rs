@@ -1,8 +1,8 @@
 //! How big the worker is, what each choice of its build is worth, and which crates its code is from.
 //!
 //! The worker as it is shipped is what `cargo xtask build` makes. The other figures are of the same
-//! three steps (cargo, `wasm-bindgen`, `wasm-opt`) with one choice made otherwise; each compilation
-//! has a target directory of its own and is kept until the worker's sources change.
+//! three steps (cargo, `wasm-bindgen`, `wasm-opt`) with one choice made otherwise; what comes of each
+//! has a directory of its own and is kept until the worker's sources change.
 
 mod crates;
 
@@ -189,9 +189,14 @@ fn weigh(tools: &Tools, variant: &Variant) -> Result<Size> {
     Ok(size)
 }
 
-/// Where a profile's compilation is kept.
+/// Where what comes of a profile is kept.
 fn directory(profile: Profile) -> PathBuf {
     crate::target_directory().join(format!("size/{}-{}", profile.opt_level, profile.lto))
+}
+
+/// Where all profiles are compiled: what runs while compiling is the same for each.
+fn workshop() -> PathBuf {
+    crate::target_directory().join("size/cargo")
 }
 
 /// Compiles and binds the worker, with names: the WebAssembly as `wasm-opt` gets it.
@@ -209,7 +214,7 @@ fn compiled(tools: &Tools, profile: Profile) -> Result<PathBuf> {
     command
         .envs(build::PROFILE)
         .envs(build::flags())
-        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_DIR", workshop())
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", profile.opt_level)
         .env("CARGO_PROFILE_RELEASE_LTO", profile.lto)
         .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
@@ -218,7 +223,11 @@ fn compiled(tools: &Tools, profile: Profile) -> Result<PathBuf> {
     command
         .args(["--target", "web", "--no-typescript", "--out-dir"])
         .arg(target.join("bound"))
-        .arg(target.join(WASM_TARGET).join("release/edge_worker.wasm"));
+        .arg(
+            workshop()
+                .join(WASM_TARGET)
+                .join("release/edge_worker.wasm"),
+        );
     run_logged("`wasm-bindgen`", command, &log)?;
     Ok(target.join("bound/edge_worker_bg.wasm"))
 }

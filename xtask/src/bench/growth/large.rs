@@ -62,6 +62,8 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         let tree = scratch.path().join("system");
         eprintln!("bench: growth: writing {case}, {} MB", total / 1_000_000);
         let files = make(&tree, count, total / count)?;
+        // What was removed before this is still being written.
+        rustix::fs::sync();
         for round in 0..ROUNDS {
             let plain = plain_copy(&files)?;
             let (wall, peak) = upload(&meter, &scratch, &tree, &files, round)?;
@@ -198,7 +200,7 @@ fn upload(
     let state = scratch
         .path()
         .join(format!("state-{}-{round}", files.len()));
-    let (usage, uploaded, _) = sync(meter, &origin, tree, &state)?;
+    let (usage, uploaded, _) = sync(meter, &origin, tree, &state, &[])?;
     let should = Totals {
         objects: files.len() as u64,
         bytes: files.iter().map(|file| file.size).sum(),

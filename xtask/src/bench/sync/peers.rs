@@ -107,7 +107,7 @@ fn s5cmd(program: &Path) -> Result<Vec<Contender>> {
             first: way("`sync`", &["sync"]),
             again: vec![way("`sync`", &["sync"])],
             share: Share::Once,
-            share_with_latency: Share::Once,
+            share_with_latency: Share::Tenth,
         },
     ])
 }
@@ -143,7 +143,7 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
             first: way("no HEAD, no bucket check, 32 at once", &LEAN),
             again: vec![way("size only, fast list", &SIZE_ONLY)],
             share: Share::EveryRound,
-            share_with_latency: Share::EveryRound,
+            share_with_latency: Share::Once,
         },
         Contender {
             first: way("fast list, 32 at once", &TUNED),
@@ -155,7 +155,7 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
             first: way("defaults", &["copy"]),
             again: vec![way("defaults", &["copy"])],
             share: Share::Once,
-            share_with_latency: Share::Tenth,
+            share_with_latency: Share::No,
         },
     ])
 }
