@@ -31,6 +31,8 @@ fn main() -> ExitCode {
             error.exit_status()
         }
     };
+    // After Ctrl-C a large file may still be being digested: nobody waits for that.
+    runtime.shutdown_background();
     ExitCode::from(exit.code())
 }
 

@@ -146,7 +146,7 @@ pub(crate) fn make_tree(
         }
         if (number + 1) % BATCH == 0 || number + 1 == options.files {
             origin.register("media", std::mem::take(&mut lines))?;
-            eprintln!("scale: {} of {} files", number + 1, options.files);
+            eprintln!("scale: {} of {} files made", number + 1, options.files);
         }
     }
     Ok(missing)

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -48,7 +49,7 @@ impl Meter {
     pub(crate) fn run(&self, name: &str, command: &Command) -> Result<(Usage, String)> {
         let mut timed = Command::new(&self.time);
         timed
-            .args(["-f", "%e %U %S %M", "-o"])
+            .args(["-f", "%U %S %M", "-o"])
             .arg(&self.usage)
             .arg(command.get_program())
             .args(command.get_args());
@@ -64,29 +65,31 @@ impl Meter {
         timed
             .stdout(File::create(&self.output)?)
             .stderr(File::create(&self.talk)?);
+        let begin = Instant::now();
         let status = Guarded::spawn_with_streams(name, timed, &self.talk)?.wait()?;
+        let wall = begin.elapsed().as_secs_f64();
         if !status.success() {
             bail!("{name} failed ({status})\n{}", tail(&self.talk, 40));
         }
         let usage = fs::read_to_string(&self.usage).context("cannot read what `time` wrote")?;
         let output = fs::read_to_string(&self.output)
             .with_context(|| format!("cannot read what {name} printed"))?;
-        Ok((read(&usage)?, output))
+        Ok((read(wall, &usage)?, output))
     }
 }
 
-/// Reads `WALL USER KERNEL KIB`.
-fn read(text: &str) -> Result<Usage> {
+/// Reads `USER KERNEL KIB`; `time` would tell hundredths of a second of the wall clock only.
+fn read(wall: f64, text: &str) -> Result<Usage> {
     let fields: Vec<f64> = text
         .split_whitespace()
         .map(str::parse)
         .collect::<Result<_, _>>()
         .with_context(|| format!("`time` wrote something else: `{}`", text.trim()))?;
-    ensure!(fields.len() == 4, "`time` wrote something else: `{text}`");
+    ensure!(fields.len() == 3, "`time` wrote something else: `{text}`");
     Ok(Usage {
-        wall: fields[0],
-        cpu: fields[1] + fields[2],
-        peak_kib: fields[3] as u64,
+        wall,
+        cpu: fields[0] + fields[1],
+        peak_kib: fields[2] as u64,
     })
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Workshop {
     pub(super) dry_run: bool,
     desk: Desk,
     memory: Arc<Semaphore>,
+    /// Held by each file that is sent in parts, until its end.
+    pub(super) in_parts: Semaphore,
 }
 
 /// One file to bring into the bucket.
@@ -85,6 +87,7 @@ impl Workshop {
             dry_run,
             desk: Desk::new(root),
             memory: Arc::new(Semaphore::new(MEMORY_KIBIBYTES as usize)),
+            in_parts: Semaphore::new(large::FILES_AT_ONCE),
         }
     }
 

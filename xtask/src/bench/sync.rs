@@ -90,7 +90,8 @@ impl Bench {
         let (factor, label) = match share {
             Share::No => return Ok(()),
             Share::Once | Share::Tenth if round > 0 => return Ok(()),
-            Share::EveryRound | Share::Once => (1.0, ""),
+            Share::EveryRound => (1.0, ""),
+            Share::Once => (1.0, " (once)"),
             Share::Tenth => (10.0, " (a tenth, times ten)"),
         };
         let home = scratch_directory("bench-client")?;
@@ -202,8 +203,9 @@ fn described(tree: &Tree, more: Vec<String>) -> Vec<String> {
         ),
         format!(
             "With {LATENCY} ms, every request waits that long at the server. Where a line says so, the \
-             client was measured on a tenth of the tree and its times and requests multiplied by ten; \
-             its memory is as it was. `medialift` compares by MD5 through its journal, rclone and s5cmd \
+             client was measured on a tenth of the tree and its times and requests multiplied by ten, its \
+             memory as it was, or once instead of in {ROUNDS} rounds: it is far behind, and the bench is to \
+             end within half an hour. `medialift` compares by MD5 through its journal, rclone and s5cmd \
              compare sizes."
         ),
     ];
