@@ -55,6 +55,14 @@ impl Seaweed {
     /// # Errors
     /// When it is not installed, or, with the end of its log, when it does not come up.
     pub fn start(tools: &Tools) -> Result<Self> {
+        // It takes the numbers of its ports, not the ports: another test's server may be quicker.
+        Self::start_once(tools).or_else(|error| {
+            eprintln!("SeaweedFS is started once more, on other ports: {error:#}");
+            Self::start_once(tools)
+        })
+    }
+
+    fn start_once(tools: &Tools) -> Result<Self> {
         let scratch = scratch_directory("seaweedfs")?;
         let (key_id, key) = ("seaweedtestkey", "seaweedtestsecret");
         write_identities(scratch.path(), key_id, key)?;
