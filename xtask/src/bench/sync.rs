@@ -204,7 +204,7 @@ fn described(tree: &Tree, more: Vec<String>) -> Vec<String> {
         format!(
             "With {LATENCY} ms, every request waits that long at the server. Where a line says so, the \
              client was measured on a tenth of the tree and its times and requests multiplied by ten, its \
-             memory as it was, or once instead of in {ROUNDS} rounds: it is far behind, and the bench is to \
+             memory as it was, or once instead of in {ROUNDS} rounds: the bench is to \
              end within half an hour. `medialift` compares by MD5 through its journal, rclone and s5cmd \
              compare sizes."
         ),

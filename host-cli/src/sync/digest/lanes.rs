@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_of_instructions_digests_alike() {
+    fn the_level_at_hand_digests_as_the_oldest_does() {
         let bytes: Vec<u8> = (0..LANES * 10 * BLOCK)
             .map(|at| (at * 31 + at / 7) as u8)
             .collect();
