@@ -6,8 +6,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 
 use super::Part;
@@ -81,12 +82,10 @@ struct Cpu {
 
 /// Counts and prices every contender.
 pub(super) fn measure() -> Result<Report> {
-    build()?;
     let cpu = Cpu::measured()?;
     let mut report = Report::default();
-    for seed in SEEDS {
-        eprintln!("bench: {READS} reads, drawn from {seed}");
-        let model = model(seed)?;
+    eprintln!("bench: {READS} reads of each of {} logs", SEEDS.len());
+    for model in models()? {
         for contender in &model.contenders {
             add(&mut report, &model, contender, cpu.as_ref())?;
         }
@@ -105,7 +104,8 @@ fn case() -> String {
     "a million reads in 30 days".to_owned()
 }
 
-fn build() -> Result<()> {
+/// Compiles the model.
+pub(super) fn build() -> Result<()> {
     eprintln!("build: the cost model, optimised (minutes the first time)");
     let mut command = Command::new(build::cargo());
     command
@@ -113,6 +113,21 @@ fn build() -> Result<()> {
         .args(["--example", "cost-model"])
         .current_dir(crate::root());
     crate::process::run("`cargo build`", command)
+}
+
+/// Counts every log, each in a process of its own: nothing here is timed.
+fn models() -> Result<Vec<Model>> {
+    thread::scope(|scope| {
+        let running = SEEDS.map(|seed| scope.spawn(move || model(seed)));
+        running
+            .into_iter()
+            .map(|model| {
+                model
+                    .join()
+                    .map_err(|_| anyhow!("a thread that counted panicked"))?
+            })
+            .collect()
+    })
 }
 
 fn model(seed: u64) -> Result<Model> {

@@ -16,11 +16,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::report::{Report, Target};
 use crate::demo::upload;
+use crate::pins;
 use crate::process::scratch_directory;
-use crate::setup::{Scope, debian_program, setup};
+use crate::setup::debian_program;
 use crate::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions, Profile};
 use crate::tools::Tools;
-use crate::{build, pins};
 use cases::{CASES, Case, HIT, Kind, LARGE, SMALL};
 use memory::Watch;
 
@@ -135,10 +135,8 @@ impl Running {
 
 /// Measures everything, everyone in turn, and says what it came to.
 pub(super) fn measure() -> Result<Report> {
-    let tools = setup(Scope::Everything, false)?;
+    let tools = Tools::load()?;
     let wrk = debian_program(pins::DEBIAN_WRK)?;
-    build::worker(&tools)?;
-    build::programs_of(Profile::Release)?;
     let origin = Origin::start(OriginOptions {
         profile: Profile::Release,
         ..OriginOptions::default()

@@ -12,9 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::report::{Report, Target};
-use crate::build;
 use crate::process::{run_logged, scratch_directory};
-use crate::setup::{Scope, setup};
 use crate::tools::Tools;
 
 /// How often each contender is measured, in turn with the others.
@@ -87,10 +85,9 @@ impl Contender {
 /// Measures every contender round by round.
 ///
 /// # Errors
-/// Fails when the worker cannot be built, or a case of a contender is not what it says.
+/// Fails when a case of a contender is not what it says.
 pub(super) fn measure() -> Result<Report> {
-    let tools = setup(Scope::Edge, false)?;
-    build::worker(&tools)?;
+    let tools = Tools::load()?;
     let scratch = scratch_directory("bench-edge")?;
     let mut configurations = Vec::new();
     for contender in CONTENDERS {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::report::{Plot, Report, Target};
-use crate::build;
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::scale::{ScaleOptions, count, make_tree, sync_command};
 use crate::setup::debian_program;
@@ -41,7 +40,6 @@ const OURS: &str = "medialift";
 /// Measures.
 pub(super) fn measure() -> Result<Report> {
     debian_program("time").context("cannot measure without `time`")?;
-    build::programs_of(Profile::Release)?;
     let mut report = Report {
         notes: vec![format!(
             "More files: as many as the line says, of some 30 bytes each, a thousand to a directory, are \

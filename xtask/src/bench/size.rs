@@ -17,7 +17,6 @@ use super::report::{Report, Target};
 use crate::build::{self, Size};
 use crate::pins::WASM_TARGET;
 use crate::process::run_logged;
-use crate::setup::{Scope, setup};
 use crate::tools::Tools;
 
 const PLAIN: &str = "kB";
@@ -110,13 +109,13 @@ struct Kept {
 /// # Errors
 /// Fails when one does not build.
 pub(super) fn measure() -> Result<Report> {
-    let tools = setup(Scope::Edge, false)?;
+    let tools = Tools::load()?;
     let mut report = Report::default();
     let shipped = build::worker(&tools)?;
     add(&mut report, "the worker", "as it is shipped", shipped);
     for (number, variant) in VARIANTS.iter().enumerate() {
         eprintln!(
-            "bench: {} of {}: {} {}",
+            "bench: size: {} of {}: {} {}",
             number + 1,
             VARIANTS.len(),
             variant.choice,
@@ -125,7 +124,7 @@ pub(super) fn measure() -> Result<Report> {
         let size = weigh(&tools, variant)?;
         add(&mut report, variant.choice, variant.value, size);
     }
-    eprintln!("bench: whose code it is");
+    eprintln!("bench: size: whose code it is");
     let named = compiled(&tools, SHIPPED)?.with_extension("named.wasm");
     for (name, bytes) in crates::of(&tools, &named)? {
         report.add("code of a crate", &name, PLAIN, kilobytes(bytes));

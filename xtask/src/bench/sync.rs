@@ -11,10 +11,10 @@ use anyhow::{Context, Result, ensure};
 use self::peers::{Contender, Share, Way, contenders};
 use self::tree::Tree;
 use super::report::{Report, Target};
-use crate::build;
 use crate::process::{ScratchDirectory, scratch_directory};
-use crate::setup::{Scope, debian_program, setup};
+use crate::setup::debian_program;
 use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
+use crate::tools::Tools;
 use crate::usage::{Meter, Usage, cpu_of};
 
 /// Files of the tree.
@@ -48,13 +48,12 @@ struct Bench {
 
 /// Measures all contenders.
 pub(super) fn measure() -> Result<Report> {
-    let tools = setup(Scope::Everything, false)?;
+    let tools = Tools::load()?;
     debian_program("time").context("cannot measure without `time`")?;
     // Without root it takes no part, which the notes say.
     let debian_rclone = debian_program("rclone")
         .inspect_err(|error| eprintln!("bench: sync: without Debian's rclone: {error:#}"))
         .ok();
-    build::programs_of(Profile::Release)?;
     let (contenders, notes) = contenders(&tools, debian_rclone.as_deref())?;
     let scratch = scratch_directory("bench-sync")?;
     let whole = tree::make(scratch.path().join("whole"), FILES)?;

@@ -4,10 +4,12 @@
 //! it away at the other end. Before every run the files are put out of the system's cache, so that
 //! both really read the disk.
 
+use std::convert::Infallible;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -102,31 +104,58 @@ struct LargeFile {
 /// Writes `count` files of `size` bytes that no file system can store as holes.
 fn make(tree: &Path, count: u64, size: u64) -> Result<Vec<LargeFile>> {
     std::fs::create_dir_all(tree).with_context(|| format!("cannot create `{}`", tree.display()))?;
+    (0..count)
+        .map(|number| {
+            let path = tree.join(format!("clip-{number}.mp4"));
+            let etag = thread::scope(|scope| {
+                // What it must be digested to is found while it is written.
+                let etag = scope.spawn(|| etag_of(number, size));
+                write(&path, number, size)
+                    .with_context(|| format!("cannot write `{}`", path.display()))?;
+                etag.join()
+                    .map_err(|_| anyhow!("the thread that digests panicked"))
+            })?;
+            Ok(LargeFile { path, size, etag })
+        })
+        .collect()
+}
+
+/// Calls `take` with every piece of a file. No two are alike.
+fn for_each_piece<E>(
+    number: u64,
+    size: u64,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut piece: Vec<u8> = (0..PIECE).map(|at| (at * 131 + at / 251) as u8).collect();
-    let mut files = Vec::new();
-    for number in 0..count {
-        let path = tree.join(format!("clip-{number}.mp4"));
-        let mut file =
-            File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
-        let (mut left, mut parts, mut whole, mut part) = (size, 0, Md5::new(), Md5::new());
-        while left > 0 {
-            // No two pieces alike.
-            piece[..8].copy_from_slice(&((number << 48) | left).to_le_bytes());
-            let length = PIECE.min(usize::try_from(left)?);
-            file.write_all(&piece[..length])
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
-            part.update(&piece[..length]);
-            left -= length as u64;
-            if (size - left).is_multiple_of(PART) || left == 0 {
-                whole.update(part.finalize_reset());
-                parts += 1;
-            }
-        }
-        file.sync_all()?;
-        let etag = format!("{}-{parts}", hex::encode(whole.finalize()));
-        files.push(LargeFile { path, size, etag });
+    for begin in (0..size).step_by(PIECE) {
+        piece[..8].copy_from_slice(&((number << 48) | begin).to_le_bytes());
+        let length = (size - begin).min(PIECE as u64);
+        take(&piece[..length as usize])?;
     }
-    Ok(files)
+    Ok(())
+}
+
+fn write(path: &Path, number: u64, size: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    for_each_piece(number, size, |piece| file.write_all(piece))?;
+    file.sync_all()
+}
+
+/// The ETag of a file that is sent in parts of [`PART`].
+fn etag_of(number: u64, size: u64) -> String {
+    let (mut parts, mut whole, mut part) = (0, Md5::new(), Md5::new());
+    let mut digested = 0;
+    let digesting = for_each_piece(number, size, |piece| {
+        part.update(piece);
+        digested += piece.len() as u64;
+        if digested.is_multiple_of(PART) || digested == size {
+            whole.update(part.finalize_reset());
+            parts += 1;
+        }
+        Ok::<_, Infallible>(())
+    });
+    let Ok(()) = digesting;
+    format!("{}-{parts}", hex::encode(whole.finalize()))
 }
 
 /// Puts the files out of the system's cache.
@@ -144,7 +173,7 @@ fn plain_copy(files: &[LargeFile]) -> Result<f64> {
     forget(files)?;
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on loopback")?;
     let address = listener.local_addr()?;
-    let sink = std::thread::spawn(move || -> std::io::Result<u64> {
+    let sink = thread::spawn(move || -> io::Result<u64> {
         let (mut stream, _) = listener.accept()?;
         let mut buffer = vec![0; PIECE];
         let mut received = 0;

@@ -106,7 +106,7 @@ fn s5cmd(program: &Path) -> Result<Vec<Contender>> {
         Contender {
             first: way("`sync`", &["sync"]),
             again: vec![way("`sync`", &["sync"])],
-            share: Share::Once,
+            share: Share::Tenth,
             share_with_latency: Share::Tenth,
         },
     ])
@@ -148,13 +148,13 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
         Contender {
             first: way("fast list, 32 at once", &TUNED),
             again: vec![],
-            share: Share::Once,
+            share: Share::Tenth,
             share_with_latency: Share::Tenth,
         },
         Contender {
             first: way("defaults", &["copy"]),
             again: vec![way("defaults", &["copy"])],
-            share: Share::Once,
+            share: Share::Tenth,
             share_with_latency: Share::No,
         },
     ])
