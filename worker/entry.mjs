@@ -1,11 +1,25 @@
 // The two entries of the worker: the gateway, and behind the platform's cache the media entry.
 // Reads go through `worker/src/gateway.rs` and `worker/src/media.rs`; only what the platform
 // wants to find as a method of an entry stands here.
-import Gateway from "./build/index.js";
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { fetch, media } from "./build/index.js";
 
-export class Media extends Gateway {
+export default {
+  fetch(request, env, ctx) {
+    return fetch(request, env, ctx);
+  },
+
+  // Purges that were queued in platform mode, up to a hundred in a batch.
+  async queue(batch, env, ctx) {
+    const tags = batch.messages.map((message) => message.body);
+    if (await ctx.exports.Media.purge(tags)) batch.ackAll();
+    else batch.retryAll();
+  },
+};
+
+export class Media extends WorkerEntrypoint {
   fetch(request) {
-    return super.media(request, this.env, this.ctx);
+    return media(request, this.env, this.ctx);
   }
 
   // Called by the gateway and never cached: a purge reaches only the cache of the entry that asks.
@@ -13,14 +27,5 @@ export class Media extends Gateway {
     if (!this.ctx.cache) return false;
     const outcome = await this.ctx.cache.purge({ tags });
     return outcome.success;
-  }
-}
-
-export default class extends Gateway {
-  // Purges that were queued in platform mode, up to a hundred in a batch.
-  async queue(batch) {
-    const tags = batch.messages.map((message) => message.body);
-    if (await this.ctx.exports.Media.purge(tags)) batch.ackAll();
-    else batch.retryAll();
   }
 }

@@ -8,7 +8,6 @@ pub mod compare;
 pub mod media;
 pub mod medialift;
 pub mod migration;
-pub mod origin;
 pub mod script;
 pub mod scripted;
 pub mod seaweed;

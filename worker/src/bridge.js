@@ -1,7 +1,8 @@
 // The few calls that would otherwise cross between WebAssembly and JavaScript many times a request.
 // Each does one thing and decides nothing: the rules are all in Rust.
 //
-// Header fields cross as one text, name and value on alternating lines: neither can hold a newline.
+// Header fields cross as one text, name and value on alternating lines, each ended by a newline: neither
+// can hold one.
 
 const STATUS = "X-Cache-Status";
 
@@ -23,7 +24,9 @@ export function requestText(request, names, secretHeader) {
 
 /** Every header field of a response. */
 export function fieldsText(response) {
-  return [...response.headers].flat().join("\n");
+  let text = "";
+  for (const [name, value] of response.headers) text += name + "\n" + value + "\n";
+  return text;
 }
 
 /**
@@ -148,9 +151,52 @@ export function discard(response) {
   if (response.body) cancel(response.body);
 }
 
-/** A pair of streams that passes exactly `length` bytes. */
-export function fixedLengthStream(length) {
-  return new FixedLengthStream(length);
+/** Of a body the `length` bytes after the first `skip`, as a stream of that length. */
+export function part(body, skip, length) {
+  const { readable, writable } = new FixedLengthStream(length);
+  passPart(body.getReader(), skip, length, writable.getWriter());
+  return readable;
+}
+
+// Passes on chunks as views on the same memory. A failure shows at the reading end: the stream there ends
+// before its length.
+async function passPart(reader, skip, left, writer) {
+  try {
+    while (left > 0) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const wanted = value.subarray(skip, skip + left);
+      skip = Math.max(0, skip - value.byteLength);
+      left -= wanted.byteLength;
+      if (wanted.byteLength > 0) await writer.write(wanted);
+    }
+    await writer.close();
+  } catch (error) {
+    writer.abort(error).catch(() => {});
+  }
+  reader.cancel().catch(() => {});
+}
+
+/** What a body begins with, as text: of up to `limit` bytes, or of what came before it broke off. */
+export async function beginning(body, limit) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for (let left = limit; left > 0; ) {
+      const { done, value } = await reader.read();
+      if (done) return text;
+      text += decoder.decode(value.subarray(0, left), { stream: true });
+      left -= value.byteLength;
+    }
+    reader.cancel().catch(() => {});
+  } catch {}
+  return text;
+}
+
+/** What an error calls itself, and what it says. */
+export function errorText(error) {
+  return String(error);
 }
 
 /** Asks the media entry, through the platform's cache. */
@@ -201,24 +247,4 @@ export function promiseOf(pending) {
 /** Fulfils the promise. */
 export function fulfil(pending, value) {
   pending.resolve(value);
-}
-
-// Shared with the shim that `worker-build` makes: with `criticalError` set, it makes a new instance
-// of the module before the next request; `instanceId` counts them.
-const state = { criticalError: false, instanceId: 0 };
-
-/** What the shim looks at. */
-export function shimState() {
-  return state;
-}
-
-/** Counts a new instance. */
-export function countStart() {
-  state.instanceId += 1;
-}
-
-/** Logs a panic and asks for a new instance. */
-export function panicked(message) {
-  console.error("Critical", message);
-  state.criticalError = true;
 }

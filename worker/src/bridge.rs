@@ -6,9 +6,8 @@ use crate::policy::headers;
 use js_sys::JsString;
 use std::cell::RefCell;
 use std::ptr;
-use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use web_sys::{ReadableStream, Request, Response, TransformStream};
+use web_sys::{ReadableStream, Request, Response};
 
 /// What is bound to the worker, as the runtime gives it.
 pub type Env = JsValue;
@@ -87,9 +86,16 @@ extern "C" {
     #[wasm_bindgen(js_name = plainText)]
     fn plain_text_with(status: u16, text: &JsString) -> Response;
 
-    /// A transform stream of the runtime that passes exactly `length` bytes.
-    #[wasm_bindgen(js_name = fixedLengthStream)]
-    pub fn fixed_length_stream(length: f64) -> TransformStream;
+    /// Of a body the `length` bytes after the first `skip`, as a stream of that length.
+    pub fn part(body: &ReadableStream, skip: f64, length: f64) -> ReadableStream;
+
+    /// A promise of what a body begins with, as text: of up to `limit` bytes, or of what came before it
+    /// broke off.
+    pub fn beginning(body: &ReadableStream, limit: u32) -> js_sys::Promise;
+
+    /// What an error calls itself, and what it says.
+    #[wasm_bindgen(js_name = errorText)]
+    pub fn error_text(error: &JsValue) -> String;
 
     /// Has `settle` called with `id`, whether the promise was fulfilled, and its value.
     pub fn listen(promise: &JsValue, id: u32, settle: &Settle);
@@ -107,17 +113,6 @@ extern "C" {
     /// The promise of [`pending`].
     #[wasm_bindgen(js_name = promiseOf)]
     pub fn promise_of(pending: &JsValue) -> JsValue;
-
-    /// What the module shares with the shim around it.
-    #[wasm_bindgen(js_name = shimState)]
-    pub fn shim_state() -> JsValue;
-
-    /// Counts the module as set up anew.
-    #[wasm_bindgen(js_name = countStart)]
-    pub fn count_start();
-
-    /// Logs a panic, and has the module set up anew before the next request.
-    pub fn panicked(message: &str);
 
     /// Fulfils the promise of [`pending`].
     pub fn fulfil(pending: &JsValue, value: &JsValue);
@@ -165,9 +160,7 @@ pub fn plain_text(status: u16, text: &'static str) -> Response {
 
 /// Every header field of a response.
 pub fn fields_of(response: &Response) -> Fields {
-    let text = fields_text(response);
-    let mut lines = text.split('\n');
-    std::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect()
+    Fields::of_text(fields_text(response))
 }
 
 /// Of a response's header fields those that conditions and ranges are about.
@@ -193,7 +186,7 @@ pub fn find(url: &str, wanted: Wanted<'_>) -> js_sys::Promise {
 /// answer is then none that can be passed on.
 pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> Response {
     let (text, cached) = text_and_status_of(fields);
-    made(body, status, &text, cached).unwrap_or_else(|_| crate::respond::plain(502))
+    made(body, status, text, cached).unwrap_or_else(|_| crate::respond::plain(502))
 }
 
 /// Stores a response; the promise settles when its body has ended, and fails where it broke off.
@@ -209,24 +202,17 @@ pub fn store(
     )]
     let length = fields.content_length().map(|length| length as f64);
     let (text, cached) = text_and_status_of(fields);
-    put(url, status, &text, cached, body, length)
+    put(url, status, text, cached, body, length)
 }
 
 /// Asks the origin; the promise settles when its headers have come.
 pub fn ask_origin(url: &str, fields: &Fields, milliseconds: u32) -> js_sys::Promise {
-    fetch_origin(url, &text_of(fields), milliseconds)
+    fetch_origin(url, fields.text(), milliseconds)
 }
 
 /// Asks the media entry; the promise settles when its headers have come.
 pub fn ask_media(context: &Context, url: &str, fields: &Fields, head: bool) -> js_sys::Promise {
-    ask_media_entry(context, url, &text_of(fields), head)
-}
-
-/// What a thrown error says, for the log.
-pub fn message_of(error: &JsValue) -> String {
-    error
-        .dyn_ref::<js_sys::Error>()
-        .map_or_else(String::new, |error| error.message().into())
+    ask_media_entry(context, url, fields.text(), head)
 }
 
 /// A word as JavaScript has it. Each is made once: to make one anew costs more than a hit has to
@@ -245,22 +231,11 @@ fn with_word<T>(word: &'static str, act: impl FnOnce(&JsString) -> T) -> T {
     })
 }
 
-fn text_of(fields: &Fields) -> String {
-    text_and_status_of(fields).0
-}
-
-/// All fields but the cache status, and that.
-fn text_and_status_of(fields: &Fields) -> (String, Option<&str>) {
-    let mut text = String::with_capacity(512);
-    let mut cached = None;
-    for (name, value) in fields.iter() {
-        if name == headers::CACHE_STATUS {
-            cached = Some(value);
-            continue;
-        }
-        for part in [name, "\n", value, "\n"] {
-            text.push_str(part);
-        }
+/// All fields but the cache status, as one text, and that. It is the last field of what is made here; of
+/// anything else the text goes out as it is.
+fn text_and_status_of(fields: &Fields) -> (&str, Option<&str>) {
+    match fields.split_last() {
+        Some((text, (headers::CACHE_STATUS, cached))) => (text, Some(cached)),
+        _ => (fields.text(), None),
     }
-    (text, cached)
 }

@@ -58,7 +58,7 @@ impl Bucket {
             for (name, value) in
                 signing::sign_get(&url, key_id, key.expose(), region, runtime::now())
             {
-                fields.push(name, value);
+                fields.push(&name, value);
             }
         }
         ask(&url, &fields).await
@@ -164,10 +164,7 @@ fn as_read(mut fields: Fields) -> Fields {
 }
 
 fn cause_of(error: &wasm_bindgen::JsValue) -> Cause {
-    let name = error
-        .dyn_ref::<js_sys::Error>()
-        .map(|error| String::from(error.name()));
-    if name.as_deref() == Some("AbortError") {
+    if bridge::error_text(error).starts_with("AbortError") {
         Cause::Timeout
     } else {
         Cause::Connect

@@ -44,7 +44,7 @@ pub async fn read(context: &Context, read: Read<'_>, head: bool) -> Response {
     let response: Response = match answer {
         Ok(response) => response.unchecked_into(),
         Err(error) => {
-            let message = bridge::message_of(&error);
+            let message = bridge::error_text(&error);
             bridge::log_error(&format!("the media entry gave no answer: {message}"));
             return respond::plain(502);
         }

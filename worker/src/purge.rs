@@ -48,7 +48,7 @@ pub async fn handle(
             match task::settled(&purge).await {
                 Ok(_) => respond::plain(200),
                 Err(error) => {
-                    let message = bridge::message_of(&error);
+                    let message = bridge::error_text(&error);
                     let key = key.as_str();
                     bridge::log_error(&format!("purge of `{key}` was not taken on: {message}"));
                     respond::plain(502)

@@ -5,11 +5,10 @@
 use crate::engine::{Body, Found, NotStored, Store, Wanted};
 use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
-use crate::policy::range::{ByteRange, Slice};
+use crate::policy::range::ByteRange;
 use crate::{bridge, task};
-use js_sys::{Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
+use wasm_bindgen::JsCast;
+use web_sys::{ReadableStream, Response};
 
 /// The host of the cache's keys: not one that is ever fetched.
 const KEY_HOST: &str = "https://medialift.invalid";
@@ -203,94 +202,20 @@ impl Body for Stream {
             clippy::cast_precision_loss,
             reason = "no object is longer than 2^53 bytes"
         )]
-        let passage = bridge::fixed_length_stream(range.len() as f64);
-        let target = passage.writable();
-        task::spawn(async move {
-            // A failure shows at the reading end: the stream there ends before its length.
-            let _ = copy_part(self, range, target).await;
-        });
-        Self(Some(passage.readable()))
+        let (skip, length) = (range.first() as f64, range.len() as f64);
+        let cut = |stream| bridge::part(&stream, skip, length);
+        Self(self.take().map(cut))
     }
 
     async fn peek(self, limit: usize) -> (Vec<u8>, Self) {
         let (ahead, whole) = self.split();
-        let mut bytes = Vec::new();
-        let Some(Ok(mut reader)) = ahead.take().map(Reader::new) else {
-            return (bytes, whole);
+        let Some(ahead) = ahead.take() else {
+            return (Vec::new(), whole);
         };
-        while bytes.len() < limit {
-            let Ok(Some(chunk)) = reader.next().await else {
-                return (bytes, whole);
-            };
-            bytes.extend_from_slice(&chunk.to_vec());
-        }
-        reader.cancel();
-        bytes.truncate(limit);
-        (bytes, whole)
-    }
-}
-
-/// Passes on the chunks of `body` that lie in `range`, as views on the same memory.
-async fn copy_part(body: Stream, range: ByteRange, target: WritableStream) -> Result<(), JsValue> {
-    let writer = target.get_writer()?;
-    let Some(stream) = body.take() else {
-        return Ok(());
-    };
-    let mut reader = Reader::new(stream)?;
-    let mut slice = Slice::new(range);
-    while !slice.is_done() {
-        let Some(chunk) = (match reader.next().await {
-            Ok(chunk) => chunk,
-            Err(error) => {
-                let _ = task::settled(&writer.abort_with_reason(&error)).await;
-                return Err(error);
-            }
-        }) else {
-            break;
-        };
-        let wanted = slice.next(chunk.length() as usize);
-        if wanted.is_empty() {
-            continue;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a chunk's length is 32 bits wide"
-        )]
-        let view = chunk.subarray(wanted.start as u32, wanted.end as u32);
-        if let Err(gone) = task::settled(&writer.write_with_chunk(&view)).await {
-            reader.cancel();
-            return Err(gone);
-        }
-    }
-    reader.cancel();
-    task::settled(&writer.close()).await.map(|_| ())
-}
-
-/// A stream's chunks, one after the other.
-struct Reader(ReadableStreamDefaultReader);
-
-impl Reader {
-    fn new(stream: ReadableStream) -> Result<Self, JsValue> {
-        Ok(Self(stream.get_reader().unchecked_into()))
-    }
-
-    async fn next(&mut self) -> Result<Option<Uint8Array>, JsValue> {
-        let result = task::settled(&self.0.read()).await?;
-        let done = Reflect::get(&result, &JsValue::from_str("done"))?.is_truthy();
-        if done {
-            return Ok(None);
-        }
-        Ok(Some(
-            Reflect::get(&result, &JsValue::from_str("value"))?.unchecked_into(),
-        ))
-    }
-
-    /// Gives the rest up.
-    fn cancel(self) {
-        let cancelled = self.0.cancel();
-        task::spawn(async move {
-            let _ = task::settled(&cancelled).await;
-        });
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let beginning = task::settled(&bridge::beginning(&ahead, limit)).await;
+        let text = beginning.ok().and_then(|text| text.as_string());
+        (text.unwrap_or_default().into_bytes(), whole)
     }
 }
 

@@ -15,7 +15,7 @@ mod size;
 mod sync;
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
@@ -159,4 +159,27 @@ fn prepare(parts: &[Part]) -> Result<bool> {
     })?;
     eprintln!("bench: prepared in {}", duration(start.elapsed()));
     Ok(reached)
+}
+
+/// The numbers of a part's rounds, from 1: `least` of them in any case, and up to `most` while another
+/// is likely to end within `budget` from now. On a slow day the bench has fewer rounds, not more time.
+fn rounds(least: usize, most: usize, budget: Duration) -> impl Iterator<Item = usize> {
+    let start = Instant::now();
+    (1..=most).take_while(move |&round| {
+        let done = round - 1;
+        done < least || start.elapsed().mul_f64(round as f64 / done as f64) <= budget
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_rounds_as_fit_and_never_too_few() {
+        let short =
+            || rounds(2, 4, Duration::ZERO).inspect(|_| thread::sleep(Duration::from_millis(1)));
+        assert_eq!(short().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(rounds(2, 4, Duration::MAX).count(), 4);
+    }
 }

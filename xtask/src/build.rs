@@ -1,5 +1,7 @@
 //! `cargo xtask build`: the worker as WebAssembly, in `worker/build`, and how big it is.
 
+pub(crate) mod steps;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,18 +17,6 @@ use walkdir::WalkDir;
 use crate::progress;
 use crate::stack::Profile;
 use crate::tools::{Tools, WasmRust};
-
-/// How far the worker is optimised; `cargo xtask bench size` shows what the others cost.
-pub(crate) const OPT_LEVEL: &str = "s";
-
-/// How the worker is compiled, on top of the workspace's release profile: a profile of its own would
-/// need to be known to `worker-build`. Names of functions are left out, a fifth of the size.
-pub(crate) const PROFILE: [(&str, &str); 4] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", OPT_LEVEL),
-    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-    ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
-];
 
 /// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
 /// the start of an isolate.
@@ -62,7 +52,7 @@ impl std::fmt::Display for Size {
 pub fn worker(tools: &Tools) -> Result<Size> {
     let directory = crate::root().join("worker");
     let output = directory.join("build");
-    let stamp = crate::target_directory().join("worker-build.stamp");
+    let stamp = crate::target_directory().join("worker.stamp");
     let inputs = fingerprint(tools, &directory)?;
     let built = output.join("index.js").exists() && find_wasm(&output).is_some();
     if built && fs::read_to_string(&stamp).is_ok_and(|old| old == inputs) {
@@ -71,15 +61,21 @@ pub fn worker(tools: &Tools) -> Result<Size> {
     eprintln!("build: the edge worker (about 2 minutes the first time)");
     let start = Instant::now();
     fs::remove_file(&stamp).ok();
-    let log = crate::target_directory().join("worker-build.log");
-    fs::remove_file(&log).ok();
-    let mut command = Command::new(&tools.worker_build);
-    command.arg("--release").current_dir(&directory);
-    tools.apply_wasm_environment(&mut command);
     // Beside the native build: two compilers would spoil each other's work.
-    command.env("CARGO_TARGET_DIR", crate::target_directory().join("wasm"));
-    command.envs(PROFILE).envs(flags());
-    progress::run(command, &log).context("cannot build the edge worker")?;
+    let workshop = crate::target_directory().join("wasm");
+    let bound = bound();
+    let log = workshop.join("build.log");
+    fs::create_dir_all(&workshop)
+        .and_then(|()| fs::create_dir_all(&output))
+        .with_context(|| format!("cannot create `{}`", output.display()))?;
+    let wasm = steps::bind(tools, steps::SHIPPED, &workshop, &bound, &log)
+        .context("cannot build the edge worker")?;
+    let (shipped, index) = (output.join("index_bg.wasm"), output.join("index.js"));
+    let optimised = wasm.with_extension("optimised.wasm");
+    steps::optimise(tools, &wasm, steps::OPTIMISER, false, &optimised)?;
+    fs::copy(&optimised, &shipped)
+        .with_context(|| format!("cannot write `{}`", shipped.display()))?;
+    steps::glue(tools, &bound, &index)?;
     fs::write(&stamp, &inputs).with_context(|| format!("cannot write `{}`", stamp.display()))?;
     let size = size(&output)?;
     eprintln!(
@@ -87,6 +83,11 @@ pub fn worker(tools: &Tools) -> Result<Size> {
         progress::duration(start.elapsed())
     );
     Ok(size)
+}
+
+/// What `wasm-bindgen` has made of the worker as it is shipped, before it was optimised.
+pub(crate) fn bound() -> PathBuf {
+    crate::target_directory().join("wasm/bound")
 }
 
 /// Flags of the compiler for WebAssembly alone.
@@ -132,7 +133,7 @@ pub fn programs_of(profile: Profile) -> Result<()> {
             "--package",
             "medialift",
             "--package",
-            "e2e",
+            "b2-origin",
         ])
         .args(["--bin", "medialift", "--bin", "b2-origin"])
         .current_dir(crate::root())
@@ -203,19 +204,16 @@ pub(crate) fn fingerprint(tools: &Tools, directory: &Path) -> Result<String> {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(&bytes);
     }
-    for (name, value) in PROFILE {
+    for (name, value) in steps::SHIPPED.environment() {
         hash.update(name);
         hash.update(value);
     }
+    hash.update(steps::OPTIMISER);
     for (name, value) in flags() {
         hash.update(name);
         hash.update(value);
     }
-    for tool in [
-        &tools.worker_build,
-        &tools.wasm_bindgen,
-        &tools.node_modules,
-    ] {
+    for tool in [&tools.wasm_bindgen, &tools.node_modules] {
         hash.update(tool.as_os_str().as_encoded_bytes());
     }
     match &tools.rust {

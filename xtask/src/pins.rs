@@ -1,5 +1,5 @@
 //! The versions of every tool, in one place. npm's stand in `package.json` and `package-lock.json`;
-//! `worker-build` and `wasm-bindgen` must match the crates, so `Cargo.lock` names theirs.
+//! `wasm-bindgen` must match the crate, so `Cargo.lock` names its version.
 
 use std::fs;
 

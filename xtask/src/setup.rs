@@ -227,18 +227,6 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
         );
     }
     let compile = "let cargo reach its registry, and have a C compiler installed";
-    let worker_build = tools::worker_build_directory(cache)?;
-    if !is_executable(&worker_build.join("bin/worker-build")) {
-        let version = pins::locked_version("worker")?;
-        add(
-            format!("worker-build {version}"),
-            "a minute or two",
-            compile,
-            Box::new(move |workshop| {
-                cargo::install(workshop, "worker-build", &version, &worker_build)
-            }),
-        );
-    }
     let bindgen = tools::bindgen_directory(cache)?;
     if !is_executable(&bindgen.join("bin/wasm-bindgen")) {
         let version = pins::locked_version("wasm-bindgen")?;

@@ -49,17 +49,12 @@ pub fn binary_of(profile: Profile, name: &str) -> Result<PathBuf> {
         .join(profile.directory())
         .join(name);
     if !path.is_file() {
-        let package = if name == "medialift" {
-            "medialift"
-        } else {
-            "e2e"
-        };
         let release = match profile {
             Profile::Debug => "",
             Profile::Release => " --release",
         };
         bail!(
-            "`{}` has not been built\n\nhint: `cargo build{release} -p {package} --bin {name}`",
+            "`{}` has not been built\n\nhint: `cargo build{release} -p {name}`",
             path.display()
         );
     }

@@ -11,7 +11,7 @@ use crate::process::Guarded;
 use crate::setup::{Scope, setup};
 
 /// Packages whose tests need nothing but themselves.
-const UNIT_PACKAGES: &[&str] = &["xtask", "edge-worker", "medialift"];
+const UNIT_PACKAGES: &[&str] = &["xtask", "edge-worker", "medialift", "b2-origin"];
 
 /// What somebody wants to test.
 #[derive(Clone, Debug, Default, clap::Args)]

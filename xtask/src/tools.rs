@@ -31,8 +31,6 @@ pub struct Tools {
     pub workerd: PathBuf,
     /// `wasm-bindgen` of the version that `Cargo.lock` has.
     pub wasm_bindgen: PathBuf,
-    /// `worker-build` of the version of the `worker` crate.
-    pub worker_build: PathBuf,
     /// How Rust is compiled to WebAssembly here.
     pub rust: WasmRust,
 }
@@ -65,7 +63,6 @@ impl Tools {
             wasm_opt: bin.join("wasm-opt"),
             workerd: bin.join("workerd"),
             wasm_bindgen: bindgen.join("wasm-bindgen"),
-            worker_build: worker_build_directory(&cache)?.join("bin/worker-build"),
             node_modules,
             rust,
             cache,
@@ -80,7 +77,6 @@ impl Tools {
             present(path)?;
         }
         present(&tools.wasm_bindgen)?;
-        present(&tools.worker_build)?;
         Ok(tools)
     }
 
@@ -109,14 +105,9 @@ impl Tools {
         present(&bin.join("python")).map(|()| bin)
     }
 
-    /// Adds to `command` what makes `cargo`, `worker-build` and `wasm-bindgen` use these tools and
-    /// fetch none of their own.
+    /// Adds to `command` what makes `cargo` compile the worker with the right Rust.
     pub fn apply_wasm_environment(&self, command: &mut Command) {
-        command
-            .env("WASM_BINDGEN_BIN", &self.wasm_bindgen)
-            .env("WASM_OPT_BIN", &self.wasm_opt)
-            .env("ESBUILD_BIN", &self.esbuild)
-            .env("PATH", self.path());
+        command.env("PATH", self.path());
         // What `cargo xtask` left behind would send the build back to the compiler that built us.
         for left in [
             "CARGO",
@@ -208,11 +199,6 @@ pub fn cache_directory() -> Result<PathBuf> {
         Some(home) => Ok(home.join(".cache/medialift")),
         None => bail!("no place for a cache\n\nhint: set `MEDIALIFT_CACHE` to a directory"),
     }
-}
-
-/// Where `worker-build` is, or will be, installed.
-pub(crate) fn worker_build_directory(cache: &Path) -> Result<PathBuf> {
-    Ok(cache.join(format!("worker-build-{}", pins::locked_version("worker")?)))
 }
 
 /// Where `wasm-bindgen` is, or will be, installed.

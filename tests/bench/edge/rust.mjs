@@ -1,6 +1,4 @@
-// The worker itself, called as the runtime calls it.
-import Gateway from "index.js";
+// The worker itself, by the entry that is deployed.
+import worker from "../../../worker/entry.mjs";
 
-export function call(request, env, ctx) {
-  return Gateway.prototype.fetch.call({ env, ctx }, request);
-}
+export const call = worker.fetch;

@@ -1,5 +1,5 @@
 // The ordinary way without the rule that a body that breaks off is not stored: what that rule costs.
-import { call, rules } from "ordinary.mjs";
+import { call, rules } from "./ordinary.mjs";
 
 rules.refusesBrokenBodies = false;
 

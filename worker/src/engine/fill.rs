@@ -146,13 +146,14 @@ where
                     self.store.delete(&path).await;
                 }
                 let (for_reader, for_store) = body.map(Body::split).unzip();
+                let fields = to_client();
+                let to_store = headers::recorded(fields.clone(), &entry, now);
                 _ = reader.send(Filled::Fetched {
                     status,
-                    fields: to_client(),
+                    fields,
                     body: for_reader,
                     cache,
                 });
-                let to_store = headers::for_store(&fields, &entry, now);
                 if to_store.content_length().is_some() || for_store.is_none() {
                     self.put(&claim, &path, status, to_store, for_store).await;
                 } else {

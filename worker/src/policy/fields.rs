@@ -1,4 +1,4 @@
-//! Header fields as a plain list.
+//! Header fields as one text, just as they cross to JavaScript and back.
 //!
 //! The `http` crate's map hashes and allocates for lookups that a list of some ten fields answers
 //! faster and in a tenth of the code. Whether a value may stand in a header is not checked here:
@@ -6,13 +6,47 @@
 
 /// Header fields in the order they came. Names are compared without regard to case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(String, String)>);
+pub struct Fields {
+    /// Name and value on alternating lines, each ended by a newline: neither can hold one.
+    text: String,
+    /// Where in the text each field's name and value end.
+    ends: Vec<(usize, usize)>,
+}
 
 impl Fields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self {
+            text: String::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Reads what [`Self::text`] gives.
+    #[must_use]
+    pub fn of_text(text: String) -> Self {
+        let mut lines = text.match_indices('\n').map(|(end, _)| end);
+        let ends = std::iter::from_fn(|| Some((lines.next()?, lines.next()?))).collect();
+        Self { text, ends }
+    }
+
+    /// Name and value on alternating lines, each ended by a newline.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text without the last field, and that field.
+    #[must_use]
+    pub fn split_last(&self) -> Option<(&str, (&str, &str))> {
+        let field = self.iter().last()?;
+        let begin = self
+            .ends
+            .len()
+            .checked_sub(2)
+            .map_or(0, |at| self.ends[at].1 + 1);
+        Some((&self.text[..begin], field))
     }
 
     /// The value of the first field called `name`.
@@ -33,26 +67,41 @@ impl Fields {
 
     /// Every field, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        let mut begin = 0;
+        self.ends.iter().map(move |&(name, value)| {
+            let field = (&self.text[begin..name], &self.text[name + 1..value]);
+            begin = value + 1;
+            field
+        })
     }
 
     /// Adds a field after those that are there.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.push((name.into(), value.into()));
+    pub fn push(&mut self, name: &str, value: impl AsRef<str>) {
+        let value = value.as_ref();
+        debug_assert!(!name.contains('\n') && !value.contains('\n'));
+        self.text.reserve(name.len() + value.len() + 2);
+        self.text.push_str(name);
+        let name_end = self.text.len();
+        self.text.push('\n');
+        self.text.push_str(value);
+        self.ends.push((name_end, self.text.len()));
+        self.text.push('\n');
     }
 
     /// Puts one field in place of every field called `name`.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+    pub fn set(&mut self, name: &str, value: impl AsRef<str>) {
         self.remove(name);
         self.push(name, value);
     }
 
     /// Removes every field called `name`.
     pub fn remove(&mut self, name: &str) {
-        self.0
-            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        if self.get(name).is_some() {
+            *self = self
+                .iter()
+                .filter(|(other, _)| !other.eq_ignore_ascii_case(name))
+                .collect();
+        }
     }
 
     /// The length that `Content-Length` states; `None` where it states none, or no number.
@@ -62,14 +111,13 @@ impl Fields {
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Fields {
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Fields {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
-        Self(
-            fields
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        let mut all = Self::new();
+        for (name, value) in fields {
+            all.push(name.as_ref(), value);
+        }
+        all
     }
 }
 
@@ -89,6 +137,18 @@ mod tests {
         let mut fields: Fields = [("a", "1"), ("b", "2"), ("A", "3")].into_iter().collect();
         fields.set("A", "4");
         assert_eq!(fields.iter().collect::<Vec<_>>(), [("b", "2"), ("A", "4")]);
+    }
+
+    #[test]
+    fn the_text_is_read_back_as_the_same_fields() {
+        let fields: Fields = [("a", "1"), ("b", ""), ("", "é")].into_iter().collect();
+        assert_eq!(fields.text(), "a\n1\nb\n\n\né\n");
+        assert_eq!(Fields::of_text(fields.text().to_owned()), fields);
+        assert_eq!(fields.split_last(), Some(("a\n1\nb\n\n", ("", "é"))));
+        let one = Fields::from_iter([("a", "1")]);
+        assert_eq!(one.split_last(), Some(("", ("a", "1"))));
+        assert_eq!(Fields::of_text(String::new()), Fields::new());
+        assert_eq!(Fields::new().split_last(), None);
     }
 
     #[test]

@@ -80,17 +80,21 @@ pub fn for_client(status: u16, bucket: &Fields, cache: CacheStatus, now: UnixMil
     fields
 }
 
-/// The headers with which an answer is stored: those for the client, and the record in the place
-/// of the cache status.
+/// The headers with which an answer of the bucket is stored; see [`recorded`].
+#[must_use]
+pub fn for_store(bucket: &Fields, entry: &Entry, now: UnixMillis) -> Fields {
+    let for_client = for_client(entry.status, bucket, CacheStatus::Miss, now);
+    recorded(for_client, entry, now)
+}
+
+/// The headers of an answer for a client, as [`for_client`] makes them, with the record in the place of
+/// the cache status: those with which it is stored.
 ///
 /// An answer that is not dressed (a remembered 404) says for how long it is remembered: no cache
 /// would keep it under the `no-store` that B2 sends along. Whoever serves it removes the record.
 #[must_use]
-pub fn for_store(bucket: &Fields, entry: &Entry, now: UnixMillis) -> Fields {
-    let mut fields = stripped(bucket);
-    if is_dressed(entry.status) {
-        dress(&mut fields, &entry.encode(), now);
-    } else {
+pub fn recorded(mut fields: Fields, entry: &Entry, now: UnixMillis) -> Fields {
+    if !is_dressed(entry.status) {
         let mut age = "public, max-age=".to_owned();
         push_decimal(
             &mut age,
@@ -98,8 +102,8 @@ pub fn for_store(bucket: &Fields, entry: &Entry, now: UnixMillis) -> Fields {
         );
         fields.remove("expires");
         fields.set("Cache-Control", age);
-        fields.set(entry::HEADER, entry.encode());
     }
+    fields.set(entry::HEADER, entry.encode());
     fields
 }
 

@@ -5,8 +5,6 @@
 //! number too long for it, the number is taken for the greatest there is. Whether `Range` counts
 //! at all is [`super::conditional::if_range_holds`]'s question.
 
-use std::ops::Range;
-
 use super::number::{decimal, push_decimal};
 
 /// A satisfiable range: at least one byte, all of them within the object.
@@ -138,41 +136,6 @@ impl ByteRange {
 #[must_use]
 pub fn unsatisfied_content_range(length: u64) -> String {
     ["bytes */", &decimal(length)].concat()
-}
-
-/// Cuts a range out of a body that passes chunk by chunk.
-#[derive(Clone, Copy, Debug)]
-pub struct Slice {
-    skip: u64,
-    take: u64,
-}
-
-impl Slice {
-    /// For a body that starts at the object's first byte.
-    #[must_use]
-    pub const fn new(range: ByteRange) -> Self {
-        Self {
-            skip: range.first,
-            take: range.len(),
-        }
-    }
-
-    /// Which part of the next chunk, of `chunk` bytes, belongs to the range; may be empty.
-    pub fn next(&mut self, chunk: usize) -> Range<usize> {
-        let whole = u64::try_from(chunk).unwrap_or(u64::MAX);
-        let start = self.skip.min(whole);
-        let taken = self.take.min(whole - start);
-        self.skip -= start;
-        self.take -= taken;
-        // Both are at most `chunk`, so they fit.
-        start as usize..(start + taken) as usize
-    }
-
-    /// Whether every byte of the range has passed.
-    #[must_use]
-    pub const fn is_done(&self) -> bool {
-        self.take == 0
-    }
 }
 
 #[cfg(test)]

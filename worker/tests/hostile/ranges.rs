@@ -7,7 +7,7 @@ use edge_worker::policy::conditional::{
 };
 use edge_worker::policy::fields::Fields;
 use edge_worker::policy::headers;
-use edge_worker::policy::range::{self, RangePlan, Slice};
+use edge_worker::policy::range::{self, RangePlan};
 use edge_worker::policy::status::CacheStatus;
 use edge_worker::policy::time::UnixMillis;
 use proptest::prelude::*;
@@ -41,25 +41,6 @@ proptest! {
     fn any_range_header_is_answered(header in prop_oneof![any::<String>(), value().prop_map(|value| format!("bytes={value}"))], length in edge_number()) {
         let _ = range::plan(Some(&header), Some(length));
         let _ = range::plan(Some(&header), None);
-    }
-
-    #[test]
-    fn a_slice_passes_the_range_and_nothing_else(first in 0..200u64, count in 1..200u64, chunks in proptest::collection::vec(0..50usize, 0..30)) {
-        let length = 400;
-        let header = format!("bytes={first}-{}", first + count - 1);
-        let RangePlan::Part(range) = range::plan(Some(&header), Some(length)) else { panic!("within the object") };
-        let mut slice = Slice::new(range);
-        let mut at = 0u64;
-        let mut passed = Vec::new();
-        for chunk in chunks {
-            let part = slice.next(chunk);
-            prop_assert!(part.start <= part.end && part.end <= chunk);
-            passed.extend(part.map(|offset| at + offset as u64));
-            at += chunk as u64;
-        }
-        let expected: Vec<u64> = (range.first()..=range.last()).filter(|offset| *offset < at).collect();
-        prop_assert_eq!(&passed, &expected);
-        prop_assert_eq!(slice.is_done(), at > range.last());
     }
 
     #[test]

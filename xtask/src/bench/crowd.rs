@@ -11,10 +11,12 @@ mod wrk;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::report::{Report, Target};
+use super::rounds;
 use crate::demo::upload;
 use crate::pins;
 use crate::process::scratch_directory;
@@ -24,8 +26,9 @@ use crate::tools::Tools;
 use cases::{CASES, Case, HIT, Kind, LARGE, SMALL};
 use memory::Watch;
 
-/// How often everything is measured.
+/// How often everything is measured at most, and how long that may take.
 const ROUNDS: usize = 3;
+const BUDGET: Duration = Duration::from_secs(240);
 
 /// What the origin waits before each answer to the flash crowd.
 const LATENCY_MILLISECONDS: u64 = 100;
@@ -143,13 +146,13 @@ pub(super) fn measure() -> Result<Report> {
     })?;
     fill(&origin)?;
     let mut report = Report::default();
-    for round in 0..ROUNDS {
+    for round in rounds(2, ROUNDS, BUDGET) {
         let mut everyone = Who::ALL;
-        everyone.rotate_left(round % Who::ALL.len());
+        everyone.rotate_left((round - 1) % Who::ALL.len());
         for who in everyone {
-            eprintln!("bench: round {} of {ROUNDS}: {}", round + 1, who.name());
+            eprintln!("bench: round {round}: {}", who.name());
             one_round(who, &tools, &wrk, &origin, &mut report)
-                .with_context(|| format!("{}, round {}", who.name(), round + 1))?;
+                .with_context(|| format!("{}, round {round}", who.name()))?;
         }
     }
     set_targets(&mut report);
@@ -336,7 +339,7 @@ fn notes(report: &Report) -> Vec<String> {
             "The client is `wrk` from Debian: 20 connections for what is small, 4 for what is large, \
              200 for the flash crowd, which asks for each of its 500 keys 20 times in a row, from an \
              origin that waits {LATENCY_MILLISECONDS} ms. Its p50 and p99 are as it tells them, corrected for what waits to be sent. \
-             Every contender starts anew in each of {ROUNDS} rounds, with nothing stored, and is \
+             Every contender starts anew in each round, with nothing stored, and is \
              alone with the origin and the client meanwhile. Answers that are not 200, bytes that \
              are too few, and hits that reach the origin end the bench."
         ),

@@ -6,10 +6,12 @@
 mod large;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::report::{Plot, Report, Target};
+use super::rounds;
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::scale::{ScaleOptions, count, make_tree, sync_command};
 use crate::setup::debian_program;
@@ -19,8 +21,9 @@ use crate::usage::{Meter, Usage};
 /// The trees, by their number of files.
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// How often each tree is looked at again, in turn with the others.
+/// How often each tree is looked at again at most, in turn with the others, and how long that may take.
 const ROUNDS: usize = 3;
+const BUDGET: Duration = Duration::from_secs(80);
 
 /// Uploads at once. Left to itself, a longer run finds time to try more of them at once, which takes
 /// memory of its own: here the number of files is to be all that differs.
@@ -46,7 +49,7 @@ pub(super) fn measure() -> Result<Report> {
              sent once to a server of their own on loopback, {AT_ONCE} at once: left to itself, a longer run \
              finds time to try more at once, which takes memory of its own (the part `sync` shows how \
              much). Then the same command again, with the journal and without one, when every file is read \
-             and compared: {ROUNDS} rounds, all trees in turn. Time is that of the whole command divided by \
+             and compared, in rounds, all trees in turn. Time is that of the whole command divided by \
              the number of files; a plain `find` with a look at each file's size takes up to a fifth longer \
              for each of a million files than for each of 100,000."
         )],
@@ -60,7 +63,7 @@ pub(super) fn measure() -> Result<Report> {
         stand.run(&mut report, FIRST, "state")?;
         stands.push(stand);
     }
-    for round in 1..=ROUNDS {
+    for round in rounds(2, ROUNDS, BUDGET) {
         for stand in &stands {
             stand.run(&mut report, AGAIN, "state")?;
             stand.run(&mut report, WITHOUT_JOURNAL, &format!("state-{round}"))?;

@@ -1,42 +1,23 @@
 //! How big the worker is, what each choice of its build is worth, and which crates its code is from.
 //!
 //! The worker as it is shipped is what `cargo xtask build` makes. The other figures are of the same
-//! three steps (cargo, `wasm-bindgen`, `wasm-opt`) with one choice made otherwise; what comes of each
-//! has a directory of its own and is kept until the worker's sources change.
+//! steps with one choice made otherwise; what comes of each is kept until the worker's sources change.
 
 mod crates;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::report::{Report, Target};
+use crate::build::steps::{self, OPTIMISER, Profile, SHIPPED};
 use crate::build::{self, Size};
-use crate::pins::WASM_TARGET;
-use crate::process::run_logged;
 use crate::tools::Tools;
 
 const PLAIN: &str = "kB";
 const GZIPPED: &str = "kB gzipped";
-
-/// How the worker is compiled; see `PROFILE` in `build.rs`.
-#[derive(Clone, Copy)]
-struct Profile {
-    opt_level: &'static str,
-    lto: &'static str,
-}
-
-/// As it is shipped.
-const SHIPPED: Profile = Profile {
-    opt_level: build::OPT_LEVEL,
-    lto: "fat",
-};
-
-/// What `worker/Cargo.toml` has `worker-build` do.
-const SHIPPED_OPTIMISER: &str = "-Oz --converge";
 
 /// One choice made otherwise than in what is shipped.
 struct Variant {
@@ -55,32 +36,27 @@ const fn variant(choice: &'static str, value: &'static str) -> Variant {
         choice,
         value,
         profile: SHIPPED,
-        optimiser: SHIPPED_OPTIMISER,
+        optimiser: OPTIMISER,
         names: false,
     }
 }
 
-const fn profile(opt_level: &'static str, lto: &'static str) -> Profile {
-    Profile { opt_level, lto }
+const fn opt_level(opt_level: &'static str) -> Variant {
+    Variant {
+        profile: Profile {
+            opt_level,
+            ..SHIPPED
+        },
+        ..variant("opt-level", opt_level)
+    }
 }
 
 /// The first of each choice is what is shipped.
-const VARIANTS: [Variant; 9] = [
-    variant("opt-level", SHIPPED.opt_level),
-    Variant {
-        profile: profile("z", "fat"),
-        ..variant("opt-level", "z")
-    },
-    Variant {
-        profile: profile("3", "fat"),
-        ..variant("opt-level", "3")
-    },
-    variant("lto", "fat"),
-    Variant {
-        profile: profile(SHIPPED.opt_level, "thin"),
-        ..variant("lto", "thin")
-    },
-    variant("wasm-opt", SHIPPED_OPTIMISER),
+const VARIANTS: [Variant; 7] = [
+    opt_level(SHIPPED.opt_level),
+    opt_level("z"),
+    opt_level("3"),
+    variant("wasm-opt", OPTIMISER),
     Variant {
         optimiser: "-O3",
         ..variant("wasm-opt", "-O3")
@@ -121,11 +97,11 @@ pub(super) fn measure() -> Result<Report> {
             variant.choice,
             variant.value
         );
-        let size = weigh(&tools, variant)?;
+        let size = weigh(&tools, variant, shipped)?;
         add(&mut report, variant.choice, variant.value, size);
     }
     eprintln!("bench: size: whose code it is");
-    let named = compiled(&tools, SHIPPED)?.with_extension("named.wasm");
+    let named = directory(SHIPPED).join("named.wasm");
     for (name, bytes) in crates::of(&tools, &named)? {
         report.add("code of a crate", &name, PLAIN, kilobytes(bytes));
     }
@@ -143,7 +119,7 @@ pub(super) fn measure() -> Result<Report> {
     }
     report.notes = vec![
         format!(
-            "The worker is shipped with `opt-level = \"{}\"`, fat LTO, without names of functions, and after `wasm-opt {SHIPPED_OPTIMISER}`. In each line below one of these choices is made otherwise. Those lines are made with the same tools but without the wrapping that `worker-build` adds, so the shipped choice differs a little from the shipped file.",
+            "The worker is shipped with `opt-level = \"{}\"`, fat LTO (thin came to the same size when that was tried), without names of functions, and after `wasm-opt {OPTIMISER}`. In each line below one of these choices is made otherwise.",
             SHIPPED.opt_level
         ),
         "The allocator is `rlsf`. With the one of the standard library (`dlmalloc`) the worker had 310 kB, 138 kB gzipped, when that was tried; and its `malloc` is called before the first request and takes 0.1 ms to compile, a fiftieth of an isolate's start.".to_owned(),
@@ -163,13 +139,15 @@ fn kilobytes(bytes: u64) -> f64 {
 }
 
 /// A variant's size, from the last time if nothing has changed since.
-fn weigh(tools: &Tools, variant: &Variant) -> Result<Size> {
+fn weigh(tools: &Tools, variant: &Variant, shipped: Size) -> Result<Size> {
+    if variant.profile == SHIPPED && variant.optimiser == OPTIMISER && !variant.names {
+        return Ok(shipped);
+    }
     let inputs = build::fingerprint(tools, &crate::root().join("worker"))?;
-    let kept = directory(variant.profile).join(format!(
-        "{}{}.json",
-        variant.optimiser.replace([' ', '-'], ""),
-        if variant.names { "-named" } else { "" }
-    ));
+    let directory = directory(variant.profile);
+    let name = variant.optimiser.replace([' ', '-'], "");
+    let stem = directory.join(if variant.names { "named" } else { &name });
+    let kept = stem.with_extension("json");
     let before = fs::read_to_string(&kept)
         .ok()
         .and_then(|text| serde_json::from_str::<Kept>(&text).ok())
@@ -177,8 +155,26 @@ fn weigh(tools: &Tools, variant: &Variant) -> Result<Size> {
     if let Some(Kept { plain, gzipped, .. }) = before {
         return Ok(Size { plain, gzipped });
     }
-    let bound = compiled(tools, variant.profile)?;
-    let size = optimised(tools, &bound, variant)?;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create `{}`", directory.display()))?;
+    let bound = if variant.profile == SHIPPED {
+        build::bound()
+    } else {
+        // One place for all: what runs while compiling is the same for each.
+        let workshop = crate::target_directory().join("size/cargo");
+        let (bound, log) = (directory.join("bound"), directory.join("build.log"));
+        steps::bind(tools, variant.profile, &workshop, &bound, &log)?;
+        bound
+    };
+    let output = stem.with_extension("wasm");
+    steps::optimise(
+        tools,
+        &bound.join("index_bg.wasm"),
+        variant.optimiser,
+        variant.names,
+        &output,
+    )?;
+    let size = build::weigh(&output)?;
     let text = serde_json::to_string(&Kept {
         inputs,
         plain: size.plain,
@@ -191,64 +187,4 @@ fn weigh(tools: &Tools, variant: &Variant) -> Result<Size> {
 /// Where what comes of a profile is kept.
 fn directory(profile: Profile) -> PathBuf {
     crate::target_directory().join(format!("size/{}-{}", profile.opt_level, profile.lto))
-}
-
-/// Where all profiles are compiled: what runs while compiling is the same for each.
-fn workshop() -> PathBuf {
-    crate::target_directory().join("size/cargo")
-}
-
-/// Compiles and binds the worker, with names: the WebAssembly as `wasm-opt` gets it.
-fn compiled(tools: &Tools, profile: Profile) -> Result<PathBuf> {
-    let target = directory(profile);
-    fs::create_dir_all(&target).with_context(|| format!("cannot create `{}`", target.display()))?;
-    let log = target.join("build.log");
-    fs::remove_file(&log).ok();
-    let mut command = Command::new(tools.wasm_cargo());
-    command
-        .args(["build", "--release", "--lib", "--package", "edge-worker"])
-        .args(["--target", WASM_TARGET])
-        .current_dir(crate::root());
-    tools.apply_wasm_environment(&mut command);
-    command
-        .envs(build::PROFILE)
-        .envs(build::flags())
-        .env("CARGO_TARGET_DIR", workshop())
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", profile.opt_level)
-        .env("CARGO_PROFILE_RELEASE_LTO", profile.lto)
-        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
-    run_logged("`cargo build`", command, &log)?;
-    let mut command = Command::new(&tools.wasm_bindgen);
-    command
-        .args(["--target", "web", "--no-typescript", "--out-dir"])
-        .arg(target.join("bound"))
-        .arg(
-            workshop()
-                .join(WASM_TARGET)
-                .join("release/edge_worker.wasm"),
-        );
-    run_logged("`wasm-bindgen`", command, &log)?;
-    Ok(target.join("bound/edge_worker_bg.wasm"))
-}
-
-/// Runs `wasm-opt` as the variant wants it; with names, the result stays beside the input.
-fn optimised(tools: &Tools, bound: &Path, variant: &Variant) -> Result<Size> {
-    let output = bound.with_extension(if variant.names {
-        "named.wasm"
-    } else {
-        "optimised.wasm"
-    });
-    let log = bound.with_extension("log");
-    let mut command = Command::new(&tools.wasm_opt);
-    command.arg(bound).arg("-o").arg(&output);
-    command.args(variant.optimiser.split_whitespace());
-    command.args(crates::FEATURES);
-    if variant.names {
-        command.arg("--debuginfo");
-    } else {
-        command.arg("--strip-debug");
-    }
-    command.env("PATH", tools.path());
-    run_logged("`wasm-opt`", command, &log)?;
-    build::weigh(&output)
 }

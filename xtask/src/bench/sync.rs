@@ -6,11 +6,14 @@
 mod peers;
 mod tree;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
 use self::peers::{Contender, Share, Way, contenders};
 use self::tree::Tree;
 use super::report::{Report, Target};
+use super::rounds;
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::setup::debian_program;
 use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
@@ -20,8 +23,9 @@ use crate::usage::{Meter, Usage, cpu_of};
 /// Files of the tree.
 const FILES: u64 = 20_000;
 
-/// Rounds of those who are measured in every one.
+/// Rounds at most of those who are measured in every one, and how long all may take.
 const ROUNDS: usize = 3;
+const BUDGET: Duration = Duration::from_secs(330);
 
 /// Added to every request, milliseconds.
 const LATENCY: u64 = 30;
@@ -66,7 +70,7 @@ pub(super) fn measure() -> Result<Report> {
         _scratch: scratch,
     };
     bench.report.notes = described(&bench.whole, notes);
-    for round in 0..ROUNDS {
+    for round in rounds(2, ROUNDS, BUDGET) {
         for latency in [0, LATENCY] {
             for contender in &contenders {
                 bench.contend(contender, latency, round)?;
@@ -88,7 +92,7 @@ impl Bench {
         };
         let (factor, label) = match share {
             Share::No => return Ok(()),
-            Share::Once | Share::Tenth if round > 0 => return Ok(()),
+            Share::Once | Share::Tenth if round > 1 => return Ok(()),
             Share::EveryRound => (1.0, ""),
             Share::Once => (1.0, " (once)"),
             Share::Tenth => (10.0, " (a tenth, times ten)"),
@@ -109,13 +113,8 @@ impl Bench {
             let run = self.run(way, &origin, share, &home)?;
             let who = format!("{}{label}", way.who);
             eprintln!(
-                "bench: sync: {}/{ROUNDS} {case}: {who}: {:.2} s, CPU {:.2} s, {} KiB, {} requests, server's CPU {:.2} s",
-                round + 1,
-                run.usage.wall,
-                run.usage.cpu,
-                run.usage.peak_kib,
-                run.requests,
-                run.server_cpu
+                "bench: sync: round {round}: {case}: {who}: {:.2} s, CPU {:.2} s, {} KiB, {} requests, server's CPU {:.2} s",
+                run.usage.wall, run.usage.cpu, run.usage.peak_kib, run.requests, run.server_cpu
             );
             for (quantity, value) in [
                 (WALL, run.usage.wall * factor),
@@ -203,7 +202,7 @@ fn described(tree: &Tree, more: Vec<String>) -> Vec<String> {
         format!(
             "With {LATENCY} ms, every request waits that long at the server. Where a line says so, the \
              client was measured on a tenth of the tree and its times and requests multiplied by ten, its \
-             memory as it was, or once instead of in {ROUNDS} rounds: the bench is to \
+             memory as it was, or once instead of in every round: the bench is to \
              end within half an hour. `medialift` compares by MD5 through its journal, rclone and s5cmd \
              compare sizes."
         ),

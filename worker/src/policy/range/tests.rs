@@ -120,20 +120,3 @@ fn ten_thousand_ranges_cost_no_memory_and_get_the_whole() {
 fn a_416_tells_the_length() {
     assert_eq!(unsatisfied_content_range(1234), "bytes */1234");
 }
-
-#[test]
-fn a_slice_is_cut_out_of_whatever_chunks_come() {
-    let body: Vec<u8> = (0..100).collect();
-    let RangePlan::Part(range) = plan(Some("bytes=13-57"), Some(100)) else {
-        panic!("a part")
-    };
-    for size in [1, 2, 7, 13, 14, 45, 58, 100] {
-        let mut slice = Slice::new(range);
-        let cut: Vec<u8> = body
-            .chunks(size)
-            .flat_map(|chunk| chunk[slice.next(chunk.len())].to_vec())
-            .collect();
-        assert_eq!(cut, body[13..=57], "chunks of {size}");
-        assert!(slice.is_done());
-    }
-}

@@ -10,13 +10,14 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
 use rustix::fs::Advice;
 
 use super::super::report::{Report, Target};
+use super::super::rounds;
 use super::{OURS, sync};
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
@@ -25,8 +26,9 @@ use crate::usage::Meter;
 /// Bytes of all large files together, where disk and time allow; `BENCH_LARGE_MB` scales it down.
 const TOTAL: u64 = 10_000_000_000;
 
-/// How often each is measured.
+/// How often each is measured at most, and how long that may take.
 const ROUNDS: usize = 3;
+const BUDGET: Duration = Duration::from_secs(60);
 
 /// Read and written at a time by the plain copy.
 const PIECE: usize = 1 << 20;
@@ -66,7 +68,7 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         let files = make(&tree, count, total / count)?;
         // What was removed before this is still being written.
         rustix::fs::sync();
-        for round in 0..ROUNDS {
+        for round in rounds(2, ROUNDS, BUDGET) {
             let plain = plain_copy(&files)?;
             let (wall, peak) = upload(&meter, &scratch, &tree, &files, round)?;
             for (who, wall) in [(PLAIN, plain), (OURS, wall)] {

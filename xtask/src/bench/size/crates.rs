@@ -6,19 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::build::steps::FEATURES;
 use crate::tools::Tools;
-
-/// What rustc's WebAssembly uses beyond the first version.
-pub(super) const FEATURES: [&str; 8] = [
-    "--enable-bulk-memory",
-    "--enable-bulk-memory-opt",
-    "--enable-exception-handling",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-];
 
 /// Crates with less code than this, in bytes, are shown together.
 const SMALLEST: u64 = 1_500;

@@ -331,7 +331,7 @@ pub fn totals(store: &Store) -> HashMap<String, (usize, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::records::Piece;
+    use crate::records::Piece;
 
     fn record(id: u64, size: u64) -> ObjectRecord {
         ObjectRecord {

@@ -1,9 +1,9 @@
-//! `b2-origin`: see [`e2e::origin`].
+//! `b2-origin`: see the library.
 
 use std::process::ExitCode;
 
+use b2_origin::{options::Options, run};
 use clap::Parser;
-use e2e::origin::{options::Options, run};
 
 fn main() -> ExitCode {
     let options = Options::parse();

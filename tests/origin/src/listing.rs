@@ -84,8 +84,8 @@ pub fn page(bucket: &Bucket, request: PageRequest<'_>) -> Page {
 mod tests {
     use super::super::content::Bodies;
     use super::*;
-    use crate::origin::records::EntityTag;
-    use crate::origin::store::{Store, Visibility};
+    use crate::records::EntityTag;
+    use crate::store::{Store, Visibility};
 
     fn every_page(bucket: &Bucket, prefix: &str, delimiter: &str, limit: usize) -> Vec<String> {
         let (mut entries, mut after) = (Vec::new(), String::new());
