@@ -170,11 +170,13 @@ async function passPart(reader, skip, left, writer) {
       left -= wanted.byteLength;
       if (wanted.byteLength > 0) await writer.write(wanted);
     }
+    // Before the end is read: what nobody wants is not to be kept for as long as that takes.
+    reader.cancel().catch(() => {});
     await writer.close();
   } catch (error) {
+    reader.cancel().catch(() => {});
     writer.abort(error).catch(() => {});
   }
-  reader.cancel().catch(() => {});
 }
 
 /** What a body begins with, as text: of up to `limit` bytes, or of what came before it broke off. */

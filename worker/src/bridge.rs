@@ -231,8 +231,8 @@ fn with_word<T>(word: &'static str, act: impl FnOnce(&JsString) -> T) -> T {
     })
 }
 
-/// All fields but the cache status, as one text, and that. It is the last field of what is made here; of
-/// anything else the text goes out as it is.
+/// All fields but the cache status, as one text, and that. It is nearly always the
+/// last field; elsewhere it goes out within the text.
 fn text_and_status_of(fields: &Fields) -> (&str, Option<&str>) {
     match fields.split_last() {
         Some((text, (headers::CACHE_STATUS, cached))) => (text, Some(cached)),

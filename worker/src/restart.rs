@@ -1,7 +1,8 @@
 //! How a module that has panicked is set up anew.
 //!
 //! A panic ends the instance, and nothing of it may be called again. The glue around the module sees
-//! that, and makes a new instance before the next call.
+//! that, and makes a new instance before the next call. Requests of the old one that still wait fail
+//! with it.
 
 use crate::bridge;
 use wasm_bindgen::handler::{schedule_reinit, set_on_abort};

@@ -112,6 +112,9 @@ struct Isolate {
     is_running: Cell<bool>,
     /// What every promise calls: with the number it is expected under, whether it was fulfilled,
     /// and its value.
+    ///
+    /// It must capture nothing: after a panic a callback from before may still call it once in the new
+    /// instance, where what it captured is not.
     settle: Closure<dyn Fn(u32, bool, JsValue)>,
 }
 

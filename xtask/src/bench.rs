@@ -37,7 +37,7 @@ pub struct BenchOptions {
     pub check: bool,
 }
 
-/// A part of the bench, in the order in which they run.
+/// A part of the bench, in the order in which they run, but for `size`: see [`prepare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// The worker's handler in `workerd bench`, beside plain JavaScript
@@ -162,12 +162,15 @@ fn prepare(parts: &[Part]) -> Result<bool> {
 }
 
 /// The numbers of a part's rounds, from 1: `least` of them in any case, and up to `most` while another
-/// is likely to end within `budget` from now. On a slow day the bench has fewer rounds, not more time.
+/// that takes as long as the last ends within `budget` from now. On a slow day the bench has fewer
+/// rounds, not more time.
 fn rounds(least: usize, most: usize, budget: Duration) -> impl Iterator<Item = usize> {
     let start = Instant::now();
+    let mut last = start;
     (1..=most).take_while(move |&round| {
-        let done = round - 1;
-        done < least || start.elapsed().mul_f64(round as f64 / done as f64) <= budget
+        let lasted = last.elapsed();
+        last = Instant::now();
+        round <= least || start.elapsed() + lasted <= budget
     })
 }
 

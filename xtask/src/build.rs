@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
@@ -52,32 +52,47 @@ impl std::fmt::Display for Size {
 pub fn worker(tools: &Tools) -> Result<Size> {
     let directory = crate::root().join("worker");
     let output = directory.join("build");
-    let stamp = crate::target_directory().join("worker.stamp");
+    let shipped = output.join("index_bg.wasm");
+    // Beside what it is about, so that it goes with it.
+    let stamp = output.join("inputs");
     let inputs = fingerprint(tools, &directory)?;
-    let built = output.join("index.js").exists() && find_wasm(&output).is_some();
-    if built && fs::read_to_string(&stamp).is_ok_and(|old| old == inputs) {
-        return size(&output);
+    let made = [
+        &shipped,
+        &output.join("index.js"),
+        &bound().join("index_bg.wasm"),
+    ];
+    if made.iter().all(|file| file.exists())
+        && fs::read_to_string(&stamp).is_ok_and(|old| old == inputs)
+    {
+        return weigh(&shipped);
     }
     eprintln!("build: the edge worker (about 2 minutes the first time)");
     let start = Instant::now();
-    fs::remove_file(&stamp).ok();
     // Beside the native build: two compilers would spoil each other's work.
     let workshop = crate::target_directory().join("wasm");
-    let bound = bound();
-    let log = workshop.join("build.log");
     fs::create_dir_all(&workshop)
-        .and_then(|()| fs::create_dir_all(&output))
-        .with_context(|| format!("cannot create `{}`", output.display()))?;
-    let wasm = steps::bind(tools, steps::SHIPPED, &workshop, &bound, &log)
-        .context("cannot build the edge worker")?;
-    let (shipped, index) = (output.join("index_bg.wasm"), output.join("index.js"));
+        .with_context(|| format!("cannot create `{}`", workshop.display()))?;
+    let wasm = steps::bind(
+        tools,
+        steps::SHIPPED,
+        &workshop,
+        &bound(),
+        &workshop.join("build.log"),
+    )
+    .context("cannot build the edge worker")?;
     let optimised = wasm.with_extension("optimised.wasm");
     steps::optimise(tools, &wasm, steps::OPTIMISER, false, &optimised)?;
+    // Whatever was there before is gone, and for as short a time as may be.
+    if output.exists() {
+        fs::remove_dir_all(&output)
+            .with_context(|| format!("cannot remove `{}`", output.display()))?;
+    }
+    fs::create_dir_all(&output).with_context(|| format!("cannot create `{}`", output.display()))?;
     fs::copy(&optimised, &shipped)
         .with_context(|| format!("cannot write `{}`", shipped.display()))?;
-    steps::glue(tools, &bound, &index)?;
+    steps::glue(tools, &bound(), &output.join("index.js"))?;
     fs::write(&stamp, &inputs).with_context(|| format!("cannot write `{}`", stamp.display()))?;
-    let size = size(&output)?;
+    let size = weigh(&shipped)?;
     eprintln!(
         "build: done in {}, {size}",
         progress::duration(start.elapsed())
@@ -154,14 +169,6 @@ pub fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-/// The size of what is in `worker/build`.
-fn size(output: &Path) -> Result<Size> {
-    let Some(wasm) = find_wasm(output) else {
-        bail!("`{}` holds no WebAssembly", output.display())
-    };
-    weigh(&wasm)
-}
-
 /// The size of a file.
 pub(crate) fn weigh(file: &Path) -> Result<Size> {
     let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
@@ -172,14 +179,6 @@ pub(crate) fn weigh(file: &Path) -> Result<Size> {
         plain: bytes.len() as u64,
         gzipped: gzipped as u64,
     })
-}
-
-fn find_wasm(output: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(output).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|e| e == "wasm"))
 }
 
 /// A hash of all that the worker is made from: its files, the workspace's, and the tools.
@@ -204,11 +203,7 @@ pub(crate) fn fingerprint(tools: &Tools, directory: &Path) -> Result<String> {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(&bytes);
     }
-    for (name, value) in steps::SHIPPED.environment() {
-        hash.update(name);
-        hash.update(value);
-    }
-    hash.update(steps::OPTIMISER);
+    hash.update(include_str!("build/steps.rs"));
     for (name, value) in flags() {
         hash.update(name);
         hash.update(value);

@@ -77,8 +77,12 @@ pub fn locked_version(name: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_lock_names_the_worker_crate_once() {
-        assert!(super::locked_version("worker").unwrap().starts_with("0.8."));
+    fn the_lock_names_the_version_of_wasm_bindgen() {
+        assert!(
+            super::locked_version("wasm-bindgen")
+                .unwrap()
+                .starts_with("0.2.")
+        );
         assert!(super::locked_version("no-such-crate").is_err());
     }
 }

@@ -8,11 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
+use walkdir::WalkDir;
 
 use crate::build;
 use crate::process::{ScratchDirectory, scratch_directory};
@@ -25,6 +27,12 @@ const MEMORY_LIMIT_KIB: u64 = 64 * 1024;
 
 /// Files of one directory, as many as fit Mastodon's partition by three digits.
 const FILES_A_DIRECTORY: u64 = 1_000;
+
+/// How deep below the tree such a directory lies.
+const DEPTH: usize = 4;
+
+/// Directories that are removed at a time.
+const REMOVED_AT_ONCE: usize = 8;
 
 /// Objects registered with the origin in one request.
 const BATCH: u64 = 50_000;
@@ -114,6 +122,7 @@ pub fn run(options: ScaleOptions) -> Result<bool> {
             good = false;
         }
     }
+    remove_tree(&tree)?;
     Ok(good)
 }
 
@@ -186,13 +195,38 @@ fn write_files(tree: &Path, files: u64) -> Result<()> {
             }
         }
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    side_by_side(threads, write)
+}
+
+/// Removes a tree of many files, some directories at a time: the disk works on them side by side.
+pub(crate) fn remove_tree(tree: &Path) -> Result<()> {
+    let directories = WalkDir::new(tree).min_depth(DEPTH).max_depth(DEPTH);
+    let directories = Mutex::new(directories.into_iter());
+    let next = || {
+        let mut directories = directories.lock().unwrap_or_else(PoisonError::into_inner);
+        directories.next()
+    };
+    let remove = || -> Result<()> {
+        while let Some(entry) = next() {
+            let directory = entry.context("cannot look through the tree")?.into_path();
+            fs::remove_dir_all(&directory)
+                .with_context(|| format!("cannot remove `{}`", directory.display()))?;
+        }
+        Ok(())
+    };
+    side_by_side(REMOVED_AT_ONCE, remove)?;
+    fs::remove_dir_all(tree).with_context(|| format!("cannot remove `{}`", tree.display()))
+}
+
+/// Runs `work` in so many threads.
+fn side_by_side(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(write)).collect();
-        for worker in workers {
-            worker
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
+        for thread in running {
+            thread
                 .join()
-                .map_err(|_| anyhow!("a thread that wrote files panicked"))??;
+                .map_err(|_| anyhow!("a thread that works on the tree panicked"))??;
         }
         Ok(())
     })

@@ -28,7 +28,7 @@ use memory::Watch;
 
 /// How often everything is measured at most, and how long that may take.
 const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(240);
+const BUDGET: Duration = Duration::from_secs(210);
 
 /// What the origin waits before each answer to the flash crowd.
 const LATENCY_MILLISECONDS: u64 = 100;

@@ -19,7 +19,7 @@ use crate::tools::Tools;
 
 /// How often each contender is measured at most, in turn with the others, and how long that may take.
 const ROUNDS: usize = 6;
-const BUDGET: Duration = Duration::from_secs(210);
+const BUDGET: Duration = Duration::from_secs(200);
 
 const CPU: &str = "CPU, µs";
 const RATIO: &str = "ratio";
@@ -98,6 +98,7 @@ pub(super) fn measure() -> Result<Report> {
     }
     let mut report = Report::default();
     for round in rounds(3, ROUNDS, BUDGET) {
+        configurations.rotate_left(1);
         for (contender, configuration) in &configurations {
             eprintln!("bench: round {round}: {}", contender.name);
             let figures = run(&tools, configuration, scratch.path())

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use super::report::{Plot, Report, Target};
 use super::rounds;
 use crate::process::{ScratchDirectory, scratch_directory};
-use crate::scale::{ScaleOptions, count, make_tree, sync_command};
+use crate::scale::{ScaleOptions, count, make_tree, remove_tree, sync_command};
 use crate::setup::debian_program;
 use crate::stack::{Bodies, Origin, OriginOptions, Profile};
 use crate::usage::{Meter, Usage};
@@ -23,7 +23,7 @@ const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// How often each tree is looked at again at most, in turn with the others, and how long that may take.
 const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(80);
+const BUDGET: Duration = Duration::from_secs(70);
 
 /// Uploads at once. Left to itself, a longer run finds time to try more of them at once, which takes
 /// memory of its own: here the number of files is to be all that differs.
@@ -69,7 +69,9 @@ pub(super) fn measure() -> Result<Report> {
             stand.run(&mut report, WITHOUT_JOURNAL, &format!("state-{round}"))?;
         }
     }
-    drop(stands);
+    for stand in stands {
+        remove_tree(&stand.tree)?;
+    }
     flatness(&mut report);
     plots(&mut report);
     large::measure(&mut report)?;

@@ -25,7 +25,7 @@ struct Variant {
     choice: &'static str,
     value: &'static str,
     profile: Profile,
-    /// Arguments of `wasm-opt`; empty: it is left out.
+    /// Arguments of `wasm-opt`; with none it only strips.
     optimiser: &'static str,
     /// Whether names of functions are kept.
     names: bool,
@@ -145,8 +145,11 @@ fn weigh(tools: &Tools, variant: &Variant, shipped: Size) -> Result<Size> {
     }
     let inputs = build::fingerprint(tools, &crate::root().join("worker"))?;
     let directory = directory(variant.profile);
-    let name = variant.optimiser.replace([' ', '-'], "");
-    let stem = directory.join(if variant.names { "named" } else { &name });
+    let stem = directory.join(match (variant.names, variant.optimiser) {
+        (true, _) => "named".to_owned(),
+        (false, "") => "stripped".to_owned(),
+        (false, arguments) => arguments.replace([' ', '-'], ""),
+    });
     let kept = stem.with_extension("json");
     let before = fs::read_to_string(&kept)
         .ok()

@@ -105,7 +105,7 @@ fn s5cmd(program: &Path) -> Result<Vec<Contender>> {
         },
         Contender {
             first: way("`sync`", &["sync"]),
-            again: vec![way("`sync`", &["sync"])],
+            again: vec![],
             share: Share::Tenth,
             share_with_latency: Share::Tenth,
         },
@@ -153,7 +153,7 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
         },
         Contender {
             first: way("defaults", &["copy"]),
-            again: vec![way("defaults", &["copy"])],
+            again: vec![],
             share: Share::Tenth,
             share_with_latency: Share::No,
         },
@@ -171,7 +171,7 @@ fn old_rclone(program: &Path) -> Result<Contender> {
     Ok(Contender {
         first: way("no HEAD, no bucket check, 32 at once", &LEAN),
         again: vec![way("size only, fast list", &SIZE_ONLY)],
-        share: Share::Once,
+        share: Share::EveryRound,
         share_with_latency: Share::No,
     })
 }
@@ -185,7 +185,7 @@ fn aws(program: &Path) -> Result<Contender> {
     };
     Ok(Contender {
         first: way(),
-        again: vec![way()],
+        again: vec![],
         share: Share::Tenth,
         share_with_latency: Share::Tenth,
     })
