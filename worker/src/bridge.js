@@ -85,16 +85,11 @@ export function notModified(response, status) {
   return answer;
 }
 
-// What goes to the reader of a fetched object and what is stored differ in their cache status alone, and
-// are made one after the other. To copy headers costs half of making them.
-let last = { text: "", headers: new Headers() };
-
 /** A response made from its parts; `cached` is its cache status or its record, if it has one. */
 export function made(body, status, text, cached) {
-  if (text !== last.text) last = { text, headers: new Headers(fieldsFrom(text)) };
-  const answer = new Response(body, { status, headers: last.headers });
-  if (cached) answer.headers.set(STATUS, cached);
-  return answer;
+  const headers = fieldsFrom(text);
+  if (cached) headers[STATUS] = cached;
+  return new Response(body, { status, headers });
 }
 
 /** A response with a short text, which the runtime itself calls plain. */

@@ -17,11 +17,12 @@ mod sync;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use crate::build;
+use crate::pins;
 use crate::progress::duration;
-use crate::setup::{Scope, setup};
+use crate::setup::{Scope, debian_program, setup};
 use crate::stack::Profile;
 pub use page::write as write_page;
 use report::Target;
@@ -143,6 +144,12 @@ fn prepare(parts: &[Part]) -> Result<bool> {
     }
     if any(&[Part::Edge, Part::Size, Part::Crowd]) {
         build::worker(&setup(Scope::Edge, false)?)?;
+    }
+    if any(&[Part::Sync, Part::Growth]) {
+        debian_program("time").context("cannot measure without `time`")?;
+    }
+    if any(&[Part::Crowd]) {
+        debian_program(pins::DEBIAN_WRK)?;
     }
     let reached = thread::scope(|scope| {
         let size = any(&[Part::Size]).then(|| scope.spawn(|| Part::Size.measure()));

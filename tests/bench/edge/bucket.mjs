@@ -8,19 +8,27 @@ const BODY = new Uint8Array(SIZE).fill(0x61);
 const HEADERS = {
   "Content-Type": "image/png",
   "Content-Length": String(SIZE),
-  ETag: '"0cc175b9c0f1b6a831c399e269772661"',
   "Last-Modified": "Sun, 01 Nov 2026 08:49:37 GMT",
   "Accept-Ranges": "bytes",
   "Cache-Control": "max-age=0, no-cache, no-store",
-  "x-amz-request-id": "9a7e3d2f0c1b4a58",
   "x-amz-id-2": "aMTQwYjE4ZjU2MzM4ZTg5",
   "x-amz-version-id": "4_z27c88f1d182b150646ff0b16_f1004ba650fe24e6b",
   "Strict-Transport-Security": "max-age=63072000",
   Date: "Sun, 22 Nov 2026 10:00:00 GMT",
 };
 
+// The object that is read again and again.
+const KNOWN = "/0123456789abcdef.png";
+const KNOWN_TAG = '"0cc175b9c0f1b6a831c399e269772661"';
+
+let answers = 0;
+
 export default {
-  fetch() {
-    return new Response(BODY, { headers: HEADERS });
+  fetch(request) {
+    // No two objects have the same tag: what was made of one's headers is of no use to the next.
+    const number = (answers++).toString(16);
+    const ETag = request.url.endsWith(KNOWN) ? KNOWN_TAG : `"${number.padStart(32, "0")}"`;
+    const headers = { ...HEADERS, ETag, "x-amz-request-id": number.padStart(16, "0") };
+    return new Response(BODY, { headers });
   },
 };

@@ -14,7 +14,6 @@ use super::report::{Plot, Report, Target};
 use super::rounds;
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::scale::{ScaleOptions, count, make_tree, remove_tree, sync_command};
-use crate::setup::debian_program;
 use crate::stack::{Bodies, Origin, OriginOptions, Profile};
 use crate::usage::{Meter, Usage};
 
@@ -42,7 +41,6 @@ const OURS: &str = "medialift";
 
 /// Measures.
 pub(super) fn measure() -> Result<Report> {
-    debian_program("time").context("cannot measure without `time`")?;
     let mut report = Report {
         notes: vec![format!(
             "More files: as many as the line says, of some 30 bytes each, a thousand to a directory, are \

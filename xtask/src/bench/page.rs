@@ -20,9 +20,9 @@ const INTRODUCTION: &str = "# Performance
 
 Made by `cargo xtask bench` from the raw rounds in [performance/](performance); do not edit it.
 
-Every contender was measured in the same run on the same machine, in turn, several rounds each; the
-tables show medians. Times are of a small shared machine and say nothing by themselves: the targets
-are ratios. `cargo xtask bench --check` fails where one is missed.
+Every contender was measured in the same run on the same machine, in turn, in several rounds but where
+a chapter says otherwise; the tables show medians. Times are of a small shared machine and say nothing by
+themselves: the targets are ratios of medians, at the edge the median of the rounds' ratios. `cargo xtask bench --check` fails where one is missed.
 ";
 
 const COLOURS: [RGBColor; 6] = [

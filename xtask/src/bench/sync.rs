@@ -53,7 +53,6 @@ struct Bench {
 /// Measures all contenders.
 pub(super) fn measure() -> Result<Report> {
     let tools = Tools::load()?;
-    debian_program("time").context("cannot measure without `time`")?;
     // Without root it takes no part, which the notes say.
     let debian_rclone = debian_program("rclone")
         .inspect_err(|error| eprintln!("bench: sync: without Debian's rclone: {error:#}"))
