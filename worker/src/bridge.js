@@ -87,9 +87,12 @@ export function notModified(response, status) {
 
 /** A response made from its parts; `cached` is its cache status or its record, if it has one. */
 export function made(body, status, text, cached) {
-  const headers = fieldsFrom(text);
-  if (cached) headers[STATUS] = cached;
-  return new Response(body, { status, headers });
+  const answer = new Response(body, { status });
+  const headers = answer.headers;
+  const lines = text.split("\n");
+  for (let at = 0; at + 1 < lines.length; at += 2) headers.set(lines[at], lines[at + 1]);
+  if (cached) headers.set(STATUS, cached);
+  return answer;
 }
 
 /** A response with a short text, which the runtime itself calls plain. */
