@@ -102,8 +102,12 @@ pub(super) fn measure() -> Result<Report> {
     }
     eprintln!("bench: size: whose code it is");
     let named = directory(SHIPPED).join("named.wasm");
-    for (name, bytes) in crates::of(&tools, &named)? {
+    let code = crates::of(&tools, &named)?;
+    for (name, bytes) in code.crates {
         report.add("code of a crate", &name, PLAIN, kilobytes(bytes));
+    }
+    for (purpose, bytes) in code.purposes {
+        report.add("code for a purpose", purpose, PLAIN, kilobytes(bytes));
     }
     for (what, size, bound) in [
         ("index_bg.wasm, kB", shipped.plain, build::BUDGET.plain),
@@ -123,7 +127,7 @@ pub(super) fn measure() -> Result<Report> {
             SHIPPED.opt_level
         ),
         "The allocator is `rlsf`. With the one of the standard library (`dlmalloc`) the worker had 310 kB, 138 kB gzipped, when that was tried; and its `malloc` is called before the first request and takes 0.1 ms to compile, a fiftieth of an isolate's start.".to_owned(),
-        "Code of a crate: bytes of the functions whose names begin with the crate's, after `wasm-opt`. Code that is inlined counts for whom it is inlined into, and data (strings, tables) is not counted.".to_owned(),
+        "Code of a crate: bytes of the functions whose names begin with the crate's, after `wasm-opt`. Code that is inlined counts for whom it is inlined into, and data (strings, tables) is not counted. Code for a purpose is told by words in the names of functions, in whatever crate: what is not linked has none.".to_owned(),
     ];
     Ok(report)
 }
