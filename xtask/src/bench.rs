@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: measures this project beside its peers, in one run on one machine.
 //!
 //! An absolute time says nothing on a shared machine, so every target is a ratio: of medians of rounds
-//! that were measured in turn, or the median of the rounds' ratios. Each part leaves its raw rounds in `docs/performance/`, and
-//! `docs/performance.md` is made from those files alone. Nothing here is a test: only `--check`
-//! looks at the targets.
+//! that were measured in turn, or the median of the rounds' ratios. Each part leaves its raw rounds in
+//! `docs/performance/`, and `docs/performance.md` is made from those files alone. Nothing here is a
+//! test: only `--check` looks at the targets.
 
 mod cost;
 mod crowd;

@@ -105,8 +105,7 @@ impl Bench {
         })?;
         let case = if latency == 0 { FIRST } else { FAR };
         let mut runs = vec![(case, &contender.first)];
-        // A tenth of little, times ten, would be little but the start of the program.
-        if latency == 0 && share != Share::Tenth {
+        if latency == 0 {
             runs.extend(contender.again.iter().map(|way| (AGAIN, way)));
         }
         for (case, way) in runs {

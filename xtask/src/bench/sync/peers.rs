@@ -29,6 +29,7 @@ pub(super) enum Share {
 #[derive(Debug)]
 pub(super) struct Contender {
     pub(super) first: Way,
+    /// None on a tenth of the tree: ten times so little would be ten starts of the program.
     pub(super) again: Vec<Way>,
     /// Without added latency.
     pub(super) share: Share,
@@ -178,13 +179,12 @@ fn old_rclone(program: &Path) -> Result<Contender> {
 
 fn aws(program: &Path) -> Result<Contender> {
     let version = version(program, &["--version"])?;
-    let way = || Way {
-        who: format!("aws {version}, `s3 sync`"),
-        client: Client::Aws(program.to_owned()),
-        arguments: Vec::new(),
-    };
     Ok(Contender {
-        first: way(),
+        first: Way {
+            who: format!("aws {version}, `s3 sync`"),
+            client: Client::Aws(program.to_owned()),
+            arguments: Vec::new(),
+        },
         again: vec![],
         share: Share::Tenth,
         share_with_latency: Share::Tenth,
