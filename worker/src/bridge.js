@@ -85,9 +85,12 @@ export function notModified(response, status) {
   return answer;
 }
 
-/** A response made from its parts; `cached` is its cache status or its record, if it has one. */
-export function made(body, status, text, cached) {
-  const answer = new Response(body, { status });
+/**
+ * A response made from its parts; `cached` is its cache status or its record, if it has one. Where it
+ * is `like` another, status and header fields are that one's, and the text has only what differs.
+ */
+export function made(body, status, text, cached, like) {
+  const answer = new Response(body, like ?? { status });
   const headers = answer.headers;
   const lines = text.split("\n");
   for (let at = 0; at + 1 < lines.length; at += 2) headers.set(lines[at], lines[at + 1]);
@@ -109,12 +112,12 @@ export function find(url, name, value) {
  * Stores an answer; fails where its body broke off, or is not as long as was said. The Cache API
  * alone does not always notice.
  */
-export async function put(url, status, text, cached, body, length) {
-  if (!body) return caches.default.put(url, made(null, status, text, cached));
+export async function put(url, status, text, cached, body, length, like) {
+  if (!body) return caches.default.put(url, made(null, status, text, cached, like));
   const passage = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const passed = body.pipeTo(passage.writable);
   passed.catch(() => {});
-  await caches.default.put(url, made(passage.readable, status, text, cached));
+  await caches.default.put(url, made(passage.readable, status, text, cached, like));
   await passed;
 }
 

@@ -58,6 +58,7 @@ extern "C" {
         cached: Option<&str>,
         body: Option<&ReadableStream>,
         length: Option<f64>,
+        like: Option<&Response>,
     ) -> js_sys::Promise;
 
     /// Removes a URL from the Cache API.
@@ -182,19 +183,33 @@ pub fn find(url: &str, wanted: Wanted<'_>) -> js_sys::Promise {
     }
 }
 
-/// A response made from its parts. Should the runtime refuse them, a plain 502: the origin's
-/// answer is then none that can be passed on.
-pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> Response {
+/// A response made from its parts; `None` where the runtime refuses them.
+pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> Option<Response> {
     let (text, cached) = text_and_status_of(fields);
-    made(body, status, text, cached).unwrap_or_else(|_| crate::respond::plain(502))
+    made(body, status, text, cached).ok()
+}
+
+/// A response that was made, and of what.
+#[derive(Debug)]
+pub struct Made {
+    /// The response.
+    pub response: Response,
+    /// Its status.
+    pub status: u16,
+    /// Its fields.
+    pub fields: Fields,
 }
 
 /// Stores a response; the promise settles when its body has ended, and fails where it broke off.
+///
+/// `made`: one that is likely to be the same but for its cache status. To copy that costs a fraction
+/// of what it costs to set every field anew.
 pub fn store(
     url: &str,
     status: u16,
     fields: &Fields,
     body: Option<&ReadableStream>,
+    made: Option<&Made>,
 ) -> js_sys::Promise {
     #[expect(
         clippy::cast_precision_loss,
@@ -202,7 +217,14 @@ pub fn store(
     )]
     let length = fields.content_length().map(|length| length as f64);
     let (text, cached) = text_and_status_of(fields);
-    put(url, status, text, cached, body, length)
+    let same = |made: &&Made| {
+        // Both must have a status, or the copy would keep the other's.
+        let (other, its) = text_and_status_of(&made.fields);
+        made.status == status && other == text && its.is_some() && cached.is_some()
+    };
+    let like = made.filter(same).map(|made| &made.response);
+    let text = if like.is_some() { "" } else { text };
+    put(url, status, text, cached, body, length, like)
 }
 
 /// Asks the origin; the promise settles when its headers have come.

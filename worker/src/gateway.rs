@@ -139,7 +139,7 @@ impl<'a> Asked<'a> {
             }
             "memory" => {
                 let told = Fields::from_iter([("X-Memory", memory_bytes().to_string())]);
-                Some(bridge::response(200, &told, None))
+                Some(respond::made(200, told, None))
             }
             _ => None,
         }

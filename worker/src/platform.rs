@@ -52,7 +52,7 @@ pub async fn read(context: &Context, read: Read<'_>, head: bool) -> Response {
     if !holds(&read, &response) {
         // As the engine answers it. Nobody will read the body.
         drop(Stream::of(&response));
-        return bridge::response(412, &Fields::new(), None);
+        return respond::made(412, Fields::new(), None);
     }
     let word = bridge::platform_status(&response).unwrap_or_default();
     let status = CacheStatus::from_platform(&word);
@@ -112,11 +112,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     );
     fields.set(RULE, rule);
     fields.set(TAG, tag_of(&key));
-    bridge::response(
-        answer.status,
-        &fields,
-        answer.body.and_then(Stream::take).as_ref(),
-    )
+    respond::made(answer.status, fields, answer.body)
 }
 
 /// An error of our own: without a word the platform's cache would keep it for minutes.

@@ -4,6 +4,7 @@
 use crate::admission::Refusal;
 use crate::bridge;
 use crate::engine::Answer;
+use crate::policy::fields::Fields;
 use crate::policy::headers;
 use crate::policy::plan::Cause;
 use crate::store::{CachedResponse, Stream};
@@ -31,10 +32,16 @@ pub fn answer(answer: Answer<CachedResponse, Stream>, head: bool) -> Response {
             body,
         } => {
             // Not taken, the stream is cancelled.
-            let body = body.filter(|_| !head).and_then(Stream::take);
-            bridge::response(status, &fields, body.as_ref())
+            made(status, fields, body.filter(|_| !head))
         }
     }
+}
+
+/// An answer made from its parts. Should the runtime refuse them, the origin's answer is none that can
+/// be passed on.
+#[must_use]
+pub fn made(status: u16, fields: Fields, body: Option<Stream>) -> Response {
+    Stream::respond(body, status, fields).unwrap_or_else(|| plain(502))
 }
 
 /// A request that is not let in.

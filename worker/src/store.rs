@@ -2,11 +2,14 @@
 //!
 //! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory.
 
+use crate::bridge::Made;
 use crate::engine::{Body, Found, NotStored, Store, Wanted};
 use crate::policy::entry::{self, Entry};
 use crate::policy::fields::Fields;
 use crate::policy::range::ByteRange;
 use crate::{bridge, task};
+use std::cell::RefCell;
+use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response};
 
@@ -19,7 +22,12 @@ pub struct EdgeCache;
 
 /// A stream of the runtime. Dropped before it was taken, it is cancelled.
 #[derive(Debug)]
-pub struct Stream(Option<ReadableStream>);
+pub struct Stream {
+    stream: Option<ReadableStream>,
+    /// Of a split one, for both halves: the response that one of them was made the body of. The
+    /// other's is nearly always the same but for the cache status.
+    made: Option<Rc<RefCell<Option<Made>>>>,
+}
 
 /// A response out of the Cache API. Dropped before it was taken, its body is cancelled.
 #[derive(Debug)]
@@ -29,19 +37,40 @@ impl Stream {
     /// The stream that is a response's body.
     #[must_use]
     pub fn of(response: &Response) -> Option<Self> {
-        response.body().map(|stream| Self(Some(stream)))
+        response.body().map(|stream| Self {
+            stream: Some(stream),
+            made: None,
+        })
     }
 
     /// The stream itself, for whoever reads it.
     #[must_use]
     pub fn take(mut self) -> Option<ReadableStream> {
-        self.0.take()
+        self.stream.take()
+    }
+
+    /// A response with this body; `None` where the runtime refuses its parts.
+    #[must_use]
+    pub fn respond(body: Option<Self>, status: u16, fields: Fields) -> Option<Response> {
+        let place = body.as_ref().and_then(|body| body.made.clone());
+        let stream = body.and_then(Self::take);
+        let response = bridge::response(status, &fields, stream.as_ref())?;
+        if let Some(place) = place {
+            // Another handle on it: JavaScript's own `clone` would split its body.
+            let response = Clone::clone(&response);
+            place.replace(Some(Made {
+                response,
+                status,
+                fields,
+            }));
+        }
+        Some(response)
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(stream) = &self.0 {
+        if let Some(stream) = &self.stream {
             bridge::cancel(stream);
         }
     }
@@ -111,8 +140,10 @@ impl Store for EdgeCache {
     ) -> Result<(), NotStored> {
         let begun = fields.get(entry::HEADER).and_then(Entry::decode);
         let fields = with_length(fields);
+        let made = body.as_ref().and_then(|body| body.made.as_ref()?.take());
         let stream = body.and_then(Stream::take);
-        let promise = bridge::store(&key(path), status, &fields, stream.as_ref());
+        let promise = bridge::store(&key(path), status, &fields, stream.as_ref(), made.as_ref());
+        drop(made);
         if task::settled(&promise).await.is_ok() {
             return Ok(());
         }
@@ -193,7 +224,11 @@ fn key(path: &str) -> String {
 impl Body for Stream {
     fn split(self) -> (Self, Self) {
         let branches = self.take().map(|stream| stream.tee());
-        let branch = |at: u32| Self(branches.as_ref().map(|both| both.get(at).unchecked_into()));
+        let made = Rc::default();
+        let branch = |at: u32| Self {
+            stream: branches.as_ref().map(|both| both.get(at).unchecked_into()),
+            made: Some(Rc::clone(&made)),
+        };
         (branch(0), branch(1))
     }
 
@@ -204,7 +239,10 @@ impl Body for Stream {
         )]
         let (skip, length) = (range.first() as f64, range.len() as f64);
         let cut = |stream| bridge::part(&stream, skip, length);
-        Self(self.take().map(cut))
+        Self {
+            stream: self.take().map(cut),
+            made: None,
+        }
     }
 
     async fn peek(self, limit: usize) -> (Vec<u8>, Self) {

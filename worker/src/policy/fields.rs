@@ -40,21 +40,18 @@ impl Fields {
     /// The text without the last field, and that field.
     #[must_use]
     pub fn split_last(&self) -> Option<(&str, (&str, &str))> {
-        let field = self.iter().last()?;
-        let begin = self
-            .ends
-            .len()
-            .checked_sub(2)
-            .map_or(0, |at| self.ends[at].1 + 1);
+        let at = self.ends.len().checked_sub(1)?;
+        let (begin, (name, value)) = (self.begin(at), self.ends[at]);
+        let field = (&self.text[begin..name], &self.text[name + 1..value]);
         Some((&self.text[..begin], field))
     }
 
     /// The value of the first field called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let at = self.position(name)?;
+        let (name, value) = self.ends[at];
+        Some(&self.text[name + 1..value])
     }
 
     /// The values of every field called `name`, in order. A runtime may also hand several over
@@ -96,12 +93,34 @@ impl Fields {
 
     /// Removes every field called `name`.
     pub fn remove(&mut self, name: &str) {
-        if self.get(name).is_some() {
-            *self = self
-                .iter()
-                .filter(|(other, _)| !other.eq_ignore_ascii_case(name))
-                .collect();
+        while let Some(at) = self.position(name) {
+            let begin = self.begin(at);
+            let after = self.ends[at].1 + 1;
+            self.text.drain(begin..after);
+            self.ends.remove(at);
+            for (name, value) in &mut self.ends[at..] {
+                *name -= after - begin;
+                *value -= after - begin;
+            }
         }
+    }
+
+    /// Where in the text a field begins.
+    fn begin(&self, at: usize) -> usize {
+        at.checked_sub(1)
+            .map_or(0, |before| self.ends[before].1 + 1)
+    }
+
+    /// Which field is the first called `name`. A miss asks often: most names differ in their length.
+    fn position(&self, name: &str) -> Option<usize> {
+        let text = self.text.as_bytes();
+        let mut begin = 0;
+        self.ends.iter().position(|&(end, value)| {
+            let same_length = end - begin == name.len();
+            let is_it = same_length && text[begin..end].eq_ignore_ascii_case(name.as_bytes());
+            begin = value + 1;
+            is_it
+        })
     }
 
     /// The length that `Content-Length` states; `None` where it states none, or no number.

@@ -165,15 +165,19 @@ pub fn platform_cache_control(
 
 /// What of the bucket's headers may go on: neither [`is_removed`] nor named by its `Connection`.
 fn stripped(bucket: &Fields) -> Fields {
-    let for_this_hop = |name: &str| {
-        bucket
-            .all("connection")
-            .flat_map(|value| value.split(','))
-            .any(|other| other.trim().eq_ignore_ascii_case(name))
+    let lists = bucket.all("connection");
+    let for_this_hop: Vec<&str> = lists
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .collect();
+    let is_for_this_hop = |name: &str| {
+        for_this_hop
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(name))
     };
     bucket
         .iter()
-        .filter(|(name, _)| !is_removed(name) && !for_this_hop(name))
+        .filter(|(name, _)| !is_removed(name) && !is_for_this_hop(name))
         .collect()
 }
 
