@@ -94,7 +94,7 @@ impl Part {
     fn measure(self) -> Result<bool> {
         eprintln!("bench: {}", self.name());
         let start = Instant::now();
-        let report = match self {
+        let mut report = match self {
             Self::Edge => edge::measure(),
             Self::Size => size::measure(),
             Self::Sync => sync::measure(),
@@ -102,6 +102,7 @@ impl Part {
             Self::Crowd => crowd::measure(),
             Self::Cost => cost::measure(),
         }?;
+        report.processors = thread::available_parallelism()?.get();
         report.save(self.name())?;
         eprintln!("bench: {}: {}", self.name(), duration(start.elapsed()));
         for target in &report.targets {

@@ -90,7 +90,7 @@ pub fn worker(tools: &Tools) -> Result<Size> {
     fs::create_dir_all(&output).with_context(|| format!("cannot create `{}`", output.display()))?;
     fs::copy(&optimised, &shipped)
         .with_context(|| format!("cannot write `{}`", shipped.display()))?;
-    steps::glue(tools, &bound(), &output.join("index.js"))?;
+    steps::glue(tools, &bound(), false, &output.join("index.js"))?;
     fs::write(&stamp, &inputs).with_context(|| format!("cannot write `{}`", stamp.display()))?;
     let size = weigh(&shipped)?;
     eprintln!(

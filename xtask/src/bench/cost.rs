@@ -244,7 +244,8 @@ fn notes(model: &Model, has_cpu: bool) -> Vec<String> {
          bucket is asked). Neither forgets anything for lack of room, which Cloudflare does not \
          promise. Many caches ask more often than one: platform mode mends that, or a longer \
          `FRESH_SECONDS`, which suits media that never change under their name. nginx is one cache: 48 hours, `inactive=48h`, no revalidation, and `max_size=10g` \
-         or room for everything."
+         or room for everything. With one cache the worker keeps nginx's rules and is to ask as often \
+         as nginx with room for everything: one request too many would miss the target."
             .to_owned(),
         format!(
             "Prices are Backblaze's: {DOLLARS_A_10_000} dollars for 10,000 transactions of class B, \

@@ -341,7 +341,8 @@ fn notes(report: &Report) -> Vec<String> {
              origin that waits {LATENCY_MILLISECONDS} ms. Its p50 and p99 are as it tells them, corrected for what waits to be sent. \
              Every contender starts anew in each round, with nothing stored, and is \
              alone with the origin and the client meanwhile. Answers that are not 200, bytes that \
-             are too few, and hits that reach the origin end the bench."
+             are too few, and hits that reach the origin end the bench. nginx's p50 in the flash crowd \
+             is its lock's: whoever waits for another's fetch looks again each half second."
         ),
         format!(
             "nginx runs in one process with the directives that the worker replaces. The worker runs \

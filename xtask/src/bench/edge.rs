@@ -3,6 +3,8 @@
 //! The cases and what stands in for the platform are in `tests/bench/edge`; every contender is the
 //! same module but for its handler, and each case is seen to be the case it says before it is timed.
 
+mod profile;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use serde::Deserialize;
 
 use super::report::{Report, Target};
 use super::rounds;
+use crate::build::{self, steps};
 use crate::process::{run_logged, scratch_directory};
 use crate::tools::Tools;
 
@@ -39,7 +42,7 @@ const CONTENDERS: [Contender; 4] = [
 
 /// What each case may cost at most, as a multiple of what it costs in ordinary JavaScript.
 const TARGETS: [(&str, f64); 6] = [
-    ("hit", 1.0),
+    (HIT, 1.0),
     ("miss", 1.2),
     ("not modified", 1.2),
     ("range", 1.2),
@@ -47,17 +50,23 @@ const TARGETS: [(&str, f64); 6] = [
     (START, 1.6),
 ];
 
+const HIT: &str = "hit";
+
 /// What `workerd bench` calls the start of an isolate from its beginning to its end.
 const START: &str = "startup:total";
+
+/// How often the start is measured in each round beyond the first time: it takes a second, and hardly
+/// anything is as unsteady.
+const MORE_STARTS: usize = 2;
 
 /// How it was measured, where the time goes, and what was tried. Ratios of trials are those of the
 /// run that decided; they are told once and not measured again.
 const NOTES: [&str; 5] = [
     "Each round starts `workerd bench` anew for each contender; the worker is called by the entry that is deployed, made one file as `wrangler` makes it. CPU is the median that it tells of a case, its own overhead subtracted; a refusal, a miss, a 206 and a 304 are looked at, headers and bytes, before anything is timed. The store is a stub in memory that hands out a 100 KB blob without copying it. The bucket is a worker of its own in the same process that answers at once; its part is in everybody's figure for a miss, and so is the runtime's for the subrequest: *the bucket alone* tells how much that is, a fetch whose body is read and no more.",
     "*Ordinary* keeps the bucket's answer and edits a copy's headers at each hit; *lean* keeps final headers and sets one. Both have nginx's rules too: the lock, the time limit, the rules for paths, and that a body that breaks off is not stored. The last is dear, since the Cache API alone does not always notice and every stored byte has to pass a stream that counts: the ordinary way is measured without it as well, and does then not keep the same rules.",
-    "What a hit of the worker costs beyond the lean one: six request headers and three of the stored answer are looked at, some 0.25 µs each; method, URL and headers cross into WebAssembly as one text and the key's URL back out; two headers that only a real Cache API adds are removed; and one future is made, polled twice and dropped. WebAssembly's own share (path, key, record, table of fills) is the smaller part.",
+    "Where a hit goes is told by V8's own profiler, in a run of that case alone for each: the lines *of a hit* at the end. A thousand times a second it looks at the stack; a look counts for the innermost function that belongs to a part, with what that calls of the runtime, and a part's share of the looks is also shown as its share of the CPU that was measured without the profiler. What the worker has beyond the lean one: six request headers and three of the stored answer are looked at, some 0.25 µs each; method, URL and headers cross into WebAssembly as one text and the key's URL back out; two headers that only a real Cache API adds are removed; and one future is made, polled twice and dropped. All that is in WebAssembly, and all that crosses, is about a tenth of a hit. Of the SDK's wrapping nothing is left.",
     "What was tried, as ratios to ordinary JavaScript. *Driving futures straight from promises* in place of `wasm-bindgen-futures` and the SDK's `#[event]`: refusal 2.41 to 1.50, range 1.43 to 1.22. *A 304 made from the stored response by the runtime*, its headers never crossing: 2.62 to 1.79. *Looking only at the headers that a method or a condition is about, and refusing before a future is made*: 304 2.06 to 1.61, range 1.20 to 1.12, refusal 1.55 to 1.36 and less. *Not linking the SDK's main crate*, with the choices of size: start 1.88 to 1.53. *Not linking its bindings either*, whose class for a bucket of Cloudflare's is exported whoever uses it, an eighth of the JavaScript around the module: 1.48 to 1.41. *No `worker-build`, whose shim takes the SDK's class for an entry, wraps each call in proxies and calls the module before the first request*, where that entry's own cost is counted: 1.61 to 1.51. *Asking the store for a 304 and taking it where our own rule agrees*: 1.51 to 1.22. *Words that are always the same made once an isolate, and no URL read of a request that is refused for its method*: refusal 1.26 to 1.14.",
-    "A miss beyond the ordinary one: three look-ups for a purge's mark, which keep a late fill from undoing a purge, and the bucket's headers, which cross once in and once out, since the rules for them are Rust's. It is measured for longer than the other cases: a miss leaves streams behind, and for its first thousands the collector of garbage has not come to them yet. Every object has a tag of its own here; while all had the same, headers that were kept from one miss served the next, and the figure was too low by a twentieth. *No second look for an absent object where no fill has ended meanwhile*: one look-up of five less. In place of the counting stream was tried: to read a body of up to 128 kB whole, half its price, but memory for every fill under way; and to rely on the length in the stored headers, which costs nothing, but the local simulator kept a body that broke off and told its full length.",
+    "A miss beyond the ordinary one: three look-ups for a purge's mark, which keep a late fill from undoing a purge, and the bucket's headers, which cross once in and once out, since the rules for them are Rust's. It is measured for longer than the other cases: a miss leaves streams behind, and for its first thousands the collector of garbage has not come to them yet. Every object has a tag of its own here; while all had the same, headers that were kept from one miss served the next, and the figure was too low by a twentieth. *No second look for an absent object where no fill has ended meanwhile*: one look-up of five less. *What is stored copied from what the reader is given*, instead of its headers set a second time, and *header fields looked up by their length first*: a fortieth of a miss. In place of the counting stream was tried: to read a body of up to 128 kB whole, half its price, but memory for every fill under way; and to rely on the length in the stored headers, which costs nothing, but the local simulator kept a body that broke off and told its full length.",
 ];
 
 #[derive(Clone, Copy)]
@@ -69,6 +78,11 @@ struct Contender {
 impl Contender {
     const fn new(name: &'static str, handler: &'static str) -> Self {
         Self { name, handler }
+    }
+
+    fn called(name: &str) -> Self {
+        let found = CONTENDERS.iter().find(|contender| contender.name == name);
+        *found.unwrap_or(&CONTENDERS[0])
     }
 
     fn is_worker(self) -> bool {
@@ -94,40 +108,69 @@ pub(super) fn measure() -> Result<Report> {
     let scratch = scratch_directory("bench-edge")?;
     let mut configurations = Vec::new();
     for contender in CONTENDERS {
-        configurations.push((contender, configure(&tools, contender, scratch.path())?));
+        configurations.push((
+            contender,
+            configure(&tools, contender, scratch.path(), None)?,
+        ));
     }
     let mut report = Report::default();
     for round in rounds(3, ROUNDS, BUDGET) {
         configurations.rotate_left(1);
         for (contender, configuration) in &configurations {
             eprintln!("bench: round {round}: {}", contender.name);
-            let figures = run(&tools, configuration, scratch.path())
+            let figures = run(&tools, configuration, "main", scratch.path())
                 .with_context(|| format!("cannot measure {}", contender.name))?;
             for (case, _) in TARGETS.iter().filter(|(case, _)| contender.does(case)) {
                 let found = figures.iter().any(|(name, _)| name == case);
                 ensure!(found, "`workerd bench` tells nothing of the case `{case}`");
             }
-            for (case, cpu) in figures.into_iter().filter(|(case, _)| contender.does(case)) {
-                report.add(&case, contender.name, CPU, cpu);
+            add(&mut report, *contender, figures);
+        }
+        for _ in 0..MORE_STARTS {
+            let starting = configurations.iter().filter(|(who, _)| who.does(START));
+            for (contender, configuration) in starting {
+                let cases = format!("main/{START}");
+                let figures = run(&tools, configuration, &cases, scratch.path())
+                    .with_context(|| format!("cannot measure {}", contender.name))?;
+                add(&mut report, *contender, figures);
             }
         }
     }
     conclude(&mut report);
+    profile::add(&mut report, &tools, scratch.path())?;
     report.notes = NOTES.map(str::to_owned).to_vec();
     Ok(report)
 }
 
+fn add(report: &mut Report, contender: Contender, figures: Vec<(String, f64)>) {
+    for (case, cpu) in figures.into_iter().filter(|(case, _)| contender.does(case)) {
+        report.add(&case, contender.name, CPU, cpu);
+    }
+}
+
 /// Makes a directory with a contender's modules and the configuration that names them. Its handler is
 /// made one file of, as `wrangler` does it for a worker that is deployed.
-fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<PathBuf> {
+///
+/// With `profile`, V8 writes there what it sees, and the worker keeps the names of its functions.
+fn configure(
+    tools: &Tools,
+    contender: Contender,
+    scratch: &Path,
+    profile: Option<&Path>,
+) -> Result<PathBuf> {
     let directory = scratch.join(contender.handler);
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create `{}`", directory.display()))?;
     let sources = crate::root().join("tests/bench/edge");
     let handler = directory.join("handler.mjs");
+    let source = if profile.is_some() && contender.is_worker() {
+        with_names(tools, &directory)?
+    } else {
+        sources.clone()
+    };
     let mut command = Command::new(&tools.esbuild);
     command
-        .arg(sources.join(format!("{}.mjs", contender.handler)))
+        .arg(source.join(format!("{}.mjs", contender.handler)))
         .args(["--bundle", "--format=esm", "--log-level=warning"])
         .args(["--external:cloudflare:*", "--external:*.wasm"])
         .arg(format!("--outfile={}", handler.display()))
@@ -139,7 +182,14 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
         ("stub.mjs", sources.join("stub.mjs"), "esModule"),
     ];
     if contender.is_worker() {
-        let wasm = crate::root().join("worker/build/index_bg.wasm");
+        let wasm = if profile.is_some() {
+            let wasm = directory.join("index_bg.wasm");
+            let bound = build::bound().join("index_bg.wasm");
+            steps::optimise(tools, &bound, steps::OPTIMISER, true, &wasm)?;
+            wasm
+        } else {
+            crate::root().join("worker/build/index_bg.wasm")
+        };
         modules.push(("index_bg.wasm", wasm, "wasm"));
     }
     let mut listed = String::new();
@@ -157,11 +207,15 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
     fs::copy(sources.join("bucket.mjs"), directory.join("bucket.mjs"))
         .context("cannot copy the bucket's module")?;
     let configuration = directory.join("bench.capnp");
+    let flags = profile.map_or_else(String::new, |log| {
+        let log = log.display();
+        format!("\n  v8Flags = [\"--prof\", \"--logfile={log}\", \"--no-logfile-per-isolate\"],")
+    });
     // Whatever the measured worker fetches, it asks of the bucket.
     let text = format!(
         "using Workerd = import \"/workerd/workerd.capnp\";\n\
          const config :Workerd.Config = (services = [\n  \
-         (name = \"main\", worker = .main), (name = \"bucket\", worker = .bucket),\n]);\n\
+         (name = \"main\", worker = .main), (name = \"bucket\", worker = .bucket),\n],{flags}\n);\n\
          const main :Workerd.Worker = (\n  modules = [\n{listed}  ],\n  \
          compatibilityDate = \"2026-11-01\",\n  globalOutbound = \"bucket\",\n);\n\
          const bucket :Workerd.Worker = (\n  \
@@ -171,6 +225,24 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
     fs::write(&configuration, text)
         .with_context(|| format!("cannot write `{}`", configuration.display()))?;
     Ok(configuration)
+}
+
+/// Lays out in `directory` what the worker's handler is made of, as in the repository, but so that its
+/// functions keep their names; where the handler then stands.
+fn with_names(tools: &Tools, directory: &Path) -> Result<PathBuf> {
+    let (worker, handlers) = (Path::new("worker"), Path::new("tests/bench/edge"));
+    for place in [&worker.join("build"), handlers] {
+        let place = directory.join(place);
+        fs::create_dir_all(&place)
+            .with_context(|| format!("cannot create `{}`", place.display()))?;
+    }
+    for file in [worker.join("entry.mjs"), handlers.join("rust.mjs")] {
+        fs::copy(crate::root().join(&file), directory.join(&file))
+            .with_context(|| format!("cannot copy `{}`", file.display()))?;
+    }
+    let glue = directory.join("worker/build/index.js");
+    steps::glue(tools, &build::bound(), true, &glue)?;
+    Ok(directory.join(handlers))
 }
 
 /// What `workerd bench --format json` tells; times in nanoseconds.
@@ -201,14 +273,21 @@ struct Figures {
     median: f64,
 }
 
-/// One round of one contender: each case's name and its CPU time in microseconds.
-fn run(tools: &Tools, configuration: &Path, scratch: &Path) -> Result<Vec<(String, f64)>> {
+/// One round of one contender: the name of each case that `cases` means, and its CPU time in
+/// microseconds.
+fn run(
+    tools: &Tools,
+    configuration: &Path,
+    cases: &str,
+    scratch: &Path,
+) -> Result<Vec<(String, f64)>> {
     let (told, log) = (scratch.join("told.json"), scratch.join("workerd.log"));
     fs::remove_file(&log).ok();
     let mut command = Command::new(&tools.workerd);
     command
         .arg("bench")
         .arg(configuration)
+        .arg(cases)
         .args(["--format", "json", "--output"])
         .arg(&told)
         .env("PATH", tools.path());

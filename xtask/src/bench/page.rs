@@ -99,9 +99,10 @@ fn page(chapters: &[(Part, Report)]) -> Result<String> {
 fn chapter(page: &mut String, part: Part, report: &Report) -> Result<()> {
     write!(
         page,
-        "\n## {}\n\n`cargo xtask bench {}`\n",
+        "\n## {}\n\n`cargo xtask bench {}`, on a machine with {} processors\n",
         part.title(),
-        part.name()
+        part.name(),
+        report.processors
     )?;
     for note in &report.notes {
         write!(page, "\n{note}\n")?;

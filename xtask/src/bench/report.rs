@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Report {
     /// How it was measured, and what the figures do not say; paragraphs of Markdown.
     pub notes: Vec<String>,
+    /// How many processors the machine had.
+    pub processors: usize,
     /// The figures.
     pub series: Vec<Series>,
     /// What was to be reached.

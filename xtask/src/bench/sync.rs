@@ -91,9 +91,8 @@ impl Bench {
         };
         let (factor, label) = match share {
             Share::No => return Ok(()),
-            Share::Once | Share::Tenth if round > 1 => return Ok(()),
+            Share::Tenth if round > 1 => return Ok(()),
             Share::EveryRound => (1.0, ""),
-            Share::Once => (1.0, " (once)"),
             Share::Tenth => (10.0, " (a tenth, times ten)"),
         };
         let home = scratch_directory("bench-client")?;
@@ -200,11 +199,15 @@ fn described(tree: &Tree, more: Vec<String>) -> Vec<String> {
         ),
         format!(
             "With {LATENCY} ms, every request waits that long at the server. Where a line says so, the \
-             client was measured once instead of in every round, or on a tenth of the tree, its times and \
+             client was measured on a tenth of the tree and in the first round alone, its times and \
              requests multiplied by ten, its memory as it was, and was not asked to find nothing to do: the \
              bench is to end within half an hour. `medialift` compares by MD5 through its journal, rclone \
-             and s5cmd compare sizes."
+             and s5cmd compare sizes. How many are under way at once is each client's own choice but where \
+             the line names it; rclone, which has four by itself, is given s5cmd's 256 where requests wait."
         ),
+        "s5cmd and aws sign each body by its SHA-256 over plain HTTP; medialift and rclone send it \
+         unsigned and with its MD5, which the server compares."
+            .to_owned(),
     ];
     notes.extend(more);
     notes

@@ -1,34 +1,38 @@
-//! Large files: `medialift sync` of one and of ten beside a plain copy of the same bytes to a socket.
+//! Large files: `medialift sync` of one and of ten beside plain copies of the same bytes to sockets.
 //!
 //! The plain copy is what disk and loopback can do: read a piece, write it to a connection, and throw
-//! it away at the other end. Before every run the files are put out of the system's cache, so that
-//! both really read the disk.
+//! it away at the other end; once from the first byte to the last over one connection, and once over
+//! several at once. Before every run the files are put out of the system's cache, so that all really
+//! read the disk.
 
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
 use rustix::fs::Advice;
 
 use super::super::report::{Report, Target};
-use super::super::rounds;
 use super::{OURS, sync};
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 use crate::usage::Meter;
 
-/// Bytes of all large files together, where disk and time allow; `BENCH_LARGE_MB` scales it down.
+/// Bytes of all large files together; `BENCH_LARGE_MB` scales it down, in MB.
 const TOTAL: u64 = 10_000_000_000;
 
-/// How often each is measured at most, and how long that may take.
+/// Bytes that the disk must have free beyond that.
+const MARGIN: u64 = 1_000_000_000;
+
+/// How often each is measured: once in each place of the order.
 const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(60);
 
 /// Read and written at a time by the plain copy.
 const PIECE: usize = 1 << 20;
@@ -39,7 +43,17 @@ const PART: u64 = 16 << 20;
 const WALL: &str = "wall, s";
 const PEAK: &str = "peak, MiB";
 const RATE: &str = "MB/s";
-const PLAIN: &str = "plain copy to a socket";
+
+/// The plain copy, and over how many connections at once.
+const PLAIN: (&str, usize) = ("plain copy to a socket", 1);
+const PLAIN_AT_ONCE: (&str, usize) = ("plain copy to eight sockets at once", 8);
+
+/// Who is measured, in turn.
+#[derive(Clone, Copy)]
+enum Who {
+    Plain((&'static str, usize)),
+    Medialift,
+}
 
 /// Measures one large file and ten smaller ones of as many bytes in all.
 pub(super) fn measure(report: &mut Report) -> Result<()> {
@@ -51,16 +65,29 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         }
         Err(_) => TOTAL,
     };
+    let scratch = scratch_directory("bench-large")?;
+    let there = rustix::fs::statvfs(scratch.path()).context("cannot ask how much room is left")?;
+    let free = there.f_bavail * there.f_frsize;
+    ensure!(
+        free >= total + MARGIN,
+        "`{}` has {} MB free, and large files of {} MB in all are to be written there\n\n\
+         hint: set `BENCH_LARGE_MB` to fewer, or `TMPDIR` to a larger disk",
+        scratch.path().display(),
+        free / 1_000_000,
+        total / 1_000_000
+    );
     report.notes.push(format!(
         "Larger files: {:.1} GB in one file and in ten, on disk and not in the system's cache, are sent in \
          parts to the same server, which here takes the digest of each part that the client has announced \
          (`Content-MD5`) for true: digesting is the client's work, and the server shares its processors. \
          The plain copy reads the same files a mebibyte at a time, writes them to a socket on loopback and \
-         throws them away at the other end. Afterwards each object's ETag is compared with the digest that \
-         its file's parts must have.",
-        total as f64 / 1e9
+         throws them away at the other end, and digests nothing. It takes part a second time with {} \
+         connections and pieces of the files at once: what disk and loopback give where the processors do \
+         nothing but copy. Who goes first changes from round to round. \
+         Afterwards each object's ETag is compared with the digest that its file's parts must have.",
+        total as f64 / 1e9,
+        PLAIN_AT_ONCE.1
     ));
-    let scratch = scratch_directory("bench-large")?;
     let meter = Meter::new(&scratch)?;
     for (count, case) in [(1, "one large file"), (10, "ten large files")] {
         let tree = scratch.path().join("system");
@@ -68,20 +95,27 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         let files = make(&tree, count, total / count)?;
         // What was removed before this is still being written.
         rustix::fs::sync();
-        for round in rounds(2, ROUNDS, BUDGET) {
-            let plain = plain_copy(&files)?;
-            let (wall, peak) = upload(&meter, &scratch, &tree, &files, round)?;
-            for (who, wall) in [(PLAIN, plain), (OURS, wall)] {
+        let mut turns = [Who::Plain(PLAIN), Who::Plain(PLAIN_AT_ONCE), Who::Medialift];
+        for round in 1..=ROUNDS {
+            for turn in turns {
+                let (who, wall) = match turn {
+                    Who::Plain((who, at_once)) => (who, plain_copy(&files, at_once)?),
+                    Who::Medialift => {
+                        let (wall, peak) = upload(&meter, &scratch, &tree, &files, round)?;
+                        report.add(case, OURS, PEAK, peak);
+                        (OURS, wall)
+                    }
+                };
                 let rate = total as f64 / 1e6 / wall;
                 eprintln!("bench: growth: {case}: {who}: {wall:.1} s, {rate:.0} MB/s");
                 report.add(case, who, WALL, wall);
                 report.add(case, who, RATE, rate);
             }
-            report.add(case, OURS, PEAK, peak);
+            turns.rotate_left(1);
         }
-        let ratio = report.median(case, PLAIN, WALL) / report.median(case, OURS, WALL);
+        let ratio = report.median(case, PLAIN.0, WALL) / report.median(case, OURS, WALL);
         report.targets.push(Target::at_least(
-            format!("{case}: rate, medialift ÷ {PLAIN}"),
+            format!("{case}: rate, medialift ÷ {}", PLAIN.0),
             ratio,
             0.9,
         ));
@@ -170,48 +204,90 @@ fn forget(files: &[LargeFile]) -> Result<()> {
     Ok(())
 }
 
-/// Reads the files and writes them to a socket; seconds.
-fn plain_copy(files: &[LargeFile]) -> Result<f64> {
+/// Reads the files and writes them to `at_once` sockets, a piece of them after the other each; seconds.
+fn plain_copy(files: &[LargeFile], at_once: usize) -> Result<f64> {
     forget(files)?;
-    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on loopback")?;
-    let address = listener.local_addr()?;
-    let sink = thread::spawn(move || -> io::Result<u64> {
-        let (mut stream, _) = listener.accept()?;
-        let mut buffer = vec![0; PIECE];
-        let mut received = 0;
-        loop {
-            match stream.read(&mut buffer)? {
-                0 => return Ok(received),
-                length => received += length as u64,
-            }
-        }
-    });
+    // With one connection from the first byte to the last; with several they are as long as a part.
+    let step = if at_once == 1 { u64::MAX } else { PART };
+    let pieces: Vec<(&LargeFile, u64)> = files
+        .iter()
+        .flat_map(|file| {
+            (0..file.size)
+                .step_by(step as usize)
+                .map(move |begin| (file, begin))
+        })
+        .collect();
+    let next = AtomicUsize::new(0);
+    let connections = (0..at_once)
+        .map(|_| connect())
+        .collect::<Result<Vec<_>>>()?;
     let begin = Instant::now();
-    let mut stream = TcpStream::connect(address)?;
-    let mut buffer = vec![0; PIECE];
-    let mut sent = 0;
-    for LargeFile { path, .. } in files {
-        let mut file =
-            File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                length => {
-                    stream.write_all(&buffer[..length])?;
-                    sent += length as u64;
-                }
-            }
+    let (sent, received) = thread::scope(|scope| -> Result<(u64, u64)> {
+        let mut ends = Vec::new();
+        for (ours, theirs) in connections {
+            let (pieces, next) = (&pieces, &next);
+            let sender = scope.spawn(move || send_pieces(pieces, step, next, ours));
+            ends.push((sender, scope.spawn(move || receive(theirs))));
         }
-    }
-    drop(stream);
-    let received = sink
-        .join()
-        .map_err(|_| anyhow!("the plain copy's other end panicked"))??;
+        let panicked = |_| anyhow!("a thread of the plain copy panicked");
+        let (mut sent, mut received) = (0, 0);
+        for (sender, sink) in ends {
+            sent += sender.join().map_err(panicked)??;
+            received += sink.join().map_err(panicked)??;
+        }
+        Ok((sent, received))
+    })?;
+    let should: u64 = files.iter().map(|file| file.size).sum();
     ensure!(
-        sent == received,
-        "the plain copy sent {sent} bytes, {received} arrived"
+        (sent, received) == (should, should),
+        "the plain copy of {should} bytes sent {sent}, {received} arrived"
     );
     Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Both ends of a connection on loopback.
+fn connect() -> Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on loopback")?;
+    let ours = TcpStream::connect(listener.local_addr()?).context("cannot connect on loopback")?;
+    Ok((ours, listener.accept()?.0))
+}
+
+/// Writes pieces to one socket for as long as there is one that nobody has taken; bytes.
+fn send_pieces(
+    pieces: &[(&LargeFile, u64)],
+    step: u64,
+    next: &AtomicUsize,
+    mut stream: TcpStream,
+) -> Result<u64> {
+    let mut buffer = vec![0; PIECE];
+    let mut sent = 0;
+    while let Some((LargeFile { path, size, .. }, begin)) =
+        pieces.get(next.fetch_add(1, Ordering::Relaxed))
+    {
+        let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
+        let end = begin.saturating_add(step).min(*size);
+        let mut at = *begin;
+        while at < end {
+            let wanted = (end - at).min(PIECE as u64) as usize;
+            file.read_exact_at(&mut buffer[..wanted], at)?;
+            stream.write_all(&buffer[..wanted])?;
+            at += wanted as u64;
+        }
+        sent += end - begin;
+    }
+    Ok(sent)
+}
+
+/// Throws away what comes over one connection; bytes.
+fn receive(mut stream: TcpStream) -> Result<u64> {
+    let mut buffer = vec![0; PIECE];
+    let mut received = 0;
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(received),
+            length => received += length as u64,
+        }
+    }
 }
 
 /// One upload to an empty bucket; seconds and MiB.

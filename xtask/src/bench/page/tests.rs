@@ -4,7 +4,10 @@ use super::super::report::Target;
 use super::*;
 
 fn report() -> Report {
-    let mut report = Report::default();
+    let mut report = Report {
+        processors: 2,
+        ..Report::default()
+    };
     report.notes.push("How it was measured.".to_owned());
     for (case, who, quantity, value) in [
         ("hit", "worker", "requests/s", 1_000.0),
@@ -79,7 +82,7 @@ fn a_chapter_has_its_notes_targets_tables_and_pictures() {
         "
 ## Under load, beside nginx
 
-`cargo xtask bench crowd`
+`cargo xtask bench crowd`, on a machine with 2 processors
 
 How it was measured.
 

@@ -17,8 +17,6 @@ use crate::tools::Tools;
 pub(super) enum Share {
     /// In every round, on the whole tree.
     EveryRound,
-    /// In the first round, on the whole tree.
-    Once,
     /// In the first round, on a tenth of the tree; times and requests are multiplied by ten.
     Tenth,
     /// Not at all: it would take minutes, and another way of the same client is faster.
@@ -68,7 +66,7 @@ pub(super) fn contenders(
             .to_owned(),
     ];
     match debian_rclone {
-        Some(program) => all.push(old_rclone(program)?),
+        Some(program) => all.extend(old_rclone(program)?),
         None => notes.push(
             "Debian's `rclone` was not installed and could not be; it takes no part.".to_owned(),
         ),
@@ -124,6 +122,16 @@ const LEAN: [&str; 6] = [
     "copy",
 ];
 
+/// As [`LEAN`], with as many at once as s5cmd has by itself: where each request waits, that decides.
+const MANY: [&str; 6] = [
+    "--transfers=256",
+    "--checkers=32",
+    "--fast-list",
+    "--s3-no-head",
+    "--s3-no-check-bucket",
+    "copy",
+];
+
 const SIZE_ONLY: [&str; 5] = [
     "--size-only",
     "--checkers=32",
@@ -144,7 +152,13 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
             first: way("no HEAD, no bucket check, 32 at once", &LEAN),
             again: vec![way("size only, fast list", &SIZE_ONLY)],
             share: Share::EveryRound,
-            share_with_latency: Share::Once,
+            share_with_latency: Share::No,
+        },
+        Contender {
+            first: way("no HEAD, no bucket check, 256 at once", &MANY),
+            again: vec![],
+            share: Share::No,
+            share_with_latency: Share::EveryRound,
         },
         Contender {
             first: way("fast list, 32 at once", &TUNED),
@@ -162,19 +176,27 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
 }
 
 /// Debian's is years behind the other.
-fn old_rclone(program: &Path) -> Result<Contender> {
+fn old_rclone(program: &Path) -> Result<Vec<Contender>> {
     let version = version(program, &["version"])?;
     let way = |what: &str, arguments: &[&'static str]| Way {
         who: format!("rclone {version} of Debian, {what}"),
         client: Client::Rclone(program.to_owned()),
         arguments: arguments.to_vec(),
     };
-    Ok(Contender {
-        first: way("no HEAD, no bucket check, 32 at once", &LEAN),
-        again: vec![way("size only, fast list", &SIZE_ONLY)],
-        share: Share::EveryRound,
-        share_with_latency: Share::No,
-    })
+    Ok(vec![
+        Contender {
+            first: way("no HEAD, no bucket check, 32 at once", &LEAN),
+            again: vec![way("size only, fast list", &SIZE_ONLY)],
+            share: Share::EveryRound,
+            share_with_latency: Share::No,
+        },
+        Contender {
+            first: way("no HEAD, no bucket check, 256 at once", &MANY),
+            again: vec![],
+            share: Share::No,
+            share_with_latency: Share::EveryRound,
+        },
+    ])
 }
 
 fn aws(program: &Path) -> Result<Contender> {

@@ -1,0 +1,314 @@
+//! Where the time of a hit goes, as V8's own profiler sees it: some thousand looks at the stack while
+//! the case runs, each counted for the innermost function that belongs to a part. The first half of them
+//! is left out: until then the isolate starts and compiles.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::super::report::Report;
+use super::{CPU, Contender, HIT, LEAN, ORDINARY, WORKER, configure, run};
+use crate::process::output;
+use crate::tools::Tools;
+
+const SHARE: &str = "share of the looks, %";
+
+/// Looks below which their shares say nothing.
+const LEAST_LOOKS: usize = 500;
+
+/// What V8 calls the state in which it collects garbage.
+const COLLECTING: u8 = 1;
+
+/// A part of a hit. Each is counted with what it calls of the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    LookUp,
+    Handler,
+    Answer,
+    Request,
+    Record,
+    Promises,
+    Boundary,
+    Futures,
+    Memory,
+    Rules,
+    Bench,
+    Collector,
+    Runtime,
+}
+
+impl Part {
+    const ALL: [Self; 13] = [
+        Self::LookUp,
+        Self::Handler,
+        Self::Answer,
+        Self::Request,
+        Self::Record,
+        Self::Promises,
+        Self::Boundary,
+        Self::Futures,
+        Self::Memory,
+        Self::Rules,
+        Self::Bench,
+        Self::Collector,
+        Self::Runtime,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::LookUp => "of a hit: the store looks up, and makes a response",
+            Self::Handler => "of a hit: a handler in JavaScript, all of it",
+            Self::Answer => "of a hit: the answer is copied, its headers edited",
+            Self::Request => "of a hit: the request is looked at",
+            Self::Record => "of a hit: the stored record is looked at",
+            Self::Promises => "of a hit: promises, made and heard",
+            Self::Boundary => "of a hit: strings and handles over the boundary",
+            Self::Futures => "of a hit: WebAssembly, futures",
+            Self::Memory => "of a hit: WebAssembly, memory",
+            Self::Rules => "of a hit: WebAssembly, path, key, record and tables",
+            Self::Bench => "of a hit: the bench's own request",
+            Self::Collector => "of a hit: the collector of garbage",
+            Self::Runtime => "of a hit: the runtime, called by none of these",
+        }
+    }
+
+    /// What a function is part of; `None` for the runtime's own, whose caller decides.
+    fn of(function: &str, of_worker: bool) -> Option<Self> {
+        let function = function.trim_start_matches(['*', '+', '^', '~']);
+        let (name, file) = match function.rsplit_once(' ') {
+            Some((name, place)) if place.contains(".mjs:") => (name, place.split(':').next()),
+            None if function.contains(".mjs:") => ("", function.split(':').next()),
+            _ => (function, None),
+        };
+        match file {
+            Some("stub.mjs") => Some(Self::LookUp),
+            Some("bench.mjs") => Some(Self::Bench),
+            Some("handler.mjs") if of_worker => Some(Self::of_glue(name)),
+            Some("handler.mjs") => Some(Self::Handler),
+            _ => Self::of_wasm(name),
+        }
+    }
+
+    /// Of a function in JavaScript around the module. `wasm-bindgen` names its own after ours.
+    fn of_glue(name: &str) -> Self {
+        let ours = name.trim_start_matches("__wbg_");
+        let ours = ours.rsplit_once('_').map_or(ours, |(ours, _)| ours);
+        match ours {
+            "find" => Self::LookUp,
+            "stored" => Self::Answer,
+            "requestText" => Self::Request,
+            "recordOf" | "status" => Self::Record,
+            "listen" | "pending" | "promiseOf" | "fulfil" => Self::Promises,
+            _ => Self::Boundary,
+        }
+    }
+
+    /// Of a function in WebAssembly, by Rust's name for it.
+    fn of_wasm(name: &str) -> Option<Self> {
+        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        if has(&["wasm-to-js", "js-to-wasm", "externref", "wasm_bindgen::"]) {
+            Some(Self::Boundary)
+        } else if has(&["::task::", "futures_", "core::future"]) {
+            Some(Self::Futures)
+        } else if has(&["rlsf::", "raw_vec", "alloc::alloc", "__rust_"]) {
+            Some(Self::Memory)
+        } else if has(&[
+            "::",
+            "memcpy",
+            "memmove",
+            "memset",
+            "memcmp",
+            "wasm-function",
+        ]) {
+            Some(Self::Rules)
+        } else {
+            None
+        }
+    }
+}
+
+/// What `node --prof-process --preprocess` makes of V8's log.
+#[derive(Deserialize)]
+struct Log {
+    code: Vec<Code>,
+    ticks: Vec<Tick>,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Tick {
+    /// Number of a [`Code`] and an offset in it, alternating, the innermost first; -1: not known.
+    #[serde(rename = "s")]
+    stack: Vec<i64>,
+    #[serde(rename = "vm")]
+    state: u8,
+}
+
+impl Log {
+    fn part_of(&self, tick: &Tick, of_worker: bool) -> Part {
+        if tick.state == COLLECTING {
+            return Part::Collector;
+        }
+        let frames = tick.stack.iter().step_by(2);
+        frames
+            .filter_map(|frame| self.code.get(usize::try_from(*frame).ok()?))
+            .filter(|code| !matches!(&*code.kind, "SHARED_LIB" | "CPP"))
+            .find_map(|code| Part::of(&code.name, of_worker))
+            .unwrap_or(Part::Runtime)
+    }
+
+    fn later(&self) -> &[Tick] {
+        &self.ticks[self.ticks.len() / 2..]
+    }
+
+    /// Each part's share, in percent.
+    fn shares(&self, of_worker: bool) -> Vec<(Part, f64)> {
+        let parts: Vec<Part> = (self.later().iter())
+            .map(|tick| self.part_of(tick, of_worker))
+            .collect();
+        let share = |part| {
+            let looks = parts.iter().filter(|other| **other == part).count();
+            (part, looks as f64 / parts.len() as f64 * 100.0)
+        };
+        Part::ALL.map(share).to_vec()
+    }
+}
+
+/// Adds each part's share of a hit, and that share of the CPU that was measured without the profiler.
+pub(super) fn add(report: &mut Report, tools: &Tools, scratch: &Path) -> Result<()> {
+    let mut all = Vec::new();
+    for who in [WORKER, ORDINARY, LEAN] {
+        eprintln!("bench: where a hit's time goes: {who}");
+        let log = profile(tools, Contender::called(who), scratch)
+            .with_context(|| format!("cannot profile {who}"))?;
+        ensure!(
+            log.later().len() >= LEAST_LOOKS,
+            "the profile of {who} has no more than {} looks",
+            log.later().len()
+        );
+        all.push((who, log.shares(who == WORKER)));
+    }
+    // Where names are not what they were, everything would be somebody else's.
+    for (who, part) in [
+        (WORKER, Part::LookUp),
+        (WORKER, Part::Answer),
+        (WORKER, Part::Rules),
+        (ORDINARY, Part::Handler),
+        (LEAN, Part::Handler),
+    ] {
+        let seen = (all.iter())
+            .filter(|(other, _)| *other == who)
+            .flat_map(|(_, shares)| shares)
+            .any(|(other, share)| *other == part && *share > 0.0);
+        ensure!(seen, "the profile of {who} has nothing \"{}\"", part.name());
+    }
+    for part in Part::ALL {
+        for (who, shares) in &all {
+            let cpu = report.median(HIT, who, CPU);
+            for (_, share) in shares
+                .iter()
+                .filter(|(other, share)| *other == part && *share > 0.0)
+            {
+                report.add(part.name(), who, SHARE, *share);
+                report.add(part.name(), who, CPU, share / 100.0 * cpu);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn profile(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Log> {
+    let log = scratch.join(format!("{}.v8.log", contender.handler));
+    let configuration = configure(tools, contender, scratch, Some(&log))?;
+    run(tools, &configuration, &format!("main/{HIT}"), scratch)?;
+    let text = output(
+        &tools.node,
+        &["--prof-process", "--preprocess", &log.display().to_string()],
+    )
+    .context("`node --prof-process` failed")?;
+    fs::remove_file(&log).ok();
+    // A word about V8's version stands before it.
+    let begin = text
+        .find('{')
+        .context("`node --prof-process` wrote no JSON")?;
+    serde_json::from_str(&text[begin..]).context("cannot understand `node --prof-process`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(function: &str, of_worker: bool, part: Option<Part>) {
+        assert_eq!(Part::of(function, of_worker), part, "{function}");
+    }
+
+    #[test]
+    fn a_function_is_known_by_its_name_and_file() {
+        check("*match stub.mjs:7:14", true, Some(Part::LookUp));
+        check(
+            "+__wbg_stored_fe689afdeff2e26a handler.mjs:397:44",
+            true,
+            Some(Part::Answer),
+        );
+        check("requestText handler.mjs:3:1", true, Some(Part::Request));
+        check(
+            "^passStringToWasm0 handler.mjs:3:1",
+            true,
+            Some(Part::Boundary),
+        );
+        check("+call handler.mjs:90:20", false, Some(Part::Handler));
+        check(" bench.mjs:66:17", true, Some(Part::Bench));
+        check(
+            "*edge_worker::task::Isolate::run::h8c09b01d53f01641",
+            true,
+            Some(Part::Futures),
+        );
+        check(
+            "*rlsf::tlsf::Tlsf<FLBitmap,SLBitmap,_,_>::allocate",
+            true,
+            Some(Part::Memory),
+        );
+        check(
+            "*edge_worker::admission::admit::h3dc73651481b80ac",
+            true,
+            Some(Part::Rules),
+        );
+        check("wasm-to-js", true, Some(Part::Boundary));
+        check(
+            "setTimeout node-internal:internal_timers:102:27",
+            true,
+            None,
+        );
+    }
+
+    #[test]
+    fn a_look_of_the_second_half_counts_for_the_innermost_part() {
+        let log: Log = serde_json::from_str(
+            r#"{"code": [
+                {"name": "/bin/workerd", "type": "SHARED_LIB"},
+                {"name": "stored handler.mjs:1:1", "type": "JS"},
+                {"name": "edge_worker::engine::serve", "type": "JS"}
+            ], "ticks": [
+                {"s": [2, 0], "vm": 0}, {"s": [2, 0], "vm": 0}, {"s": [2, 0], "vm": 0}, {"s": [2, 0], "vm": 0},
+                {"s": [0, 5, 1, 0, 2, 0], "vm": 6},
+                {"s": [2, 0], "vm": 0},
+                {"s": [0, 1, -1, 0], "vm": 5},
+                {"s": [0, 5, 1, 0], "vm": 1}
+            ]}"#,
+        )
+        .unwrap();
+        let shares = log.shares(true);
+        for part in [Part::Answer, Part::Rules, Part::Runtime, Part::Collector] {
+            assert!(shares.contains(&(part, 25.0)), "{part:?} in {shares:?}");
+        }
+    }
+}
