@@ -117,7 +117,10 @@ export async function put(url, status, text, cached, body, length, like) {
   const passage = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const passed = body.pipeTo(passage.writable);
   passed.catch(() => {});
-  await caches.default.put(url, made(passage.readable, status, text, cached, like));
+  const answer = made(passage.readable, status, text, cached, like);
+  // It is the reader's, and must not be kept for as long as this takes.
+  like = undefined;
+  await caches.default.put(url, answer);
   await passed;
 }
 

@@ -189,7 +189,8 @@ pub fn response(status: u16, fields: &Fields, body: Option<&ReadableStream>) -> 
     made(body, status, text, cached).ok()
 }
 
-/// A response that was made, and of what.
+/// A response that was made, and of what. Whoever changes its headers afterwards changes what is copied
+/// from it.
 #[derive(Debug)]
 pub struct Made {
     /// The response.

@@ -54,7 +54,11 @@ impl Stream {
     pub fn respond(body: Option<Self>, status: u16, fields: Fields) -> Option<Response> {
         let place = body.as_ref().and_then(|body| body.made.clone());
         let stream = body.and_then(Self::take);
-        let response = bridge::response(status, &fields, stream.as_ref())?;
+        let Some(response) = bridge::response(status, &fields, stream.as_ref()) else {
+            // Or the other half would wait for this one.
+            stream.iter().for_each(bridge::cancel);
+            return None;
+        };
         if let Some(place) = place {
             // Another handle on it: JavaScript's own `clone` would split its body.
             let response = Clone::clone(&response);

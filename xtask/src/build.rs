@@ -60,6 +60,7 @@ pub fn worker(tools: &Tools) -> Result<Size> {
         &shipped,
         &output.join("index.js"),
         &bound().join("index_bg.wasm"),
+        &bound().join("index.js"),
     ];
     if made.iter().all(|file| file.exists())
         && fs::read_to_string(&stamp).is_ok_and(|old| old == inputs)
