@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 /// As many open files as the system allows: the usual soft limit, 1,024, is for programs that use
-/// `select`, and 200 uploads at a time with a file and a connection each come near it.
+/// `select`, and 256 uploads at a time with a file and a connection each come near it.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -71,7 +71,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
     /// Uploads at once, at most; how many really, is found by trying
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     pub concurrency: usize,
     /// Requests a second, at most [default: 450 at Backblaze, no limit elsewhere]
     #[arg(long, value_name = "N", value_parser = positive)]

@@ -3,7 +3,7 @@
 //! Pure: fed with one window of observations at a time, it answers with the next setting.
 
 /// Uploads at once at the beginning.
-pub const FIRST_LIMIT: usize = 32;
+pub const FIRST_LIMIT: usize = 64;
 
 /// Uploads at once after any number of refusals.
 const LOWEST_LIMIT: usize = 4;
