@@ -140,6 +140,9 @@ pub fn run(options: &BenchOptions) -> Result<bool> {
 fn prepare(parts: &[Part]) -> Result<bool> {
     let any = |of: &[Part]| of.iter().any(|part| parts.contains(part));
     let start = Instant::now();
+    if any(&[Part::Growth]) {
+        growth::check_disk()?;
+    }
     if any(&[Part::Sync, Part::Crowd]) {
         setup(Scope::Everything, false)?;
     }

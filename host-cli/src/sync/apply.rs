@@ -27,9 +27,9 @@ const TRIES: u32 = 4;
 /// Memory for what is read and not yet handed to the network, in units of 1 KiB.
 const MEMORY_KIBIBYTES: u32 = 8 * 1024;
 
-/// What files that are read in one go may have of it: the many connections that send them take memory
-/// of their own, some 36 KiB each.
-const SMALL_KIBIBYTES: u32 = 3 * 1024;
+/// What the connection of a small file takes by itself, in the same units: where there are many, there is
+/// less room for what they send.
+const CONNECTION_KIBIBYTES: u32 = 20;
 
 /// What a file that is sent in pieces holds at a time, in the same units.
 const STREAM_KIBIBYTES: u32 = 512;
@@ -43,13 +43,9 @@ pub(super) struct Workshop {
     pub(super) dry_run: bool,
     desk: Desk,
     memory: Arc<Semaphore>,
-    small: Arc<Semaphore>,
     /// Held by each file that is sent in parts, until its end.
     pub(super) in_parts: Semaphore,
 }
-
-/// A share of what small files may have, and of all memory.
-type SmallRoom = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// One file to bring into the bucket.
 #[derive(Debug)]
@@ -95,7 +91,6 @@ impl Workshop {
             dry_run,
             desk: Desk::new(root),
             memory: Arc::new(Semaphore::new(MEMORY_KIBIBYTES as usize)),
-            small: Arc::new(Semaphore::new(SMALL_KIBIBYTES as usize)),
             in_parts: Semaphore::new(large::FILES_AT_ONCE),
         }
     }
@@ -106,14 +101,6 @@ impl Workshop {
         // The semaphore is never closed, so there always is a permit in the end.
         let memory = self.memory.clone();
         memory.acquire_many_owned(kibibytes).await.ok()
-    }
-
-    /// Room for a file that is read in one go. Its own share first: who holds some of the whole then
-    /// waits for nothing but the network.
-    async fn small_room(&self, kibibytes: u32) -> Option<SmallRoom> {
-        let share = kibibytes.clamp(1, SMALL_KIBIBYTES);
-        let share = self.small.clone().acquire_many_owned(share).await.ok()?;
-        Some((share, self.room(kibibytes).await?))
     }
 
     /// Room for a stream's buffers.
@@ -145,7 +132,11 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
     // One byte more than the file is read, to see that it ends.
     let expected = usize::try_from(job.file.stamp.size.min(SMALL) + 1).unwrap_or(1);
     let kibibytes = u32::try_from(buffers::class(expected) / 1024).unwrap_or(1);
-    let room = workshop.small_room(kibibytes).await;
+    let mut room = workshop.room(kibibytes + CONNECTION_KIBIBYTES).await;
+    // Kept to the end; the rest goes with the bytes.
+    let _connection = room
+        .as_mut()
+        .and_then(|room| room.split(CONNECTION_KIBIBYTES as usize));
     let Some(opened) = workshop.desk.open(job.file.path.clone()).await else {
         let ended = io::Error::other("the threads that read files have ended");
         return Try::Over(local_failure(workshop, job, ended));
@@ -241,7 +232,7 @@ async fn stream(
 /// Bytes, and the room that they take until they are let go.
 struct Held {
     bytes: Bytes,
-    _room: Option<SmallRoom>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for Held {

@@ -93,30 +93,25 @@ pub(super) fn measure() -> Result<Report> {
     }
     report.targets = vec![Target::at_most(
         format!("class B transactions, `{WORKER}` ÷ `{NGINX}`, the worst log"),
-        worst_ratio(&report),
+        worst_ratio(&report)?,
         1.0,
     )];
     Ok(report)
 }
 
 /// How many times as often as nginx the worker asks, in the log where that is most.
-fn worst_ratio(report: &Report) -> f64 {
+fn worst_ratio(report: &Report) -> Result<f64> {
     let rounds = |who: &str| {
         let of = |series: &&Series| series.who == who && series.quantity == TRANSACTIONS;
-        report
-            .series
-            .iter()
-            .find(of)
-            .map(|series| series.rounds.clone())
+        let found = report.series.iter().find(of);
+        found
+            .map(|series| series.rounds.as_slice())
+            .with_context(|| format!("the model tells nothing of `{who}`"))
     };
-    let (Some(ours), Some(nginx)) = (rounds(WORKER), rounds(NGINX)) else {
-        return f64::NAN;
-    };
-    let ratios = ours
-        .into_iter()
-        .zip(nginx)
-        .map(|(ours, nginx)| ours / nginx);
-    ratios.fold(f64::NAN, f64::max)
+    let (ours, nginx) = (rounds(WORKER)?, rounds(NGINX)?);
+    ensure!(ours.len() == nginx.len(), "a log was not read by both");
+    let ratios = ours.iter().zip(nginx).map(|(ours, nginx)| ours / nginx);
+    Ok(ratios.fold(0.0, f64::max))
 }
 
 fn case() -> String {
@@ -302,8 +297,8 @@ mod tests {
             report.add(&case(), WORKER, TRANSACTIONS, ours);
             report.add(&case(), NGINX, TRANSACTIONS, nginx);
         }
-        assert_eq!(worst_ratio(&report), 1.01);
-        assert!(worst_ratio(&Report::default()).is_nan());
+        assert_eq!(worst_ratio(&report).unwrap(), 1.01);
+        worst_ratio(&Report::default()).unwrap_err();
     }
 
     #[test]

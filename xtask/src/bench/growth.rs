@@ -5,6 +5,8 @@
 
 mod large;
 
+pub(super) use large::check_disk;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

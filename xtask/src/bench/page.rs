@@ -22,7 +22,8 @@ Made by `cargo xtask bench` from the raw rounds in [performance/](performance); 
 
 Every contender was measured in the same run on the same machine, in turn, in several rounds but where
 a chapter says otherwise; the tables show medians. Times are of a small shared machine and say nothing by
-themselves: the targets are ratios of medians, at the edge the median of the rounds' ratios. `cargo xtask bench --check` fails where one is missed.
+themselves: what of the targets has to do with time is a ratio of medians, at the edge the median of the
+rounds' ratios. `cargo xtask bench --check` fails where one is missed.
 ";
 
 const COLOURS: [RGBColor; 6] = [

@@ -69,7 +69,9 @@ impl Part {
             Self::Promises => "of a hit: promises, made and heard",
             Self::Boundary => "of a hit: strings and handles over the boundary",
             Self::Driving => "of a hit: WebAssembly, driving futures",
-            Self::Bodies => "of a hit: WebAssembly, bodies of `async fn` and what is inlined there",
+            Self::Bodies => {
+                "of a hit: WebAssembly, closures and bodies of `async fn`, with what is inlined there"
+            }
             Self::Memory => "of a hit: WebAssembly, memory",
             Self::Rules => "of a hit: WebAssembly, other functions (path, key, record, tables)",
             Self::Bench => "of a hit: the bench's own request",
@@ -116,7 +118,7 @@ impl Part {
             Some(Self::Boundary)
         } else if has(&["::task::", "futures_", "core::future"]) {
             Some(Self::Driving)
-        } else if has(&["edge_worker::"]) && has(&["::{{closure}}"]) {
+        } else if has(&["edge_worker::"]) && has(&["::{{closure}}", "::{closure#"]) {
             Some(Self::Bodies)
         } else if has(&["rlsf::", "raw_vec", "alloc::alloc", "__rust_"]) {
             Some(Self::Memory)
@@ -201,7 +203,7 @@ pub(super) fn add(report: &mut Report, tools: &Tools, scratch: &Path) {
             report.notes.push(said);
             Vec::new()
         });
-        let all: f64 = looks.iter().map(|(_, looks)| looks).sum();
+        let all = looks.iter().fold(0.0, |all, (_, looks)| all + looks);
         least = least.min(all);
         let cpu = report.median(HIT, contender.name, CPU);
         for (part, looks) in looks.into_iter().filter(|(_, looks)| *looks > 0.0) {
@@ -211,7 +213,9 @@ pub(super) fn add(report: &mut Report, tools: &Tools, scratch: &Path) {
         }
     }
     in_order(report);
-    report.notes.push(described(report));
+    if least > 0.0 {
+        report.notes.push(described(report));
+    }
     report.targets.push(Target::at_least(
         "of a hit: looks of each profile".to_owned(),
         least,
@@ -237,23 +241,28 @@ fn described(report: &Report) -> String {
     let crossing = [Part::Promises, Part::Boundary];
     let looking = [Part::Answer, Part::Request, Part::Record];
     let own = cpu(WORKER, &wasm) + cpu(WORKER, &crossing) + cpu(WORKER, &looking);
-    let beyond = |parts: &[Part]| cpu(WORKER, parts) - cpu(LEAN, parts);
+    let both = |part: Part| {
+        format!(
+            "{} and {}",
+            figure(cpu(WORKER, &[part])),
+            figure(cpu(LEAN, &[part]))
+        )
+    };
     format!(
         "In this profile the worker's own part of a hit is {} µs: {} in WebAssembly, {} for promises and for \
          what crosses the boundary, {} for what it has the runtime do with request, record and answer. The \
-         lean handler, all in all, has {}. Of the rest of what the worker has beyond the lean one, {} µs are \
-         the store's look-up, {} the collector's, and {} the runtime's without any of these on the stack, \
-         which is what settling promises and freeing objects looks like, but is not told apart. The looks \
-         at the bench's own request and around it are among those that are shared out, so that a part is \
+         lean handler, all in all, has {}. Of the rest the worker's hit and the lean one's have {} µs in the \
+         store's look-up, {} in the collector, and {} in the runtime without any of these on the stack, \
+         which is what settling promises and freeing objects looks like, but is not told apart. A part is \
          good for some tenths of a microsecond and no more.",
         figure(own),
         figure(cpu(WORKER, &wasm)),
         figure(cpu(WORKER, &crossing)),
         figure(cpu(WORKER, &looking)),
         figure(cpu(LEAN, &[Part::Handler])),
-        figure(beyond(&[Part::LookUp])),
-        figure(beyond(&[Part::Collector])),
-        figure(beyond(&[Part::Runtime])),
+        both(Part::LookUp),
+        both(Part::Collector),
+        both(Part::Runtime),
     )
 }
 

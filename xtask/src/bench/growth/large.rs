@@ -1,8 +1,7 @@
 //! Large files: `medialift sync` of one and of ten beside plain copies of the same bytes to sockets.
 //!
 //! A plain copy reads a piece, writes it to a connection and throws it away at the other end: from the
-//! first byte to the last over one connection, which the target is about, or over several at once, which
-//! is the most that disk and loopback can do. Before every run the files are put out of the system's
+//! first byte to the last over one connection, which the target is about, or over several at once. Before every run the files are put out of the system's
 //! cache, so that all really read the disk.
 
 use std::convert::Infallible;
@@ -60,36 +59,46 @@ enum Who {
     Medialift,
 }
 
-/// Measures one large file and ten smaller ones of as many bytes in all.
-pub(super) fn measure(report: &mut Report) -> Result<()> {
-    let total = match std::env::var("BENCH_LARGE_MB") {
+/// Bytes of all large files together.
+fn total() -> Result<u64> {
+    match std::env::var("BENCH_LARGE_MB") {
         Ok(text) => {
-            text.parse::<u64>()
-                .context("`BENCH_LARGE_MB` is not a number")?
-                * 1_000_000
+            let megabytes = text.parse::<u64>();
+            Ok(megabytes.context("`BENCH_LARGE_MB` is not a number")? * 1_000_000)
         }
-        Err(_) => TOTAL,
-    };
-    let scratch = scratch_directory("bench-large")?;
-    let kind = rustix::fs::statfs(scratch.path())
+        Err(_) => Ok(TOTAL),
+    }
+}
+
+/// Sees, before anything is measured, that large files will find a disk with room for them.
+pub(in super::super) fn check_disk() -> Result<()> {
+    let (total, place) = (total()?, std::env::temp_dir());
+    let kind = rustix::fs::statfs(&place)
         .context("cannot ask what disk this is")?
         .f_type;
     ensure!(
         kind != TMPFS,
         "`{}` is in memory, and large files are to be read from a disk\n\n\
          hint: set `TMPDIR` to a directory on one",
-        scratch.path().display()
+        place.display()
     );
-    let there = rustix::fs::statvfs(scratch.path()).context("cannot ask how much room is left")?;
+    let there = rustix::fs::statvfs(&place).context("cannot ask how much room is left")?;
     let free = there.f_bavail * there.f_frsize;
     ensure!(
         free >= total + MARGIN,
         "`{}` has {} MB free, and large files of {} MB in all are to be written there\n\n\
          hint: set `BENCH_LARGE_MB` to fewer, or `TMPDIR` to a larger disk",
-        scratch.path().display(),
+        place.display(),
         free / 1_000_000,
         total / 1_000_000
     );
+    Ok(())
+}
+
+/// Measures one large file and ten smaller ones of as many bytes in all.
+pub(super) fn measure(report: &mut Report) -> Result<()> {
+    let total = total()?;
+    let scratch = scratch_directory("bench-large")?;
     report.notes.push(format!(
         "Larger files: {:.1} GB in one file and in ten, on disk and not in the system's cache, are sent in \
          parts to the same server, which here takes the digest of each part that the client has announced \
@@ -143,9 +152,9 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         std::fs::remove_dir_all(&tree)?;
     }
     report.notes.push(format!(
-        "The target is about the plain copy over one connection. Of the rate of the one over several, which \
-         is the most that disk and loopback can do, `medialift` has {} with one file and {} with ten: its \
-         digests and the server's part of the requests come on top, on the same processors.",
+        "The target is about the plain copy over one connection. Of the rate of the one over several \
+         `medialift` has {} with one file and {} with ten: its digests and the server's part of the requests \
+         come on top, on the same processors.",
         of_several[0], of_several[1]
     ));
     Ok(())
