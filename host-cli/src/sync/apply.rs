@@ -133,8 +133,8 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
     let expected = usize::try_from(job.file.stamp.size.min(SMALL) + 1).unwrap_or(1);
     let kibibytes = u32::try_from(buffers::class(expected) / 1024).unwrap_or(1);
     let mut room = workshop.room(kibibytes + CONNECTION_KIBIBYTES).await;
-    // Kept to the end; the rest goes with the bytes.
-    let _connection = room
+    // Kept to the end of a small file; the rest goes with its bytes.
+    let connection = room
         .as_mut()
         .and_then(|room| room.split(CONNECTION_KIBIBYTES as usize));
     let Some(opened) = workshop.desk.open(job.file.path.clone()).await else {
@@ -178,7 +178,7 @@ async fn attempt(workshop: &Arc<Workshop>, job: &Job) -> Try {
             stamp,
             content_type,
         } => {
-            drop(room);
+            drop((room, connection));
             if stamp.size >= workshop.multipart_from {
                 // Each of its parts takes its own room. Boxed, so that small files' tasks stay small.
                 Box::pin(large::attempt(workshop, job, file, stamp, content_type)).await
