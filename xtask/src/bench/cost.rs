@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 
 use super::Part;
-use super::report::{Report, Series, Target, directory, figure};
+use super::report::{Report, Target, directory, figure};
 use crate::build;
 
 /// Reads in the log.
@@ -101,15 +101,12 @@ pub(super) fn measure() -> Result<Report> {
 
 /// How many times as often as nginx the worker asks, in the log where that is most.
 fn worst_ratio(report: &Report) -> Result<f64> {
-    let rounds = |who: &str| {
-        let of = |series: &&Series| series.who == who && series.quantity == TRANSACTIONS;
-        let found = report.series.iter().find(of);
-        found
-            .map(|series| series.rounds.as_slice())
-            .with_context(|| format!("the model tells nothing of `{who}`"))
-    };
-    let (ours, nginx) = (rounds(WORKER)?, rounds(NGINX)?);
-    ensure!(ours.len() == nginx.len(), "a log was not read by both");
+    let rounds = |who: &str| report.rounds(&case(), who, TRANSACTIONS);
+    let (ours, nginx) = (rounds(WORKER), rounds(NGINX));
+    ensure!(
+        !ours.is_empty() && ours.len() == nginx.len(),
+        "the model has not read every log for `{WORKER}` and for `{NGINX}`"
+    );
     let ratios = ours.iter().zip(nginx).map(|(ours, nginx)| ours / nginx);
     Ok(ratios.fold(0.0, f64::max))
 }
@@ -214,7 +211,7 @@ impl Cpu {
             let found = edge.series.iter().find(|series| {
                 series.case == case && series.who == EDGE_WHO && series.quantity == EDGE_QUANTITY
             });
-            found.map(Series::median)
+            found.map(super::report::Series::median)
         };
         Some(Self {
             hit: of("hit")?,

@@ -316,11 +316,12 @@ fn conclude(report: &mut Report) {
     for (case, bound) in TARGETS {
         for other in [ORDINARY, LEAN, UNCHECKED] {
             let (own, theirs) = (
-                rounds_of(report, case, WORKER),
-                rounds_of(report, case, other),
+                report.rounds(case, WORKER, CPU),
+                report.rounds(case, other, CPU),
             );
-            for (own, theirs) in own.into_iter().zip(theirs) {
-                report.add(case, &versus(other), RATIO, own / theirs);
+            let ratios = own.iter().zip(theirs).map(|(own, theirs)| own / theirs);
+            for ratio in ratios.collect::<Vec<_>>() {
+                report.add(case, &versus(other), RATIO, ratio);
             }
         }
         report.targets.push(Target::at_most(
@@ -333,13 +334,4 @@ fn conclude(report: &mut Report) {
 
 fn versus(other: &str) -> String {
     format!("{WORKER} ÷ {other}")
-}
-
-fn rounds_of(report: &Report, case: &str, who: &str) -> Vec<f64> {
-    report
-        .series
-        .iter()
-        .filter(|series| series.case == case && series.who == who)
-        .flat_map(|series| series.rounds.clone())
-        .collect()
 }

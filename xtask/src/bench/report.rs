@@ -145,10 +145,15 @@ impl fmt::Display for Target {
 impl Report {
     /// A quantity's middle value; for the ratios that targets are made of.
     pub(super) fn median(&self, case: &str, who: &str, quantity: &str) -> f64 {
+        median(self.rounds(case, who, quantity))
+    }
+
+    /// A quantity's rounds; none where it was not measured.
+    pub(super) fn rounds(&self, case: &str, who: &str, quantity: &str) -> &[f64] {
         self.series
             .iter()
             .find(|series| series.case == case && series.who == who && series.quantity == quantity)
-            .map_or(f64::NAN, Series::median)
+            .map_or(&[], |series| &series.rounds)
     }
 
     /// Adds one round of a quantity.

@@ -59,14 +59,14 @@ pub(super) fn contenders(
     let bin = tools.python_bin()?;
     let mut all = vec![ours()];
     all.extend(s5cmd(&bin.join("s5cmd"))?);
-    all.extend(rclone(&bin.join("rclone"))?);
+    all.extend(rclone(&bin.join("rclone"), false)?);
     all.push(aws(&bin.join("aws"))?);
     let mut notes = vec![
         "`b2 sync` takes no part: it speaks Backblaze's native API only, which this server does not."
             .to_owned(),
     ];
     match debian_rclone {
-        Some(program) => all.extend(old_rclone(program)?),
+        Some(program) => all.extend(rclone(program, true)?),
         None => notes.push(
             "Debian's `rclone` was not installed and could not be; it takes no part.".to_owned(),
         ),
@@ -140,14 +140,16 @@ const SIZE_ONLY: [&str; 5] = [
     "copy",
 ];
 
-fn rclone(program: &Path) -> Result<Vec<Contender>> {
+/// The current one, or Debian's, which is years behind and takes part in its best ways alone.
+fn rclone(program: &Path, of_debian: bool) -> Result<Vec<Contender>> {
     let version = version(program, &["version"])?;
+    let whose = if of_debian { " of Debian" } else { "" };
     let way = |what: &str, arguments: &[&'static str]| Way {
-        who: format!("rclone {version}, {what}"),
+        who: format!("rclone {version}{whose}, {what}"),
         client: Client::Rclone(program.to_owned()),
         arguments: arguments.to_vec(),
     };
-    Ok(vec![
+    let best = [
         Contender {
             first: way("no HEAD, no bucket check, 32 at once", &LEAN),
             again: vec![way("size only, fast list", &SIZE_ONLY)],
@@ -160,6 +162,8 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
             share: Share::No,
             share_with_latency: Share::EveryRound,
         },
+    ];
+    let slow = [
         Contender {
             first: way("fast list, 32 at once", &TUNED),
             again: vec![],
@@ -172,31 +176,9 @@ fn rclone(program: &Path) -> Result<Vec<Contender>> {
             share: Share::Tenth,
             share_with_latency: Share::No,
         },
-    ])
-}
-
-/// Debian's is years behind the other.
-fn old_rclone(program: &Path) -> Result<Vec<Contender>> {
-    let version = version(program, &["version"])?;
-    let way = |what: &str, arguments: &[&'static str]| Way {
-        who: format!("rclone {version} of Debian, {what}"),
-        client: Client::Rclone(program.to_owned()),
-        arguments: arguments.to_vec(),
-    };
-    Ok(vec![
-        Contender {
-            first: way("no HEAD, no bucket check, 32 at once", &LEAN),
-            again: vec![way("size only, fast list", &SIZE_ONLY)],
-            share: Share::EveryRound,
-            share_with_latency: Share::No,
-        },
-        Contender {
-            first: way("no HEAD, no bucket check, 256 at once", &MANY),
-            again: vec![],
-            share: Share::No,
-            share_with_latency: Share::EveryRound,
-        },
-    ])
+    ];
+    let taking_part = slow.into_iter().filter(|_| !of_debian);
+    Ok(best.into_iter().chain(taking_part).collect())
 }
 
 fn aws(program: &Path) -> Result<Contender> {
