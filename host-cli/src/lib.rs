@@ -14,6 +14,8 @@ pub mod dotenv;
 pub mod error;
 pub mod exit;
 pub mod findings;
+pub mod guards;
+pub mod mastodon;
 pub mod migration;
 pub mod report;
 pub mod s3;
