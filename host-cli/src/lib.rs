@@ -5,24 +5,36 @@
 
 use std::path::PathBuf;
 
-pub mod b2;
-mod buffers;
 pub mod cli;
 pub mod commands;
+
 pub mod config;
-pub mod dotenv;
 pub mod error;
 pub mod exit;
 pub mod findings;
+pub mod interrupt;
+pub mod progress;
+pub mod report;
+mod words;
+
 pub mod guards;
 pub mod mastodon;
+
+pub mod decide;
+pub mod filter;
+pub mod journal;
 pub mod migration;
-pub mod report;
-pub mod s3;
+pub mod pairs;
 pub mod sync;
+pub mod tree;
+pub mod upload;
+
+pub mod b2;
+pub mod dotenv;
+pub mod s3;
+mod transport;
 pub mod verify;
 pub mod web;
-mod words;
 
 /// What every command is given.
 #[derive(Clone, Debug)]

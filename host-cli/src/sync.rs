@@ -1,30 +1,25 @@
-//! One-way copy of a directory into a bucket. Modules in reading order: both sides are streamed
-//! in key order ([`walk`], [`list`]), a pure function decides ([`plan`]), and what differs is sent.
+//! One-way copy of a directory into a bucket: [`run`] is the whole way, from the first look at the
+//! directory to the [`Summary`].
 //!
-//! One request a file, one listing request per 1,000 objects, and no other; memory does not grow
-//! with the number of files. Nothing is ever deleted unless asked for.
+//! One request a file, one listing request per 1,000 objects, and no other. Nothing in the bucket is
+//! overwritten or deleted but by [`crate::decide`].
 
-pub mod walk;
-
-pub mod list;
-
-pub mod plan;
-
-pub mod digest;
-pub mod filter;
-pub mod journal;
-pub mod summary;
-pub mod tune;
-
-mod apply;
-mod content;
-mod desk;
-mod large;
-mod merge;
-mod progress;
-mod read;
+mod delete;
 mod run;
-mod scan;
+mod summary;
 
-pub use self::content::content_type;
+/// Where the walk's rules were.
+pub mod walk {
+    pub use crate::tree::name_fault;
+}
+/// Where the digests were.
+pub mod digest {
+    pub use crate::upload::digest::*;
+}
+/// Where the listing was.
+pub mod list {
+    pub use crate::s3::Listing;
+}
+
 pub use self::run::{Finished, Options, run};
+pub use self::summary::Summary;

@@ -1,5 +1,4 @@
-//! A plain HTTP client for the two places that are not the bucket: the native API and the files
-//! domain.
+//! Whole answers from the places that are not the bucket: the native API, the files domain, the instance.
 //!
 //! Every request has a connection of its own. Backblaze asks for a new one on each retry, and a
 //! check of a proxy should not depend on what the last request left behind. Retries are left to
@@ -11,10 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+
+use crate::transport::{Failure, Transport};
 
 /// Longest wait for an answer to begin, and then for its next bytes. How long all of it may take
 /// depends on the link, and is nobody's business here.
@@ -23,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A client that trusts the system's certificates, or Mozilla's where the system has none.
 #[derive(Clone, Debug)]
 pub struct Web {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    transport: Transport,
 }
 
 /// A whole answer.
@@ -62,7 +59,7 @@ pub enum WebError {
         authority: String,
         /// What the network said.
         #[source]
-        source: hyper_util::client::legacy::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The connection broke; the server may or may not have acted.
     #[error("the connection to `{authority}` broke")]
@@ -105,22 +102,11 @@ impl Default for Web {
 impl Web {
     /// Makes the client. Nothing is sent.
     pub fn new() -> Self {
-        let provider = rustls::crypto::ring::default_provider();
-        let builder = HttpsConnectorBuilder::new();
-        let builder = match builder.with_provider_and_native_roots(provider.clone()) {
-            Ok(builder) => builder,
+        match Transport::new() {
+            Ok(transport) => Web { transport },
             // The ring provider always supports TLS 1.2 and 1.3, so this cannot fail.
-            Err(_) => match HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider) {
-                Ok(builder) => builder,
-                Err(impossible) => unreachable!("{impossible}"),
-            },
-        };
-        let connector = builder.https_or_http().enable_http1().build();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .retry_canceled_requests(false)
-            .build(connector);
-        Web { client }
+            Err(impossible) => unreachable!("{impossible:?}"),
+        }
     }
 
     /// Sends `request` and reads the whole answer, at most `limit` bytes of body.
@@ -135,16 +121,23 @@ impl Web {
             .map(ToString::to_string)
             .unwrap_or_default();
         let started = Instant::now();
-        let response = in_time(self.client.request(request), &authority).await?;
-        let response = response.map_err(|source| {
+        let request = request.map(|body| body.map_err(|never| match never {}).boxed_unsync());
+        let response = in_time(self.transport.send(request, true), &authority).await?;
+        let response = response.map_err(|failure| {
             let authority = authority.clone();
-            if source.is_connect() {
-                WebError::Connect { authority, source }
-            } else {
-                WebError::Broken {
+            match failure {
+                Failure::Connect(cause) | Failure::Tls(cause) => WebError::Connect {
                     authority,
-                    source: source.into(),
-                }
+                    source: cause.into(),
+                },
+                Failure::Broken(cause) => WebError::Broken {
+                    authority,
+                    source: cause.into(),
+                },
+                Failure::Local(error) => WebError::Broken {
+                    authority,
+                    source: error.into(),
+                },
             }
         })?;
         let (head, body) = response.into_parts();

@@ -1,6 +1,24 @@
 //! Amounts in words, for reports.
 
-use crate::sync::summary::grouped;
+use bytesize::ByteSize;
+
+/// `5.6 MiB`: binary units, as other clients show progress.
+pub(crate) fn binary_bytes(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
 
 /// `18.5 GB`: decimal units, as the service bills.
 pub(crate) fn human_bytes(bytes: u64) -> String {
@@ -52,6 +70,18 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
+    }
 
     #[test]
     fn a_shell_reads_one_word() {

@@ -13,8 +13,7 @@ use crate::exit::Exit;
 use crate::migration::compare::{NamedPaths, entries};
 use crate::migration::media_dir;
 use crate::migration::tree::{Entry, Kind, refusal};
-use crate::sync::summary::grouped;
-use crate::words::{counted, human_bytes, human_time};
+use crate::words::{counted, grouped, human_bytes, human_time};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]

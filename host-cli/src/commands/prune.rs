@@ -241,7 +241,7 @@ fn stops_the_run(error: &S3Error) -> bool {
             error.code(),
             None | Some("AccessDenied" | "InvalidObjectState")
         );
-    error.is_fatal() && !one_object
+    error.ends_the_run() && !one_object
 }
 
 fn note(entry: &Entry, fate: Fate, report: &mut Report, context: &Context) -> Result<()> {

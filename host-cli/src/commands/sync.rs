@@ -1,26 +1,28 @@
 //! `sync`: one-way copy of the media directory into the bucket.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::Context;
 use crate::config::{KeyKind, Target, TargetArgs};
-use crate::dotenv::Document;
+use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::migration::around::around;
+use crate::filter::Filter;
+use crate::guards::{may_overwrite, may_sync_delete};
+use crate::interrupt::Interrupt;
+use crate::journal::Journal;
+use crate::mastodon::{Installation, Owner};
 use crate::s3::{Client, Retry};
-use crate::sync::filter::Filter;
-use crate::sync::plan::Rules;
-use crate::sync::{self, Options, journal};
+use crate::sync::{self, Options};
+use crate::upload::{Limits, digest};
+use crate::{pairs, tree};
 
 /// A little below what a new account is given, 500 requests a second.
 const BACKBLAZE_RATE: f64 = 450.0;
@@ -28,16 +30,20 @@ const BACKBLAZE_RATE: f64 = 450.0;
 /// Copies a directory into the bucket, one way.
 ///
 /// What is in the bucket already is never sent again, so a run that was interrupted is simply
-/// started again. Files that cannot be uploaded are named and passed over. Nothing in the bucket
-/// is deleted unless `--delete` is given.
+/// started again. Files that cannot be uploaded are named and passed over. Objects that differ and
+/// were not put there by this command are named and left. Nothing in the bucket is deleted unless
+/// `--delete` is given.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example, the bulk while the instance runs, then the rest at the switch:
   medialift sync /home/mastodon/live/public/system --bucket files-example-com \\
       --endpoint s3.us-west-004.backblazeb2.com --key-file ~/.medialift-key
 
+Once Mastodon keeps its media in the bucket, the bucket is the truth: what differs there or was
+deleted there is left as it is.
+
 Exit codes: 0 all is in the bucket; 1 the run failed; 2 wrong usage; 4 some files were passed
-over, all named; 130 interrupted, run it again to go on.")]
+over or left, all named; 130 interrupted, run it again to go on.")]
 pub struct SyncArgs {
     /// Media directory: Mastodon's `public/system` [default: `media_dir` of medialift.toml]
     #[arg(value_name = "DIR")]
@@ -63,6 +69,21 @@ pub struct SyncArgs {
     /// Only the paths in this file, one a line, relative to DIR; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub files_from: Option<PathBuf>,
+    /// Look behind links to directories, also where they lead out of DIR
+    #[arg(long)]
+    pub follow_links: bool,
+    /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them
+    #[arg(long)]
+    pub include_hidden: bool,
+    /// Replace objects that differ and were not put there by this command
+    #[arg(long)]
+    pub replace: bool,
+    /// Send what the bucket lacks although no journal tells whether Mastodon deleted it there
+    #[arg(long)]
+    pub send_unrecorded: bool,
+    /// DIR belongs to no Mastodon: the directory is the truth
+    #[arg(long)]
+    pub not_mastodon: bool,
     /// Delete objects that have no local file (the bucket keeps their versions)
     #[arg(long, conflicts_with = "files_from")]
     pub delete: bool,
@@ -85,9 +106,12 @@ pub struct SyncArgs {
     /// Size of a part
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
     pub part_size: ByteSize,
-    /// How long a request that fails is tried again, in seconds
+    /// How long a request that the service fails is tried again, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     pub retry_for: u64,
+    /// How long a network that is away is waited for, in seconds [default: as long as it takes]
+    #[arg(long, value_name = "SECONDS")]
+    pub give_up_after: Option<u64>,
     /// Hold the whole listing in memory and sort it, for services that do not list in key order
     #[arg(long)]
     pub sort_listing: bool,
@@ -132,97 +156,178 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
 pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve(context)?;
     let directory = directory(args.directory.as_deref(), context)?;
-    if args.delete {
-        still_the_source(&directory, &target, context)?;
-    }
-    let filter = Filter::new(&args.include, &args.exclude)?;
-    let files_from = args.files_from.as_deref().map(read_list).transpose()?;
-    let state_dir = match args.state_dir.or_else(|| context.file.state_dir.clone()) {
-        Some(path) => path,
-        None => journal::default_state_dir()?,
-    };
+    let pairs = pairs_options(&args, &directory, &target)?;
+    // Looked at before anything is written, so that a wrong path leaves nothing behind.
+    tree::walk(&pairs.tree)?;
+    let owner = owner(&args, &directory, &target, context).await?;
     let credentials = args.target.credentials(context)?;
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
     }
-    let highest_rate = args
-        .max_rate
-        .or_else(|| target.endpoint.is_backblaze().then_some(BACKBLAZE_RATE));
-    let retry = Retry {
-        give_up_after: Duration::from_secs(args.retry_for),
-        ..Retry::default()
+    let path = journal_path(&args, &target, context)?;
+    let (journal, said) = if args.dry_run {
+        Journal::read_only(&path)?
+    } else {
+        Journal::open(&path, &target.to_string())?
     };
-    let shown = target.to_string();
-    let client = Client::with_retry(target, &credentials, retry)
-        .map_err(|e| e.into_error("set up the connection"))?;
-    let options = Options {
-        directory,
-        files_from,
-        filter,
-        rules: Rules {
-            size_only: args.size_only,
-            delete: args.delete,
+    if let Some(said) = said {
+        context.ui.say(format!("note: {said}"));
+    }
+    let flags = Flags {
+        compare: match (args.size_only, args.checksum) {
+            (true, _) => Compare::SizeOnly,
+            (false, true) => Compare::Read,
+            (false, false) => Compare::Digest,
         },
-        checksum: args.checksum,
+        replace: args.replace,
+        delete: args.delete,
+        include_hidden: args.include_hidden,
+        unrecorded_is_new: args.send_unrecorded || journal.is_settled(),
+    };
+    let options = Options {
+        pairs,
+        owner,
+        flags,
         dry_run: args.dry_run,
         most_deletions: args.max_delete,
         concurrency: args.concurrency,
-        highest_rate,
+        highest_rate: args
+            .max_rate
+            .or_else(|| target.endpoint.is_backblaze().then_some(BACKBLAZE_RATE)),
         bandwidth: args.bwlimit.map(|size| size.as_u64() as f64),
-        part_size: args.part_size.as_u64(),
-        multipart_from: args.multipart_from.as_u64(),
-        sort_listing: args.sort_listing,
-        state_dir,
+        limits: Limits {
+            part_size: args.part_size.as_u64(),
+            multipart_from: args.multipart_from.as_u64(),
+        },
     };
-    context.ui.detail(format!(
-        "copying `{}` to {shown}",
-        options.directory.display()
-    ));
-    let finished = sync::run(client, options, context.ui, interruption()?).await?;
+    context
+        .ui
+        .detail(format!("copying `{}` to {target}", directory.display()));
+    let retry = Retry {
+        give_up_after: Duration::from_secs(args.retry_for),
+        outage: args.give_up_after.map(Duration::from_secs),
+        ..Retry::default()
+    };
+    let client = Client::with_retry(target, &credentials, retry)
+        .map_err(|e| e.into_error("set up the connection"))?;
+    let interrupt = Interrupt::watch(context.ui, "letting the uploads under way end")?;
+    let finished = sync::run(client, journal, options, context.ui, interrupt).await?;
+    report(&finished, context);
     let exit = finished.summary.exit();
-    // A run that ended before it did anything has nothing to report but why.
-    if context.ui.json || finished.stopped.is_none() || !finished.summary.is_empty() {
-        let text = finished.summary.text(context.ui.quiet);
-        context.ui.data(&finished.summary, text);
-    }
-    match finished.stopped {
-        Some(error) => Err(error),
-        None => Ok(exit),
+    finished.stopped.map_or(Ok(exit), Err)
+}
+
+fn journal_path(args: &SyncArgs, target: &Target, context: &Context) -> Result<PathBuf> {
+    let state_dir = args.state_dir.clone().or(context.file.state_dir.clone());
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state_dir = state_dir
+        .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("medialift")))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state/medialift")))
+        .ok_or_else(|| {
+            Error::usage("find a place for the journal")
+                .cause("neither `XDG_STATE_HOME` nor `HOME` is set")
+                .hint("give a directory with `--state-dir`")
+        })?;
+    let name = hex::encode(&digest::of_bytes(target.to_string().as_bytes())[..8]);
+    Ok(state_dir.join(format!("journal-{name}.redb")))
+}
+
+/// Prints the summary; `--quiet` prints only what went wrong.
+fn report(finished: &sync::Finished, context: &Context) {
+    let summary = &finished.summary;
+    if context.ui.json {
+        context.ui.data(summary, "");
+    } else if context.ui.quiet {
+        let problems = summary.problem_lines();
+        if !problems.is_empty() {
+            context.ui.data(summary, problems);
+        }
+    } else if finished.stopped.is_none() || !summary.is_empty() {
+        // A run that ended before it did anything has nothing to report but why.
+        context.ui.data(summary, summary.text());
     }
 }
 
-/// Fails where Mastodon keeps its media in the bucket already: what it has uploaded is there only,
-/// and `--delete` would take it for gone.
-fn still_the_source(directory: &Path, target: &Target, context: &Context) -> Result<()> {
-    let refused = |cause: String| {
-        Err(Error::usage(format!("delete what is only in `{target}`"))
-            .cause(cause)
-            .hint("leave `--delete` out: what Mastodon uploads from then on is in the bucket only; nothing was changed"))
+fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<pairs::Options> {
+    Ok(pairs::Options {
+        tree: tree::Options {
+            root: directory.to_owned(),
+            prefix_length: target.key_prefix.len(),
+            follow_links: args.follow_links,
+        },
+        files_from: args.files_from.as_deref().map(read_list).transpose()?,
+        filter: Filter::new(&args.include, &args.exclude)?,
+        sort_listing: args.sort_listing,
+    })
+}
+
+/// Who owns the media in this bucket, and whether that allows what is asked for.
+async fn owner(
+    args: &SyncArgs,
+    directory: &Path,
+    target: &Target,
+    context: &Context,
+) -> Result<Owner> {
+    if args.not_mastodon {
+        return Ok(Owner::Disk);
+    }
+    let mut installation = Installation::find(Some(directory), &context.file)?;
+    is_whole(directory, &installation)?;
+    installation.ask().await;
+    if args.delete {
+        let operation = format!("delete what is only in `{target}`");
+        may_sync_delete(&installation, target).or_refuse(operation)?;
+    }
+    if args.replace {
+        let operation = format!("replace objects of `{target}`");
+        may_overwrite(&installation, target).or_refuse(operation)?;
+    }
+    Ok(match installation.owner {
+        Owner::Bucket if !installation.owns_in(target) => {
+            Owner::Unknown("Mastodon keeps its media in another bucket".to_owned())
+        }
+        owner => owner,
+    })
+}
+
+/// Fails where `directory` is only a part of the media, or holds more than the media: every key would
+/// be a wrong one.
+fn is_whole(directory: &Path, installation: &Installation) -> Result<()> {
+    let Ok(resolved) = directory.canonicalize() else {
+        return Ok(());
     };
-    for site in around(directory)? {
-        if site.state()?.is_some() {
-            return refused(format!(
-                "`{}` has been moved aside by `medialift cutover`",
-                site.live().display()
-            ));
+    let media = &installation.resolved_dir;
+    let refused = |cause: String, hint: String| {
+        let operation = format!("use `{}` as the media directory", directory.display());
+        Err(Error::usage(operation).cause(cause).hint(hint))
+    };
+    let mut kept = media.clone().into_os_string();
+    kept.push("_");
+    for whole in [media.clone(), PathBuf::from(kept)] {
+        if let Ok(below) = resolved.strip_prefix(&whole)
+            && below != Path::new("")
+        {
+            let (whole, below) = (whole.display(), below.display());
+            return refused(
+                format!(
+                    "it is only a part of the media, which are in `{whole}`: their keys would lack `{below}/`"
+                ),
+                format!("give `{whole}`, and `--include '{below}/**'` for this part alone"),
+            );
         }
     }
-    let beside = std::path::absolute(directory)
-        .ok()
-        .and_then(|path| Some(path.parent()?.parent()?.join(".env.production")));
-    for path in context.file.env_file.iter().chain(&beside) {
-        let Ok(bytes) = std::fs::read(path) else {
-            continue;
-        };
-        let document = Document::parse(&bytes);
-        if document.value("S3_ENABLED").as_deref() == Some("true")
-            && document.value("S3_BUCKET").as_deref() == Some(&target.bucket)
-        {
-            return refused(format!(
-                "Mastodon writes to this bucket, as `{}` says",
-                path.display()
-            ));
-        }
+    if media.starts_with(&resolved) && *media != resolved {
+        let media = media.display();
+        return refused(
+            format!(
+                "the media are in `{media}`, below it: every key would begin with a wrong part"
+            ),
+            format!("give `{media}`"),
+        );
     }
     Ok(())
 }
@@ -263,31 +368,4 @@ fn read_list(path: &Path) -> Result<Vec<OsString>> {
         .filter(|line| !line.is_empty())
         .map(|line| OsString::from_vec(line.to_owned()))
         .collect())
-}
-
-/// Turns true at the first Ctrl-C or SIGTERM; the second one ends the process at once, which
-/// loses nothing either.
-fn interruption() -> Result<watch::Receiver<bool>> {
-    let (sender, receiver) = watch::channel(false);
-    let failed = |e| Error::new("watch for Ctrl-C").cause(e);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::spawn(async move {
-        for first in [true, false] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if first {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "\ninterrupted: letting the uploads under way end (once more to end at once)"
-                );
-                let _ = sender.send(true);
-            } else {
-                std::process::exit(i32::from(Exit::Interrupted.code()));
-            }
-        }
-    });
-    Ok(receiver)
 }

@@ -372,22 +372,6 @@ mod tests {
         assert!(!dir.path().join("a").exists());
     }
 
-    /// What `sync` passes over must not count as missing, and what it takes must.
-    #[test]
-    fn names_are_judged_as_sync_judges_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let long = "n".repeat(251);
-        for name in [&*long, "d/c1\u{85}", "d/del\u{7f}", "d/tab\t", "d/fine"] {
-            fs::create_dir_all(dir.path().join("d")).unwrap();
-            fs::write(dir.path().join(name), "").unwrap();
-            let refused = refusal(name.as_bytes(), 0).is_some();
-            let skipped = crate::sync::walk::walk(dir.path(), 0)
-                .unwrap()
-                .any(|e| matches!(e, crate::sync::walk::Entry::Skipped(s) if s.path == name));
-            assert_eq!(refused, skipped, "{name:?}");
-        }
-    }
-
     #[test]
     fn what_the_service_refuses() {
         assert_eq!(refusal(b"accounts/a.png", 0), None);

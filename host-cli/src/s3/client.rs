@@ -1,7 +1,7 @@
 //! One client for one bucket: signs, sends, retries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -10,21 +10,24 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
+use super::body::Body;
 use super::error::{ErrorKind, S3Error};
-use super::object::Body;
-use super::pace::Pacer;
 use super::patience::{Life, PATIENCE};
 use super::retry::{Retry, wait};
 use super::sign::{Signer, encode_key, encode_query};
-use super::transport::Transport;
+use super::traffic::Traffic;
 use super::{S3Result, xml};
 use crate::config::{Credentials, Target};
+use crate::transport::Transport;
 
 /// The largest answer that is read into memory: a page of 1,000 keys of 1,024 bytes, encoded.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 /// Attempts while no request has ever reached the endpoint: a mistyped name is told at once.
 const FIRST_CONTACT_ATTEMPTS: u32 = 3;
+
+/// The longest pause between two looks whether the network is back.
+const AWAY_PAUSE: Duration = Duration::from_secs(5);
 
 /// A client of one bucket. Cheap to clone; clones share connections and pace.
 #[derive(Clone, Debug)]
@@ -41,45 +44,6 @@ struct Shared {
     retry: Retry,
     traffic: Arc<Traffic>,
     reached: AtomicBool,
-}
-
-/// What passed so far, and how fast it may pass.
-#[derive(Debug)]
-pub struct Traffic {
-    /// Requests a second.
-    pub requests: Pacer,
-    /// Bytes a second in request bodies.
-    pub bytes: Pacer,
-    sent_requests: AtomicU64,
-    sent_bytes: AtomicU64,
-    retries: AtomicU64,
-    slow_downs: AtomicU64,
-}
-
-impl Traffic {
-    /// Requests sent, retries included.
-    pub fn sent_requests(&self) -> u64 {
-        self.sent_requests.load(Relaxed)
-    }
-
-    /// Bytes of bodies sent, retries included.
-    pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes.load(Relaxed)
-    }
-
-    /// Requests sent again.
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Relaxed)
-    }
-
-    /// Answers that asked for fewer requests: 429, 503, SlowDown.
-    pub fn slow_downs(&self) -> u64 {
-        self.slow_downs.load(Relaxed)
-    }
-
-    pub(super) fn count_sent(&self, bytes: u64) {
-        self.sent_bytes.fetch_add(bytes, Relaxed);
-    }
 }
 
 /// One request before it is signed.
@@ -115,12 +79,12 @@ impl Client {
     /// As [`Client::new`], with other patience.
     pub fn with_retry(target: Target, credentials: &Credentials, retry: Retry) -> S3Result<Self> {
         let base = format!("{}/{}", target.endpoint, target.bucket);
-        let transport = Transport::new().map_err(|kind| S3Error {
+        let transport = Transport::new().map_err(|failure| S3Error {
             method: Method::GET,
             uri: base.clone(),
             attempts: 0,
             elapsed: Duration::ZERO,
-            kind: Box::new(kind),
+            kind: Box::new(failure.into()),
         })?;
         Ok(Client {
             shared: Arc::new(Shared {
@@ -129,14 +93,7 @@ impl Client {
                 base,
                 transport,
                 retry,
-                traffic: Arc::new(Traffic {
-                    requests: Pacer::new(None),
-                    bytes: Pacer::new(None),
-                    sent_requests: AtomicU64::new(0),
-                    sent_bytes: AtomicU64::new(0),
-                    retries: AtomicU64::new(0),
-                    slow_downs: AtomicU64::new(0),
-                }),
+                traffic: Arc::new(Traffic::new()),
                 reached: AtomicBool::new(false),
             }),
         })
@@ -212,34 +169,41 @@ impl Client {
                 Ok(value) => return Ok(value),
                 Err(kind) => kind,
             };
-            // Neither our own queue nor the time in which bytes moved says anything against trying again.
-            given += sent.elapsed().min(PATIENCE);
             if kind.asks_to_slow_down() {
-                shared.traffic.slow_downs.fetch_add(1, Relaxed);
+                shared.traffic.count_slow_down();
             }
-            let hopeless = matches!(kind, ErrorKind::Connect(_))
-                && !shared.reached.load(Relaxed)
-                && attempts >= FIRST_CONTACT_ATTEMPTS;
-            let ceiling = waits.next();
-            match ceiling {
-                Some(ceiling)
-                    if kind.may_be_retried() && !hopeless && given < shared.retry.give_up_after =>
-                {
-                    shared.traffic.retries.fetch_add(1, Relaxed);
-                    let pause = wait(ceiling, kind.retry_after());
-                    tokio::time::sleep(pause).await;
-                    given += pause;
-                }
-                _ => {
-                    return Err(S3Error {
-                        method: call.method,
-                        uri,
-                        attempts,
-                        elapsed: begin.elapsed(),
-                        kind: Box::new(kind),
-                    });
-                }
-            }
+            let pause = if let ErrorKind::Connect(cause) = &kind
+                && shared.reached.load(Relaxed)
+            {
+                // The network is away: waited for, and nothing is held against the request.
+                let away = shared.traffic.is_away(cause);
+                let waits = shared.retry.outage.is_none_or(|longest| away < longest);
+                waits.then(|| wait(AWAY_PAUSE, None))
+            } else {
+                // Neither our own queue nor the time in which bytes moved says anything against
+                // trying again.
+                given += sent.elapsed().min(PATIENCE);
+                let hopeless =
+                    matches!(kind, ErrorKind::Connect(_)) && attempts >= FIRST_CONTACT_ATTEMPTS;
+                let pause = waits
+                    .next()
+                    .map(|ceiling| wait(ceiling, kind.retry_after()));
+                let again =
+                    kind.may_be_retried() && !hopeless && given < shared.retry.give_up_after;
+                given += pause.unwrap_or_default();
+                pause.filter(|_| again)
+            };
+            let Some(pause) = pause else {
+                return Err(S3Error {
+                    method: call.method,
+                    uri,
+                    attempts,
+                    elapsed: begin.elapsed(),
+                    kind: Box::new(kind),
+                });
+            };
+            shared.traffic.count_retry();
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -268,7 +232,6 @@ impl Client {
         shared
             .signer
             .sign(call.method.as_str(), uri, &mut headers, SystemTime::now())?;
-        let in_memory = call.body.is_in_memory();
         let life = Arc::new(Life::new());
         let mut request = Request::new(call.body.to_request(traffic, &life));
         *request.method_mut() = call.method.clone();
@@ -276,12 +239,10 @@ impl Client {
             .parse()
             .map_err(|e| ErrorKind::Request(format!("`{uri}`: {e}")))?;
         *request.headers_mut() = headers;
-        traffic.sent_requests.fetch_add(1, Relaxed);
-        let response = shared.transport.send(request, fresh, &life).await?;
+        traffic.count_request();
+        let response = life.watch(shared.transport.send(request, fresh)).await??;
         shared.reached.store(true, Relaxed);
-        if in_memory {
-            traffic.count_sent(length);
-        }
+        traffic.is_back();
         if response.status().is_success() {
             return Ok(response);
         }

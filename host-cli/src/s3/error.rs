@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::transport::Failure;
 
 /// A request that failed for good: what it was, how often it was tried, and why it failed.
 #[derive(Debug)]
@@ -135,20 +136,64 @@ impl ErrorKind {
         }
     }
 
-    /// Whether every other request will fail for the same reason, so that a run had better stop.
-    pub fn is_fatal(&self) -> bool {
+    /// Whether a cap of the account is used up.
+    pub fn is_cap_exceeded(&self) -> bool {
+        match self {
+            ErrorKind::Service {
+                status,
+                code,
+                message,
+                ..
+            } => {
+                let said = format!("{code} {message}").to_ascii_lowercase();
+                status.is_client_error()
+                    && [
+                        "cap exceeded",
+                        "cap_exceeded",
+                        "capexceeded",
+                        "caps & alerts",
+                    ]
+                    .iter()
+                    .any(|words| said.contains(words))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether every other request will fail for the same reason. That one object is refused is no
+    /// such reason; that many in a row are is for the caller to judge.
+    pub fn ends_the_run(&self) -> bool {
         match self {
             ErrorKind::Tls(_) | ErrorKind::Connect(_) => true,
             ErrorKind::Service { status, code, .. } => {
-                matches!(status.as_u16(), 401 | 403)
+                status.as_u16() == 401
+                    || status.is_redirection()
                     || self.is_out_of_room()
+                    || self.is_cap_exceeded()
                     || matches!(
                         code.as_str(),
-                        "NoSuchBucket" | "AuthorizationHeaderMalformed" | "PermanentRedirect"
+                        "NoSuchBucket"
+                            | "AuthorizationHeaderMalformed"
+                            | "PermanentRedirect"
+                            | "InvalidAccessKeyId"
+                            | "SignatureDoesNotMatch"
+                            | "RequestTimeTooSkewed"
+                            | "ExpiredToken"
+                            | "AccountProblem"
                     )
-                    || status.is_redirection()
             }
             _ => false,
+        }
+    }
+}
+
+impl From<Failure> for ErrorKind {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Connect(cause) => ErrorKind::Connect(cause),
+            Failure::Tls(cause) => ErrorKind::Tls(cause),
+            Failure::Broken(cause) => ErrorKind::Broken(cause),
+            Failure::Local(error) => ErrorKind::Local(error),
         }
     }
 }
@@ -176,13 +221,14 @@ impl S3Error {
     }
 
     /// Whether every other request of the run will fail for the same reason.
-    pub fn is_fatal(&self) -> bool {
-        self.kind.is_fatal()
+    pub fn ends_the_run(&self) -> bool {
+        self.kind.ends_the_run()
     }
 
     /// What to do next.
     pub fn hint(&self) -> String {
         match &*self.kind {
+            kind if kind.is_cap_exceeded() => "a cap of the account is reached: raise it under Caps & Alerts on the bucket's site, then run the same command again".to_owned(),
             ErrorKind::Connect(_) => "check the endpoint's name, the network and the firewall; nothing is lost, the same command goes on from here".to_owned(),
             ErrorKind::Tls(_) => "check the endpoint's name and this machine's clock, and install `ca-certificates`; a proxy that opens TLS shows like this too".to_owned(),
             ErrorKind::Timeout | ErrorKind::Broken(_) => "check the network; the same command goes on from here".to_owned(),
@@ -234,9 +280,6 @@ fn service_hint(
         "EntityTooLarge" => "an object may have 5 GB in one request and 10,000 parts; raise `--part-size`".to_owned(),
         "BadDigest" => "the file changed while it was sent, or something between here and the bucket changes it; run the command again".to_owned(),
         "InvalidArgument" if said.contains("acl") => "the ACL must match the bucket's visibility; medialift sends none, so a proxy adds it".to_owned(),
-        _ if said.contains("cap exceeded") || said.contains("cap_exceeded") || said.contains("caps") => {
-            "a cap of the account is reached: raise it under Caps & Alerts on the bucket's site, then run the same command again".to_owned()
-        }
         _ if status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED => {
             "the key may not do this: it must be for this bucket, not revoked or expired, and allow listBuckets, listFiles, readFiles and writeFiles; `medialift check` tells more".to_owned()
         }
@@ -254,6 +297,18 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Tls(cause) => write!(f, "no trusted connection: {cause}"),
             ErrorKind::Timeout => f.write_str("no answer in time"),
             ErrorKind::Broken(cause) => write!(f, "the connection broke: {cause}"),
+            ErrorKind::Service {
+                status,
+                code,
+                message,
+                ..
+            } if self.is_cap_exceeded() => {
+                let status = status.as_u16();
+                write!(
+                    f,
+                    "a cap of the account is exceeded ({status} {code}: {message})"
+                )
+            }
             ErrorKind::Service {
                 status,
                 code,
@@ -323,12 +378,12 @@ mod tests {
 
     /// Hint, whether it ends the run, whether it is tried again.
     #[track_caller]
-    fn check(error: &S3Error, hint: &str, fatal: bool, retried: bool) {
+    fn check(error: &S3Error, hint: &str, ends: bool, retried: bool) {
         assert!(error.hint().contains(hint), "{}", error.hint());
         assert_eq!(
-            (error.is_fatal(), error.kind.may_be_retried()),
-            (fatal, retried),
-            "fatal, retried: {error}"
+            (error.ends_the_run(), error.kind.may_be_retried()),
+            (ends, retried),
+            "ends the run, retried: {error}"
         );
     }
 
@@ -380,7 +435,7 @@ mod tests {
         check(
             &service(403, "AccessDenied", "not entitled"),
             "listBuckets",
-            true,
+            false,
             false,
         );
         check(
@@ -402,6 +457,35 @@ mod tests {
             "changed while it was sent",
             false,
             false,
+        );
+    }
+
+    #[test]
+    fn a_cap_is_told_from_other_refusals() {
+        for (code, message) in [
+            (
+                "AccessDenied",
+                "Transaction cap exceeded, see the Caps & Alerts page",
+            ),
+            ("storage_cap_exceeded", ""),
+            (
+                "AccessDenied",
+                "Cannot download file, download bandwidth or transaction (Class B) cap exceeded.",
+            ),
+        ] {
+            let error = service(403, code, message);
+            assert!(error.ends_the_run(), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("a cap of the account is exceeded")
+            );
+        }
+        assert!(!service(403, "AccessDenied", "").kind.is_cap_exceeded());
+        assert!(
+            !service(503, "SlowDown", "cap exceeded")
+                .kind
+                .is_cap_exceeded()
         );
     }
 

@@ -4,21 +4,11 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 
+use super::body::Body;
 use super::client::{Answer, Call, Client};
 use super::error::ErrorKind;
-use super::object::{Body, CONTENT_MD5, etag_of, insert_text, md5_header};
+use super::object::{CONTENT_MD5, etag_of, insert_text, md5_header};
 use super::{S3Result, xml};
-
-/// An upload under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
-    /// Its object's key.
-    pub key: String,
-    /// The service's name for it.
-    pub id: String,
-    /// When it was begun, as the service writes it; sorts by time.
-    pub initiated: String,
-}
 
 /// A part that the service has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +89,8 @@ impl Client {
         .await
     }
 
-    /// Makes the object of its parts and returns its composite ETag.
+    /// Makes the object of its parts and returns its composite ETag. An answer that is not S3's result,
+    /// whatever its status, is [`ErrorKind::Malformed`]: the object may or may not be there.
     pub async fn complete_multipart_upload(
         &self,
         key: &str,
@@ -126,17 +117,25 @@ impl Client {
         };
         self.call(call, |answer| {
             let Answer { status, body, .. } = answer;
-            let answer: xml::CompleteMultipartUploadResult = xml::read(&body)?;
-            if answer.code.is_empty() {
-                Ok(xml::bare_etag(&answer.etag))
-            } else {
-                Err(ErrorKind::Service {
-                    status,
-                    code: answer.code,
-                    message: answer.message,
-                    retry_after: None,
-                    clock_difference: None,
-                })
+            match xml::root(&body)?.as_str() {
+                "CompleteMultipartUploadResult" => {
+                    let result: xml::CompleteMultipartUploadResult = xml::read(&body)?;
+                    Ok(xml::bare_etag(&result.etag))
+                }
+                // The service answers with success before it knows how it ends.
+                "Error" => {
+                    let xml::ErrorBody { code, message } = xml::read(&body)?;
+                    Err(ErrorKind::Service {
+                        status,
+                        code,
+                        message,
+                        retry_after: None,
+                        clock_difference: None,
+                    })
+                }
+                other => Err(ErrorKind::Malformed(format!(
+                    "`{other}` where the result of an upload is expected"
+                ))),
             }
         })
         .await
@@ -149,31 +148,6 @@ impl Client {
             ..Call::new(Method::DELETE, Some(key))
         };
         self.call(call, |_| Ok(())).await
-    }
-
-    /// Uploads under way for `key` itself, the latest first.
-    pub async fn list_multipart_uploads(&self, key: &str) -> S3Result<Vec<Upload>> {
-        let call = Call {
-            query: &[("prefix", key), ("uploads", "")],
-            ..Call::new(Method::GET, None)
-        };
-        self.call(call, |answer| {
-            let body = answer.body;
-            let answer: xml::ListMultipartUploadsResult = xml::read(&body)?;
-            let mut uploads: Vec<Upload> = answer
-                .uploads
-                .into_iter()
-                .filter(|upload| upload.key == key)
-                .map(|upload| Upload {
-                    key: upload.key,
-                    id: upload.upload_id,
-                    initiated: upload.initiated,
-                })
-                .collect();
-            uploads.sort_by(|a, b| b.initiated.cmp(&a.initiated));
-            Ok(uploads)
-        })
-        .await
     }
 
     /// All parts that an upload has so far.

@@ -18,17 +18,19 @@ pub struct Retry {
     pub first_wait: Duration,
     /// Ceiling of every wait.
     pub longest_wait: Duration,
+    /// How long a network that is away, after it was there, is waited for; `None`: as long as it takes.
+    pub outage: Option<Duration>,
 }
 
 impl Default for Retry {
-    /// Outlasts two minutes without a network, and Backblaze's usual moments of 503. The time is the
-    /// bound: with full jitter, fewer attempts would now and then be used up within the minute.
+    /// Outlasts Backblaze's usual moments of 503. The time is the bound: with full jitter, fewer attempts would now and then be used up within the minute.
     fn default() -> Self {
         Retry {
             attempts: 60,
             give_up_after: Duration::from_secs(180),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(20),
+            outage: None,
         }
     }
 }
@@ -41,6 +43,7 @@ impl Retry {
             give_up_after: Duration::from_secs(20),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(2),
+            outage: Some(Duration::from_secs(20)),
         }
     }
 

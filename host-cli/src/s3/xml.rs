@@ -1,5 +1,6 @@
 //! The few XML answers that S3 gives, as it names their parts.
 
+use quick_xml::events::Event;
 use serde::Deserialize;
 
 use super::error::ErrorKind;
@@ -41,32 +42,11 @@ pub(super) struct InitiateMultipartUploadResult {
     pub(super) upload_id: String,
 }
 
-/// Answer to `CompleteMultipartUpload`; it may be an error under status 200.
+/// Answer to `CompleteMultipartUpload`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
 pub(super) struct CompleteMultipartUploadResult {
-    #[serde(rename = "ETag", default)]
+    #[serde(rename = "ETag")]
     pub(super) etag: String,
-    #[serde(default)]
-    pub(super) code: String,
-    #[serde(default)]
-    pub(super) message: String,
-}
-
-/// Answer to `ListMultipartUploads`.
-#[derive(Debug, Deserialize)]
-pub(super) struct ListMultipartUploadsResult {
-    #[serde(rename = "Upload", default)]
-    pub(super) uploads: Vec<UploadEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct UploadEntry {
-    pub(super) key: String,
-    pub(super) upload_id: String,
-    #[serde(default)]
-    pub(super) initiated: String,
 }
 
 /// Answer to `ListParts`.
@@ -95,6 +75,22 @@ pub(super) struct PartEntry {
 pub(super) struct LocationConstraint {
     #[serde(rename = "$text", default)]
     pub(super) region: String,
+}
+
+/// The name of an answer's root element.
+pub(super) fn root(body: &[u8]) -> Result<String, ErrorKind> {
+    let mut reader = quick_xml::Reader::from_reader(body);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element)) => {
+                let name = element.local_name();
+                return Ok(name.as_ref().to_owned());
+            }
+            Ok(Event::Eof) => return Err(ErrorKind::Malformed("it is empty".to_owned())),
+            Ok(_) => {}
+            Err(e) => return Err(ErrorKind::Malformed(e.to_string())),
+        }
+    }
 }
 
 /// Reads one answer.

@@ -1,54 +1,45 @@
-//! A whole run, from the first look at the directory to the report.
+//! A whole run: pairs come in key order, each is decided upon, and what is to be sent is sent side by
+//! side.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-use super::apply::{Job, Outcome, Workshop, bring};
-use super::filter::Filter;
-use super::journal::{Journal, Writer};
-use super::merge::{Deletion, Merge, Root, Step};
-use super::plan::Rules;
-use super::progress::{Progress, Totals};
-use super::scan::Scan;
-use super::summary::{Summary, fail_line, skip_line};
-use super::tune::{Tuner, Window};
+use super::delete::ToDelete;
+use super::summary::{Summary, fail_line};
+use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::journal::{Journal, Recorded, Writer};
+use crate::mastodon::Owner;
+use crate::pairs::{self, Pair, Pairs};
+use crate::progress::Progress;
 use crate::report::Ui;
-use crate::s3::{Client, S3Error};
+use crate::s3::{Client, ErrorKind, S3Error};
+use crate::tree::Entry;
+use crate::upload::pace::{Pace, Window};
+use crate::upload::{Job, Limits, Outcome, Uploader, upload_one};
 
-/// How often the pace is reconsidered and the progress shown.
+/// How often the number of uploads at once is reconsidered.
 const TICK: Duration = Duration::from_millis(250);
-
-/// A run this long gets its files counted, so that it can tell the time left: counting walks the
-/// directory once more, so it begins when the bar, or else the first line, wants it.
-const COUNT_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 
 /// After Ctrl-C, what is under way may take this long to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// So many files in a row that the service refused for reasons of its own end a run: each of them
-/// was tried many times.
+/// So many files in a row that the service refused end a run: one key may be refused for reasons of
+/// its own, sixteen are not.
 const HOPELESS_AFTER: u32 = 16;
 
 /// What to do, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The media directory.
-    pub directory: PathBuf,
-    /// Paths to look at instead of all of it.
-    pub files_from: Option<Vec<OsString>>,
-    /// Which paths take part.
-    pub filter: Filter,
-    /// Equal size is enough; delete what is only in the bucket.
-    pub rules: Rules,
-    /// Read every file, whatever the journal says.
-    pub checksum: bool,
+    /// Which paths, and how they are walked.
+    pub pairs: pairs::Options,
+    /// Who owns the media.
+    pub owner: Owner,
+    /// What else decides.
+    pub flags: Flags,
     /// Change nothing.
     pub dry_run: bool,
     /// Delete nothing where more than this many objects would go; where nobody said how many, a
@@ -60,14 +51,8 @@ pub struct Options {
     pub highest_rate: Option<f64>,
     /// Bytes a second, at most.
     pub bandwidth: Option<f64>,
-    /// Bytes of one part of a multipart upload.
-    pub part_size: u64,
-    /// Files of so many bytes are sent in parts.
-    pub multipart_from: u64,
-    /// Sort the listing in memory: the service does not list in key order.
-    pub sort_listing: bool,
-    /// Where the journal is.
-    pub state_dir: PathBuf,
+    /// Bounds of one upload.
+    pub limits: Limits,
 }
 
 /// How a run ended.
@@ -79,155 +64,131 @@ pub struct Finished {
     pub stopped: Option<Error>,
 }
 
-/// Runs. `interrupted` turns true when the run is to end.
+/// Runs until all is done, something ends it, or `interrupt` asks for the end.
+///
+/// # Errors
+/// Where the directory or the list of files cannot be used.
 pub async fn run(
     client: Client,
+    journal: Journal,
     options: Options,
     ui: Ui,
-    interrupted: watch::Receiver<bool>,
+    interrupt: Interrupt,
 ) -> Result<Finished> {
-    let begin = Instant::now();
-    let prefix_length = client.target().key_prefix.len();
-    let directory = options.directory.clone();
-    let canonical = directory
-        .canonicalize()
-        .unwrap_or_else(|_| directory.clone());
-    let excluded = Arc::new(AtomicU64::new(0));
-    // Looked at before the journal, so that a wrong path leaves nothing behind.
-    super::walk::walk(&directory, prefix_length)?;
-    let root = Root::of(&directory);
-    let (journal, said) = Journal::open(&options.state_dir, client.target(), &canonical)?;
-    if let Some(said) = said {
-        ui.say(format!("note: {said}"));
+    let mut pairs = Pairs::begin(&client, journal.cursor(), &options.pairs)?;
+    client.traffic().requests.set_rate(options.highest_rate);
+    client.traffic().bytes.set_rate(options.bandwidth);
+    let mut run = Run::new(&client, &journal, &options, ui, interrupt);
+    let worked = run.work(&mut pairs).await;
+    run.let_uploads_end().await;
+    let mut stopped = run.stopped.take().or(worked.err());
+    run.summary.excluded = pairs.excluded();
+    if stopped.is_none() && !run.summary.interrupted {
+        check_not_empty(&pairs, &options)?;
+        let deleted =
+            run.to_delete
+                .delete(&client, &pairs, &options, &mut run.summary, &run.interrupt);
+        stopped = deleted.await.err();
     }
-    let writer = Arc::new(journal.writer());
-    let local = Scan {
-        root: directory.clone(),
-        prefix_length,
-        listed: options.files_from.is_some(),
-        files_from: options.files_from.clone(),
-        filter: options.filter.clone(),
-        excluded: excluded.clone(),
-        journal: (!options.checksum && !options.rules.size_only)
-            .then(|| (journal.cursor(), writer.clone())),
-    }
-    .begin()?;
-
-    let traffic = client.traffic();
-    traffic.requests.set_rate(options.highest_rate);
-    traffic.bytes.set_rate(options.bandwidth);
-    let totals = Arc::new(Totals::default());
-    let mut crew = Crew {
-        workshop: Arc::new(Workshop::new(
-            client.clone(),
-            directory.clone(),
-            options.part_size,
-            options.multipart_from,
-            options.dry_run,
-        )),
-        tasks: JoinSet::new(),
-        tuner: Tuner::new(options.concurrency, options.highest_rate),
-        window: Instant::now(),
-        completed: 0,
-        saturated: false,
-        slow_downs: traffic.slow_downs(),
-        progress: Progress::new(ui, totals.clone()),
-        summary: Summary {
-            dry_run: options.dry_run,
-            ..Summary::default()
-        },
-        writer: writer.clone(),
-        refused_in_a_row: 0,
-        stopped: None,
-        interrupted: interrupted.clone(),
-        count_after: if ui.interactive {
-            COUNT_AFTER.0
-        } else {
-            COUNT_AFTER.1
-        },
-        counting: (options.files_from.is_none() && !ui.quiet).then(|| {
-            let (totals, filter) = (totals.clone(), options.filter.clone());
-            let start: Box<dyn Fn() + Send> =
-                Box::new(move || totals.count(&directory, prefix_length, &filter));
-            start
-        }),
-        begin,
-    };
-    let mut merge = Merge::new(local, &client, &options);
-    let walked = crew.work(&mut merge).await;
-    let (mut summary, mut stopped) = crew.finish(walked).await;
-    totals.abandon();
-
-    if stopped.is_none() && !summary.interrupted {
-        merge.check_not_empty(&options, &summary, excluded.load(Relaxed))?;
-        let deletion = Deletion {
-            client: &client,
-            root,
-            interrupted,
-            ui,
-        };
-        if let Err(error) = merge.delete(deletion, &options, &mut summary).await {
-            stopped = Some(error);
-        }
-    }
-    drop(merge);
-    finish_journal(writer, ui);
-    summary.excluded = excluded.load(Relaxed);
-    summary.requests = traffic.sent_requests();
-    summary.retries = traffic.retries();
-    summary.seconds = begin.elapsed().as_secs_f64();
+    let settled = run.is_settled(stopped.is_none(), &journal);
+    // It reads the journal that the writer closes.
+    drop(pairs);
+    let mut summary = run.close(settled);
     summary.stopped = stopped.as_ref().map(ToString::to_string);
     Ok(Finished { summary, stopped })
 }
 
-fn finish_journal(writer: Arc<Writer>, ui: Ui) {
-    // The scanning thread has ended and every upload too, so this is the last one.
-    if let Some(writer) = Arc::into_inner(writer)
-        && let Err(e) = writer.finish()
-    {
-        ui.say(format!(
-            "note: the journal was not written ({e}); the next run reads more files and sends nothing twice"
-        ));
+/// An empty directory is a wrong path, or a disk that is not mounted.
+fn check_not_empty(pairs: &Pairs, options: &Options) -> Result<()> {
+    if pairs.entries() > 0 {
+        return Ok(());
     }
+    let root = options.pairs.tree.root.display();
+    Err(Error::usage(format!("upload the media directory `{root}`"))
+        .cause("it is empty")
+        .hint("check the path, and that its disk is mounted"))
 }
 
-/// Uploads under way, and what is learnt from those that end.
-struct Crew {
-    workshop: Arc<Workshop>,
-    tasks: JoinSet<(String, Outcome)>,
-    tuner: Tuner,
-    window: Instant,
-    completed: u64,
-    saturated: bool,
+/// A run under way: uploads, and what is learnt from those that end.
+struct Run {
+    client: Client,
+    options: Options,
+    uploader: Arc<Uploader>,
+    tasks: JoinSet<(Job, Outcome)>,
+    /// Uploads that were cut off, whose outcome nobody knows.
+    cut_off: bool,
+    writer: Writer,
+    pace: Pace,
+    window: Window,
+    window_begin: Instant,
     slow_downs: u64,
-    progress: Progress,
-    summary: Summary,
-    writer: Arc<Writer>,
     refused_in_a_row: u32,
+    to_delete: ToDelete,
+    summary: Summary,
+    progress: Progress,
+    ui: Ui,
     stopped: Option<Error>,
-    interrupted: watch::Receiver<bool>,
-    count_after: Duration,
-    /// Starts the counting of files once the run has lasted a while.
-    counting: Option<Box<dyn Fn() + Send>>,
+    interrupt: Interrupt,
     begin: Instant,
 }
 
-impl Crew {
+impl Run {
+    fn new(
+        client: &Client,
+        journal: &Journal,
+        options: &Options,
+        ui: Ui,
+        interrupt: Interrupt,
+    ) -> Self {
+        let count = options.pairs.files_from.is_none();
+        let count = count.then(|| (options.pairs.tree.clone(), options.pairs.filter.clone()));
+        let decided_by = (options.owner.clone(), options.flags);
+        Run {
+            client: client.clone(),
+            uploader: Arc::new(Uploader::new(
+                client.clone(),
+                journal.clone(),
+                options.limits,
+                decided_by,
+                options.dry_run,
+            )),
+            tasks: JoinSet::new(),
+            cut_off: false,
+            writer: journal.writer(),
+            pace: Pace::new(options.concurrency),
+            window: Window::default(),
+            window_begin: Instant::now(),
+            slow_downs: client.traffic().slow_downs(),
+            refused_in_a_row: 0,
+            to_delete: ToDelete::new(options),
+            summary: Summary {
+                dry_run: options.dry_run,
+                ..Summary::default()
+            },
+            progress: Progress::begin(ui, count, client.clone()),
+            ui,
+            stopped: None,
+            interrupt,
+            begin: Instant::now(),
+            options: options.clone(),
+        }
+    }
+
     /// Hands out work until there is none, or until something ends the run.
-    async fn work(&mut self, merge: &mut Merge) -> Result<()> {
+    async fn work(&mut self, pairs: &mut Pairs) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut interrupt = self.interrupt.clone();
         let mut next: Option<Job> = None;
         let mut more = true;
         loop {
-            if self.stopped.is_some() || *self.interrupted.borrow() {
+            if self.stopped.is_some() || interrupt.is_set() {
                 return Ok(());
             }
-            let full = self.tasks.len() >= self.tuner.setting().limit;
-            self.saturated |= full;
+            let full = self.tasks.len() >= self.pace.limit();
+            self.window.saturated |= full;
             if !full && let Some(job) = next.take() {
-                let workshop = self.workshop.clone();
-                self.tasks.spawn(bring(workshop, job));
+                self.tasks.spawn(upload_one(self.uploader.clone(), job));
                 continue;
             }
             if !more && next.is_none() && self.tasks.is_empty() {
@@ -235,38 +196,65 @@ impl Crew {
             }
             tokio::select! {
                 biased;
-                Ok(()) = self.interrupted.changed() => {}
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    self.note(ended);
-                }
+                () = interrupt.requested() => {}
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.note(ended),
                 _ = tick.tick() => self.tick(),
-                step = merge.next(), if more && next.is_none() => match step {
-                    Ok(Some(step)) => next = self.take(step),
-                    Ok(None) => more = false,
-                    Err(e) => return Err(e),
+                pair = pairs.next(), if more && next.is_none() => match pair? {
+                    Some(pair) => next = self.take(pair),
+                    None => more = false,
                 },
             }
         }
     }
 
     /// Counts what needs no work; the rest is a job.
-    fn take(&mut self, step: Step) -> Option<Job> {
-        match step {
-            Step::Job(job) => return Some(job),
-            Step::Unchanged(bytes) => self.summary.unchanged.add(bytes),
-            Step::OnlyThere => self.summary.only_in_bucket += 1,
-            Step::Skipped(skipped) => {
-                self.progress.say(&skip_line(&skipped));
-                self.summary.skip(skipped);
+    fn take(&mut self, pair: Pair) -> Option<Job> {
+        let decision = decide(&pair, &self.options.owner, self.options.flags);
+        match (decision, &pair.local) {
+            (Decision::Send(_) | Decision::Compare, Some(Entry::File(file))) => {
+                let file = file.clone();
+                return Some(Job {
+                    file,
+                    pair,
+                    decision,
+                });
             }
-            Step::ToBeDeleted => {}
+            (Decision::Same, Some(Entry::File(file))) => {
+                self.summary.unchanged.add(file.stamp.size);
+                self.progress.done(file.stamp.size);
+            }
+            (Decision::Conflict(conflict), _) => {
+                let line = self.summary.conflict(pair.path.clone(), conflict);
+                self.progress.say(&line);
+            }
+            (Decision::Hidden, _) => {
+                let line = self.summary.hide(pair.path.clone(), pair.object.is_some());
+                self.progress.say(&line);
+            }
+            (_, Some(Entry::Skipped(skipped))) => {
+                let line = self.summary.skip(skipped.clone());
+                self.progress.say(&line);
+            }
+            (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
+            (Decision::Delete, _) => self.to_delete.add(&pair),
+            (Decision::Gone, _) => self.writer.forget(pair.path.clone()),
+            _ => self.summary.only_in_bucket += 1,
         }
+        self.remember_seen(&pair);
         None
     }
 
+    /// That a key was in the bucket beside a local file is remembered, whatever is decided: when it is
+    /// gone there, Mastodon has deleted it.
+    fn remember_seen(&self, pair: &Pair) {
+        if pair.local.is_some() && pair.object.is_some() && pair.known.is_none() {
+            self.writer.record(pair.path.clone(), Recorded::seen());
+        }
+    }
+
     /// Learns from an upload that ended.
-    fn note(&mut self, ended: Result<(String, Outcome), tokio::task::JoinError>) {
-        let (path, outcome) = match ended {
+    fn note(&mut self, ended: Result<(Job, Outcome), JoinError>) {
+        let (job, outcome) = match ended {
             Ok(ended) => ended,
             Err(e) if e.is_cancelled() => return,
             Err(e) => {
@@ -274,91 +262,116 @@ impl Crew {
                 return;
             }
         };
-        match outcome {
+        let path = job.pair.path.clone();
+        let (bytes, record) = match outcome {
             Outcome::Uploaded { bytes, record } => {
-                self.completed += 1;
                 self.refused_in_a_row = 0;
-                self.progress.detail(&path);
                 self.summary.uploaded.add(bytes);
-                if let Some(record) = record {
-                    self.writer.record(path, record);
+                if self.ui.verbose {
+                    let line = format!("uploaded: `{}`", path.escape_debug());
+                    self.progress.say(&line);
                 }
+                (bytes, record)
             }
-            Outcome::Unchanged { bytes, record } => {
-                self.completed += 1;
+            Outcome::Same { bytes, record } => {
                 self.summary.unchanged.add(bytes);
-                if let Some(record) = record {
-                    self.writer.record(path, record);
-                }
+                (bytes, record)
+            }
+            Outcome::Conflict(conflict) => {
+                self.remember_seen(&job.pair);
+                let line = self.summary.conflict(path, conflict);
+                return self.progress.say(&line);
             }
             Outcome::Skipped(skipped) => {
-                self.progress.say(&skip_line(&skipped));
-                self.summary.skip(skipped);
+                let line = self.summary.skip(skipped);
+                return self.progress.say(&line);
             }
-            Outcome::Failed(error) => self.failed(path, *error),
+            Outcome::Failed(error) => return self.failed(path, *error),
+        };
+        self.window.completed += 1;
+        self.progress.done(bytes);
+        if let Some(record) = record {
+            self.writer.record(path, record);
         }
     }
 
     /// One file that failed is told and passed over; a cause that all files share ends the run.
     fn failed(&mut self, path: String, error: S3Error) {
-        if error.kind.may_be_retried() {
+        if !matches!(*error.kind, ErrorKind::Local(_)) {
             self.refused_in_a_row += 1;
         }
         let hopeless = self.refused_in_a_row >= HOPELESS_AFTER;
-        if error.is_fatal() || hopeless {
-            if self.stopped.is_none() {
-                let bucket = &self.workshop.client.target().bucket;
-                let operation =
-                    format!("upload `{}` to the bucket `{bucket}`", path.escape_debug());
-                self.stopped = Some(error.into_error(operation));
+        if error.ends_the_run() || hopeless {
+            let bucket = &self.client.target().bucket;
+            let mut operation =
+                format!("upload `{}` to the bucket `{bucket}`", path.escape_debug());
+            if hopeless {
+                operation.push_str(&format!(
+                    ", the {HOPELESS_AFTER}th in a row that is refused"
+                ));
             }
+            self.stopped
+                .get_or_insert_with(|| error.into_error(operation));
             return;
         }
-        let line = error.to_string();
-        self.progress.say(&fail_line(&path, &line));
-        self.summary.fail(path, line);
+        let error = error.to_string();
+        self.progress.say(&fail_line(&path, &error));
+        self.summary.fail(path, error);
     }
 
     fn tick(&mut self) {
-        if self.begin.elapsed() >= self.count_after
-            && let Some(count) = self.counting.take()
-        {
-            count();
-        }
-        let traffic = self.workshop.client.traffic();
-        let slow_downs = traffic.slow_downs();
-        let setting = self.tuner.observe(Window {
-            seconds: self.window.elapsed().as_secs_f64(),
-            completed: self.completed,
-            slow_downs: slow_downs - self.slow_downs,
-            saturated: self.saturated,
-        });
-        traffic.requests.set_rate(setting.rate);
-        self.window = Instant::now();
-        self.completed = 0;
-        self.saturated = false;
+        let slow_downs = self.client.traffic().slow_downs();
+        self.window.seconds = self.window_begin.elapsed().as_secs_f64();
+        self.window.slow_downs = slow_downs - self.slow_downs;
+        self.pace.observe(std::mem::take(&mut self.window));
+        self.window_begin = Instant::now();
         self.slow_downs = slow_downs;
-        self.progress.update(&self.summary);
+        self.progress.message(self.summary.so_far());
     }
 
-    /// Lets what is under way end, within bounds, and closes the account.
-    async fn finish(mut self, walked: Result<()>) -> (Summary, Option<Error>) {
-        if let Err(e) = walked {
-            self.stopped.get_or_insert(e);
-        }
-        self.summary.interrupted = *self.interrupted.borrow();
+    /// Lets what is under way end, within bounds.
+    async fn let_uploads_end(&mut self) {
+        self.summary.interrupted = self.interrupt.is_set();
         let deadline = tokio::time::Instant::now() + GRACE;
         while !self.tasks.is_empty() {
             match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
                 Ok(Some(ended)) => self.note(ended),
                 Ok(None) => break,
-                Err(_) => self.tasks.abort_all(),
-            }
-            if self.tasks.is_empty() {
-                break;
+                Err(_) => {
+                    self.cut_off = true;
+                    self.tasks.shutdown().await;
+                }
             }
         }
-        self.progress.finish();
-        (self.summary, self.stopped)
+    }
+
+    /// Whether what is not recorded from now on was never in the bucket: all that is there was seen in
+    /// this run, or had been in runs before it.
+    fn is_settled(&self, ended: bool, journal: &Journal) -> bool {
+        let whole = ended
+            && !self.summary.interrupted
+            && self.options.pairs.files_from.is_none()
+            && self.options.pairs.filter.takes_all();
+        let sends_unrecorded =
+            self.options.owner != Owner::Bucket || self.options.flags.unrecorded_is_new;
+        !self.cut_off && (journal.is_settled() || whole && sends_unrecorded)
+    }
+
+    /// Closes the journal and the account.
+    fn close(self, settled: bool) -> Summary {
+        drop(self.progress);
+        // The thread that reads and every upload have ended, so this is the last to write.
+        if let Err(e) = self.writer.finish(settled) {
+            self.ui.say(format!(
+                "note: the journal was not written ({e}); the next run reads more files and sends nothing twice"
+            ));
+        }
+        let traffic = self.client.traffic();
+        Summary {
+            requests: traffic.sent_requests(),
+            retries: traffic.retries(),
+            seconds: self.begin.elapsed().as_secs_f64(),
+            ..self.summary
+        }
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::walk::{SkipReason, Skipped};
+use crate::decide::Conflict;
 use crate::exit::Exit;
+use crate::tree::{SkipReason, Skipped};
+use crate::words::{binary_bytes, grouped};
 
 /// How many names of each kind are kept; all of them are told while the run goes on.
 const KEPT: usize = 1000;
@@ -40,6 +41,15 @@ pub struct Failure {
     pub error: String,
 }
 
+/// A path where both sides were left as they are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Left {
+    /// The path.
+    pub path: String,
+    /// Why.
+    pub reason: Conflict,
+}
+
 /// The report of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
@@ -55,6 +65,18 @@ pub struct Summary {
     pub deleted: u64,
     /// Objects without a local file, left alone.
     pub only_in_bucket: u64,
+    /// Objects that Mastodon has deleted and whose files are still here: left so.
+    pub deleted_there: u64,
+    /// Paths where both sides differ and were left, by reason.
+    pub conflicts: BTreeMap<Conflict, u64>,
+    /// The first thousand of them.
+    pub conflict_paths: Vec<Left>,
+    /// Files that Mastodon has hidden, left out.
+    pub hidden: u64,
+    /// Those of them that are in the bucket all the same, from before they were hidden.
+    pub hidden_in_bucket: u64,
+    /// The first thousand hidden ones.
+    pub hidden_paths: Vec<String>,
     /// Files that the bucket did not take.
     pub failed: u64,
     /// The first thousand of them.
@@ -77,18 +99,38 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn skip(&mut self, skipped: Skipped) {
+    /// Counts an entry that is passed over, and says so.
+    pub(super) fn skip(&mut self, skipped: Skipped) -> String {
         *self.skipped.entry(skipped.reason).or_default() += 1;
-        if self.skips.len() < KEPT {
-            self.skips.push(skipped);
+        let line = skip_line(&skipped);
+        keep(&mut self.skips, skipped);
+        line
+    }
+
+    /// Counts a path that is left as it is, and says so.
+    pub(super) fn conflict(&mut self, path: String, reason: Conflict) -> String {
+        *self.conflicts.entry(reason).or_default() += 1;
+        let left = Left { path, reason };
+        let line = conflict_line(&left);
+        keep(&mut self.conflict_paths, left);
+        line
+    }
+
+    /// Counts a hidden file, and says so.
+    pub(super) fn hide(&mut self, path: String, in_bucket: bool) -> String {
+        self.hidden += 1;
+        self.hidden_in_bucket += u64::from(in_bucket);
+        let mut line = hidden_line(&path);
+        if in_bucket {
+            line.push_str("; the bucket has it, from before it was hidden");
         }
+        keep(&mut self.hidden_paths, path);
+        line
     }
 
     pub(super) fn fail(&mut self, path: String, error: String) {
         self.failed += 1;
-        if self.failures.len() < KEPT {
-            self.failures.push(Failure { path, error });
-        }
+        keep(&mut self.failures, Failure { path, error });
     }
 
     /// Entries passed over, all reasons together.
@@ -96,9 +138,34 @@ impl Summary {
         self.skipped.values().sum()
     }
 
+    /// Paths that were left as they are, all reasons together.
+    pub fn conflicts_total(&self) -> u64 {
+        self.conflicts.values().sum()
+    }
+
+    /// What did not go as asked. That a running instance deletes files meanwhile is nothing of the kind.
+    fn problems(&self) -> u64 {
+        let vanished = self.skipped.get(&SkipReason::Vanished);
+        let skipped = self.skipped_total() - vanished.copied().unwrap_or(0);
+        self.failed + skipped + self.conflicts_total()
+    }
+
+    /// How far the run is: `12 uploaded, 3 unchanged`.
+    pub(super) fn so_far(&self) -> String {
+        let mut text = format!(
+            "{} uploaded, {} unchanged",
+            grouped(self.uploaded.files),
+            grouped(self.unchanged.files)
+        );
+        if self.problems() > 0 {
+            let _ = write!(text, ", {} with problems", grouped(self.problems()));
+        }
+        text
+    }
+
     /// Whether nothing was done and nothing went wrong.
     pub fn is_empty(&self) -> bool {
-        self.done().files == 0 && self.failed == 0 && self.skipped_total() == 0
+        self.done().files == 0 && self.problems() == 0 && self.hidden == 0
     }
 
     /// Files that are done: uploaded or found equal.
@@ -113,16 +180,15 @@ impl Summary {
     pub fn exit(&self) -> Exit {
         if self.interrupted {
             Exit::Interrupted
-        } else if self.failed > 0 || self.skipped_total() > 0 {
+        } else if self.problems() > 0 {
             Exit::Partly
         } else {
             Exit::Done
         }
     }
 
-    /// The report as text. `names` repeats what failed and what was skipped, for those who were
-    /// not told while the run went on.
-    pub fn text(&self, names: bool) -> String {
+    /// The report as text.
+    pub fn text(&self) -> String {
         let mut text = String::new();
         let (sent, deleted) = if self.dry_run {
             ("would upload", "would delete")
@@ -142,8 +208,32 @@ impl Summary {
             let value = format!("{} objects, left alone", grouped(self.only_in_bucket));
             line("only in bucket", value);
         }
+        if self.deleted_there > 0 {
+            let value = format!(
+                "{} files whose objects Mastodon has deleted, left so",
+                grouped(self.deleted_there)
+            );
+            line("deleted there", value);
+        }
         if self.excluded > 0 {
             line("excluded", format!("{} files", grouped(self.excluded)));
+        }
+        if self.hidden > 0 {
+            let value = format!(
+                "{} files that Mastodon has hidden (suspended accounts), left out; `--include-hidden` sends them",
+                grouped(self.hidden)
+            );
+            line("hidden", value);
+            if self.hidden_in_bucket > 0 {
+                let number = grouped(self.hidden_in_bucket);
+                line(
+                    "",
+                    format!("{number} of them are in the bucket all the same, from before"),
+                );
+            }
+        }
+        for (reason, number) in &self.conflicts {
+            line("left", format!("{}: {}", grouped(*number), reason.words()));
         }
         line("failed", grouped(self.failed));
         line("skipped", grouped(self.skipped_total()));
@@ -153,7 +243,7 @@ impl Summary {
         let rate = if self.seconds > 0.0 {
             format!(
                 ", {}/s",
-                bytes((self.uploaded.bytes as f64 / self.seconds) as u64)
+                binary_bytes((self.uploaded.bytes as f64 / self.seconds) as u64)
             )
         } else {
             String::new()
@@ -168,30 +258,38 @@ impl Summary {
             ),
         };
         line("requests", requests);
-        if !names {
-            return text;
-        }
-        for failure in self.failures.iter().take(REPEATED) {
-            let _ = writeln!(text, "{}", fail_line(&failure.path, &failure.error));
-        }
-        if self.failed > REPEATED as u64 {
-            let _ = writeln!(
-                text,
-                "… and {} more failed; without `--quiet` all are named",
-                self.failed - REPEATED as u64
-            );
-        }
-        for skipped in self.skips.iter().take(REPEATED) {
-            let _ = writeln!(text, "{}", skip_line(skipped));
-        }
-        if self.skipped_total() > REPEATED as u64 {
-            let more = self.skipped_total() - REPEATED as u64;
-            let _ = writeln!(
-                text,
-                "… and {more} more skipped; without `--quiet` all are named"
-            );
+        text
+    }
+
+    /// What went wrong, by name: for those who were not told while the run went on.
+    pub fn problem_lines(&self) -> String {
+        let failed = self.failures.iter().map(|f| fail_line(&f.path, &f.error));
+        let left = self.conflict_paths.iter().map(conflict_line);
+        let skipped = self.skips.iter().map(skip_line);
+        let mut text = String::new();
+        for (lines, total, what) in [
+            (failed.collect::<Vec<_>>(), self.failed, "failed"),
+            (left.collect(), self.conflicts_total(), "were left"),
+            (skipped.collect(), self.skipped_total(), "were skipped"),
+        ] {
+            for line in lines.iter().take(REPEATED) {
+                let _ = writeln!(text, "{line}");
+            }
+            let more = total.saturating_sub(REPEATED as u64);
+            if more > 0 {
+                let _ = writeln!(
+                    text,
+                    "… and {more} more {what}; without `--quiet` all are named"
+                );
+            }
         }
         text
+    }
+}
+
+fn keep<T>(kept: &mut Vec<T>, one: T) {
+    if kept.len() < KEPT {
+        kept.push(one);
     }
 }
 
@@ -201,8 +299,22 @@ pub(super) fn fail_line(path: &str, error: &str) -> String {
     format!("failed: `{}`: {error}", path.escape_debug())
 }
 
+/// One line about a path that is left.
+fn conflict_line(left: &Left) -> String {
+    format!(
+        "left: `{}`: {}",
+        left.path.escape_debug(),
+        left.reason.words()
+    )
+}
+
+/// One line about a hidden file.
+fn hidden_line(path: &str) -> String {
+    format!("hidden: `{}`: left out", path.escape_debug())
+}
+
 /// One line about a skipped entry.
-pub(super) fn skip_line(skipped: &Skipped) -> String {
+fn skip_line(skipped: &Skipped) -> String {
     let path = skipped.path.escape_debug().to_string();
     match &skipped.detail {
         Some(detail) => format!("skipped: `{path}`: {} ({detail})", skipped.reason),
@@ -211,27 +323,13 @@ pub(super) fn skip_line(skipped: &Skipped) -> String {
 }
 
 /// `1,234 files (5.6 MiB)`.
-pub(super) fn count(count: Count) -> String {
+fn count(count: Count) -> String {
     let files = if count.files == 1 { "file" } else { "files" };
-    format!("{} {files} ({})", grouped(count.files), bytes(count.bytes))
-}
-
-/// `5.6 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
-}
-
-/// `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!(
+        "{} {files} ({})",
+        grouped(count.files),
+        binary_bytes(count.bytes)
+    )
 }
 
 #[cfg(test)]
@@ -239,26 +337,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_by_three() {
-        for (number, expected) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(number), expected);
-        }
-    }
-
-    #[test]
     fn the_exit_code_tells_the_worst() {
         let mut summary = Summary::default();
-        assert_eq!(summary.exit(), Exit::Done);
-        summary.skip(Skipped {
+        let skipped = |reason| Skipped {
             path: "a".to_owned(),
-            reason: SkipReason::Symlink,
+            reason,
             detail: None,
-        });
+        };
+        summary.skip(skipped(SkipReason::Vanished));
+        summary.hide("b".to_owned(), true);
+        summary.deleted_there = 1;
+        assert_eq!(summary.exit(), Exit::Done);
+        summary.conflict("c".to_owned(), Conflict::NotOurs);
+        assert_eq!(summary.exit(), Exit::Partly);
+        summary.conflicts.clear();
+        summary.skip(skipped(SkipReason::Symlink));
         assert_eq!(summary.exit(), Exit::Partly);
         summary.interrupted = true;
         assert_eq!(summary.exit(), Exit::Interrupted);
@@ -269,8 +362,9 @@ mod tests {
         let mut summary = Summary::default();
         summary.uploaded.add(2048);
         summary.fail("a/b".to_owned(), "no answer in time".to_owned());
-        let text = summary.text(true);
+        let text = summary.text();
         assert!(text.contains("uploaded  1 file (2.0 KiB)"), "{text}");
+        let text = summary.problem_lines();
         assert!(text.contains("failed: `a/b`: no answer in time"), "{text}");
     }
 }

@@ -1,4 +1,7 @@
-//! Connections: a pool for ordinary requests, and none at all for retries.
+//! The one HTTP transport: a pool of connections for ordinary requests, and a connection of its own for
+//! whatever must not depend on an earlier one.
+//!
+//! Leaves to others: what is sent, how long an answer is waited for, and what is tried again.
 
 use std::error::Error as _;
 use std::io;
@@ -13,17 +16,27 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::error::ErrorKind;
-use super::patience::Life;
-
 /// Body of every request; it fails where the local file does.
-pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
 type Pool = Client<HttpsConnector<HttpConnector>, RequestBody>;
 
+/// Why no answer came.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No connection: name not found, refused, unreachable. Nothing reached the server.
+    Connect(String),
+    /// The connection is not trusted: certificate or protocol.
+    Tls(String),
+    /// The connection broke before the answer was whole.
+    Broken(String),
+    /// The body could not be read from its file.
+    Local(io::Error),
+}
+
 /// Sends requests. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Transport {
+pub(crate) struct Transport {
     pooled: Pool,
     /// Keeps no connection: Backblaze asks for a new one after an error, since it leads to
     /// another of its servers.
@@ -31,7 +44,8 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new() -> Result<Self, ErrorKind> {
+    /// Trusts the system's certificates, or Mozilla's where the system has none. Sends nothing.
+    pub(crate) fn new() -> Result<Self, Failure> {
         let provider = rustls::crypto::ring::default_provider;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
@@ -44,7 +58,7 @@ impl Transport {
             Ok(builder) => builder,
             Err(_) => HttpsConnectorBuilder::new()
                 .with_provider_and_webpki_roots(provider())
-                .map_err(|e| ErrorKind::Tls(e.to_string()))?,
+                .map_err(|e| Failure::Tls(e.to_string()))?,
         };
         let connector = builder.https_or_http().enable_http1().wrap_connector(http);
         let build = |idle: usize| -> Pool {
@@ -61,23 +75,20 @@ impl Transport {
         })
     }
 
-    /// Sends `request`, `fresh` on a connection of its own, and gives up where `life` shows none.
-    pub(super) async fn send(
+    /// Sends `request`, `fresh` on a connection of its own.
+    pub(crate) async fn send(
         &self,
         request: Request<RequestBody>,
         fresh: bool,
-        life: &Life,
-    ) -> Result<Response<Incoming>, ErrorKind> {
+    ) -> Result<Response<Incoming>, Failure> {
         let pool = if fresh { &self.fresh } else { &self.pooled };
-        life.watch(pool.request(request))
-            .await?
-            .map_err(|e| classify(&e))
+        pool.request(request).await.map_err(|e| classify(&e))
     }
 }
 
 /// Tells a name that is not found, an untrusted certificate, a broken connection and a local file
 /// that cannot be read from each other.
-fn classify(error: &ClientError) -> ErrorKind {
+fn classify(error: &ClientError) -> Failure {
     let mut tls = false;
     let mut local = None;
     let mut words: Vec<String> = Vec::new();
@@ -102,21 +113,21 @@ fn classify(error: &ClientError) -> ErrorKind {
         source = e.source();
     }
     if let Some(local) = local {
-        return ErrorKind::Local(local);
+        return Failure::Local(local);
     }
     // The last cause is the one that tells something; the others repeat "client error".
     let cause = words.pop().unwrap_or_else(|| error.to_string());
     match (tls, error.is_connect()) {
-        (true, _) => ErrorKind::Tls(cause),
-        (_, true) => ErrorKind::Connect(cause),
-        _ => ErrorKind::Broken(cause),
+        (true, _) => Failure::Tls(cause),
+        (_, true) => Failure::Connect(cause),
+        _ => Failure::Broken(cause),
     }
 }
 
 /// Marks an error of the local file inside a request's body, so that it is not taken for one of
 /// the connection.
 #[derive(Debug)]
-pub(super) struct LocalFailure(pub(super) io::Error);
+pub(crate) struct LocalFailure(pub(crate) io::Error);
 
 impl std::fmt::Display for LocalFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

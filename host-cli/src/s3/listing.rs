@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::s3::{Client, ListRequest, Listed, S3Result};
+use super::{Client, ListRequest, Listed, S3Result};
 
 /// Objects of a listing, one after the other. Ends its request when dropped.
 #[derive(Debug)]

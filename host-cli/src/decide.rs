@@ -1,0 +1,238 @@
+//! What is to be done about one key: pure, no I/O, no clock.
+//!
+//! One fact decides what may be done: who owns the media. Before the switch the disk is the truth, and
+//! after it the bucket is: Mastodon then writes and deletes there only, and the disk is a stale copy.
+//! Where that cannot be told, whatever could lose something is left.
+//!
+//! | local | object | journal | disk owns | bucket owns | nobody knows |
+//! |---|---|---|---|---|---|
+//! | there | absent | not recorded | send | send¹ | send |
+//! | there | absent | recorded | send | deleted there: left, never sent again | conflict |
+//! | there | the same | – | same | same | same |
+//! | there | another | ours² | send: the file is newer than the record | conflict | conflict |
+//! | there | another | not ours | conflict; `--replace` sends | conflict | conflict |
+//! | there | open | – | compare: read the file, decide again | compare | compare |
+//! | hidden | – | – | hidden: left out unless `--include-hidden` | hidden | hidden |
+//! | absent | there | – | only there; `--delete` deletes | only there: Mastodon's own | only there |
+//! | absent | absent | recorded | gone: the record is forgotten | gone | gone |
+//!
+//! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
+//! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`.
+//! ² The object still is what the record says that we put there or found equal.
+//!
+//! *The same*: equal size and equal MD5, taken from the journal while the file is as it was recorded.
+//! A plain MD5 beside a multipart ETag (`…-N`) tells nothing: that is *open*. Under `--size-only` an
+//! equal size is the same; under `--checksum` the journal's digests are not believed.
+
+use serde::Serialize;
+
+use crate::journal::Recorded;
+use crate::mastodon::Owner;
+use crate::pairs::Pair;
+use crate::s3::Listed;
+use crate::tree::{Entry, LocalFile, SkipReason};
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// How equal content is told.
+    pub compare: Compare,
+    /// Replace objects that differ and are not ours.
+    pub replace: bool,
+    /// Delete objects without a local file.
+    pub delete: bool,
+    /// Hidden files take part as any other.
+    pub include_hidden: bool,
+    /// What the bucket lacks and no record tells of was never there: the journal has records of this
+    /// bucket, or the person has said so.
+    pub unrecorded_is_new: bool,
+}
+
+/// How equal content is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compare {
+    /// By the digest of the journal, or else of the file.
+    #[default]
+    Digest,
+    /// By the size alone.
+    SizeOnly,
+    /// By the digest of the file, read anew.
+    Read,
+}
+
+/// What is to be done about one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Send the file.
+    Send(Why),
+    /// Read the file, then [`decide_read`].
+    Compare,
+    /// Both sides are the same.
+    Same,
+    /// Leave both, and name the path.
+    Conflict(Conflict),
+    /// Mastodon has deleted the object: leave it so. The local file is settled.
+    DeletedThere,
+    /// An object without a local file, left alone.
+    OnlyThere,
+    /// An object without a local file, to be deleted.
+    Delete,
+    /// A file that Mastodon has hidden, left out.
+    Hidden,
+    /// An entry that can have no object.
+    Skip(SkipReason),
+    /// Neither side has it any more.
+    Gone,
+}
+
+/// Why a file is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The bucket has no such object.
+    New,
+    /// The file has changed since it was sent, and the object has not.
+    Changed,
+    /// `--replace`.
+    Replace,
+}
+
+/// Why both sides are left as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conflict {
+    /// The object differs, and was not put there by us.
+    NotOurs,
+    /// The object differs, and Mastodon owns it.
+    BucketOwns,
+    /// The object differs, or was there and is gone, and who owns the media cannot be told.
+    OwnerUnknown,
+    /// The bucket lacks it, Mastodon owns the bucket, and no journal tells whether it was ever there.
+    NoJournal,
+}
+
+impl Conflict {
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Conflict::NotOurs => {
+                "the object differs and was not put there by medialift; `--replace` sends the file"
+            }
+            Conflict::BucketOwns => {
+                "the object differs, and Mastodon keeps its media in the bucket: it is never overwritten"
+            }
+            Conflict::OwnerUnknown => {
+                "it differs from the bucket, and whether Mastodon keeps its media here or there cannot be told"
+            }
+            Conflict::NoJournal => {
+                "the bucket lacks it, and no journal tells whether Mastodon deleted it there; `--send-unrecorded` sends it"
+            }
+        }
+    }
+}
+
+/// What is known about the content of a local file beside its object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Same,
+    Another,
+    Open,
+}
+
+/// Decides by the table above.
+pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
+    match (&pair.local, &pair.object) {
+        (Some(Entry::File(file)), Some(object)) => {
+            let content = content(file, object, pair.known.as_ref(), flags.compare);
+            decide_file(pair, file, content, owner, flags)
+        }
+        (Some(Entry::File(file)), None) => decide_file(pair, file, Content::Another, owner, flags),
+        (Some(Entry::Skipped(skipped)), _) => Decision::Skip(skipped.reason),
+        (None, Some(_)) if flags.delete && *owner == Owner::Disk => Decision::Delete,
+        (None, Some(_)) => Decision::OnlyThere,
+        (None, None) => Decision::Gone,
+    }
+}
+
+/// Decides once the file has been read and compared: never [`Decision::Compare`].
+pub fn decide_read(pair: &Pair, same: bool, owner: &Owner, flags: Flags) -> Decision {
+    let content = if same {
+        Content::Same
+    } else {
+        Content::Another
+    };
+    match &pair.local {
+        Some(Entry::File(file)) => decide_file(pair, file, content, owner, flags),
+        _ => decide(pair, owner, flags),
+    }
+}
+
+fn decide_file(
+    pair: &Pair,
+    file: &LocalFile,
+    content: Content,
+    owner: &Owner,
+    flags: Flags,
+) -> Decision {
+    if file.hidden && !flags.include_hidden {
+        return Decision::Hidden;
+    }
+    let Some(object) = &pair.object else {
+        return match (owner, pair.known.is_some()) {
+            (Owner::Disk, _) | (Owner::Unknown(_), false) => Decision::Send(Why::New),
+            (Owner::Bucket, true) => Decision::DeletedThere,
+            (Owner::Bucket, false) if flags.unrecorded_is_new => Decision::Send(Why::New),
+            (Owner::Bucket, false) => Decision::Conflict(Conflict::NoJournal),
+            (Owner::Unknown(_), true) => Decision::Conflict(Conflict::OwnerUnknown),
+        };
+    };
+    match (content, owner) {
+        (Content::Open, _) => Decision::Compare,
+        (Content::Same, _) => Decision::Same,
+        (Content::Another, Owner::Bucket) => Decision::Conflict(Conflict::BucketOwns),
+        (Content::Another, Owner::Unknown(_)) => Decision::Conflict(Conflict::OwnerUnknown),
+        (Content::Another, Owner::Disk) => {
+            let ours = pair
+                .known
+                .is_some_and(|known| known.same && known.etag() == object.etag);
+            match (ours, flags.replace) {
+                (true, _) => Decision::Send(Why::Changed),
+                (false, true) => Decision::Send(Why::Replace),
+                (false, false) => Decision::Conflict(Conflict::NotOurs),
+            }
+        }
+    }
+}
+
+fn content(
+    file: &LocalFile,
+    object: &Listed,
+    known: Option<&Recorded>,
+    compare: Compare,
+) -> Content {
+    if file.stamp.size != object.size {
+        return Content::Another;
+    }
+    match (compare, known) {
+        (Compare::SizeOnly, _) => Content::Same,
+        (Compare::Digest, Some(known)) if known.same && known.stamp == file.stamp => {
+            let etag = known.etag();
+            if etag == object.etag {
+                Content::Same
+            } else if part_count(&etag) == part_count(&object.etag) {
+                Content::Another
+            } else {
+                Content::Open
+            }
+        }
+        _ => Content::Open,
+    }
+}
+
+/// The `N` of a multipart ETag `…-N`.
+pub fn part_count(etag: &str) -> Option<u32> {
+    etag.rsplit_once('-')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! The table of `decide`, row by row.
+
+use super::*;
+use crate::tree::{Options, Skipped, Stamp, walk};
+
+const A: &str = "900150983cd24fb0d6963f7d28e17f72";
+const B: &str = "d41d8cd98f00b204e9800998ecf8427e";
+const A2: &str = "900150983cd24fb0d6963f7d28e17f72-2";
+
+/// A file of three bytes.
+fn file(hidden: bool) -> LocalFile {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("f"), "abc").unwrap();
+    let options = Options {
+        root: root.path().to_owned(),
+        prefix_length: 0,
+        follow_links: false,
+    };
+    let Some(Entry::File(mut file)) = walk(&options).unwrap().next() else {
+        panic!("no file")
+    };
+    file.hidden = hidden;
+    file
+}
+
+fn object(size: u64, etag: &str) -> Option<Listed> {
+    Some(Listed {
+        key: "f".to_owned(),
+        size,
+        etag: etag.to_owned(),
+    })
+}
+
+/// What the journal says: nothing, the file as it is, an earlier state of it, or only the key.
+fn known(file: &LocalFile, what: &str) -> Option<Recorded> {
+    let earlier = Stamp {
+        changed: 1,
+        ..file.stamp
+    };
+    match what {
+        "" => None,
+        "seen" => Some(Recorded::seen()),
+        "A" => Recorded::same(file.stamp, A),
+        "B" => Recorded::same(file.stamp, B),
+        "earlier A" => Recorded::same(earlier, A),
+        other => panic!("{other}"),
+    }
+}
+
+fn unknown() -> Owner {
+    Owner::Unknown("no settings".to_owned())
+}
+
+/// One row: object, journal, then what is decided where disk, bucket and nobody known owns.
+#[track_caller]
+fn row(object: Option<Listed>, journal: &str, flags: Flags, expected: [Decision; 3]) {
+    let file = file(false);
+    let pair = Pair {
+        path: "f".to_owned(),
+        known: known(&file, journal),
+        local: Some(Entry::File(file)),
+        object,
+    };
+    let decided = [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, flags));
+    assert_eq!(decided, expected, "{journal:?} {:?}", pair.object);
+}
+
+const NEW: Decision = Decision::Send(Why::New);
+const NOT_OURS: Decision = Decision::Conflict(Conflict::NotOurs);
+const OWNS: Decision = Decision::Conflict(Conflict::BucketOwns);
+const UNKNOWN: Decision = Decision::Conflict(Conflict::OwnerUnknown);
+
+fn settled() -> Flags {
+    Flags {
+        unrecorded_is_new: true,
+        ..Flags::default()
+    }
+}
+
+#[test]
+fn a_file_without_an_object() {
+    let no_journal = Decision::Conflict(Conflict::NoJournal);
+    row(None, "", settled(), [NEW, NEW, NEW]);
+    row(None, "", Flags::default(), [NEW, no_journal, NEW]);
+    for journal in ["A", "earlier A", "seen"] {
+        let expected = [NEW, Decision::DeletedThere, UNKNOWN];
+        row(None, journal, settled(), expected);
+        row(None, journal, Flags::default(), expected);
+    }
+}
+
+#[test]
+fn a_file_with_the_same_object() {
+    row(object(3, A), "A", settled(), [Decision::Same; 3]);
+    let size_only = Flags {
+        compare: Compare::SizeOnly,
+        ..settled()
+    };
+    for journal in ["", "B", "seen"] {
+        row(object(3, A), journal, size_only, [Decision::Same; 3]);
+    }
+}
+
+#[test]
+fn a_file_with_another_object() {
+    let replace = Flags {
+        replace: true,
+        ..settled()
+    };
+    // The size tells, or the journal does.
+    for (object, journal) in [
+        (object(4, B), ""),
+        (object(3, B), "A"),
+        (object(4, A), "seen"),
+    ] {
+        row(
+            object.clone(),
+            journal,
+            settled(),
+            [NOT_OURS, OWNS, UNKNOWN],
+        );
+        let replaced = Decision::Send(Why::Replace);
+        row(object, journal, replace, [replaced, OWNS, UNKNOWN]);
+    }
+    // What we put there, and the file has changed since.
+    let changed = Decision::Send(Why::Changed);
+    row(
+        object(4, A),
+        "earlier A",
+        settled(),
+        [changed, OWNS, UNKNOWN],
+    );
+}
+
+#[test]
+fn a_file_that_must_be_read() {
+    let read = Flags {
+        compare: Compare::Read,
+        ..settled()
+    };
+    row(object(3, A), "", settled(), [Decision::Compare; 3]);
+    row(object(3, A), "seen", settled(), [Decision::Compare; 3]);
+    row(object(3, A), "earlier A", settled(), [Decision::Compare; 3]);
+    row(object(3, A2), "A", settled(), [Decision::Compare; 3]);
+    row(object(3, A), "A", read, [Decision::Compare; 3]);
+}
+
+#[test]
+fn a_file_that_was_read() {
+    let file = file(false);
+    let pair = |journal: &str| Pair {
+        path: "f".to_owned(),
+        known: known(&file, journal),
+        local: Some(Entry::File(file.clone())),
+        object: object(3, A),
+    };
+    for (journal, owner, same, expected) in [
+        ("", Owner::Disk, true, Decision::Same),
+        ("", Owner::Bucket, true, Decision::Same),
+        ("", Owner::Disk, false, NOT_OURS),
+        (
+            "earlier A",
+            Owner::Disk,
+            false,
+            Decision::Send(Why::Changed),
+        ),
+        ("seen", Owner::Disk, false, NOT_OURS),
+        ("earlier A", Owner::Bucket, false, OWNS),
+        ("earlier A", unknown(), false, UNKNOWN),
+    ] {
+        let decided = decide_read(&pair(journal), same, &owner, settled());
+        assert_eq!(decided, expected, "{journal:?} {owner:?} {same}");
+    }
+}
+
+#[test]
+fn a_hidden_file_is_left_out_whatever_is_there() {
+    let include = Flags {
+        include_hidden: true,
+        ..settled()
+    };
+    let pair = |object| Pair {
+        path: "f".to_owned(),
+        local: Some(Entry::File(file(true))),
+        object,
+        known: None,
+    };
+    for owner in [Owner::Disk, Owner::Bucket, unknown()] {
+        for object in [None, object(3, A), object(4, B)] {
+            let decided = decide(&pair(object), &owner, settled());
+            assert_eq!(decided, Decision::Hidden, "{owner:?}");
+        }
+    }
+    assert_eq!(decide(&pair(None), &Owner::Disk, include), NEW);
+}
+
+#[test]
+fn what_is_no_file_here() {
+    let skipped = Entry::Skipped(Skipped {
+        path: "f".to_owned(),
+        reason: SkipReason::Symlink,
+        detail: None,
+    });
+    let delete = Flags {
+        delete: true,
+        ..settled()
+    };
+    let seen = Some(Recorded::seen());
+    let only = Decision::OnlyThere;
+    for (local, object, known, expected) in [
+        (
+            Some(skipped),
+            object(3, A),
+            None,
+            [Decision::Skip(SkipReason::Symlink); 3],
+        ),
+        (None, object(3, A), None, [Decision::Delete, only, only]),
+        (None, None, seen, [Decision::Gone; 3]),
+    ] {
+        let pair = Pair {
+            path: "f".to_owned(),
+            local,
+            object,
+            known,
+        };
+        let decided =
+            [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, delete));
+        assert_eq!(decided, expected, "{pair:?}");
+        if pair.object.is_some() && pair.local.is_none() {
+            assert_eq!(decide(&pair, &Owner::Disk, settled()), only);
+        }
+    }
+}

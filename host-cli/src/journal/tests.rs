@@ -1,0 +1,130 @@
+//! Tests of `journal`.
+
+use super::*;
+
+fn record(number: u64) -> Recorded {
+    Recorded {
+        stamp: Stamp {
+            size: number,
+            modified: -5,
+            changed: 9,
+            inode: 7,
+        },
+        md5: [3; 16],
+        parts: 2,
+        same: number.is_multiple_of(2),
+    }
+}
+
+fn open_at(directory: &tempfile::TempDir) -> (Journal, Option<String>) {
+    Journal::open(&directory.path().join("j.redb"), "here").unwrap()
+}
+
+#[test]
+fn what_is_written_is_found_in_order_and_what_is_forgotten_is_not() {
+    let state = tempfile::tempdir().unwrap();
+    let (journal, said) = open_at(&state);
+    assert_eq!(said, None);
+    let writer = journal.writer();
+    for number in 0..2500_u64 {
+        writer.record(format!("f{number:05}"), record(number));
+    }
+    writer.forget("f00003".to_owned());
+    writer.finish(false).unwrap();
+    drop(journal);
+
+    let (journal, _) = Journal::read_only(&state.path().join("j.redb")).unwrap();
+    let mut cursor = journal.cursor();
+    let mut gone = Vec::new();
+    let mut find = |path: &str| {
+        while let Some((before, _)) = cursor.next_before(Some(path)) {
+            gone.push(before);
+        }
+        cursor.take(path)
+    };
+    assert_eq!(find("a"), None);
+    for number in (0..2500_u64).filter(|number| number % 1000 != 7) {
+        let expected = (number != 3).then(|| record(number));
+        assert_eq!(find(&format!("f{number:05}")), expected);
+    }
+    assert_eq!(find("z"), None);
+    assert_eq!(gone, ["f00007", "f01007", "f02007"]);
+    assert!(cursor.next_before(None).is_none());
+}
+
+#[test]
+fn only_a_clean_end_settles_and_the_next_beginning_unsettles() {
+    let state = tempfile::tempdir().unwrap();
+    let (first, _) = open_at(&state);
+    assert!(!first.is_settled(), "new");
+    first.writer().finish(true).unwrap();
+    drop(first);
+    let (second, _) = open_at(&state);
+    assert!(second.is_settled(), "after a clean end");
+    drop(second);
+    let (third, _) = open_at(&state);
+    assert!(!third.is_settled(), "after a kill");
+}
+
+#[test]
+fn uploads_under_way_are_remembered_by_key() {
+    let state = tempfile::tempdir().unwrap();
+    let (journal, _) = open_at(&state);
+    assert_eq!(journal.upload("a"), None);
+    journal.set_upload("a", Some("id")).unwrap();
+    assert_eq!(journal.upload("a").as_deref(), Some("id"));
+    journal.set_upload("a", None).unwrap();
+    assert_eq!(journal.upload("a"), None);
+}
+
+#[test]
+fn reading_makes_and_changes_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let path = state.path().join("below/j.redb");
+    let (journal, said) = Journal::read_only(&path).unwrap();
+    assert_eq!((journal.is_settled(), said), (false, None));
+    let writer = journal.writer();
+    writer.record("a".to_owned(), record(1));
+    writer.finish(true).unwrap();
+    assert!(!path.parent().unwrap().exists());
+}
+
+#[test]
+fn a_broken_or_foreign_journal_is_put_aside_and_said() {
+    let state = tempfile::tempdir().unwrap();
+    let path = state.path().join("j.redb");
+    drop(open_at(&state));
+    let (_other, said) = Journal::open(&path, "elsewhere").unwrap();
+    assert!(said.unwrap().contains("another directory or bucket"));
+    drop(_other);
+    let text = "this is no database, but it is long enough to be looked at";
+    fs::write(&path, text).unwrap();
+    let (_journal, said) = open_at(&state);
+    assert!(said.unwrap().contains("rebuilt"));
+    assert!(path.with_extension("broken").exists());
+}
+
+#[test]
+fn a_second_run_at_the_same_time_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    let _first = open_at(&state);
+    let path = state.path().join("j.redb");
+    for error in [
+        Journal::open(&path, "here").unwrap_err(),
+        Journal::read_only(&path).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("another run holds it"));
+    }
+}
+
+#[test]
+fn an_etag_is_read_back_as_it_was() {
+    let stamp = record(1).stamp;
+    for etag in [
+        "900150983cd24fb0d6963f7d28e17f72",
+        "900150983cd24fb0d6963f7d28e17f72-12",
+    ] {
+        assert_eq!(Recorded::same(stamp, etag).unwrap().etag(), etag);
+    }
+    assert_eq!(Recorded::same(stamp, "no digest"), None);
+}

@@ -1,0 +1,114 @@
+//! `--delete`: what is only in the bucket goes, where every guard allows it.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::run::Options;
+use super::summary::Summary;
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::pairs::{Pair, Pairs};
+use crate::s3::Client;
+
+/// Most deletions of one run, where nobody has said how many: the least of both.
+const MOST_DELETIONS: u64 = 1000;
+/// One in so many of the objects that are there.
+const SHARE_OF_DELETIONS: u64 = 10;
+
+/// Objects that have no local file.
+#[derive(Debug)]
+pub(super) struct ToDelete {
+    /// As many as may be deleted.
+    keys: Vec<String>,
+    total: u64,
+    most: u64,
+}
+
+impl ToDelete {
+    pub(super) fn new(options: &Options) -> Self {
+        ToDelete {
+            keys: Vec::new(),
+            total: 0,
+            most: options.most_deletions.unwrap_or(MOST_DELETIONS),
+        }
+    }
+
+    pub(super) fn add(&mut self, pair: &Pair) {
+        self.total += 1;
+        if self.total <= self.most
+            && let Some(object) = &pair.object
+        {
+            self.keys.push(object.key.clone());
+        }
+    }
+
+    /// Deletes until interrupted.
+    pub(super) async fn delete(
+        &self,
+        client: &Client,
+        pairs: &Pairs,
+        options: &Options,
+        summary: &mut Summary,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        if self.total == 0 {
+            return Ok(());
+        }
+        let bucket = &client.target().bucket;
+        self.check(bucket, pairs, options)?;
+        for key in &self.keys {
+            if interrupt.is_set() {
+                summary.interrupted = true;
+                return Ok(());
+            }
+            if !options.dry_run {
+                client.delete_object(key).await.map_err(|e| {
+                    e.into_error(format!("delete `{key}` of the bucket `{bucket}`"))
+                })?;
+            }
+            summary.deleted += 1;
+        }
+        Ok(())
+    }
+
+    /// Every reason to delete nothing of what seems to be gone.
+    fn check(&self, bucket: &str, pairs: &Pairs, options: &Options) -> Result<()> {
+        const LOOK: &str = "look at them with `--delete --dry-run --verbose`; if they are to go, allow as many with `--max-delete`";
+        let refused = |cause: String, hint: &str| {
+            let operation = format!("delete {} objects of the bucket `{bucket}`", self.total);
+            let cause = format!("{cause}; nothing was deleted");
+            Err(Error::new(operation).cause(cause).hint(hint))
+        };
+        let root = &options.pairs.tree.root;
+        let now = std::fs::metadata(root).ok();
+        if now.map(|now| (now.dev(), now.ino())) != pairs.root_id() {
+            return refused(
+                format!(
+                    "`{}` is not the directory it was when this run began",
+                    root.display()
+                ),
+                "check that its disk is mounted, then run the command again",
+            );
+        }
+        if !pairs.saw_everything() {
+            return refused(
+                "a directory could not be looked into, and what seems missing may be in it"
+                    .to_owned(),
+                "make every directory readable, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
+            );
+        }
+        if self.total > self.most {
+            return refused(format!("that is more than the {} allowed", self.most), LOOK);
+        }
+        let share = pairs.objects() / SHARE_OF_DELETIONS;
+        if options.most_deletions.is_none() && self.total > share {
+            return refused(
+                format!(
+                    "that is more than a tenth of the {} that are there",
+                    pairs.objects()
+                ),
+                LOOK,
+            );
+        }
+        Ok(())
+    }
+}

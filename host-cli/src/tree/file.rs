@@ -1,0 +1,300 @@
+//! One file of the tree: what it was when it was seen, and the way to it that follows no link.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::children::special;
+use super::{Anchor, Entry, SkipReason, name_fault};
+
+/// Bits that let group or others do anything with a file.
+const FOR_OTHERS: u32 = 0o077;
+
+/// 10,000 parts; the service's own bound.
+const LARGEST: u64 = 10_000_000_000_000;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Last change of content, nanoseconds since 1970.
+    pub modified: i64,
+    /// Last change of content or metadata, nanoseconds since 1970; nobody can set it back.
+    pub changed: i64,
+    /// Inode number: a file replaced by another of the same size and time differs here.
+    pub inode: u64,
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        #[expect(
+            clippy::unnecessary_cast,
+            reason = "the fields have other types on other systems"
+        )]
+        let nanoseconds = |seconds, part| {
+            (seconds as i64)
+                .saturating_mul(1_000_000_000)
+                .saturating_add(part as i64)
+        };
+        Stamp {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            changed: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+            inode: stat.st_ino,
+        }
+    }
+
+    /// Of an open file, as it is now.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Stamp::of(&rustix::fs::fstat(file)?))
+    }
+}
+
+/// What is kept of a file's metadata until its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    stamp: Stamp,
+    mode: u32,
+    links: u64,
+    disk_bytes: u64,
+    device: u64,
+}
+
+impl Seen {
+    pub(super) fn of(stat: &Stat) -> Self {
+        Seen {
+            stamp: Stamp::of(stat),
+            mode: stat.st_mode,
+            #[expect(clippy::useless_conversion, reason = "narrower on other systems")]
+            links: stat.st_nlink.into(),
+            disk_bytes: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
+            device: stat.st_dev,
+        }
+    }
+}
+
+/// A regular file whose path can be a key.
+#[derive(Clone, Debug)]
+pub struct LocalFile {
+    /// Path below the media directory, `/` between its parts.
+    pub path: String,
+    /// As seen by the walk; the file may have changed since.
+    pub stamp: Stamp,
+    /// Neither group nor others may read it although they can get to it: so Mastodon hides the media
+    /// of a suspended account.
+    pub hidden: bool,
+    /// Names that the file has (hard links).
+    pub links: u64,
+    /// Bytes that it takes on disk.
+    pub disk_bytes: u64,
+    /// Device number of its filesystem; with the inode, it tells hard links of one file.
+    pub device: u64,
+    anchor: Arc<Anchor>,
+}
+
+impl LocalFile {
+    pub(super) fn new(
+        path: String,
+        seen: &Seen,
+        open_to_others: bool,
+        anchor: Arc<Anchor>,
+    ) -> Self {
+        LocalFile {
+            path,
+            stamp: seen.stamp,
+            hidden: open_to_others && seen.mode & FOR_OTHERS == 0,
+            links: seen.links,
+            disk_bytes: seen.disk_bytes,
+            device: seen.device,
+            anchor,
+        }
+    }
+
+    /// The entry that this file is: skipped where the service would refuse it.
+    pub(super) fn checked(self, longest_path: usize) -> Entry {
+        let fault = name_fault(&self.path, longest_path)
+            .or_else(|| (self.stamp.size > LARGEST).then_some(SkipReason::TooLarge));
+        match fault {
+            Some(reason) => Entry::skipped(self.path, reason, None),
+            None => Entry::File(self),
+        }
+    }
+
+    /// Opens what has this path now, in whatever state. Never blocks on a FIFO, follows no link.
+    pub fn open(&self) -> Result<File, OpenError> {
+        // `NONBLOCK`: a FIFO that took a file's place would block for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = self.beneath(self.below(), flags).map_err(|e| match e {
+            Errno::NOENT | Errno::NOTDIR => OpenError::new(SkipReason::Vanished),
+            Errno::LOOP | Errno::XDEV => OpenError::new(SkipReason::Symlink),
+            // What opening a socket answers.
+            Errno::NXIO => OpenError::new(SkipReason::Socket),
+            e => OpenError::unreadable(&e.into()),
+        })?;
+        let stat = rustix::fs::fstat(&opened).map_err(|e| OpenError::unreadable(&e.into()))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(File::from(opened)),
+            FileType::Directory => Err(OpenError::new(SkipReason::Vanished)),
+            other => Err(OpenError::new(special(other))),
+        }
+    }
+
+    /// Opens the very file that was seen.
+    ///
+    /// # Errors
+    /// Also where it has changed or was exchanged for another.
+    pub fn open_unchanged(&self) -> io::Result<File> {
+        let file = self.open().map_err(io::Error::other)?;
+        if Stamp::of_file(&file)? == self.stamp {
+            Ok(file)
+        } else {
+            Err(changed())
+        }
+    }
+
+    /// Fails unless the path still stands for the very file that was seen, unchanged.
+    pub fn unchanged(&self) -> io::Result<()> {
+        let (directory, name) = self.parent()?;
+        self.unchanged_in(&directory, name)
+    }
+
+    /// Deletes the name, if it still stands for the very file that was seen, unchanged.
+    pub fn remove(&self) -> io::Result<()> {
+        let (directory, name) = self.parent()?;
+        self.unchanged_in(&directory, name)?;
+        Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)
+    }
+
+    fn unchanged_in(&self, directory: &OwnedFd, name: &str) -> io::Result<()> {
+        let now = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if Stamp::of(&now) == self.stamp {
+            Ok(())
+        } else {
+            Err(changed())
+        }
+    }
+
+    /// The path below the anchor.
+    fn below(&self) -> &str {
+        &self.path[self.anchor.path_length..]
+    }
+
+    /// The directory that the file is in, open, and the file's name there.
+    fn parent(&self) -> io::Result<(OwnedFd, &str)> {
+        let below = self.below();
+        let (directory, name) = below.rsplit_once('/').unwrap_or((".", below));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok((self.beneath(directory, flags)?, name))
+    }
+
+    fn beneath(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        open_beneath(&self.anchor.directory, path, flags)
+    }
+}
+
+/// Why a file could not be opened.
+#[derive(Debug)]
+pub struct OpenError {
+    /// Why it is passed over.
+    pub reason: SkipReason,
+    /// What the system said, where it said something.
+    pub detail: Option<String>,
+}
+
+impl OpenError {
+    fn new(reason: SkipReason) -> Self {
+        OpenError {
+            reason,
+            detail: None,
+        }
+    }
+
+    fn unreadable(error: &io::Error) -> Self {
+        OpenError {
+            reason: SkipReason::Unreadable,
+            detail: Some(error.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.detail {
+            Some(detail) => write!(f, "{detail}"),
+            None => self.reason.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Opens `path` below `directory` with no link on the way: in one call where the kernel can
+/// (`openat2`, Linux 5.6), else step by step.
+pub(super) fn open_beneath(
+    directory: &OwnedFd,
+    path: &str,
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::ResolveFlags;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
+            // Old containers forbid what they do not know with `EPERM`.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            // A rename somewhere raced with the way down.
+            Err(Errno::AGAIN) => {}
+            other => return other,
+        }
+    }
+    step_by_step(directory, path, flags)
+}
+
+fn step_by_step(directory: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    const STEP: OFlags = OFlags::RDONLY
+        .union(OFlags::DIRECTORY)
+        .union(OFlags::NOFOLLOW)
+        .union(OFlags::CLOEXEC);
+    let mut at: Option<OwnedFd> = None;
+    let mut rest = path;
+    while let Some((part, more)) = rest.split_once('/') {
+        let here = at.as_ref().unwrap_or(directory).as_fd();
+        at = Some(rustix::fs::openat(here, part, STEP, Mode::empty())?);
+        rest = more;
+    }
+    let here = at.as_ref().unwrap_or(directory).as_fd();
+    rustix::fs::openat(here, rest, flags, Mode::empty())
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it changed in the meantime")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn no_way_leads_over_a_link_with_either_kind_of_opening() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("root/real")).unwrap();
+        fs::create_dir(dir.path().join("outside")).unwrap();
+        fs::write(dir.path().join("outside/x"), "secret").unwrap();
+        fs::write(dir.path().join("root/real/x"), "fine").unwrap();
+        std::os::unix::fs::symlink("../outside", dir.path().join("root/linked")).unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("root/inner")).unwrap();
+        let root = OwnedFd::from(File::open(dir.path().join("root")).unwrap());
+        for open in [open_beneath, step_by_step] {
+            assert!(open(&root, "real/x", OFlags::RDONLY).is_ok());
+            assert!(open(&root, "linked/x", OFlags::RDONLY).is_err());
+            assert!(open(&root, "inner/x", OFlags::RDONLY).is_err());
+            assert!(open(&root, "nothing/x", OFlags::RDONLY).is_err());
+        }
+    }
+}
