@@ -80,6 +80,11 @@ pub enum Command {
     /// its object on its own, right before it is deleted; a file that is not proven stays. Empty
     /// directories are removed. After this, `rollback` no longer brings everything back.
     Prune(commands::prune::PruneArgs),
+    /// Show which steps of the migration are done, and the command of the next one
+    ///
+    /// Tells what has changed since: new local files, settings, the health of the files domain.
+    /// Changes nothing.
+    Status(commands::status::StatusArgs),
     /// Make the files domain forget objects
     ///
     /// Sends one request for each object, as Mastodon's cache buster does.

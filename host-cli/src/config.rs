@@ -72,6 +72,27 @@ impl File {
     }
 }
 
+/// Where state is kept: the flag, `state_dir` of the settings file, `$XDG_STATE_HOME/medialift`, or
+/// `~/.local/state/medialift`.
+pub fn state_dir(flag: Option<&Path>, file: &File) -> Result<PathBuf> {
+    if let Some(path) = flag.or(file.state_dir.as_deref()) {
+        return Ok(path.to_owned());
+    }
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    variable("XDG_STATE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("medialift"))
+        .ok_or_else(|| {
+            Error::usage("find the state directory")
+                .cause("neither `XDG_STATE_HOME` nor `HOME` is set")
+                .hint("give a directory with `--state-dir`, or as `state_dir` in medialift.toml")
+        })
+}
+
 /// A value that never shows in a log, an error or a debug print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

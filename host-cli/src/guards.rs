@@ -65,6 +65,12 @@ pub fn may_rollback(installation: &Installation) -> Verdict {
     not_looked()
 }
 
+/// `--not-mastodon`: may a command do without an installation?
+pub fn may_do_without(installation: &Installation) -> Verdict {
+    let _ = installation;
+    Verdict::Allow
+}
+
 fn not_looked() -> Verdict {
     Verdict::Refuse {
         why: "the installation has not been looked at".to_owned(),

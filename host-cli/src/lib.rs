@@ -18,13 +18,21 @@ pub mod report;
 mod words;
 
 pub mod guards;
+#[cfg(test)]
+mod histories;
+pub mod identity;
+pub mod ledger;
 pub mod mastodon;
 
 pub mod decide;
 pub mod filter;
 pub mod journal;
-pub mod migration;
+pub mod named;
 pub mod pairs;
+pub mod prove;
+mod record;
+mod sides;
+pub mod swap;
 pub mod sync;
 pub mod tree;
 pub mod upload;
@@ -45,6 +53,8 @@ pub struct Context {
     pub file: config::File,
     /// Where it is, if it was named.
     pub config: Option<PathBuf>,
+    /// What the command has to say for the ledger.
+    pub facts: ledger::Facts,
 }
 
 impl Context {
@@ -62,20 +72,31 @@ pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
         ui,
         file,
         config: cli.global.config,
+        facts: ledger::Facts::default(),
     };
-    match cli.command {
-        cli::Command::Plan(args) => commands::plan::run(args, &context).await,
-        cli::Command::Provision(args) => commands::provision::run(args, &context).await,
-        cli::Command::Check(args) => commands::check::run(args, &context).await,
-        cli::Command::Sync(args) => commands::sync::run(*args, &context).await,
-        cli::Command::Env(args) => commands::env::run(args, &context).await,
-        cli::Command::Verify(args) => commands::verify::run(args, &context).await,
-        cli::Command::Cutover(args) => commands::cutover::run(args, &context).await,
-        cli::Command::Rollback(args) => commands::rollback::run(args, &context).await,
-        cli::Command::Prune(args) => commands::prune::run(args, &context).await,
-        cli::Command::Purge(args) => commands::purge::run(args, &context).await,
-        cli::Command::Completions(args) => commands::completions::run(args, &context).await,
-        cli::Command::Man(args) => commands::man::run(args, &context).await,
-        cli::Command::Version(args) => commands::version::run(args, &context).await,
+    let recording = record::Recording::begin(&cli.command, &context);
+    let result = dispatch(cli.command, &context).await;
+    if let Some(recording) = recording {
+        recording.end(&result, &context);
+    }
+    result
+}
+
+async fn dispatch(command: cli::Command, context: &Context) -> error::Result<exit::Exit> {
+    match command {
+        cli::Command::Plan(args) => commands::plan::run(args, context).await,
+        cli::Command::Provision(args) => commands::provision::run(args, context).await,
+        cli::Command::Check(args) => commands::check::run(args, context).await,
+        cli::Command::Sync(args) => commands::sync::run(*args, context).await,
+        cli::Command::Env(args) => commands::env::run(args, context).await,
+        cli::Command::Verify(args) => commands::verify::run(args, context).await,
+        cli::Command::Cutover(args) => commands::cutover::run(args, context).await,
+        cli::Command::Rollback(args) => commands::rollback::run(args, context).await,
+        cli::Command::Prune(args) => commands::prune::run(args, context).await,
+        cli::Command::Status(args) => commands::status::run(args, context).await,
+        cli::Command::Purge(args) => commands::purge::run(args, context).await,
+        cli::Command::Completions(args) => commands::completions::run(args, context).await,
+        cli::Command::Man(args) => commands::man::run(args, context).await,
+        cli::Command::Version(args) => commands::version::run(args, context).await,
     }
 }

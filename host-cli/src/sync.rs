@@ -8,18 +8,5 @@ mod delete;
 mod run;
 mod summary;
 
-/// Where the walk's rules were.
-pub mod walk {
-    pub use crate::tree::name_fault;
-}
-/// Where the digests were.
-pub mod digest {
-    pub use crate::upload::digest::*;
-}
-/// Where the listing was.
-pub mod list {
-    pub use crate::s3::Listing;
-}
-
 pub use self::run::{Finished, Options, run};
 pub use self::summary::Summary;

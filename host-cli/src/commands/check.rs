@@ -41,9 +41,9 @@ pub struct CheckArgs {
     private: bool,
     /// Upload no probe: leave untried whether the key may write and delete
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
-    target: TargetArgs,
+    pub(crate) target: TargetArgs,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,20 +1,23 @@
 //! `cutover`: proves that the bucket has every file, then moves the media aside.
 
-use std::path::{Path, PathBuf};
+mod compare;
+
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde::Serialize;
 
+use self::compare::{Compared, compare, compare_written_since};
+use super::media_dir;
 use crate::Context;
 use crate::config::TargetArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::migration::compare::{Compared, compare, compare_written_since};
-use crate::migration::progress::Progress;
-use crate::migration::swap::{self, Cut};
-use crate::migration::{Site, media_dir};
-use crate::s3::Client;
+use crate::guards;
+use crate::mastodon::Deployment;
+use crate::sides::{self, Sides};
+use crate::swap::{self, Cut, Site};
 use crate::words::{counted, human_bytes, quoted};
 
 /// Flags of `cutover`.
@@ -26,8 +29,9 @@ Examples:
   Do it:
     medialift cutover /home/mastodon/live/public/system
 
-Exit codes: 0 moved, 3 the bucket lacks files (run `medialift sync`, then this again), 4 moved, and
-the bucket lacks files that were written while this ran (each is named).")]
+What Mastodon has deleted in the bucket since it was uploaded is not missing: it is counted.
+Exit codes: 0 moved, 3 the bucket lacks files or has others (each is named, with what to do), 4 moved,
+and the bucket lacks files that were written while this ran (each is named).")]
 pub struct CutoverArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -37,6 +41,15 @@ pub struct CutoverArgs {
     /// Go on although some entries cannot be in a bucket (links, sockets, names not UTF-8)
     #[arg(long)]
     pub allow_skipped: bool,
+    /// Go on although some files are not in the bucket or differ there; nothing is deleted
+    #[arg(long)]
+    pub allow_unproven: bool,
+    /// There is no Mastodon that uses this directory: whatever the bucket lacks is missing
+    #[arg(long)]
+    pub not_mastodon: bool,
+    /// Compare what is behind links to directories too, as `sync --follow-links` uploaded from there
+    #[arg(long)]
+    pub follow_links: bool,
     /// Files that are read at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub readers: u16,
@@ -77,22 +90,32 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
             .data(&report, "the cutover has been done before: nothing to do");
         return Ok(Exit::Done);
     };
+    let aside = swap::media_are_aside(&site, &state)?;
+    let target = args.target.resolve(context)?;
+    let installation = sides::installation(
+        args.not_mastodon,
+        &site.live(),
+        &target,
+        guards::may_cutover,
+        format!("move `{}` aside", site.live().display()),
+        context,
+    )
+    .await?;
+    let client = sides::client(&args.target, target, context)?;
+    let root = if aside { site.kept() } else { site.live() };
+    let owner = sides::owner(installation.as_ref());
+    let mut sides = Sides::open(client, root, owner, args.follow_links, context)?;
     let begun = nanoseconds_now();
-    if !swap::media_are_aside(&site, &state)? {
-        let compared = compare_all(&args, &site.live(), context).await?;
-        let skipped = compared.not_for_buckets.count > 0 && !args.allow_skipped;
-        let refused = compared.different.count > 0 || skipped;
+    if !aside {
+        let compared = compare_all(&args, &sides, context).await?;
+        let hint = hint(&args, &compared, &sides, context);
         report.compared = Some(compared);
-        if refused || args.dry_run {
+        if hint.is_some() || args.dry_run {
             context.ui.data(&report, report.text());
-            if !refused {
+            let Some(hint) = hint else {
                 return Ok(Exit::Done);
-            }
-            context.ui.say(if skipped && report.different() == 0 {
-                "\nhint: these cannot be in a bucket; if nothing needs them, add `--allow-skipped`"
-            } else {
-                "\nhint: run `medialift sync`, then this again; nothing was changed"
-            });
+            };
+            context.ui.say(format!("\nhint: {hint}"));
             return Ok(Exit::Problem);
         }
     } else if args.dry_run {
@@ -101,71 +124,126 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
             .data(&report, "an interrupted cutover would be completed");
         return Ok(Exit::Done);
     }
+    protect_from_git(&site, context);
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
-    let looked = look_again(&args, &site.kept(), begun, &mut report, context).await;
+    sides.root = site.kept();
+    let looked = look_again(&args, &sides, begun, &mut report, context).await;
     context.ui.data(&report, report.text());
     looked?;
     let missing = report.different() > 0;
-    if missing {
+    if missing && report.to_send() > 0 {
         context.ui.say(format!(
-            "\nhint: the media were moved all the same; bring these to the bucket with `medialift{} sync {}{}`",
-            context.config_flag(),
-            quoted(&site.kept().to_string_lossy()),
-            args.target.as_flags()
+            "\nhint: the media were moved all the same; bring what was never uploaded to the bucket with `{}`",
+            sync_command(&args, &sides, context)
         ));
+    }
+    if installation.is_some_and(|i| i.deployment == Deployment::Docker) {
+        context.ui.say(
+            "next: containers still have the old directory mounted: `docker compose up -d --force-recreate`",
+        );
     }
     context.ui.say(
         "next: look at the instance; `medialift rollback` is the way back, `medialift prune` frees the disk",
     );
-    Ok(if missing { Exit::Partly } else { Exit::Done })
+    Ok(if missing && !args.allow_unproven {
+        Exit::Partly
+    } else {
+        Exit::Done
+    })
 }
 
-async fn compare_all(args: &CutoverArgs, root: &Path, context: &Context) -> Result<Compared> {
-    let client = client(&args.target, context)?;
+/// What speaks against moving the media, as what to do about it.
+fn hint(
+    args: &CutoverArgs,
+    compared: &Compared,
+    sides: &Sides,
+    context: &Context,
+) -> Option<String> {
+    if compared.different.count > 0 && !args.allow_unproven {
+        return Some(if compared.to_send > 0 {
+            format!(
+                "run `{}`, then this again; nothing was changed",
+                sync_command(args, sides, context)
+            )
+        } else {
+            "look at these files: `sync` does not send them, since the bucket is Mastodon's now; `--allow-unproven` moves the media aside all the same, and deletes nothing".to_owned()
+        });
+    }
+    (compared.not_for_buckets.count > 0 && !args.allow_skipped).then(|| {
+        "these cannot be in a bucket; if nothing needs them, add `--allow-skipped`".to_owned()
+    })
+}
+
+fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String {
+    let follow = if args.follow_links {
+        " --follow-links"
+    } else {
+        ""
+    };
+    format!(
+        "medialift{} sync {}{follow}{}",
+        context.config_flag(),
+        quoted(&sides.root.to_string_lossy()),
+        args.target.as_flags()
+    )
+}
+
+/// `git clean -fd` in Mastodon's checkout would delete `system_`.
+fn protect_from_git(site: &Site, context: &Context) {
+    let protected = swap::git::Exclusion::of(&site.parent, &site.name)
+        .and_then(|exclusion| exclusion.map_or(Ok(()), |exclusion| exclusion.complete()));
+    if let Err(e) = protected {
+        context.ui.say(format!(
+            "note: `{}` could not be added to git's exclusions ({e}): `git clean -fd` there would delete it",
+            site.kept().display()
+        ));
+    }
+}
+
+async fn compare_all(args: &CutoverArgs, sides: &Sides, context: &Context) -> Result<Compared> {
     context.ui.say(format!(
         "comparing every file of `{}` with the bucket",
-        root.display()
+        sides.root.display()
     ));
-    let mut progress = Progress::begin(context.ui, root, "compared");
-    compare(&client, root, args.readers.into(), &mut progress).await
+    let progress = sides.progress(context.ui)?;
+    let compared = compare(sides, args.readers.into(), &progress).await?;
+    context.facts.add("same", compared.same);
+    context.facts.add("deleted_there", compared.deleted_there);
+    Ok(compared)
 }
 
 /// Compares what was written while the first comparison ran; all of it where an earlier run, which
 /// was interrupted, had moved the media, since nobody knows what was written then.
 async fn look_again(
     args: &CutoverArgs,
-    kept: &Path,
-    begun: i128,
+    sides: &Sides,
+    begun: i64,
     report: &mut Report,
     context: &Context,
 ) -> Result<()> {
     if report.compared.is_some() {
-        let client = client(&args.target, context)?;
-        report.written_meanwhile = compare_written_since(&client, kept, begun).await?;
+        report.written_meanwhile = compare_written_since(sides, begun).await?;
     } else {
-        report.compared = Some(compare_all(args, kept, context).await?);
+        report.compared = Some(compare_all(args, sides, context).await?);
     }
     Ok(())
 }
 
-/// A client of the flags' bucket with the key that is found.
-pub(super) fn client(target: &TargetArgs, context: &Context) -> Result<Client> {
-    let resolved = target.resolve(context)?;
-    let credentials = target.credentials(context)?;
-    let operation = format!("prepare requests to `{resolved}`");
-    Client::new(resolved, &credentials).map_err(|e| e.into_error(operation))
-}
-
-fn nanoseconds_now() -> i128 {
+/// Since 1970.
+fn nanoseconds_now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX))
+        .map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
 }
 
 impl Report {
     fn different(&self) -> u64 {
         self.written_meanwhile.different.count
             + self.compared.as_ref().map_or(0, |c| c.different.count)
+    }
+
+    fn to_send(&self) -> u64 {
+        self.written_meanwhile.to_send + self.compared.as_ref().map_or(0, |c| c.to_send)
     }
 
     fn text(&self) -> String {
@@ -176,6 +254,27 @@ impl Report {
                 counted(compared.same, "file is", "files are"),
                 human_bytes(compared.bytes)
             ));
+            for (number, one, many) in [
+                (
+                    compared.deleted_there,
+                    "was deleted there by Mastodon since it was uploaded",
+                    "were deleted there by Mastodon since they were uploaded",
+                ),
+                (
+                    compared.replaced_there,
+                    "was replaced there by Mastodon since it was uploaded",
+                    "were replaced there by Mastodon since they were uploaded",
+                ),
+                (
+                    compared.vanished,
+                    "was gone before its turn",
+                    "were gone before their turn",
+                ),
+            ] {
+                if number > 0 {
+                    out.push_str(&format!("{}\n", counted(number, one, many)));
+                }
+            }
             out.push_str(&faults(compared));
         }
         match (self.cutover, self.different()) {

@@ -7,12 +7,12 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::media_dir;
 use crate::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::migration::compare::{NamedPaths, entries};
-use crate::migration::media_dir;
-use crate::migration::tree::{Entry, Kind, refusal};
+use crate::named::NamedPaths;
+use crate::tree::{self, Entry, SkipReason};
 use crate::words::{counted, grouped, human_bytes, human_time};
 
 /// Flags of `plan`.
@@ -99,13 +99,13 @@ pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
     } else {
         format!("{prefix}/")
     };
-    let report = read(&media_dir, &prefix, &args).await?;
+    let report = read(&media_dir, &prefix, &args)?;
     context.ui.data(&report, report.text(&args));
     let all_fit = report.refused.count == 0 && report.unreadable.count == 0;
     Ok(if all_fit { Exit::Done } else { Exit::Problem })
 }
 
-async fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
+fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
     let mut report = Report {
         media_dir: media_dir.to_owned(),
         kinds: BTreeMap::new(),
@@ -118,14 +118,13 @@ async fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report>
         unreadable: NamedPaths::default(),
         archives: Amount::default(),
     };
-    let mut walk = entries(media_dir.to_owned());
-    while let Some(entry) = walk.recv().await {
-        let entry = entry.map_err(|e| {
-            Error::usage(format!("read the media directory `{}`", media_dir.display()))
-                .cause(e)
-                .hint("give Mastodon's, e.g. `/home/mastodon/live/public/system`, and run as a user who may read it")
-        })?;
-        report.add(&entry, prefix);
+    let options = tree::Options {
+        root: media_dir.to_owned(),
+        prefix_length: prefix.len(),
+        follow_links: false,
+    };
+    for entry in tree::walk(&options)? {
+        report.add(&entry);
     }
     let bytes = report.total.bytes as f64;
     let files = report.total.files as f64;
@@ -138,18 +137,25 @@ async fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report>
 }
 
 impl Report {
-    fn add(&mut self, entry: &Entry, prefix: &str) {
-        match &entry.kind {
-            Kind::Special(what) => return self.refused.add(entry.shown(), *what),
-            Kind::Unreadable(why) => return self.unreadable.add(entry.shown(), why.clone()),
-            Kind::File => {}
-        }
-        let size = entry.stamp.size;
-        let key = [prefix.as_bytes(), &entry.path].concat();
-        if let Some(reason) = refusal(&key, size) {
-            return self.refused.add(entry.shown(), reason);
-        }
-        let kind = kind_of(&entry.path);
+    fn add(&mut self, entry: &Entry) {
+        let file = match entry {
+            Entry::File(file) => file,
+            Entry::Skipped(skipped) => {
+                let reason = match &skipped.detail {
+                    Some(said) => format!("{}: {said}", skipped.reason),
+                    None => skipped.reason.to_string(),
+                };
+                let list = match skipped.reason {
+                    SkipReason::Unreadable | SkipReason::UnreadableDirectory => {
+                        &mut self.unreadable
+                    }
+                    _ => &mut self.refused,
+                };
+                return list.add(&skipped.path, reason);
+            }
+        };
+        let size = file.stamp.size;
+        let kind = kind_of(file.path.as_bytes());
         if kind == "backups" {
             add(&mut self.archives, size);
         }

@@ -39,7 +39,7 @@ B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY, or asked for. It is used once and 
 pub struct ProvisionArgs {
     /// Name of the bucket to make or to find: 6 to 63 small letters, digits and `-`
     #[arg(long, value_name = "NAME", env = "B2_BUCKET")]
-    bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
     /// Anybody who knows an object's address may read it, account archives included
     #[arg(long)]
     public: bool,
@@ -60,7 +60,7 @@ pub struct ProvisionArgs {
     update: bool,
     /// Show what would be made, and make nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// Makes what is missing and reports what is there.

@@ -1,26 +1,28 @@
 //! `prune`: deletes local files that the bucket is proven to have, at this moment.
 
 mod place;
+mod pruner;
+mod report;
+mod survey;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
+use self::place::Place;
+use self::pruner::Pruner;
+use self::report::Report;
+use self::survey::Survey;
 use crate::Context;
 use crate::config::TargetArgs;
+use crate::decide::Compare;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::migration::compare::{NamedPaths, entries, key};
-use crate::migration::progress::Progress;
-use crate::migration::proof::{self, ReadError, Verdict};
-use crate::migration::tree::{Entry, Kind, remove_empty_directories};
-use crate::s3::{Client, S3Error};
-use crate::words::{counted, human_bytes};
-use place::Place;
+use crate::guards;
+use crate::interrupt::Interrupt;
+use crate::sides::{self, Sides};
+use crate::tree::remove_empty_directories;
 
 /// Flags of `prune`.
 #[derive(Debug, Args)]
@@ -33,6 +35,8 @@ Examples:
 
 The default proof reads every object back whole and compares its bytes. `--prove head` asks for
 size and MD5 only, which costs no download, and trusts that the bucket can give what it lists.
+Reading back is a download: Backblaze gives three times the stored amount a month for nothing, and a
+download cap may be set (`medialift plan` tells both).
 Exit codes: 0 all deleted, 4 some files stay (each is named).")]
 pub struct PruneArgs {
     /// The media directory [default: `media_dir` of the configuration]
@@ -49,6 +53,16 @@ pub struct PruneArgs {
     /// Prove, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Files outside `cache/` that may be deleted since Mastodon has deleted them in the bucket
+    /// [default: 1000, and a tenth of those that are there]
+    #[arg(long, value_name = "N")]
+    pub max_settled: Option<u64>,
+    /// There is no Mastodon that uses this directory: delete only what the bucket has
+    #[arg(long)]
+    pub not_mastodon: bool,
+    /// Delete behind links to directories too, as `sync --follow-links` uploaded from there
+    #[arg(long)]
+    pub follow_links: bool,
     /// Files at a time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub at_a_time: u16,
@@ -67,250 +81,80 @@ pub enum Proof {
     Head,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
-    directory: PathBuf,
-    proof: Proof,
-    dry_run: bool,
-    /// Files that were deleted, or would be.
-    deleted: u64,
-    /// Their bytes.
-    bytes: u64,
-    /// What the disk got back: less than `bytes` where files have other hard links.
-    freed: u64,
-    directories_removed: u64,
-    /// What stays, and why.
-    kept: NamedPaths,
-    interrupted: bool,
-}
-
 /// Runs `prune`.
 pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     let place = Place::find(&args, context)?;
+    let target = args.target.resolve(context)?;
+    let installation = sides::installation(
+        args.not_mastodon,
+        &place.named,
+        &target,
+        guards::may_prune,
+        format!("prune `{}`", place.directory.display()),
+        context,
+    )
+    .await?;
+    let owner = sides::owner(installation.as_ref());
     let _locks = if args.dry_run {
         Vec::new()
     } else {
         place.lock()?
     };
-    let client = super::cutover::client(&args.target, context)?;
-    let directory = &place.directory;
-    let mut report = Report {
-        directory: directory.clone(),
-        proof: args.prove,
-        dry_run: args.dry_run,
-        deleted: 0,
-        bytes: 0,
-        freed: 0,
-        directories_removed: 0,
-        kept: NamedPaths::default(),
-        interrupted: false,
-    };
-    let stopped = prune(&args, &client, &place, &mut report, context).await;
-    if !args.dry_run && !args.live && stopped.is_ok() && !report.interrupted {
-        let fail = |e| {
-            Error::new(format!(
-                "remove empty directories below `{}`",
-                directory.display()
-            ))
-            .cause(e)
+    let bucket = target.bucket.clone();
+    let client = sides::client(&args.target, target, context)?;
+    let directory = place.directory.clone();
+    let sides = Sides::open(client, directory, owner, args.follow_links, context)?;
+    let mut report = Report::of(&args, &sides);
+    let interrupt = Interrupt::watch(context.ui, "no more files are deleted")?;
+    let outcome = async {
+        let Some(survey) = survey(&sides, &interrupt).await? else {
+            return Ok(false);
         };
-        report.directories_removed = remove_empty_directories(directory).map_err(fail)?;
+        survey.check(&args, &bucket)?;
+        let progress = sides.progress(context.ui)?;
+        let pruner = Pruner::new(&args, &sides, &place);
+        pruner
+            .prune(&mut report, &progress, interrupt.clone(), context)
+            .await
+    };
+    let stopped = match outcome.await {
+        Ok(whole) => {
+            report.interrupted = !whole;
+            None
+        }
+        Err(e) => Some(e),
+    };
+    if !args.dry_run && !args.live && stopped.is_none() && !report.interrupted {
+        let fail = |e| {
+            let directory = report.directory.display();
+            Error::new(format!("remove empty directories below `{directory}`")).cause(e)
+        };
+        report.directories_removed = remove_empty_directories(&sides.root).map_err(fail)?;
     }
     report.kept.sort();
-    context.ui.data(&report, report.text());
-    stopped?;
-    Ok(match (report.interrupted, report.kept.count) {
-        (true, _) => Exit::Interrupted,
-        (false, 0) => Exit::Done,
-        (false, _) => Exit::Partly,
-    })
-}
-
-async fn prune(
-    args: &PruneArgs,
-    client: &Client,
-    place: &Place,
-    report: &mut Report,
-    context: &Context,
-) -> Result<()> {
-    let directory = &place.directory;
-    let mut walk = entries(directory.clone());
-    let mut progress = Progress::begin(context.ui, directory, "looked at");
-    let mut running = FuturesUnordered::new();
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    let mut ended = false;
-    while !(ended && running.is_empty()) {
-        tokio::select! {
-            biased;
-            _ = &mut interrupted => {
-                report.interrupted = true;
-                return Ok(());
-            }
-            Some(outcome) = running.next(), if !running.is_empty() => {
-                let (entry, fate): (Entry, Fate) = outcome;
-                progress.done(entry.stamp.size);
-                note(&entry, fate, report, context)?;
-            }
-            entry = walk.recv(), if !ended && running.len() < usize::from(args.at_a_time) => {
-                match entry {
-                    None => ended = true,
-                    Some(Err(e)) => {
-                        return Err(Error::new(format!("read `{}`", directory.display())).cause(e));
-                    }
-                    Some(Ok(entry)) => running.push(one(args, client, place, entry)),
-                }
-            }
-        }
+    if stopped.is_none() || report.deleted > 0 || context.ui.json {
+        context.ui.data(&report, report.text());
     }
-    Ok(())
-}
-
-/// What became of one entry.
-enum Fate {
-    Deleted,
-    Kept(String),
-    /// No other entry will fare better: the key, the bucket or a cap, or the state file.
-    Stop(Error),
-}
-
-/// Proves one file and deletes it. Nothing lies between the proof and the deletion but, before the
-/// first, the mark in the state file, and a last look whether the file is still the one that was
-/// proven.
-async fn one(args: &PruneArgs, client: &Client, place: &Place, entry: Entry) -> (Entry, Fate) {
-    let fate = match prove(client, &entry, args.prove).await {
-        Ok(Verdict::Same) if args.dry_run => Fate::Deleted,
-        Ok(Verdict::Same) => delete(place, &entry),
-        Ok(Verdict::Differs(reason)) => Fate::Kept(reason),
-        Ok(Verdict::Unclear) => {
-            Fate::Kept("its ETag is of a multipart upload; `--prove read` can tell".to_owned())
-        }
-        Err(fate) => fate,
-    };
-    (entry, fate)
-}
-
-fn delete(place: &Place, entry: &Entry) -> Fate {
-    if let Err(e) = place.mark() {
-        return Fate::Stop(e);
+    for (name, number) in [("deleted", report.deleted), ("kept", report.kept.count)] {
+        context.facts.add(name, number);
     }
-    match entry.remove() {
-        Ok(()) => Fate::Deleted,
-        Err(e) => Fate::Kept(format!("it cannot be deleted: {e}")),
+    match (stopped, report.interrupted, report.kept.count) {
+        (Some(error), ..) => Err(error),
+        (None, true, _) => Ok(Exit::Interrupted),
+        (None, false, 0) => Ok(Exit::Done),
+        (None, false, _) => Ok(Exit::Partly),
     }
 }
 
-async fn prove(client: &Client, entry: &Entry, proof: Proof) -> Result<Verdict, Fate> {
-    match &entry.kind {
-        Kind::File => {}
-        Kind::Special(what) => return Err(Fate::Kept((*what).to_owned())),
-        Kind::Unreadable(why) => return Err(Fate::Kept(why.clone())),
+/// Looks at both sides; none where it was interrupted.
+async fn survey(sides: &Sides, interrupt: &Interrupt) -> Result<Option<Survey>> {
+    let mut pairs = sides.pairs()?;
+    let mut survey = Survey::default();
+    while let Some(pair) = pairs.next().await? {
+        if interrupt.is_set() {
+            return Ok(None);
+        }
+        survey.add(&pair, sides.decide(&pair, Compare::SizeOnly));
     }
-    let stop = |e: S3Error| {
-        Fate::Stop(e.into_error(format!("prove that the bucket has `{}`", entry.shown())))
-    };
-    let local = |e: std::io::Error| Fate::Kept(format!("it cannot be read here: {e}"));
-    let key = key(client, entry).map_err(|reason| Fate::Kept(reason.to_owned()))?;
-    let file = Arc::new(entry.open().map_err(local)?);
-    let size = entry.stamp.size;
-    match proof {
-        Proof::Read => proof::by_reading(client, &key, file, size)
-            .await
-            .map_err(|e| match e {
-                ReadError::Service(e) if stops_the_run(&e) => stop(e),
-                other => Fate::Kept(other.to_string()),
-            }),
-        Proof::Head => match client.head_object(&key).await {
-            Ok(head) => proof::by_etag(file, size, head.size, head.etag)
-                .await
-                .map_err(local),
-            Err(e) if e.is_not_found() => {
-                Ok(Verdict::Differs("the bucket does not have it".to_owned()))
-            }
-            Err(e) if stops_the_run(&e) => Err(stop(e)),
-            Err(e) => Err(Fate::Kept(ReadError::Service(e).to_string())),
-        },
-    }
-}
-
-/// A single object may be refused with 403; a key, a bucket or an endpoint that is wrong says so
-/// in another way.
-fn stops_the_run(error: &S3Error) -> bool {
-    let one_object = error.status().is_some_and(|s| s.as_u16() == 403)
-        && matches!(
-            error.code(),
-            None | Some("AccessDenied" | "InvalidObjectState")
-        );
-    error.ends_the_run() && !one_object
-}
-
-fn note(entry: &Entry, fate: Fate, report: &mut Report, context: &Context) -> Result<()> {
-    match fate {
-        Fate::Deleted => {
-            report.deleted += 1;
-            report.bytes += entry.stamp.size;
-            report.freed += entry.frees;
-            let verb = if report.dry_run {
-                "would delete"
-            } else {
-                "deleted"
-            };
-            context.ui.detail(format!("{verb} {}", entry.shown()));
-        }
-        Fate::Kept(reason) => {
-            context
-                .ui
-                .detail(format!("kept {}: {reason}", entry.shown()));
-            report.kept.add(entry.shown(), reason);
-        }
-        Fate::Stop(e) => return Err(e),
-    }
-    Ok(())
-}
-
-impl Report {
-    fn text(&self) -> String {
-        let proven = match self.proof {
-            Proof::Read => "read back from the bucket and compared",
-            Proof::Head => "compared with the bucket by size and MD5",
-        };
-        let verb = if self.dry_run {
-            "would be deleted"
-        } else {
-            "deleted"
-        };
-        let each = if self.deleted == 1 { "" } else { "each " };
-        let mut out = format!(
-            "{} ({}) {verb}, {each}{proven}\n",
-            counted(self.deleted, "file", "files"),
-            human_bytes(self.bytes)
-        );
-        if self.kept.count > 0 {
-            out.push_str(&format!(
-                "{}:\n{}",
-                counted(
-                    self.kept.count,
-                    "is not proven and stays",
-                    "are not proven and stay"
-                ),
-                self.kept.lines()
-            ));
-        }
-        if self.interrupted {
-            out.push_str("interrupted; the next run goes on\n");
-        }
-        if !self.dry_run {
-            out.push_str(&format!(
-                "freed {} in `{}`, and removed {}",
-                human_bytes(self.freed),
-                self.directory.display(),
-                counted(
-                    self.directories_removed,
-                    "empty directory",
-                    "empty directories"
-                )
-            ));
-        }
-        out
-    }
+    Ok(Some(survey))
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::media_dir;
 use crate::Context;
-use crate::error::Result;
+use crate::config::TargetArgs;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::migration::merge::Merged;
-use crate::migration::swap;
-use crate::migration::{Site, media_dir};
+use crate::mastodon::Owner;
+use crate::sides::{self, Sides};
+use crate::swap::{self, Merged, Phase, Site};
 use crate::words::counted;
 
 /// Flags of `rollback`.
@@ -20,8 +22,11 @@ Example:
     medialift rollback /home/mastodon/live/public/system
 
 To let Mastodon use the local files again, put the old .env.production back too: `medialift env`
-kept it beside the new one, as .env.production.medialift-DATE. Files that Mastodon has uploaded to
-the bucket since the switch are there only.")]
+can take it back (`medialift env --undo`). Files that Mastodon has uploaded to the bucket since the
+switch are there only, and it would not show them from the disk: they are counted, and copying them
+into the media directory first is up to you.
+Exit codes: 0 all is back, 3 the bucket has media that are not on the disk, 4 back, and some files
+are kept twice (each is named).")]
 pub struct RollbackArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -31,6 +36,12 @@ pub struct RollbackArgs {
     /// Do it although `prune` has deleted files
     #[arg(long)]
     pub after_prune: bool,
+    /// Do it although Mastodon has media in the bucket that are not on the disk
+    #[arg(long)]
+    pub leave_in_bucket: bool,
+    /// The bucket.
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,6 +52,8 @@ struct Report {
     merged: Merged,
     /// Where conflicting files are kept.
     conflicts_dir: Option<PathBuf>,
+    /// Objects that are in the bucket and on no disk; none where nobody looked.
+    only_in_bucket: Option<u64>,
 }
 
 /// Runs `rollback`.
@@ -51,10 +64,22 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         dry_run: args.dry_run,
         merged: Merged::default(),
         conflicts_dir: None,
+        only_in_bucket: None,
     };
     let _lock = site.lock()?;
+    let state = swap::ready_to_return(&site, args.after_prune)?;
+    // What has begun is completed.
+    if state.phase == Phase::Moved && !args.leave_in_bucket {
+        let only_there = only_in_bucket(&args, &site, context).await.map_err(|e| {
+            Error::new(format!("tell whether media would be lost from view ({e})"))
+                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket` to put the media back without looking")
+        })?;
+        report.only_in_bucket = Some(only_there);
+        if only_there > 0 {
+            return Err(lost_from_view(&args, &site, only_there));
+        }
+    }
     if args.dry_run {
-        swap::ready_to_return(&site, args.after_prune)?;
         let text = format!(
             "`{}` would become `{}` again",
             site.kept().display(),
@@ -77,6 +102,38 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     } else {
         Exit::Partly
     })
+}
+
+fn lost_from_view(args: &RollbackArgs, site: &Site, only_there: u64) -> Error {
+    let objects = counted(only_there, "object is", "objects are");
+    let files = if args.after_prune {
+        "; those that `prune` deleted are among them"
+    } else {
+        ""
+    };
+    Error::new(format!("put `{}` back", site.live().display()))
+        .exit(Exit::Problem)
+        .cause(format!(
+            "{objects} in the bucket and not on the disk{files}: Mastodon would not show them once it uses the disk again"
+        ))
+        .hint(format!(
+            "copy them into `{}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`; nothing was changed",
+            site.kept().display()
+        ))
+}
+
+/// Counts objects that neither directory has.
+async fn only_in_bucket(args: &RollbackArgs, site: &Site, context: &Context) -> Result<u64> {
+    let target = args.target.resolve(context)?;
+    let client = sides::client(&args.target, target, context)?;
+    let sides = Sides::open(client, site.kept(), Owner::Bucket, true, context)?;
+    let mut pairs = sides.pairs()?;
+    let mut only_there = 0;
+    while let Some(pair) = pairs.next().await? {
+        let is_here = pair.local.is_some() || site.live().join(&pair.path).exists();
+        only_there += u64::from(pair.object.is_some() && !is_here);
+    }
+    Ok(only_there)
 }
 
 impl Report {

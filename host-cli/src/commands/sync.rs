@@ -10,19 +10,20 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use crate::Context;
-use crate::config::{KeyKind, Target, TargetArgs};
+use crate::config::{self, KeyKind, Target, TargetArgs};
 use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::filter::Filter;
 use crate::guards::{may_overwrite, may_sync_delete};
+use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::mastodon::{Installation, Owner};
 use crate::s3::{Client, Retry};
 use crate::sync::{self, Options};
-use crate::upload::{Limits, digest};
-use crate::{pairs, tree};
+use crate::upload::Limits;
+use crate::{ledger, pairs, tree};
 
 /// A little below what a new account is given, 500 requests a second.
 const BACKBLAZE_RATE: f64 = 450.0;
@@ -164,7 +165,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
     }
-    let path = journal_path(&args, &target, context)?;
+    let path = journal_path(&args, &directory, &target, context)?;
     let (journal, said) = if args.dry_run {
         Journal::read_only(&path)?
     } else {
@@ -217,23 +218,21 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     finished.stopped.map_or(Ok(exit), Err)
 }
 
-fn journal_path(args: &SyncArgs, target: &Target, context: &Context) -> Result<PathBuf> {
-    let state_dir = args.state_dir.clone().or(context.file.state_dir.clone());
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state_dir = state_dir
-        .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("medialift")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state/medialift")))
-        .ok_or_else(|| {
-            Error::usage("find a place for the journal")
-                .cause("neither `XDG_STATE_HOME` nor `HOME` is set")
-                .hint("give a directory with `--state-dir`")
-        })?;
-    let name = hex::encode(&digest::of_bytes(target.to_string().as_bytes())[..8]);
-    Ok(state_dir.join(format!("journal-{name}.redb")))
+fn journal_path(
+    args: &SyncArgs,
+    directory: &Path,
+    target: &Target,
+    context: &Context,
+) -> Result<PathBuf> {
+    let state_dir = config::state_dir(args.state_dir.as_deref(), &context.file)?;
+    let identity = Identity::of_directory(directory).map_err(|e| {
+        Error::usage(format!(
+            "read the media directory `{}`",
+            directory.display()
+        ))
+        .cause(e)
+    })?;
+    Ok(ledger::journal_path(&state_dir, target, &identity))
 }
 
 /// Prints the summary; `--quiet` prints only what went wrong.

@@ -52,9 +52,9 @@ pub struct VerifyArgs {
     purge_header: String,
     /// Name the checks, and upload and read nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
-    target: TargetArgs,
+    pub(crate) target: TargetArgs,
 }
 
 #[derive(Debug, Serialize)]

@@ -163,6 +163,34 @@ impl LocalFile {
         self.unchanged_in(&directory, name)
     }
 
+    /// Whether nothing has this path any more.
+    pub fn is_gone(&self) -> bool {
+        let gone = |e: io::Error| e.kind() == io::ErrorKind::NotFound;
+        self.stat().is_err_and(gone)
+    }
+
+    /// The same path looked at again: deleting a hard link changes the stamp of the others.
+    pub fn seen_again(&self) -> io::Result<LocalFile> {
+        let stat = self.stat()?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(changed());
+        }
+        let seen = Seen::of(&stat);
+        Ok(LocalFile {
+            stamp: seen.stamp,
+            links: seen.links,
+            disk_bytes: seen.disk_bytes,
+            device: seen.device,
+            ..self.clone()
+        })
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        let (directory, name) = self.parent()?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(rustix::fs::statat(directory, name, flags)?)
+    }
+
     /// Deletes the name, if it still stands for the very file that was seen, unchanged.
     pub fn remove(&self) -> io::Result<()> {
         let (directory, name) = self.parent()?;

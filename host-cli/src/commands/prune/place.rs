@@ -5,14 +5,16 @@ use std::sync::{Mutex, PoisonError};
 
 use super::PruneArgs;
 use crate::Context;
+use crate::commands::media_dir;
 use crate::error::{Error, Result};
-use crate::migration::around::around;
-use crate::migration::{Lock, Phase, Site, media_dir};
+use crate::swap::{Lock, Phase, Site, around};
 
 /// Where to delete, with its links resolved.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) directory: PathBuf,
+    /// The same as it was named.
+    pub(super) named: PathBuf,
     /// Every media directory that it has to do with.
     sites: Vec<Site>,
     /// Those whose media are to be deleted from, until that is written down.
@@ -59,6 +61,7 @@ impl Place {
         }
         Ok(Place {
             directory,
+            named: chosen,
             sites,
             unmarked: Mutex::new(unmarked),
         })

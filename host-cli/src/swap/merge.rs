@@ -32,7 +32,7 @@ pub struct Merged {
 }
 
 /// Moves what is in `from` into `into`. What is left in `from` is what conflicts.
-pub fn merge(from: &Path, into: &Path) -> Result<Merged> {
+pub(super) fn merge(from: &Path, into: &Path) -> Result<Merged> {
     let mut merged = Merged::default();
     merge_directory(from, into, Path::new(""), &mut merged)?;
     merged.conflicts.sort();

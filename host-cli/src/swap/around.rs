@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::Site;
+use super::site::Site;
 use crate::error::{Error, Result};
 
 /// The name of Mastodon's own media directory.

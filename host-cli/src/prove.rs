@@ -8,13 +8,37 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
+use crate::decide::Decision;
 use crate::s3::{Client, ErrorKind, S3Error};
-use crate::sync::digest;
+use crate::upload::digest;
 
 /// How often a transfer that breaks in the middle is begun anew.
 const READS: usize = 4;
 /// Longest wait for the next bytes of an object.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What has to be proven before a local file may be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// That the object has the file's bytes.
+    Content,
+    /// That the object is still absent: Mastodon has deleted it.
+    Absence,
+    /// Nothing would do; why.
+    Nothing(&'static str),
+}
+
+/// What the deletion of a local file rests on.
+pub fn basis(decision: Decision, hidden: bool) -> Basis {
+    match decision {
+        // It may have been deleted with its account: never the last copy of what is hidden.
+        Decision::DeletedThere if hidden => {
+            Basis::Nothing("it is hidden, and the bucket does not have it")
+        }
+        Decision::DeletedThere => Basis::Absence,
+        _ => Basis::Content,
+    }
+}
 
 /// Outcome of comparing one file with one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +49,8 @@ pub enum Verdict {
     Differs(String),
     /// The ETag alone cannot tell: a multipart upload of unknown part size.
     Unclear,
+    /// There is no such file any more.
+    Gone,
 }
 
 impl Verdict {
@@ -41,7 +67,7 @@ pub async fn by_etag(
     etag: String,
 ) -> io::Result<Verdict> {
     if size != object_size {
-        return Ok(size_differs(size, object_size));
+        return Ok(Verdict::Differs(size_differs(size, object_size)));
     }
     tokio::task::spawn_blocking(move || {
         let Some((_, count)) = etag.split_once('-') else {
@@ -104,7 +130,7 @@ pub async fn by_reading(
             Err(e) => return Err(ReadError::Service(e)),
         };
         if head.size != size {
-            return Ok(size_differs(size, head.size));
+            return Ok(Verdict::Differs(size_differs(size, head.size)));
         }
         match md5_of(body, size).await {
             Ok(remote) if remote != local => {
@@ -120,10 +146,9 @@ pub async fn by_reading(
     }
 }
 
-fn size_differs(size: u64, object_size: u64) -> Verdict {
-    Verdict::Differs(format!(
-        "it has {object_size} bytes in the bucket and {size} here"
-    ))
+/// How a file and an object of these sizes differ.
+pub fn size_differs(size: u64, object_size: u64) -> String {
+    format!("it has {object_size} bytes in the bucket and {size} here")
 }
 
 /// MD5 of a body that must have `size` bytes.

@@ -1,30 +1,19 @@
-//! Where a migration stands, on disk: which directory is in which place, and what was begun.
+//! The state of a migration on disk: which directory is in which place, and what was begun.
 //!
 //! The state file lies beside the directories it tells of, so whoever runs the next command finds
 //! it. It is written and synced before each step; every step may be done again. Together with the
-//! directories' inode numbers it tells, after a crash at any point, what was done and what was
-//! not.
-//!
-//! [`around`] finds the migrations that a path has to do with, [`swap`] moves the directories,
-//! [`merge`] brings files together again, [`compare`] proves that the bucket has them all.
-
-pub mod around;
-pub mod compare;
-pub mod merge;
-pub mod progress;
-pub mod proof;
-pub mod swap;
-pub mod tree;
+//! directories' identities it tells, after a crash at any point, what was done and what was not.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 
 /// The media directory and the names around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +34,6 @@ pub enum Phase {
     Moved,
     /// A rollback has been decided upon; directories and files may or may not be back.
     Returning,
-}
-
-/// Which directory entry is meant, whatever its name is at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
 }
 
 /// The state file's content.
@@ -78,26 +60,12 @@ pub struct State {
     pub conflicts_dir: Option<String>,
 }
 
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// While this lives, no other run moves the directories or deletes from them.
 #[derive(Debug)]
 pub struct Lock {
     _directory: File,
-}
-
-impl Identity {
-    /// Of the entry itself: a link is not followed. None where there is nothing.
-    pub fn of(path: &Path) -> io::Result<Option<Identity>> {
-        match fs::symlink_metadata(path) {
-            Ok(metadata) => Ok(Some(Identity {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            })),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
 }
 
 impl Site {
@@ -246,13 +214,13 @@ impl Site {
     }
 }
 
-/// The media directory of the flags or the configuration.
-pub fn media_dir(flag: Option<&Path>, context: &crate::Context) -> Result<PathBuf> {
-    flag.map(Path::to_owned)
-        .or_else(|| context.file.media_dir.clone())
-        .ok_or_else(|| {
-            Error::usage("find the media directory")
-                .cause("none is named")
-                .hint("give it, e.g. `/home/mastodon/live/public/system`, or put `media_dir = \"…\"` in medialift.toml")
-        })
+/// Where the media of this media directory are at the moment: `system_` after a cutover.
+pub fn media_at(media_dir: &Path) -> PathBuf {
+    let aside = || {
+        let site = Site::at(media_dir).ok()?;
+        let state = site.state().ok()??;
+        let kept = Identity::of_entry(&site.kept()).ok()?;
+        (kept == Some(state.media)).then(|| site.kept())
+    };
+    aside().unwrap_or_else(|| media_dir.to_owned())
 }

@@ -3,10 +3,14 @@
 //! Where the filesystem can (`RENAME_EXCHANGE`: ext4, XFS, Btrfs and most others) both names
 //! change in one step, so that Mastodon never sees `system` missing.
 
-use std::ffi::OsString;
+mod around;
+pub mod git;
+mod merge;
+mod mount;
+mod site;
+
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,11 +18,18 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::merge::{Merged, merge};
-use super::tree;
-use super::{Identity, Phase, Site, State, VERSION};
+pub use self::around::around;
+pub use self::merge::Merged;
+use self::merge::merge;
+use self::site::VERSION;
+pub use self::site::{Lock, Phase, Site, State, media_at};
 use crate::dotenv::store::copy_attributes;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::tree;
+
+/// What to do about a mount point.
+const MOUNTED: &str = "inside a container, run the command on the host instead, with the directory that the container mounts; on a host, unmount it, mount it elsewhere, make `system` a link to that place, then run the cutover again";
 
 /// Called after each step with its name. An error stops there, as a crash would: the tests use it.
 pub type AfterStep<'a> = &'a mut dyn FnMut(&'static str) -> Result<()>;
@@ -70,19 +81,15 @@ pub fn ready_to_cut(site: &Site) -> Result<Option<State>> {
                 return Err(Error::new(operation).cause("it is not a directory"));
             }
             let entry = fs::symlink_metadata(&live).map_err(|e| Error::new(&operation).cause(e))?;
-            let parent = fs::metadata(&site.parent).map_err(|e| Error::new(&operation).cause(e))?;
-            if entry.is_dir() && entry.dev() != parent.dev() {
+            if mount::is_mount_point(&live).map_err(|e| Error::new(&operation).cause(e))? {
                 return Err(Error::new(operation)
-                    .cause("a filesystem is mounted there, and a mount point cannot be renamed")
-                    .hint("mount it elsewhere and make `system` a link to it, then run the cutover again"));
+                    .cause("something is mounted there, and a mount point cannot be renamed")
+                    .hint(MOUNTED));
             }
             Ok(Some(State {
                 version: VERSION,
                 phase: Phase::Moving,
-                media: Identity {
-                    device: entry.dev(),
-                    inode: entry.ino(),
-                },
+                media: Identity::of(&entry),
                 owner: metadata.uid(),
                 group: metadata.gid(),
                 mode: metadata.permissions().mode() & 0o7777,
@@ -277,13 +284,13 @@ impl Mover<'_> {
 
 /// Paths below `directory` of all that is no directory.
 fn left_in(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut left = Vec::new();
-    tree::walk(directory, &mut |entry| {
-        left.push(PathBuf::from(OsString::from_vec(entry.path)));
-        true
-    })
-    .map_err(|e| Error::new(format!("read `{}`", directory.display())).cause(e))?;
-    Ok(left)
+    let options = tree::Options {
+        root: directory.to_owned(),
+        prefix_length: 0,
+        follow_links: false,
+    };
+    let path = |entry: tree::Entry| PathBuf::from(entry.path().trim_end_matches('/'));
+    Ok(tree::walk(&options)?.map(path).collect())
 }
 
 fn exists(path: &Path) -> bool {
@@ -292,7 +299,7 @@ fn exists(path: &Path) -> bool {
 
 fn place(site: &Site, state: &State) -> Result<Place> {
     let at = |path: &Path| {
-        Identity::of(path)
+        Identity::of_entry(path)
             .map(|found| found == Some(state.media))
             .map_err(|e| Error::new(format!("look at `{}`", path.display())).cause(e))
     };

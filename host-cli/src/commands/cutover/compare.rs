@@ -1,0 +1,250 @@
+//! Every local file against the bucket: the proof that a cutover needs.
+//!
+//! Each file is read and its MD5 compared with the listed ETag; an object without one is read whole.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde::Serialize;
+
+use crate::decide::{Compare, Conflict, Decision, decide_read};
+use crate::error::{Error, Result};
+use crate::named::NamedPaths;
+use crate::pairs::Pair;
+use crate::progress::Progress;
+use crate::prove::{self, Verdict};
+use crate::s3::Client;
+use crate::sides::Sides;
+use crate::tree::{Entry, LocalFile, SkipReason, walk};
+
+const MISSING: &str = "the bucket does not have it";
+
+/// Outcome of a compare.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Compared {
+    /// Files that the bucket has, byte for byte as far as the MD5 tells.
+    pub(super) same: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// Files that Mastodon has deleted in the bucket since they were uploaded: nothing is missing.
+    pub(super) deleted_there: u64,
+    /// Files that Mastodon has replaced in the bucket since they were uploaded.
+    pub(super) replaced_there: u64,
+    /// Files that were gone when their turn came.
+    pub(super) vanished: u64,
+    /// Files that are not in the bucket, or differ there, or could not be compared.
+    pub(super) different: NamedPaths,
+    /// Those of them that `sync` would send.
+    pub(super) to_send: u64,
+    /// Entries that no bucket can hold: links, sockets, names that are not UTF-8.
+    pub(super) not_for_buckets: NamedPaths,
+}
+
+impl Compared {
+    /// Files of every kind.
+    pub(super) fn total(&self) -> u64 {
+        self.same
+            + self.deleted_there
+            + self.replaced_there
+            + self.different.count
+            + self.not_for_buckets.count
+    }
+
+    fn skip(&mut self, path: &str, reason: SkipReason, detail: Option<&str>) {
+        let words = detail.map_or_else(|| reason.to_string(), |said| format!("{reason}: {said}"));
+        match reason {
+            SkipReason::Vanished => self.vanished += 1,
+            SkipReason::Unreadable | SkipReason::UnreadableDirectory | SkipReason::Changing => {
+                self.different.add(path, words);
+            }
+            _ => self.not_for_buckets.add(path, words),
+        }
+    }
+
+    /// Counts what is decided without reading the file. `reason`: how it differs.
+    fn decided(&mut self, pair: &Pair, decision: Decision, reason: impl Into<String>) {
+        match decision {
+            Decision::DeletedThere => self.deleted_there += 1,
+            Decision::Send(_) => {
+                self.to_send += 1;
+                self.different.add(&pair.path, reason);
+            }
+            Decision::Conflict(Conflict::BucketOwns) if Sides::was_replaced_there(pair) => {
+                self.replaced_there += 1;
+            }
+            Decision::Conflict(Conflict::NoJournal) => self.different.add(
+                &pair.path,
+                "the bucket does not have it, and no journal tells whether Mastodon deleted it there",
+            ),
+            Decision::Conflict(_) => self.different.add(&pair.path, reason),
+            Decision::Same => {
+                self.same += 1;
+                self.bytes += size(pair);
+            }
+            Decision::Skip(reason) => {
+                let detail = match &pair.local {
+                    Some(Entry::Skipped(skipped)) => skipped.detail.as_deref(),
+                    _ => None,
+                };
+                self.skip(&pair.path, reason, detail);
+            }
+            Decision::OnlyThere
+            | Decision::Delete
+            | Decision::Gone
+            | Decision::Hidden
+            | Decision::Compare => {}
+        }
+    }
+}
+
+/// Compares every file with the bucket. Fails where the bucket cannot be listed.
+pub(super) async fn compare(
+    sides: &Sides,
+    at_a_time: usize,
+    progress: &Progress,
+) -> Result<Compared> {
+    let mut pairs = sides.pairs()?;
+    let mut compared = Compared::default();
+    let mut running = FuturesUnordered::new();
+    while let Some(pair) = pairs.next().await? {
+        match sides.decide(&pair, Compare::Read) {
+            Decision::Compare => running.push(judge(sides, pair)),
+            decision => compared.decided(&pair, decision, difference(&pair)),
+        }
+        while running.len() >= at_a_time {
+            if let Some(judged) = running.next().await {
+                count(sides, &mut compared, progress, judged);
+            }
+        }
+    }
+    while let Some(judged) = running.next().await {
+        count(sides, &mut compared, progress, judged);
+    }
+    compared.different.sort();
+    compared.not_for_buckets.sort();
+    Ok(compared)
+}
+
+/// How two sides differ that need not be read.
+fn difference(pair: &Pair) -> String {
+    match &pair.object {
+        None => MISSING.to_owned(),
+        Some(object) => prove::size_differs(size(pair), object.size),
+    }
+}
+
+fn size(pair: &Pair) -> u64 {
+    match &pair.local {
+        Some(Entry::File(file)) => file.stamp.size,
+        _ => 0,
+    }
+}
+
+type Judged = (Pair, Result<Verdict, String>);
+
+async fn judge(sides: &Sides, pair: Pair) -> Judged {
+    let verdict = match (&pair.local, &pair.object) {
+        (Some(Entry::File(file)), Some(object)) => {
+            content(&sides.client, file, &object.key, object.size, &object.etag).await
+        }
+        _ => Ok(Verdict::Differs(MISSING.to_owned())),
+    };
+    (pair, verdict)
+}
+
+fn count(sides: &Sides, compared: &mut Compared, progress: &Progress, judged: Judged) {
+    let (pair, verdict) = judged;
+    progress.done(size(&pair));
+    let (same, reason) = match verdict {
+        Ok(Verdict::Same) => (true, String::new()),
+        Ok(Verdict::Gone) => {
+            compared.vanished += 1;
+            return;
+        }
+        Ok(Verdict::Differs(reason)) => (false, reason),
+        Ok(Verdict::Unclear) => (false, "its content could not be compared".to_owned()),
+        // Not known to differ: what the owner may do with it is not the question.
+        Err(reason) => {
+            compared.different.add(&pair.path, reason);
+            return;
+        }
+    };
+    let decision = decide_read(&pair, same, &sides.owner, sides.flags(Compare::Read));
+    compared.decided(&pair, decision, reason);
+}
+
+/// Whether the object has the file's bytes.
+async fn content(
+    client: &Client,
+    file: &LocalFile,
+    key: &str,
+    object_size: u64,
+    etag: &str,
+) -> Result<Verdict, String> {
+    let cannot = |e: std::io::Error| format!("it cannot be read here: {e}");
+    let size = file.stamp.size;
+    let opened = match file.open_unchanged() {
+        Ok(opened) => Arc::new(opened),
+        Err(_) if file.is_gone() => return Ok(Verdict::Gone),
+        Err(e) => return Err(cannot(e)),
+    };
+    let verdict = prove::by_etag(opened.clone(), size, object_size, etag.to_owned())
+        .await
+        .map_err(cannot)?;
+    let verdict = match verdict {
+        Verdict::Unclear => prove::by_reading(client, key, opened, size)
+            .await
+            .map_err(|e| e.to_string())?,
+        clear => clear,
+    };
+    match file.unchanged() {
+        Ok(()) => Ok(verdict),
+        Err(_) if file.is_gone() => Ok(Verdict::Gone),
+        Err(e) => Err(cannot(e)),
+    }
+}
+
+/// Asks the bucket for each file that was written since `begun` (nanoseconds since 1970), one by one:
+/// they are few, and a listing may be older than they are.
+pub(super) async fn compare_written_since(sides: &Sides, begun: i64) -> Result<Compared> {
+    /// The kernel's clock goes in steps of a few milliseconds, so a little earlier counts too.
+    const TICK: i64 = 10_000_000;
+    let tree = sides.tree();
+    let written = tokio::task::spawn_blocking(move || -> Result<Vec<LocalFile>> {
+        let new = |entry| match entry {
+            Entry::File(file) if file.stamp.changed >= begun - TICK => Some(file),
+            _ => None,
+        };
+        Ok(walk(&tree)?.filter_map(new).collect())
+    });
+    let written = written
+        .await
+        .map_err(|e| Error::new("read the media directory").cause(e))??;
+    let mut compared = Compared::default();
+    for file in written {
+        let key = sides.client.target().key(&file.path);
+        let verdict = match sides.client.head_object(&key).await {
+            Ok(head) => content(&sides.client, &file, &key, head.size, &head.etag).await,
+            Err(e) if e.is_not_found() => {
+                compared.to_send += 1;
+                Err(MISSING.to_owned())
+            }
+            Err(e) => return Err(e.into_error(format!("ask the bucket for `{}`", file.path))),
+        };
+        match verdict {
+            Ok(Verdict::Same) => {
+                compared.same += 1;
+                compared.bytes += file.stamp.size;
+            }
+            Ok(Verdict::Gone) => compared.vanished += 1,
+            Ok(Verdict::Differs(reason)) | Err(reason) => {
+                compared.different.add(file.path, reason);
+            }
+            Ok(Verdict::Unclear) => compared
+                .different
+                .add(file.path, "its content could not be compared"),
+        }
+    }
+    Ok(compared)
+}

@@ -1,0 +1,142 @@
+//! What `prune` did, for people and machines.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::pruner::{Fate, local_size};
+use super::{Proof, PruneArgs};
+use crate::Context;
+use crate::error::Result;
+use crate::named::NamedPaths;
+use crate::pairs::Pair;
+use crate::prove::ReadError;
+use crate::sides::Sides;
+use crate::words::{counted, human_bytes};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) directory: PathBuf,
+    pub(super) proof: Proof,
+    pub(super) dry_run: bool,
+    /// Files that were deleted, or would be.
+    pub(super) deleted: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// Those of them that Mastodon had deleted in the bucket.
+    pub(super) settled: u64,
+    /// What the disk got back: less than `bytes` where files have other hard links.
+    pub(super) freed: u64,
+    pub(super) directories_removed: u64,
+    /// Files that were gone when their turn came.
+    pub(super) vanished: u64,
+    /// What stays, and why.
+    pub(super) kept: NamedPaths,
+    pub(super) interrupted: bool,
+}
+
+impl Report {
+    pub(super) fn of(args: &PruneArgs, sides: &Sides) -> Report {
+        Report {
+            directory: sides.root.clone(),
+            proof: args.prove,
+            dry_run: args.dry_run,
+            deleted: 0,
+            bytes: 0,
+            settled: 0,
+            freed: 0,
+            directories_removed: 0,
+            vanished: 0,
+            kept: NamedPaths::default(),
+            interrupted: false,
+        }
+    }
+
+    pub(super) fn note(&mut self, pair: &Pair, fate: Fate, context: &Context) -> Result<()> {
+        let path = &pair.path;
+        match fate {
+            Fate::Deleted { settled, freed } => {
+                self.deleted += 1;
+                self.settled += u64::from(settled);
+                self.bytes += local_size(pair);
+                self.freed += freed;
+                let verb = if self.dry_run {
+                    "would delete"
+                } else {
+                    "deleted"
+                };
+                context.ui.detail(format!("{verb} {}", path.escape_debug()));
+            }
+            Fate::Vanished => self.vanished += 1,
+            Fate::Kept(reason) => self.keep(path, reason, context),
+            Fate::Refused(e) => {
+                self.keep(path, ReadError::Service(*e).to_string(), context);
+            }
+            Fate::Stop(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, path: &str, reason: String, context: &Context) {
+        let shown = path.escape_debug();
+        context.ui.detail(format!("kept {shown}: {reason}"));
+        self.kept.add(path, reason);
+    }
+
+    pub(super) fn text(&self) -> String {
+        let proven = match self.proof {
+            Proof::Read => "read back from the bucket and compared",
+            Proof::Head => "compared with the bucket by size and MD5",
+        };
+        let verb = if self.dry_run {
+            "would be deleted"
+        } else {
+            "deleted"
+        };
+        let each = if self.deleted == 1 { "" } else { "each " };
+        let mut out = format!(
+            "{} ({}) {verb}, {each}{proven}\n",
+            counted(self.deleted, "file", "files"),
+            human_bytes(self.bytes)
+        );
+        if self.settled > 0 {
+            out.push_str(&format!(
+                "  {} deleted in the bucket by Mastodon before\n",
+                counted(self.settled, "of them was", "of them were")
+            ));
+        }
+        if self.vanished > 0 {
+            out.push_str(&format!(
+                "{} gone before its turn\n",
+                counted(self.vanished, "file was", "files were")
+            ));
+        }
+        if self.kept.count > 0 {
+            out.push_str(&format!(
+                "{}:\n{}",
+                counted(
+                    self.kept.count,
+                    "is not proven and stays",
+                    "are not proven and stay"
+                ),
+                self.kept.lines()
+            ));
+        }
+        if self.interrupted {
+            out.push_str("interrupted; the next run goes on\n");
+        }
+        if !self.dry_run {
+            out.push_str(&format!(
+                "freed {} in `{}`, and removed {}",
+                human_bytes(self.freed),
+                self.directory.display(),
+                counted(
+                    self.directories_removed,
+                    "empty directory",
+                    "empty directories"
+                )
+            ));
+        }
+        out
+    }
+}

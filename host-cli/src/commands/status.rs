@@ -1,0 +1,270 @@
+//! `status`: which steps of the migration are done, which is next, and what has changed since.
+
+mod changes;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::Context;
+use crate::config::{self, TargetArgs};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::identity::Identity;
+use crate::ledger::steps::{Situation, Standing, State, Step, next};
+use crate::ledger::{self, Ledger, target_name};
+use crate::mastodon::{Deployment, Installation};
+use crate::swap::{Phase, Site, media_at};
+use crate::words::quoted;
+use changes::Changes;
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads what the other commands recorded in the state directory, looks at the installation, the media
+directory and the files domain, and changes nothing. Run it as the user who runs the others.
+Exit codes: 0 all is as it should be, 3 something needs attention (it is named).")]
+pub struct StatusArgs {
+    /// The media directory [default: `media_dir` of the configuration]
+    pub media_dir: Option<PathBuf>,
+    /// The files domain, e.g. `https://files.example.com`
+    #[arg(long, value_name = "URL", env = "FILES_URL")]
+    pub files_url: Option<String>,
+    /// Where the other commands keep their state [default: `state_dir` of the configuration]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The bucket.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    media_dir: PathBuf,
+    /// Where the media are now: `system_` after a cutover.
+    media_at: PathBuf,
+    target: Option<String>,
+    installation: Installation,
+    steps: Vec<Row>,
+    next: Option<Next>,
+    changes: Changes,
+    ledger: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    number: usize,
+    #[serde(flatten)]
+    standing: Standing,
+    title: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Next {
+    number: usize,
+    step: Step,
+    /// Command lines, to be run in this order.
+    commands: Vec<String>,
+    /// What to mind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// Runs `status`.
+pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
+    let mut installation = Installation::find(args.media_dir.as_deref(), &context.file)?;
+    installation.ask().await;
+    let site = Site::at(&installation.media_dir)?;
+    let media_at = media_at(&site.live());
+    let state = site.state()?;
+    // A bucket need not be named for a look at the first steps.
+    let target = args.target.resolve_with(&context.file).ok();
+    let ledger = Ledger::in_directory(&config::state_dir(
+        args.state_dir.as_deref(),
+        &context.file,
+    )?);
+    let tree = Identity::of_directory(&media_at).ok();
+    let entries = ledger.read(target.as_ref().map(target_name).as_deref(), tree.as_ref())?;
+    let situation = Situation {
+        entries: &entries,
+        owner: &installation.owner,
+        settings_changed: changes::newest(&installation.env_files),
+        phase: state.as_ref().map(|state| state.phase),
+        now: ledger::now(),
+    };
+    let standings = situation.standings();
+    let next = match state.as_ref().map(|state| state.phase) {
+        Some(Phase::Returning) => Some(Next {
+            number: Step::Cutover.number(),
+            step: Step::Cutover,
+            commands: vec![command(&args, context, "rollback", false)],
+            note: Some("a rollback has begun and not ended: complete it".to_owned()),
+        }),
+        _ => next(&standings).map(|step| Next {
+            number: step.number(),
+            step,
+            commands: commands(step, &args, context, installation.deployment),
+            note: note(step, &standings, situation.now),
+        }),
+    };
+    let changes = Changes::look(
+        &args,
+        context,
+        &situation,
+        &installation,
+        target.as_ref(),
+        &site,
+    )
+    .await?;
+    let report = Report {
+        media_dir: site.live(),
+        media_at,
+        target: target.map(|target| target.to_string()),
+        steps: standings.map(Row::of).into(),
+        next,
+        changes,
+        ledger: ledger.path().to_owned(),
+        installation,
+    };
+    context.ui.data(&report, report.text());
+    Ok(if report.changes.attention.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Problem
+    })
+}
+
+/// A whole command line, with the flags that this one was given.
+fn command(args: &StatusArgs, context: &Context, name: &str, with_target: bool) -> String {
+    let media_dir = args.media_dir.as_ref();
+    let directory = media_dir.map(|path| format!(" {}", quoted(&path.to_string_lossy())));
+    let target = if with_target {
+        args.target.as_flags()
+    } else {
+        String::new()
+    };
+    format!(
+        "medialift{} {name}{}{target}",
+        context.config_flag(),
+        directory.unwrap_or_default()
+    )
+}
+
+/// What to run for a step.
+fn commands(
+    step: Step,
+    args: &StatusArgs,
+    context: &Context,
+    deployment: Deployment,
+) -> Vec<String> {
+    let bare = |name: &str, flags: &str| {
+        let files_url = args.files_url.as_ref();
+        let domain = files_url.map(|url| format!(" --files-url {}", quoted(url)));
+        format!(
+            "medialift{} {name}{flags}{}",
+            context.config_flag(),
+            domain.unwrap_or_default()
+        )
+    };
+    let target = args.target.as_flags();
+    let restart = || match deployment {
+        Deployment::Docker => "docker compose up -d --force-recreate".to_owned(),
+        Deployment::Systemd | Deployment::Unknown => {
+            "systemctl restart 'mastodon-*.service'".to_owned()
+        }
+    };
+    match step {
+        Step::Plan => vec![command(args, context, "plan", false)],
+        Step::Provision => vec![format!("medialift{} provision", context.config_flag())],
+        Step::Check => vec![format!("medialift{} check{target}", context.config_flag())],
+        Step::Announce => vec![bare("env", " --announce"), restart()],
+        Step::Bulk | Step::LastSync | Step::Rest => vec![command(args, context, "sync", true)],
+        Step::Verify => vec![bare("verify", &target)],
+        Step::Switch => vec![bare("env", &target), restart()],
+        Step::Cutover => vec![command(args, context, "cutover", true)],
+        Step::Prune => vec![command(args, context, "prune", true)],
+    }
+}
+
+/// What to mind before the next step.
+fn note(step: Step, standings: &[Standing], now: i64) -> Option<String> {
+    const WEEK: i64 = 7 * 86_400;
+    let at = |step: Step| standings[step as usize].at;
+    match step {
+        Step::LastSync | Step::Switch => {
+            let days = (now - at(Step::Announce)?) / 86_400;
+            (days * 86_400 < WEEK).then(|| {
+                format!(
+                    "the files domain was announced {days} days ago; browsers that have the instance open learn of it within a week"
+                )
+            })
+        }
+        Step::Rest if standings[Step::LastSync as usize].state == State::Skipped => Some(
+            "nothing was uploaded within the hour before the switch: what Mastodon wrote to the disk since then is missing from the files domain until this has run"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// `2026-11-29 07:40`, UTC.
+fn date(at: i64) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]");
+    OffsetDateTime::from_unix_timestamp(at)
+        .ok()
+        .and_then(|at| at.format(format).ok())
+        .unwrap_or_default()
+}
+
+impl Row {
+    fn of(standing: Standing) -> Row {
+        Row {
+            number: standing.step.number(),
+            standing,
+            title: standing.step.title(),
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match self.standing.state {
+            State::Done => "done",
+            State::Partly => "done in part",
+            State::Begun => "begun",
+            State::Todo => "to do",
+            State::Skipped => "not recorded",
+        }
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        for row in &self.steps {
+            table.add_row([
+                row.number.to_string(),
+                row.title.to_owned(),
+                row.state().to_owned(),
+                row.standing.at.map(date).unwrap_or_default(),
+            ]);
+        }
+        let mut out = format!("{table}\n\n{}", self.changes.text());
+        match &self.next {
+            None => out.push_str("\nevery step is done\n"),
+            Some(next) => {
+                out.push_str(&format!("\nnext, step {}:\n", next.number));
+                for command in &next.commands {
+                    out.push_str(&format!("  {command}\n"));
+                }
+                if let Some(note) = &next.note {
+                    out.push_str(&format!("note: {note}\n"));
+                }
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,211 @@
+//! What has changed since the last step: new local files, settings, the files domain's health.
+
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::Method;
+use serde::Serialize;
+
+use super::{StatusArgs, date};
+use crate::Context;
+use crate::config::Target;
+use crate::error::{Error, Result};
+use crate::ledger::Action;
+use crate::ledger::steps::Situation;
+use crate::mastodon::{Installation, Owner, Running};
+use crate::swap::{Phase, Site};
+use crate::tree::{self, Entry};
+use crate::verify::domain::{Domain, FilesUrl};
+use crate::words::{counted, human_bytes};
+
+/// Longest wait for the files domain.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is told below the table.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Changes {
+    /// Who owns the media, in one sentence.
+    owner: String,
+    /// Files that were written to the media directory since the last whole sync, or the cutover.
+    new_local_files: Option<NewFiles>,
+    /// What the files domain answers.
+    files_domain: Option<String>,
+    /// What needs attention, a sentence each.
+    pub(super) attention: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct NewFiles {
+    /// Seconds since 1970.
+    since: i64,
+    files: u64,
+    bytes: u64,
+}
+
+impl Changes {
+    pub(super) async fn look(
+        args: &StatusArgs,
+        context: &Context,
+        situation: &Situation<'_>,
+        installation: &Installation,
+        target: Option<&Target>,
+        site: &Site,
+    ) -> Result<Changes> {
+        let mut changes = Changes {
+            owner: owner(installation),
+            ..Changes::default()
+        };
+        changes.settings(situation, installation, target);
+        if let Some(sync) = situation.last_sync() {
+            let new = new_files(site.live(), sync.began).await?;
+            if situation.phase == Some(Phase::Moved) && new.files > 0 {
+                changes.attention.push(format!(
+                    "Mastodon has written {} to `{}` since the cutover: a process still uses the disk; restart all of them",
+                    counted(new.files, "file", "files"),
+                    site.live().display()
+                ));
+            }
+            changes.new_local_files = Some(new);
+        }
+        if situation.phase == Some(Phase::Moving) {
+            changes.attention.push("a cutover has begun and not ended: complete it, or undo it with `medialift rollback`".to_owned());
+        }
+        if situation.phase == Some(Phase::Returning) {
+            changes
+                .attention
+                .push("a rollback has begun and not ended: complete it".to_owned());
+        }
+        let url = args.files_url.as_ref().or(context.file.files_url.as_ref());
+        if let Some(url) = url {
+            match health(url).await {
+                Ok(answer) => changes.files_domain = Some(answer),
+                Err(reason) => changes.attention.push(format!(
+                    "the files domain `{url}` does not answer as it should: {reason}"
+                )),
+            }
+        }
+        Ok(changes)
+    }
+
+    fn settings(
+        &mut self,
+        situation: &Situation<'_>,
+        installation: &Installation,
+        target: Option<&Target>,
+    ) {
+        if let Running::NotRestarted(why) = &installation.running {
+            self.attention
+                .push(format!("Mastodon runs with older settings: {why}"));
+        }
+        if let (Owner::Bucket, Some(target)) = (&installation.owner, target)
+            && !installation.owns_in(target)
+        {
+            self.attention.push(format!(
+                "Mastodon uses another bucket or prefix than `{target}`"
+            ));
+        }
+        let by_us = |action| matches!(action, Action::Announce | Action::Switch | Action::Undo);
+        let written = situation.entries.iter().rev().find(|e| by_us(e.action));
+        if let (Some(entry), Some(changed)) = (written, newest(&installation.env_files))
+            && changed > entry.at
+        {
+            self.attention.push(format!(
+                "Mastodon's settings were changed on {} UTC, after the last `medialift env`: look at them with `medialift env --lint`",
+                date(changed)
+            ));
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut out = format!("{}\n", self.owner);
+        if let Some(new) = &self.new_local_files {
+            out.push_str(&format!(
+                "{} ({}) written to the media directory since {} UTC\n",
+                counted(new.files, "file", "files"),
+                human_bytes(new.bytes),
+                date(new.since)
+            ));
+        }
+        if let Some(answer) = &self.files_domain {
+            out.push_str(&format!("{answer}\n"));
+        }
+        for line in &self.attention {
+            out.push_str(&format!("attention: {line}\n"));
+        }
+        out
+    }
+}
+
+fn owner(installation: &Installation) -> String {
+    match &installation.owner {
+        Owner::Disk => format!(
+            "Mastodon keeps its media in `{}`",
+            installation.media_dir.display()
+        ),
+        Owner::Bucket => match &installation.storage {
+            Some(storage) => format!(
+                "Mastodon keeps its media in the bucket `{}`",
+                storage.bucket
+            ),
+            None => "Mastodon keeps its media in a bucket".to_owned(),
+        },
+        Owner::Unknown(why) => format!("where Mastodon keeps its media cannot be told: {why}"),
+    }
+}
+
+/// When the newest of `files` was changed, seconds since 1970.
+pub(super) fn newest(files: &[PathBuf]) -> Option<i64> {
+    let changed = |path: &PathBuf| {
+        let modified = std::fs::metadata(path).ok()?.modified().ok()?;
+        let since_1970 = modified.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since_1970.as_secs()).ok()
+    };
+    files.iter().filter_map(changed).max()
+}
+
+/// Counts files below `root` that were changed since then.
+async fn new_files(root: PathBuf, since: i64) -> Result<NewFiles> {
+    let counted = tokio::task::spawn_blocking(move || count(root, since)).await;
+    counted.map_err(|e| Error::new("read the media directory").cause(e))?
+}
+
+fn count(root: PathBuf, since: i64) -> Result<NewFiles> {
+    let mut new = NewFiles {
+        since,
+        ..NewFiles::default()
+    };
+    let nanoseconds = since.saturating_mul(1_000_000_000);
+    let tree = tree::Options {
+        root,
+        prefix_length: 0,
+        follow_links: false,
+    };
+    for entry in tree::walk(&tree)? {
+        if let Entry::File(file) = entry
+            && file.stamp.changed >= nanoseconds
+        {
+            new.files += 1;
+            new.bytes += file.stamp.size;
+        }
+    }
+    Ok(new)
+}
+
+/// What the files domain answers to its root, or why that is no good answer.
+async fn health(url: &str) -> Result<String, String> {
+    let domain = Domain::new(FilesUrl::parse(url)?);
+    let root = domain.url.of("");
+    let answer = tokio::time::timeout(PATIENCE, domain.send(Method::GET, &root, &[])).await;
+    match answer {
+        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        Ok(Err(e)) => Err(crate::findings::chain(&e)),
+        Ok(Ok(answer)) if answer.status.is_server_error() => {
+            Err(format!("it answers {}", answer.status))
+        }
+        Ok(Ok(answer)) => Ok(format!(
+            "the files domain answers ({} in {} ms)",
+            answer.status.as_u16(),
+            answer.elapsed.as_millis()
+        )),
+    }
+}

@@ -1,0 +1,155 @@
+//! What a run leaves in the ledger: made from the parsed command line, written around the command.
+
+use std::path::Path;
+
+use crate::Context;
+use crate::cli::Command;
+use crate::config::{self, TargetArgs};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::identity::Identity;
+use crate::ledger::{self, Action, Entry, Ledger, Outcome};
+use crate::swap::media_at;
+
+/// A run that is to be recorded.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    ledger: Ledger,
+    entry: Entry,
+    /// That it began is written.
+    begun: bool,
+}
+
+impl Recording {
+    /// Begins to record; none for a command that is no step of a migration, or changes nothing by
+    /// `--dry-run`. For commands that may run for hours the beginning is written too.
+    pub(crate) fn begin(command: &Command, context: &Context) -> Option<Recording> {
+        let about = about(command)?;
+        let state_dir = config::state_dir(about.state_dir, &context.file).ok()?;
+        let mut entry = Entry::begun(about.action);
+        entry.only_some = about.only_some;
+        let target = about
+            .target
+            .and_then(|t| t.resolve_with(&context.file).ok());
+        entry.target = target.as_ref().map(ledger::target_name);
+        entry.media_dir = about
+            .media_dir
+            .map(|given| given.or(context.file.media_dir.as_deref()))
+            .and_then(|path| std::path::absolute(path?).ok());
+        entry.tree = entry
+            .media_dir
+            .as_deref()
+            .and_then(|path| Identity::of_directory(&media_at(path)).ok());
+        // Without a directory the command itself says what is wrong.
+        let begun = entry.tree.is_some()
+            && matches!(
+                about.action,
+                Action::Sync | Action::Cutover | Action::Rollback | Action::Prune
+            );
+        let recording = Recording {
+            ledger: Ledger::in_directory(&state_dir),
+            entry,
+            begun,
+        };
+        if begun {
+            recording.write(context);
+        }
+        Some(recording)
+    }
+
+    /// Writes how it ended. A run that was refused for its settings did nothing.
+    pub(crate) fn end(mut self, result: &Result<Exit>, context: &Context) {
+        let exit = match result {
+            Ok(exit) => *exit,
+            Err(error) => error.exit_status(),
+        };
+        self.entry.outcome = match exit {
+            Exit::Done => Outcome::Done,
+            Exit::Partly => Outcome::Partly,
+            Exit::Problem => Outcome::Problem,
+            Exit::Interrupted => Outcome::Interrupted,
+            Exit::Usage if !self.begun => return,
+            Exit::Failed | Exit::Usage => Outcome::Failed,
+        };
+        self.entry.at = ledger::now();
+        self.entry.facts = context.facts.get();
+        self.write(context);
+    }
+
+    fn write(&self, context: &Context) {
+        if let Err(e) = self.ledger.append(&self.entry) {
+            context.ui.detail(format!(
+                "note: `medialift status` will not know of this run: `{}` cannot be written: {e}",
+                self.ledger.path().display()
+            ));
+        }
+    }
+}
+
+/// What a command line says about its step.
+struct About<'a> {
+    action: Action,
+    /// None: the command has no media directory. `Some(None)`: that of the settings file.
+    media_dir: Option<Option<&'a Path>>,
+    target: Option<&'a TargetArgs>,
+    only_some: bool,
+    state_dir: Option<&'a Path>,
+}
+
+fn about(command: &Command) -> Option<About<'_>> {
+    let of = |action| About {
+        action,
+        media_dir: None,
+        target: None,
+        only_some: false,
+        state_dir: None,
+    };
+    Some(match command {
+        Command::Plan(args) => About {
+            media_dir: Some(args.media_dir.as_deref()),
+            ..of(Action::Plan)
+        },
+        Command::Provision(args) if !args.dry_run => of(Action::Provision),
+        Command::Check(args) if !args.dry_run => About {
+            target: Some(&args.target),
+            ..of(Action::Check)
+        },
+        Command::Sync(args) if !args.dry_run => About {
+            media_dir: Some(args.directory.as_deref()),
+            target: Some(&args.target),
+            only_some: !(args.include.is_empty()
+                && args.exclude.is_empty()
+                && args.files_from.is_none()),
+            state_dir: args.state_dir.as_deref(),
+            ..of(Action::Sync)
+        },
+        Command::Env(args) if !args.dry_run && !args.lint => About {
+            target: Some(&args.target),
+            ..of(if args.announce {
+                Action::Announce
+            } else {
+                Action::Switch
+            })
+        },
+        Command::Verify(args) if !args.dry_run => About {
+            target: Some(&args.target),
+            ..of(Action::Verify)
+        },
+        Command::Cutover(args) if !args.dry_run => About {
+            media_dir: Some(args.media_dir.as_deref()),
+            target: Some(&args.target),
+            ..of(Action::Cutover)
+        },
+        Command::Rollback(args) if !args.dry_run => About {
+            media_dir: Some(args.media_dir.as_deref()),
+            ..of(Action::Rollback)
+        },
+        Command::Prune(args) if !args.dry_run => About {
+            media_dir: Some(args.media_dir.as_deref()),
+            target: Some(&args.target),
+            only_some: args.dir.is_some(),
+            ..of(Action::Prune)
+        },
+        _ => return None,
+    })
+}
