@@ -126,7 +126,10 @@ impl Session {
     pub async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CallError> {
         let body = json!({ "accountId": self.account_id, "bucketName": name });
         let found: Buckets = self.call("b2_list_buckets", Repeat::Freely, body).await?;
-        Ok(found.buckets.into_iter().find(|b| b.bucket_name == name))
+        Ok(found
+            .buckets
+            .into_iter()
+            .find(|b| b.bucket_name.eq_ignore_ascii_case(name)))
     }
 
     /// `b2_create_bucket`.

@@ -56,7 +56,7 @@ pub enum Command {
     /// Point Mastodon's `.env.production` at the bucket, or look for mistakes in it
     ///
     /// Settings, comments, order, quoting, owner and mode of everything else stay as they are. The
-    /// old file is kept beside the new one.
+    /// old file is kept in the state directory; `--undo` takes the change back.
     Env(commands::env::EnvArgs),
     /// Check the files domain end to end, as a reader sees it
     Verify(commands::verify::VerifyArgs),

@@ -9,7 +9,7 @@ mod target;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_credentials};
 pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
@@ -42,6 +42,45 @@ pub struct File {
     pub state_dir: Option<PathBuf>,
     /// Native API realm, for tests and for other realms: `https://api.backblazeb2.com`.
     pub b2_api: Option<String>,
+    /// Where the running instance answers: `http://127.0.0.1:3000`.
+    pub instance_url: Option<String>,
+    /// What cannot be found out about the Mastodon installation.
+    #[serde(default)]
+    pub mastodon: Mastodon,
+}
+
+/// The table `[mastodon]`: what is found out about the installation needs no setting.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mastodon {
+    /// Mastodon's own directory: `/home/mastodon/live`.
+    pub root: Option<PathBuf>,
+    /// Who writes and deletes media; counts where it cannot be told.
+    pub owner: Option<MediaOwner>,
+    /// Mastodon's version: `4.3.1`.
+    pub version: Option<String>,
+    /// How Mastodon is run.
+    pub deployment: Option<Deployment>,
+}
+
+/// Who writes and deletes media at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaOwner {
+    /// Mastodon, in the media directory.
+    Disk,
+    /// Mastodon, in the bucket of these settings.
+    Bucket,
+}
+
+/// How Mastodon's processes are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deployment {
+    /// Units such as `mastodon-web`, which start in Mastodon's own directory.
+    Systemd,
+    /// Containers, by Docker Compose.
+    Docker,
 }
 
 impl File {
@@ -64,16 +103,22 @@ impl File {
                 );
             }
         };
-        toml::from_str(&text).map_err(|e| {
+        toml::from_str(&text).map_err(|e: toml::de::Error| {
+            // The line itself is not shown: somebody may have written a key into it.
+            let line = e
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             Error::usage(format!("read the configuration `{}`", path.display()))
-                .cause(e)
+                .cause(format!("line {line}: {}", e.message()))
                 .hint("`medialift --help` lists the settings")
         })
     }
 }
 
-/// Where state is kept: the flag, `state_dir` of the settings file, `$XDG_STATE_HOME/medialift`, or
-/// `~/.local/state/medialift`.
+/// The state directory: the flag's, else the settings file's, else the user's own.
+///
+/// # Errors
+/// Fails where none is named and the user has no home.
 pub fn state_dir(flag: Option<&Path>, file: &File) -> Result<PathBuf> {
     if let Some(path) = flag.or(file.state_dir.as_deref()) {
         return Ok(path.to_owned());

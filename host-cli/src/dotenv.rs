@@ -2,16 +2,21 @@
 //!
 //! A document is a list of pieces that, put end to end, are the file byte for byte: comments,
 //! blank lines, order, quoting, duplicates, line ends and bytes that are not UTF-8 all stay. What
-//! a value *means* follows the `dotenv` gem that Mastodon loads the file with: the last of several
-//! assignments wins, an unquoted value ends at `#`, a quoted one may span lines.
-//! Leaves to others: which settings are right ([`lint`]), which to write ([`settings`]), and the
-//! file on disk ([`store`]).
+//! a piece *is* follows the `dotenv` gem that Mastodon loads the file with: an unquoted value ends at
+//! `#`, a quoted one may span lines.
+//! Leaves to others: what the variables are in the end ([`values`], and [`readers`] for systemd and
+//! Docker), which settings are right ([`lint`]), which to write ([`settings`]), and the file on
+//! disk ([`store`]).
 
 mod parse;
 
 pub mod lint;
+pub mod readers;
 pub mod settings;
 pub mod store;
+pub mod values;
+
+use values::{Environment, Gem, Value};
 
 /// A `.env` file, byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +30,15 @@ enum Piece {
     /// A blank line, a comment, or a line that is no assignment.
     Verbatim(Vec<u8>),
     Assignment(Assignment),
+    LoneName(LoneName),
+}
+
+/// `KEY` or `export KEY`, with nothing behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LoneName {
+    exported: bool,
+    key: String,
+    bytes: Vec<u8>,
 }
 
 /// `export KEY = "value" # comment`, in the parts it was written in.
@@ -57,6 +71,24 @@ pub enum Quoting {
     Single,
     /// `"…"`: backslash escapes and `$` are acted upon.
     Double,
+}
+
+/// How [`Document::set`] writes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Quoted where it must be: for the gem, systemd and Compose.
+    Quoted,
+    /// As it is: `docker run --env-file` takes quotes as a part of the value.
+    Literal,
+}
+
+impl Style {
+    fn write(self, value: &str, wished: Quoting) -> Vec<u8> {
+        match self {
+            Style::Quoted => parse::quote(value, wished),
+            Style::Literal => value.as_bytes().to_vec(),
+        }
+    }
 }
 
 /// What [`Document::set`] did.
@@ -97,9 +129,21 @@ impl Assignment {
         parse::quoting(&self.written)
     }
 
-    /// The value as Mastodon reads it, before `$` substitutions.
-    pub fn value(&self) -> Vec<u8> {
-        parse::unquote(&self.written)
+    /// Whether `export` stands before the name.
+    pub fn is_exported(&self) -> bool {
+        !self.before.trim_ascii().is_empty()
+    }
+
+    /// Whether this is `export NAME=` and nothing more, which the gem refuses from 3.1.5 on. With a
+    /// space behind the `=` it does not.
+    fn exports_nothing(&self) -> bool {
+        let separator = self.separator.trim_ascii_start();
+        self.is_exported() && self.written.is_empty() && (separator == b"=" || separator == b": ")
+    }
+
+    /// Whether nothing follows the value on its line.
+    fn ends_at_its_value(&self) -> bool {
+        matches!(&*self.after, b"" | b"\n" | b"\r\n" | b"\r")
     }
 
     fn bytes(&self) -> impl Iterator<Item = &[u8]> {
@@ -131,6 +175,7 @@ impl Document {
                 Piece::Assignment(assignment) => {
                     assignment.bytes().for_each(|b| out.extend_from_slice(b));
                 }
+                Piece::LoneName(name) => out.extend_from_slice(&name.bytes),
             }
         }
         out
@@ -139,38 +184,49 @@ impl Document {
     /// Whether the file, read again, is this document.
     ///
     /// It is not when a quote is left open before a value that was set, so that the new value's
-    /// quote closes it: such a file must be mended by hand first.
+    /// quote closes it: such a file must be fixed by hand first.
     pub fn is_stable(&self) -> bool {
         Document::parse(&self.to_bytes()) == *self
     }
 
-    /// Every assignment in order, with its line number from 1. Duplicates all appear.
-    pub fn assignments(&self) -> Vec<(usize, &Assignment)> {
-        let mut line = 1;
-        let mut out = Vec::new();
-        for piece in &self.pieces {
-            if let Piece::Assignment(assignment) = piece {
-                out.push((line, assignment));
-            }
-            line += piece.line_ends();
-        }
-        out
+    /// Every piece with the number of its first line, from 1.
+    fn numbered(&self) -> impl Iterator<Item = (usize, &Piece)> {
+        self.pieces.iter().scan(1, |line, piece| {
+            let first = *line;
+            *line += piece.line_ends();
+            Some((first, piece))
+        })
     }
 
-    /// Lines that are neither blank, comment nor assignment, with their numbers.
+    /// Every assignment in order, with its line number from 1. Duplicates all appear.
+    pub fn assignments(&self) -> Vec<(usize, &Assignment)> {
+        let assignment = |(line, piece)| match piece {
+            &Piece::Assignment(ref assignment) => Some((line, assignment)),
+            _ => None,
+        };
+        self.numbered().filter_map(assignment).collect()
+    }
+
+    /// Names that stand alone on a line, with its number. The gem sets them to nothing from 3.1.5 on.
+    pub fn lone_names(&self) -> Vec<(usize, &str)> {
+        let name = |(line, piece)| match piece {
+            &Piece::LoneName(ref name) if !name.exported => Some((line, name.key.as_str())),
+            _ => None,
+        };
+        self.numbered().filter_map(name).collect()
+    }
+
+    /// Lines that are neither blank, comment, assignment nor lone name, with their numbers.
     pub fn stray_lines(&self) -> Vec<(usize, &[u8])> {
-        let mut line = 1;
-        let mut out = Vec::new();
-        for piece in &self.pieces {
-            if let Piece::Verbatim(bytes) = piece {
+        let stray = |(line, piece)| match piece {
+            &Piece::Verbatim(ref bytes) => {
                 let text = bytes.trim_ascii();
-                if !text.is_empty() && !text.starts_with(b"#") {
-                    out.push((line, text));
-                }
+                let stray = !text.is_empty() && !text.starts_with(b"#") && line_has_text(text);
+                stray.then_some((line, text))
             }
-            line += piece.line_ends();
-        }
-        out
+            _ => None,
+        };
+        self.numbered().filter_map(stray).collect()
     }
 
     /// The assignment of `key` that counts: the last one.
@@ -181,34 +237,50 @@ impl Document {
         })
     }
 
-    /// The value of `key` that counts, as text; bytes that are not UTF-8 are replaced.
+    /// The value of `key` as the newest gem reads this file alone; none where it is not set, or
+    /// depends on what is not in the file.
     pub fn value(&self, key: &str) -> Option<String> {
-        self.get(key)
-            .map(|a| String::from_utf8_lossy(&a.value()).into_owned())
+        let values = values::read(self, Gem::V3_1_5, &Environment::default());
+        match values.ok()?.remove(key)? {
+            Value::Known(text) => Some(text),
+            Value::Unclear(_) => None,
+        }
     }
 
     /// Makes `key` mean `value` and changes nothing else.
     ///
-    /// The last assignment is edited in place: its `export`, spacing and comment stay, and so
-    /// does its quoting where the value allows. A missing key is added after the last key of the
-    /// same family (the part of the name before the first `_`), or else at the end.
-    pub fn set(&mut self, key: &str, value: &str) -> Change {
-        if self.get(key).is_some_and(|a| a.value() == value.as_bytes()) {
-            return Change::Unchanged;
-        }
+    /// The last assignment is edited in place: its `export` stays, and so does its quoting where
+    /// the value allows; a comment behind it, which systemd and `docker run` take for a part of the
+    /// value, moves to a line of its own. A missing key is added after the last key of the same
+    /// family (the part of the name before the first `_`), or else at the end.
+    pub fn set(&mut self, key: &str, value: &str, style: Style) -> Change {
         let position = self
             .pieces
             .iter()
             .rposition(|p| matches!(p, Piece::Assignment(a) if a.key == key));
+        let unchanged = self.get(key).is_some_and(|a| a.ends_at_its_value())
+            && self.value(key).as_deref() == Some(value);
         match position {
+            _ if unchanged => Change::Unchanged,
             Some(index) => {
+                let end = self.line_end();
                 let line = self.line_of(index);
-                if let Piece::Assignment(assignment) = &mut self.pieces[index] {
-                    assignment.written = parse::quote(value, assignment.quoting());
+                let Piece::Assignment(assignment) = &mut self.pieces[index] else {
+                    return Change::Unchanged;
+                };
+                assignment.separator = b"=".to_vec();
+                assignment.written = style.write(value, assignment.quoting());
+                let comment = assignment.after.trim_ascii().to_vec();
+                let ended = assignment.after.ends_with(b"\n") || assignment.after.ends_with(b"\r");
+                assignment.after = if ended { end.clone() } else { Vec::new() };
+                if comment.is_empty() {
+                    return Change::Replaced { line };
                 }
-                Change::Replaced { line }
+                let own_line = Piece::Verbatim([comment, end].concat());
+                self.pieces.insert(index, own_line);
+                Change::Replaced { line: line + 1 }
             }
-            None => self.add(key, value),
+            None => self.add(key, value, style),
         }
     }
 
@@ -228,7 +300,7 @@ impl Document {
             .any(|p| matches!(p, Piece::Assignment(a) if family_of(&a.key) == family))
     }
 
-    fn add(&mut self, key: &str, value: &str) -> Change {
+    fn add(&mut self, key: &str, value: &str, style: Style) -> Change {
         let end = self.line_end();
         let index = self
             .pieces
@@ -242,7 +314,7 @@ impl Document {
             before: Vec::new(),
             key: key.to_owned(),
             separator: b"=".to_vec(),
-            written: parse::quote(value, Quoting::Bare),
+            written: style.write(value, Quoting::Bare),
             after: end,
         };
         let line = self.line_of(index);
@@ -271,6 +343,7 @@ impl Document {
         let last = match self.pieces.last_mut() {
             None => return,
             Some(Piece::Verbatim(bytes)) => bytes,
+            Some(Piece::LoneName(name)) => &mut name.bytes,
             Some(Piece::Assignment(assignment)) => &mut assignment.after,
         };
         if !last.ends_with(b"\n") && !last.ends_with(b"\r") {
@@ -281,20 +354,18 @@ impl Document {
 
 impl Piece {
     fn line_ends(&self) -> usize {
-        let count = |bytes: &[u8]| {
-            let feeds = bytes.iter().filter(|&&b| b == b'\n').count();
-            let lone_returns = bytes
-                .iter()
-                .enumerate()
-                .filter(|&(i, &b)| b == b'\r' && bytes.get(i + 1) != Some(&b'\n'))
-                .count();
-            feeds + lone_returns
-        };
         match self {
-            Piece::Verbatim(bytes) => count(bytes),
-            Piece::Assignment(a) => a.bytes().map(count).sum(),
+            Piece::Verbatim(bytes) | Piece::LoneName(LoneName { bytes, .. }) => {
+                parse::line_ends(bytes)
+            }
+            Piece::Assignment(a) => parse::line_ends(&a.bytes().collect::<Vec<_>>().concat()),
         }
     }
+}
+
+/// Whether there is more than a byte order mark.
+fn line_has_text(line: &[u8]) -> bool {
+    line != "\u{feff}".as_bytes()
 }
 
 /// `S3` of `S3_BUCKET`; a name without `_` is its own family.

@@ -1,10 +1,11 @@
 //! Every "may I?" of the commands that could lose something, in one place.
 //!
-//! A guard that cannot look refuses. Pure: reads an [`Installation`], touches nothing.
+//! A guard that cannot look refuses. Pure: reads an [`Installation`], touches nothing. What happens
+//! to a single file is decided elsewhere; here it is whether a command may run at all.
 
 use crate::config::Target;
 use crate::error::{Error, Result};
-use crate::mastodon::Installation;
+use crate::mastodon::{Installation, Owner, Place, Running};
 
 /// A guard's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,47 +34,193 @@ impl Verdict {
             }
         }
     }
+
+    fn and(self, next: impl FnOnce() -> Verdict) -> Verdict {
+        match self {
+            Verdict::Allow => next(),
+            refused => refused,
+        }
+    }
+}
+
+fn refuse(why: impl Into<String>, what_to_do: impl Into<String>) -> Verdict {
+    Verdict::Refuse {
+        why: why.into(),
+        what_to_do: what_to_do.into(),
+    }
 }
 
 /// `sync --delete`: may objects without a local file be deleted?
+///
+/// Not when Mastodon writes to this bucket: what it uploads has no local file.
 pub fn may_sync_delete(installation: &Installation, target: &Target) -> Verdict {
-    let _ = (installation, target);
-    not_looked()
+    is_in_use(installation).and(|| {
+        bucket_is_a_copy(
+            installation,
+            target,
+            "leave `--delete` out; nothing was changed",
+        )
+    })
 }
 
 /// `sync --replace`: may an object be replaced by a local file with other content?
+///
+/// Not when Mastodon writes to this bucket: then the object is the newer one.
 pub fn may_overwrite(installation: &Installation, target: &Target) -> Verdict {
-    let _ = (installation, target);
-    not_looked()
+    is_in_use(installation).and(|| {
+        bucket_is_a_copy(
+            installation,
+            target,
+            "leave `--replace` out; nothing was changed",
+        )
+    })
 }
 
 /// `cutover`: may the media directory be moved aside?
+///
+/// Only when Mastodon works with this bucket: else it is left without a single picture.
 pub fn may_cutover(installation: &Installation, target: &Target) -> Verdict {
-    let _ = (installation, target);
-    not_looked()
+    names_the_media(installation).and(|| works_with(installation, target))
 }
 
 /// `prune`: may local files be deleted?
 pub fn may_prune(installation: &Installation, target: &Target) -> Verdict {
-    let _ = (installation, target);
-    not_looked()
+    names_the_media(installation).and(|| works_with(installation, target))
 }
 
 /// `rollback`: may the old media directory take its place again?
+///
+/// It moves directories back and overwrites nothing, whoever owns the media: it is the way out also
+/// where nothing can be told.
 pub fn may_rollback(installation: &Installation) -> Verdict {
-    let _ = installation;
-    not_looked()
+    names_the_media(installation)
 }
 
 /// `--not-mastodon`: may a command do without an installation?
 pub fn may_do_without(installation: &Installation) -> Verdict {
-    let _ = installation;
-    Verdict::Allow
-}
-
-fn not_looked() -> Verdict {
-    Verdict::Refuse {
-        why: "the installation has not been looked at".to_owned(),
-        what_to_do: "use a later build".to_owned(),
+    match &installation.root {
+        None => Verdict::Allow,
+        Some(root) => refuse(
+            format!(
+                "`{}` is the media directory of the Mastodon installation in `{}`",
+                installation.media_dir.display(),
+                root.display()
+            ),
+            "leave `--not-mastodon` out",
+        ),
     }
 }
+
+/// The directory that Mastodon uses, and not what a cutover has put aside.
+fn is_in_use(installation: &Installation) -> Verdict {
+    names_the_media(installation).and(|| {
+        let aside = match (&installation.moved_aside, &installation.place) {
+            (Some(directory), _) => directory,
+            (None, Place::Kept) => &installation.media_dir,
+            (None, _) => return Verdict::Allow,
+        };
+        refuse(
+            format!(
+                "`{}` has been moved aside by `medialift cutover`",
+                aside.display()
+            ),
+            "what Mastodon uploads from then on is in the bucket only; nothing was changed",
+        )
+    })
+}
+
+/// Paths below another directory would be other keys.
+fn names_the_media(installation: &Installation) -> Verdict {
+    let media_dir = installation.media_dir.display();
+    let what_to_do = format!("name `{media_dir}` itself; nothing was changed");
+    match &installation.place {
+        Place::Whole | Place::Kept => Verdict::Allow,
+        Place::Below(path) => refuse(
+            format!(
+                "it is `{}` below the media directory `{media_dir}`",
+                path.display()
+            ),
+            what_to_do,
+        ),
+        Place::Above => refuse(
+            format!("the media directory `{media_dir}` is only a part of it"),
+            what_to_do,
+        ),
+    }
+}
+
+fn bucket_is_a_copy(installation: &Installation, target: &Target, what_to_do: &str) -> Verdict {
+    match (installation.owner_of(target), &installation.running) {
+        (Owner::Unknown(why), _) => cannot_tell(&why),
+        (Owner::Bucket, _) => refuse(
+            format!(
+                "Mastodon writes to this bucket, `{}`: what it uploads is there only",
+                target.bucket
+            ),
+            what_to_do,
+        ),
+        (Owner::Disk, Running::Shows(Owner::Bucket)) if installation.owner == Owner::Disk => {
+            refuse(
+                "the running Mastodon still keeps its media in a bucket",
+                "restart Mastodon, so that it reads its settings; nothing was changed",
+            )
+        }
+        (Owner::Disk, _) => Verdict::Allow,
+    }
+}
+
+fn works_with(installation: &Installation, target: &Target) -> Verdict {
+    let fix = "let `medialift env` write the settings, restart Mastodon, run `medialift sync` once more, then this; nothing was changed";
+    match &installation.owner {
+        Owner::Unknown(why) => return cannot_tell(why),
+        Owner::Disk => {
+            return refuse(
+                "Mastodon keeps its media in the directory (`S3_ENABLED` is not `true`): it would be left without them",
+                fix,
+            );
+        }
+        Owner::Bucket => {}
+    }
+    if !installation.owns_in(target) {
+        let storage = installation.storage.as_ref();
+        let its = storage.map_or_else(
+            || "a bucket that is not known".to_owned(),
+            |s| {
+                format!(
+                    "`{}`",
+                    [
+                        s.endpoint.as_deref().unwrap_or(""),
+                        &s.bucket,
+                        &s.key_prefix
+                    ]
+                    .join("/")
+                )
+            },
+        );
+        return refuse(
+            format!("Mastodon keeps its media in {its}, and this is `{target}`"),
+            "name Mastodon's own bucket, endpoint and key prefix; nothing was changed",
+        );
+    }
+    match &installation.running {
+        Running::NotRestarted(why) => refuse(
+            why.clone(),
+            "restart Mastodon (`systemctl restart 'mastodon-*.service'`, or `docker compose up -d --force-recreate`), then run this again; nothing was changed",
+        ),
+        Running::Shows(Owner::Disk) => refuse(
+            "the running Mastodon still gives out addresses of the media directory",
+            "restart Mastodon, so that it reads its settings, then run this again; nothing was changed",
+        ),
+        Running::Shows(_) | Running::NotAsked(_) => Verdict::Allow,
+    }
+}
+
+fn cannot_tell(why: &str) -> Verdict {
+    refuse(
+        format!("it cannot be told where Mastodon keeps its media: {why}"),
+        "say what cannot be found under `[mastodon]` in medialift.toml (`root`, or `owner`), or add `--not-mastodon` where there is no Mastodon; nothing was changed",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,28 @@
 //!
 //! What cannot be read, or can be read in more than one way, is [`Owner::Unknown`] with the
 //! reason: never an assumption. Leaves to [`crate::guards`] what follows from it.
+//!
+//! [`place`] finds the directories, [`environment`] reads the settings, [`process`] looks at the
+//! running processes and [`instance`] asks the instance itself.
+
+pub mod environment;
+mod instance;
+mod place;
+mod process;
+mod units;
+mod version;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, Target};
-use crate::error::Result;
+pub use self::place::Place;
+pub use self::version::Version;
+pub use crate::config::Deployment;
+use crate::config::{self, MediaOwner, Target};
+use crate::error::{Error, Result};
+use crate::swap::{Site, around};
+use environment::Media;
 
 /// Who writes and deletes media at this moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,38 +48,15 @@ pub struct Storage {
     pub endpoint: Option<String>,
 }
 
-/// Mastodon's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Version {
-    /// 4 of `4.3.1`.
-    pub major: u16,
-    /// 3 of `4.3.1`.
-    pub minor: u16,
-    /// 1 of `4.3.1`.
-    pub patch: u16,
-}
-
-/// How Mastodon's processes are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Deployment {
-    /// Units `mastodon-web`, `mastodon-sidekiq`, `mastodon-streaming`.
-    Systemd,
-    /// Containers, by Docker Compose.
-    Docker,
-    /// It cannot be told.
-    Unknown,
-}
-
 /// What the running processes do at this moment, as far as they can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Running {
     /// It could not be asked; why.
     NotAsked(String),
-    /// It shows media of this owner.
+    /// It works with media of this owner.
     Shows(Owner),
-    /// A process runs since before the settings were last changed.
+    /// A process does not have the present settings; which, and why.
     NotRestarted(String),
 }
 
@@ -72,67 +64,251 @@ pub enum Running {
 #[derive(Clone, Debug, Serialize)]
 pub struct Installation {
     /// The directory that Mastodon uses, as it names it, links not resolved: `…/public/system`,
-    /// or `PAPERCLIP_ROOT_PATH`. Also where a `system_` or a directory below was named.
+    /// or `PAPERCLIP_ROOT_PATH`. Also where a `system_` or a directory below was named. The named
+    /// directory itself where no installation was found.
     pub media_dir: PathBuf,
     /// The same with every link resolved.
     pub resolved_dir: PathBuf,
+    /// What the named directory is to the media directory.
+    pub place: Place,
     /// Mastodon's own directory, `/home/mastodon/live`; none where it was not found.
     pub root: Option<PathBuf>,
+    /// The media directory that `medialift cutover` has moved aside, while that stands.
+    pub moved_aside: Option<PathBuf>,
     /// Who writes and deletes media by the settings.
     pub owner: Owner,
     /// Where the media are, when the owner is the bucket.
     pub storage: Option<Storage>,
-    /// What the running instance says.
+    /// What the running instance does.
     pub running: Running,
-    /// From `lib/mastodon/version.rb`, or from the running instance.
+    /// From `lib/mastodon/version.rb`, the image's name, or the running instance.
     pub version: Option<Version>,
-    /// How it is run.
-    pub deployment: Deployment,
+    /// How it is run; none where it cannot be told.
+    pub deployment: Option<Deployment>,
     /// Files with settings that are there, the one that outranks the others first.
     pub env_files: Vec<PathBuf>,
+    /// Where to ask the running instance, and what its answer is compared with.
+    #[serde(skip)]
+    question: instance::Question,
 }
 
 impl Installation {
-    /// Finds the installation that `path`, or else the settings file, names.
+    /// Finds the installation that `path`, or else the settings file, names. Reads the disk and
+    /// `/proc` only; [`Installation::ask`] asks the instance.
     ///
     /// # Errors
-    /// Fails where no media directory is named or the named one does not exist. An installation
-    /// that is not found, or cannot be read, is no error: its owner is [`Owner::Unknown`].
+    /// Fails where no media directory is named. An installation that is not found, or cannot be
+    /// read, is no error: its owner is [`Owner::Unknown`].
     pub fn find(path: Option<&Path>, settings: &config::File) -> Result<Installation> {
-        let media_dir = named_directory(path, settings)?;
-        let resolved_dir = media_dir.clone();
-        Ok(Installation {
-            media_dir,
-            resolved_dir,
-            root: None,
-            owner: Owner::Unknown("it has not been looked for".to_owned()),
+        let named = named_directory(path, settings)?;
+        let absolute = std::path::absolute(&named).map_err(|e| {
+            Error::usage(format!("use `{}` as the media directory", named.display())).cause(e)
+        })?;
+        let processes = process::of_mastodon();
+        let found = match place::find(&absolute, settings, &processes) {
+            Ok(found) => found,
+            Err(why) => return Ok(Installation::not_found(absolute, why, settings)),
+        };
+        let running: Vec<_> = processes
+            .iter()
+            .filter(|process| process.belongs_to(&found.root, &found.media_dir))
+            .collect();
+        let deployment = deployment(&found.root, settings, &running);
+        let read = environment::Sources::find(&found.root, settings, deployment, &running).read();
+        let mut installation = Installation {
+            resolved_dir: resolved(&found.media_dir),
+            media_dir: found.media_dir,
+            place: found.place,
+            moved_aside: moved_aside(&absolute),
+            version: version(&found.root, settings, deployment, &running),
+            root: Some(found.root),
+            owner: Owner::Disk,
             storage: None,
-            running: Running::NotAsked("it has not been looked for".to_owned()),
-            version: None,
-            deployment: Deployment::Unknown,
+            running: Running::NotAsked("no process of it is seen on this machine".to_owned()),
+            deployment,
+            env_files: read.files,
+            question: instance::Question::of(settings, read.media.as_ref().ok()),
+        };
+        match read.media {
+            Ok(media) => {
+                installation.running = environment::running(&media, &running, read.changed);
+                (installation.owner, installation.storage) = media.owner();
+            }
+            Err(why) => installation.take_settings(why, settings),
+        }
+        Ok(installation)
+    }
+
+    /// One that nobody has looked for.
+    #[cfg(test)]
+    pub(crate) fn for_tests(owner: Owner, storage: Option<Storage>) -> Installation {
+        let directory = PathBuf::from("/home/mastodon/live/public/system");
+        let settings = config::File::default();
+        let installation = Installation::not_found(directory, String::new(), &settings);
+        Installation {
+            owner,
+            storage,
+            ..installation
+        }
+    }
+
+    fn not_found(directory: PathBuf, why: String, settings: &config::File) -> Installation {
+        let mut installation = Installation {
+            resolved_dir: resolved(&directory),
+            moved_aside: moved_aside(&directory),
+            media_dir: directory,
+            place: Place::Whole,
+            root: None,
+            owner: Owner::Disk,
+            storage: None,
+            running: Running::NotAsked("no installation was found".to_owned()),
+            version: settings
+                .mastodon
+                .version
+                .as_deref()
+                .and_then(Version::parse),
+            deployment: settings.mastodon.deployment,
             env_files: Vec::new(),
-        })
+            question: instance::Question::of(settings, None),
+        };
+        installation.take_settings(why, settings);
+        installation
+    }
+
+    /// What the settings file says counts where it could not be found out, which is `why`.
+    fn take_settings(&mut self, why: String, settings: &config::File) {
+        self.owner = match settings.mastodon.owner {
+            None => Owner::Unknown(why),
+            Some(MediaOwner::Disk) => Owner::Disk,
+            Some(MediaOwner::Bucket) => Owner::Bucket,
+        };
+        if let (Owner::Bucket, Some(bucket)) = (&self.owner, &settings.bucket) {
+            self.storage = Some(Storage {
+                bucket: bucket.to_ascii_lowercase(),
+                key_prefix: environment::with_slash(settings.key_prefix.as_deref().unwrap_or("")),
+                endpoint: None,
+            });
+        }
     }
 
     /// Asks the running instance what it shows, where it answers.
-    pub async fn ask(&mut self) {}
+    pub async fn ask(&mut self) {
+        let Some(answer) = self.question.ask().await else {
+            return;
+        };
+        self.version = self.version.or(answer.version);
+        // A process that has old settings is told by its own age, whatever another one shows.
+        if let (Some(shows), false) = (
+            answer.shows,
+            matches!(self.running, Running::NotRestarted(_)),
+        ) {
+            self.running = Running::Shows(shows);
+        }
+    }
+
+    /// Who owns what is in `target`: a bucket that Mastodon does not write to is a copy of the disk.
+    ///
+    /// Told by the bucket's name alone: two endpoints, or two prefixes, can lead to one bucket.
+    pub fn owner_of(&self, target: &Target) -> Owner {
+        match (&self.owner, &self.storage) {
+            (Owner::Bucket, Some(storage))
+                if !storage.bucket.eq_ignore_ascii_case(&target.bucket) =>
+            {
+                Owner::Disk
+            }
+            (owner, _) => owner.clone(),
+        }
+    }
 
     /// Whether Mastodon keeps its media in this bucket below this prefix.
     pub fn owns_in(&self, target: &Target) -> bool {
         self.owner == Owner::Bucket
             && self.storage.as_ref().is_some_and(|storage| {
-                storage.bucket.eq_ignore_ascii_case(&target.bucket)
-                    && storage.key_prefix == target.key_prefix
+                storage.is_bucket_of(target) && storage.key_prefix == target.key_prefix
             })
     }
 }
 
+/// Version and deployment of the installation in `root`, where its media directory is not named.
+pub fn of_root(root: &Path, settings: &config::File) -> (Option<Version>, Option<Deployment>) {
+    let processes = process::of_mastodon();
+    let running: Vec<_> = processes
+        .iter()
+        .filter(|process| process.belongs_to(root, &root.join("public/system")))
+        .collect();
+    let deployment = deployment(root, settings, &running);
+    (version(root, settings, deployment, &running), deployment)
+}
+
+fn deployment(
+    root: &Path,
+    settings: &config::File,
+    running: &[&process::Process],
+) -> Option<Deployment> {
+    settings
+        .mastodon
+        .deployment
+        .or_else(|| running.first().map(|process| process.deployment()))
+        .or_else(|| place::deployment(root))
+}
+
+fn version(
+    root: &Path,
+    settings: &config::File,
+    deployment: Option<Deployment>,
+    running: &[&process::Process],
+) -> Option<Version> {
+    let version = settings
+        .mastodon
+        .version
+        .as_deref()
+        .and_then(Version::parse);
+    version.or_else(|| version::find(root, deployment, running))
+}
+
+impl Storage {
+    /// Whether it is the same bucket at the same service, whatever the prefix.
+    pub fn is_bucket_of(&self, target: &Target) -> bool {
+        self.bucket.eq_ignore_ascii_case(&target.bucket)
+            && self
+                .endpoint
+                .as_ref()
+                .is_none_or(|endpoint| *endpoint == target.endpoint.authority())
+    }
+}
+
+impl From<&Media> for Storage {
+    fn from(media: &Media) -> Self {
+        Storage {
+            bucket: media.bucket.to_ascii_lowercase(),
+            key_prefix: environment::with_slash(&media.key_prefix),
+            endpoint: media.endpoint.clone(),
+        }
+    }
+}
+
+/// The media directory around `directory` that a cutover has moved aside.
+fn moved_aside(directory: &Path) -> Option<PathBuf> {
+    let sites = around(directory).ok()?;
+    let moved = |site: &Site| !matches!(site.state(), Ok(None));
+    sites.iter().find(|site| moved(site)).map(Site::live)
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 fn named_directory(path: Option<&Path>, settings: &config::File) -> Result<PathBuf> {
-    path.or(settings.media_dir.as_deref())
-        .map(Path::to_owned)
+    let of_root = || Some(settings.mastodon.root.as_ref()?.join("public/system"));
+    path.map(Path::to_owned)
+        .or_else(|| settings.media_dir.clone())
+        .or_else(of_root)
         .ok_or_else(|| {
-            crate::error::Error::usage("find the media directory")
+            Error::usage("find the media directory")
                 .cause("none is named")
                 .hint("give it, e.g. `/home/mastodon/live/public/system`, or put `media_dir = \"…\"` in medialift.toml")
         })
 }
+
+#[cfg(test)]
+mod tests;

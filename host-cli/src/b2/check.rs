@@ -135,7 +135,13 @@ fn restriction(session: &Session, expected: &Expected<'_>) -> Finding {
                 "whoever takes over the web server has them all: `medialift provision --bucket {bucket}` makes a key for this bucket alone"
             ),
         ),
-        Some(allowed) if allowed.iter().any(|b| b.name.as_deref() == Some(bucket)) => {
+        // Names of buckets are compared without case.
+        Some(allowed)
+            if allowed
+                .iter()
+                .filter_map(|b| b.name.as_deref())
+                .any(|name| name.eq_ignore_ascii_case(bucket)) =>
+        {
             Finding::passed(check, format!("the key is restricted to `{bucket}`"))
         }
         Some(allowed) => {

@@ -17,7 +17,7 @@ use crate::config::{Credentials, KeyKind, Target, TargetArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::findings::{self, Finding, chain};
-use crate::s3::{Body, Client, ListRequest, PutRequest, S3Error};
+use crate::s3::{Body, Client, ErrorKind, ListRequest, PutRequest, S3Error};
 use crate::web::Web;
 
 const EXAMPLE: &str = "\
@@ -151,19 +151,30 @@ async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool)
     let name: String = std::iter::repeat_with(fastrand::alphanumeric)
         .take(16)
         .collect();
+    let digest: [u8; 16] = Md5::digest(&name).into();
     let probe = PutRequest {
         key: format!("{}medialift-probe/{name}", target.key_prefix),
         body: Body::Bytes(name.clone().into()),
-        md5: Md5::digest(&name).into(),
+        md5: digest,
         content_type: "text/plain".to_owned(),
         cache_control: None,
     };
-    if let Err(error) = client.put_object(&probe).await {
-        found.push(refused("upload", "a small file cannot be uploaded", &error));
-        return found;
-    }
+    let stored = match client.put_object(&probe).await {
+        Ok(etag) => etag,
+        Err(error) => match &*error.kind {
+            // It was stored all the same.
+            ErrorKind::Mismatch { stored, .. } => stored.clone(),
+            _ => {
+                found.push(refused("upload", "a small file cannot be uploaded", &error));
+                return found;
+            }
+        },
+    };
     found.push(Finding::passed("upload", "a small file was uploaded"));
-    found.push(match client.read_object(&probe.key, 1024).await {
+    let answer = client.read_object(&probe.key, 1024).await;
+    let read_back = answer.as_ref().ok().map(|(head, _)| &head.etag);
+    found.push(etag(&hex::encode(digest), &stored, read_back));
+    found.push(match answer {
         Ok((_, bytes)) if bytes == name.as_bytes() => {
             Finding::passed("read", "it came back byte for byte")
         }
@@ -184,6 +195,19 @@ async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool)
         ),
     });
     found
+}
+
+/// `sync`, `cutover` and `prune` compare by it. Encryption by default can change it.
+fn etag(md5: &str, stored: &str, read_back: Option<&String>) -> Finding {
+    let check = "etag";
+    if stored == md5 && read_back.is_none_or(|etag| etag == md5) {
+        return Finding::passed(check, "its ETag is the MD5 of its bytes");
+    }
+    Finding::failed(
+        check,
+        "its ETag is not the MD5 of its bytes: no file could be compared with its object",
+        "turn the bucket's default encryption off, or to keys that the service manages (SSE-B2), and run this again",
+    )
 }
 
 fn refused(check: &'static str, what: &str, error: &S3Error) -> Finding {

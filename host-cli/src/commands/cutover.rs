@@ -137,7 +137,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
             sync_command(&args, &sides, context)
         ));
     }
-    if installation.is_some_and(|i| i.deployment == Deployment::Docker) {
+    if installation.is_some_and(|i| i.deployment == Some(Deployment::Docker)) {
         context.ui.say(
             "next: containers still have the old directory mounted: `docker compose up -d --force-recreate`",
         );

@@ -2,18 +2,22 @@
 
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::Context;
-use crate::config::{Secret, Target, TargetArgs};
-use crate::dotenv::lint::{Known, Severity, lint};
-use crate::dotenv::settings::{CacheBuster, Switch, Visibility, announced};
-use crate::dotenv::{Change, Document, store};
+use crate::config::{self, Secret, Target, TargetArgs};
+use crate::dotenv::lint::{Known, Outranking, Severity, lint};
+use crate::dotenv::readers::Reader;
+use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, Visibility, announced};
+use crate::dotenv::store::{self, Backups, Stored};
+use crate::dotenv::values::{self, Environment, Gem, Value};
+use crate::dotenv::{Document, Style};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use report::{Edit, Report};
+use crate::mastodon::{self, environment};
+use report::{Edit, Report, Stage};
 
 /// Flags of `env`.
 #[derive(Debug, Args)]
@@ -26,20 +30,26 @@ Examples:
     medialift env --visibility private
   Look for mistakes in a file made by hand:
     medialift env --lint --env-file /home/mastodon/live/.env.production
+  Take the last change back:
+    medialift env --undo --env-file /home/mastodon/live/.env.production
 
 Secrets are read from the environment or a file and never shown: the application key from
 B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY (or --key-file), the cache buster's from
-PURGE_SECRET. Restart Mastodon after a change: systemctl restart 'mastodon-*.service'")]
+PURGE_SECRET. Restart Mastodon after a change: systemctl restart 'mastodon-*.service', or
+docker compose up -d --force-recreate")]
 pub struct EnvArgs {
     /// The file [default: `env_file` of the configuration, else `.env.production`]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
     /// Only add the files domain to `EXTRA_MEDIA_HOSTS`, ahead of the switch
-    #[arg(long, conflicts_with = "lint")]
+    #[arg(long, conflicts_with_all = ["lint", "undo"])]
     pub announce: bool,
     /// Only look for mistakes; change nothing; exit 3 if uploads or media would fail
     #[arg(long)]
     pub lint: bool,
+    /// Take the last change back; again, the one before
+    #[arg(long, conflicts_with = "lint")]
+    pub undo: bool,
     /// Show the changes and make none
     #[arg(long, conflicts_with = "lint")]
     pub dry_run: bool,
@@ -60,6 +70,12 @@ pub struct EnvArgs {
         default_value = "X-Purge-Secret"
     )]
     pub purge_header: String,
+    /// Write no quotes: for `docker run --env-file`, which takes them as part of the value
+    #[arg(long, conflicts_with_all = ["lint", "undo"])]
+    pub no_quotes: bool,
+    /// Where backups are kept [default: `$XDG_STATE_HOME/medialift`, `~/.local/state/medialift`]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -95,51 +111,143 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
         .or_else(|| context.file.env_file.clone())
         .unwrap_or_else(|| PathBuf::from(".env.production"));
     let stored = store::read(&path)?;
-    let mut document = Document::parse(&stored.bytes);
+    let before = Document::parse(&stored.bytes);
+    let known = known(&args, context, &stored)?;
     if args.lint {
-        let known = known(&args, context, stored.mode)?;
-        let findings = lint(&document, &known);
-        let report = Report::lint(&stored.given, findings, known.visibility.is_some());
+        let mut report = Report::new(&stored.given, Stage::Lint, true, &known);
+        report.findings = lint(&before, &known);
         return Ok(finish(context, report));
     }
-
-    let before = document.clone();
+    let state_dir = config::state_dir(args.state_dir.as_deref(), &context.file)?;
+    let backups = Backups::below(&state_dir, time::OffsetDateTime::now_utc());
+    if args.undo {
+        return undo(&args, context, &stored, &backups, &known);
+    }
     let settings = if args.announce {
         let url = files_url(&args, context)?.ok_or_else(no_files_url)?;
-        let hosts = announced(document.value("EXTRA_MEDIA_HOSTS").as_deref(), &url);
+        let hosts = announced(before.value("EXTRA_MEDIA_HOSTS").as_deref(), &url);
         vec![("EXTRA_MEDIA_HOSTS", hosts)]
     } else {
-        switch_settings(&args, context, &document)?
+        switch_settings(&args, context, &before)?
     };
-    let mut changed = Vec::new();
-    for (key, value) in settings {
-        match document.set(key, &value) {
-            Change::Unchanged => {}
-            Change::Replaced { .. } | Change::Added { .. } => changed.push(key),
-        }
-    }
-    // Line numbers are those of the file as it will be.
-    let mut edits: Vec<Edit> = changed
-        .into_iter()
-        .map(|key| Edit::new(&document, key, before.value(key).as_deref()))
-        .collect();
-    edits.sort_by_key(|edit| edit.line);
-    if !document.is_stable() {
-        return Err(Error::new(format!("change `{}`", stored.given.display()))
-            .cause("a quote is opened in it and not closed before the media settings")
-            .hint("`medialift env --lint` names the line; nothing was changed"));
-    }
-    let known = known(&args, context, stored.mode)?;
-    let mut report = Report::change(&stored.given, edits, args.dry_run, args.announce);
-    report.findings = lint(&document, &known);
-    if !report.edits.is_empty() && !args.dry_run {
-        let now = time::OffsetDateTime::now_utc();
-        report.backup = Some(store::replace(&stored, &document.to_bytes(), now)?);
+    let after = with_settings(&before, &settings, &args)
+        .map_err(|cause| cannot_change(&stored).cause(cause).hint(BROKEN))?;
+    let stage = if args.announce {
+        Stage::Announce
+    } else {
+        Stage::Switch
+    };
+    let mut report = Report::new(&stored.given, stage, args.dry_run, &known);
+    report.edits = changed(&before, &after, &settings);
+    // What would be written is looked at before it is.
+    report.findings = lint(&after, &known);
+    report.refused = report.findings.iter().any(|finding| {
+        let written = |key: &String| settings.iter().any(|(name, _)| name == key);
+        finding.severity == Severity::Error && finding.key.as_ref().is_none_or(written)
+    });
+    if !report.edits.is_empty() && !args.dry_run && !report.refused {
+        report.backup = Some(backups.replace(&stored, &after.to_bytes())?);
     }
     Ok(finish(context, report))
 }
 
-/// Prints the report; a lint that found an error is a problem, a change that was made is not.
+const BROKEN: &str = "`medialift env --lint` names the line; nothing was changed";
+
+fn cannot_change(stored: &Stored) -> Error {
+    Error::new(format!("change `{}`", stored.given.display()))
+}
+
+/// The file with these settings, each read back as whoever reads the file reads it.
+fn with_settings(
+    before: &Document,
+    settings: &[(&'static str, String)],
+    args: &EnvArgs,
+) -> Result<Document, String> {
+    let style = if args.no_quotes {
+        Style::Literal
+    } else {
+        Style::Quoted
+    };
+    let mut after = before.clone();
+    for (key, value) in settings {
+        after.set(key, value, style);
+    }
+    if !after.is_stable() {
+        return Err("a quote is opened in it and not closed before the media settings".to_owned());
+    }
+    let readers: &[Reader] = match style {
+        Style::Quoted => &[Reader::Systemd, Reader::Compose],
+        Style::Literal => &[Reader::DockerRun],
+    };
+    let text = String::from_utf8_lossy(&after.to_bytes()).into_owned();
+    for reader in readers {
+        let values = reader.read(&text);
+        for (key, value) in settings {
+            let reference = after.get(key).is_some_and(|a| a.written().contains(&b'$'));
+            // Lines with `export`, which some do not know, were the file's own before.
+            if !reference && values.get(*key).is_some_and(|read| read != value) {
+                return Err(format!(
+                    "{} would read another value of `{key}`",
+                    reader.name()
+                ));
+            }
+        }
+    }
+    for gem in Gem::ALL {
+        let values = values::read(&after, gem, &Environment::default()).unwrap_or_default();
+        let differs = |(key, value): &&(&str, String)| {
+            let read = values.get(*key);
+            read.is_some_and(|read| *read != Value::Known(value.clone()))
+        };
+        if let Some((key, _)) = settings.iter().find(differs) {
+            return Err(format!("Mastodon would read another value of `{key}`"));
+        }
+    }
+    Ok(after)
+}
+
+/// The settings that are not as they were.
+fn changed(before: &Document, after: &Document, settings: &[(&str, String)]) -> Vec<Edit> {
+    let differs = |key: &&str| {
+        let written = |document: &Document| document.get(key).map(|a| a.written().to_vec());
+        written(before) != written(after)
+    };
+    let mut edits: Vec<Edit> = settings
+        .iter()
+        .map(|(key, _)| *key)
+        .filter(differs)
+        .map(|key| Edit::new(before, after, key))
+        .collect();
+    // Line numbers are those of the file as it will be.
+    edits.sort_by_key(|edit| edit.line);
+    edits
+}
+
+/// Takes the last change back.
+fn undo(
+    args: &EnvArgs,
+    context: &Context,
+    stored: &Stored,
+    backups: &Backups,
+    known: &Known,
+) -> Result<Exit> {
+    let operation = || format!("take back the last change of `{}`", stored.given.display());
+    let backup = backups.newest(&stored.path).ok_or_else(|| {
+        Error::usage(operation())
+            .cause("no backup of it is kept")
+            .hint("each change by `medialift env` keeps one in the state directory: name that with `--state-dir`")
+    })?;
+    let bytes = std::fs::read(&backup).map_err(|e| Error::new(operation()).cause(e))?;
+    let (now, then) = (Document::parse(&stored.bytes), Document::parse(&bytes));
+    let mut report = Report::new(&stored.given, Stage::Undo, args.dry_run, known);
+    report.edits = Edit::all(&now, &then);
+    if !args.dry_run {
+        report.backup = backups.undo(stored)?;
+    }
+    Ok(finish(context, report))
+}
+
+/// Prints the report; a lint that found an error is a problem.
 fn finish(context: &Context, report: Report) -> Exit {
     context.ui.data(&report, report.text());
     for line in report.next_steps() {
@@ -186,20 +294,48 @@ fn switch_settings(
         visibility: visibility(args, context).ok_or_else(no_visibility)?,
         cache_buster: cache_buster.as_ref(),
     };
-    Ok(switch.settings())
+    let mut settings = switch.settings();
+    let unless_set = UNLESS_SET
+        .into_iter()
+        .filter(|(key, _)| document.get(key).is_none());
+    settings.extend(unless_set.map(|(key, value)| (key, value.to_owned())));
+    Ok(settings)
 }
 
-/// What is known of the bucket; for a lint nothing of it need be given.
-fn known(args: &EnvArgs, context: &Context, mode: u32) -> Result<Known> {
+/// What is known of the bucket and of Mastodon; for a lint nothing of it need be given.
+fn known(args: &EnvArgs, context: &Context, stored: &Stored) -> Result<Known> {
     let target: Option<Target> = args.target.resolve_with(&context.file).ok();
+    let root = context.file.mastodon.root.as_deref();
+    let root = root.or(stored.path.parent()).unwrap_or(Path::new("."));
+    let (version, deployment) = mastodon::of_root(root, &context.file);
     Ok(Known {
         visibility: visibility(args, context),
         region: target.as_ref().map(|t| t.region.clone()),
         bucket: target.as_ref().map(|t| t.bucket.clone()),
         key_prefix: target.map(|t| t.key_prefix.trim_end_matches('/').to_owned()),
         files_host: files_url(args, context)?.map(|url| host_of(&url).to_owned()),
-        mode: Some(mode),
+        mode: Some(stored.mode),
+        version,
+        deployment,
+        outranking: outranking(stored),
     })
+}
+
+fn outranking(stored: &Stored) -> Vec<Outranking> {
+    let given = std::path::absolute(&stored.given).unwrap_or_else(|_| stored.path.clone());
+    environment::outranking(&given)
+        .into_iter()
+        .map(|path| {
+            let values = std::fs::read(&path)
+                .map_err(|e| e.to_string())
+                .and_then(|bytes| {
+                    let document = Document::parse(&bytes);
+                    values::read(&document, Gem::V3_1_5, &Environment::default())
+                        .map_err(|refused| refused.to_string())
+                });
+            Outranking { path, values }
+        })
+        .collect()
 }
 
 /// The files domain as an origin: `https://files.example.com`.

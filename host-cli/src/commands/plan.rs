@@ -22,23 +22,30 @@ Examples:
     medialift plan /home/mastodon/live/public/system
     medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
 
-Prices are flags because they change: look at the service's price list. Exit codes: 0 everything
-can be uploaded, 3 some entries cannot (each is named).")]
+The prices are Backblaze's of November 2026 (https://www.backblaze.com/cloud-storage/pricing); they
+change, so look there and correct them with `--price-…`. Exit codes: 0 everything can be uploaded,
+3 some entries cannot (each is named).")]
 pub struct PlanArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
     /// What comes before every key: Mastodon's `S3_KEY_PREFIX`
     #[arg(long, value_name = "PREFIX", env = "KEY_PREFIX")]
     pub key_prefix: Option<String>,
-    /// Storage, USD for a TB (10^12 bytes) a month
-    #[arg(long, value_name = "USD", default_value_t = 6.0)]
-    pub storage_price: f64,
+    /// Storage, USD for a TB (10^12 bytes) and 30 days
+    #[arg(long, value_name = "USD", default_value_t = 6.95)]
+    pub price_storage: f64,
+    /// Storage that is free, GB (10^9 bytes)
+    #[arg(long, value_name = "GB", default_value_t = 10.0)]
+    pub price_free_storage: f64,
+    /// Download that is not free, USD for a GB
+    #[arg(long, value_name = "USD", default_value_t = 0.01)]
+    pub price_download: f64,
     /// Reading objects, USD for 10,000 requests (class B)
-    #[arg(long, value_name = "USD", default_value_t = 0.004)]
-    pub read_price: f64,
-    /// Requests of class B that are free each day
-    #[arg(long, value_name = "N", default_value_t = 2_500)]
-    pub free_reads: u64,
+    #[arg(long, value_name = "USD", default_value_t = 0.0)]
+    pub price_reads: f64,
+    /// Count what is behind links to directories, as `sync --follow-links` copies it
+    #[arg(long)]
+    pub follow_links: bool,
     /// Upload rate of this machine, Mbit a second
     #[arg(long, value_name = "MBIT", default_value_t = 100.0)]
     pub upload_mbit: f64,
@@ -46,6 +53,10 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 200.0)]
     pub files_per_second: f64,
 }
+
+/// Where the default prices are from, and of when they are.
+const PRICES_FROM: &str = "https://www.backblaze.com/cloud-storage/pricing";
+const PRICES_OF: &str = "2026-11-29";
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Amount {
@@ -61,24 +72,42 @@ struct Report {
     total: Amount,
     /// Files of which the bucket takes more than one request.
     larger_than_100_mib: u64,
+    prices_from: &'static str,
+    prices_of: &'static str,
     storage_usd_per_month: f64,
-    /// Reading every object back once, as `prune` does.
-    prune_proof_usd: f64,
+    /// Reading every object back once, as `prune` does, when no download is free any more.
+    prune_proof_usd_at_most: f64,
     /// Seconds, at the given rates.
     upload_seconds: f64,
     /// What the bucket would refuse, or cannot hold.
     refused: NamedPaths,
     unreadable: NamedPaths,
+    /// Directories that are links: neither counted nor copied.
+    behind_links: Vec<BehindLink>,
+    /// Files that only their owner may read, as Mastodon leaves those of suspended accounts.
+    hidden: Amount,
     /// Account archives, which a public bucket shows to whoever has the URL.
     archives: Amount,
+}
+
+/// A link to a directory, and what is behind it.
+#[derive(Debug, Serialize)]
+struct BehindLink {
+    /// Below the media directory.
+    path: String,
+    /// Where it leads; none where that is nowhere.
+    target: Option<PathBuf>,
+    amount: Amount,
 }
 
 /// Runs `plan`.
 pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
     let media_dir = media_dir(args.media_dir.as_deref(), context)?;
     for (value, flag) in [
-        (args.storage_price, "--storage-price"),
-        (args.read_price, "--read-price"),
+        (args.price_storage, "--price-storage"),
+        (args.price_free_storage, "--price-free-storage"),
+        (args.price_download, "--price-download"),
+        (args.price_reads, "--price-reads"),
         (args.upload_mbit, "--upload-mbit"),
         (args.files_per_second, "--files-per-second"),
     ] {
@@ -111,29 +140,63 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
         kinds: BTreeMap::new(),
         total: Amount::default(),
         larger_than_100_mib: 0,
+        prices_from: PRICES_FROM,
+        prices_of: PRICES_OF,
         storage_usd_per_month: 0.0,
-        prune_proof_usd: 0.0,
+        prune_proof_usd_at_most: 0.0,
         upload_seconds: 0.0,
         refused: NamedPaths::default(),
         unreadable: NamedPaths::default(),
+        behind_links: Vec::new(),
+        hidden: Amount::default(),
         archives: Amount::default(),
     };
     let options = tree::Options {
         root: media_dir.to_owned(),
         prefix_length: prefix.len(),
-        follow_links: false,
+        follow_links: args.follow_links,
     };
     for entry in tree::walk(&options)? {
         report.add(&entry);
+        if let Entry::Skipped(skipped) = &entry
+            && skipped.reason == SkipReason::LinkedDirectory
+        {
+            report
+                .behind_links
+                .push(look_behind(media_dir, &skipped.path));
+        }
     }
     let bytes = report.total.bytes as f64;
     let files = report.total.files as f64;
-    report.storage_usd_per_month = bytes / 1e12 * args.storage_price;
-    let paid_reads = report.total.files.saturating_sub(args.free_reads) as f64;
-    report.prune_proof_usd = paid_reads / 10_000.0 * args.read_price;
+    let paid_bytes = (bytes - args.price_free_storage * 1e9).max(0.0);
+    report.storage_usd_per_month = paid_bytes / 1e12 * args.price_storage;
+    report.prune_proof_usd_at_most =
+        bytes / 1e9 * args.price_download + files / 10_000.0 * args.price_reads;
     report.upload_seconds =
         (bytes * 8.0 / (args.upload_mbit * 1e6)).max(files / args.files_per_second);
     Ok(report)
+}
+
+/// Counts what is behind a link to a directory.
+fn look_behind(media_dir: &Path, path: &str) -> BehindLink {
+    let path = path.trim_end_matches('/');
+    let link = media_dir.join(path);
+    let options = tree::Options {
+        root: link.clone(),
+        prefix_length: 0,
+        follow_links: true,
+    };
+    let mut amount = Amount::default();
+    for entry in tree::walk(&options).into_iter().flatten() {
+        if let Entry::File(file) = entry {
+            add(&mut amount, file.stamp.size);
+        }
+    }
+    BehindLink {
+        path: path.to_owned(),
+        target: link.canonicalize().ok(),
+        amount,
+    }
 }
 
 impl Report {
@@ -158,6 +221,9 @@ impl Report {
         let kind = kind_of(file.path.as_bytes());
         if kind == "backups" {
             add(&mut self.archives, size);
+        }
+        if file.hidden {
+            add(&mut self.hidden, size);
         }
         add(self.kinds.entry(kind).or_default(), size);
         add(&mut self.total, size);
@@ -191,20 +257,14 @@ impl Report {
             .map(|line| format!("{}\n", line.trim_end()))
             .collect();
         let mut out = format!("{}\n\n{table}\n", self.media_dir.display());
-        out.push_str(&format!(
-            "storage     {:.2} USD a month at {} USD a TB; uploading is free\n",
-            self.storage_usd_per_month, args.storage_price
-        ));
-        out.push_str(&format!(
-            "upload      {} at {} Mbit a second and {} files a second\n",
-            human_time(self.upload_seconds),
-            args.upload_mbit,
-            args.files_per_second
-        ));
-        out.push_str(&format!(
-            "proof       {:.2} USD once, for reading every object back before `prune` deletes a file\n",
-            self.prune_proof_usd
-        ));
+        out.push_str(&self.costs(args));
+        out.push_str(&self.links());
+        if self.hidden.files > 0 {
+            out.push_str(&format!(
+                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` leaves them out unless `--include-hidden` is given\n",
+                counted(self.hidden.files, "file is hidden", "files are hidden")
+            ));
+        }
         if self.archives.files > 0 {
             out.push_str(&format!(
                 "\nnote: {} in `backups/`, which a public bucket shows to whoever has the URL\n",
@@ -223,6 +283,57 @@ impl Report {
                 out.push_str(&format!("\n{} {what}:\n{}", list.count, list.lines()));
             }
         }
+        out
+    }
+}
+
+impl Report {
+    /// What it costs, and what the account must allow.
+    fn costs(&self, args: &PlanArgs) -> String {
+        let requests = counted(self.total.files, "request", "requests");
+        let bytes = human_bytes(self.total.bytes);
+        format!(
+            "storage     {:.2} USD for 30 days, at {} USD a TB beyond the first {} GB; uploading is free\n\
+             upload      {} at {} Mbit a second and {} files a second\n\
+             proof       before `prune` deletes a file it reads its object back: {requests} of class B, {bytes};\n\
+             {:12}free within three times what is stored a month, beyond that at most {:.2} USD, at {} USD a GB\n\
+             caps        an account has daily caps for storage, download and requests (Caps & Alerts): set them\n\
+             {:12}above {bytes} and {requests} before `sync`, and before `prune`\n\
+             prices      of {PRICES_OF}, from {PRICES_FROM}; look there, and correct them with `--price-…`\n",
+            self.storage_usd_per_month,
+            args.price_storage,
+            args.price_free_storage,
+            human_time(self.upload_seconds),
+            args.upload_mbit,
+            args.files_per_second,
+            "",
+            self.prune_proof_usd_at_most,
+            args.price_download,
+            "",
+        )
+    }
+
+    /// What is behind links, and what to do about it.
+    fn links(&self) -> String {
+        if self.behind_links.is_empty() {
+            return String::new();
+        }
+        let mut out = "\nbehind links, neither counted above nor copied by `sync`:\n".to_owned();
+        for link in &self.behind_links {
+            let leads = match &link.target {
+                None => "leads nowhere".to_owned(),
+                Some(target) => format!(
+                    "leads to `{}`: {}, {}",
+                    target.display(),
+                    counted(link.amount.files, "file", "files"),
+                    human_bytes(link.amount.bytes)
+                ),
+            };
+            out.push_str(&format!("  {} {leads}\n", link.path));
+        }
+        out.push_str(
+            "mount the directory in the link's place (`mount --bind`), or give `--follow-links` to each command\n",
+        );
         out
     }
 }

@@ -159,7 +159,7 @@ fn commands(
     step: Step,
     args: &StatusArgs,
     context: &Context,
-    deployment: Deployment,
+    deployment: Option<Deployment>,
 ) -> Vec<String> {
     let bare = |name: &str, flags: &str| {
         let files_url = args.files_url.as_ref();
@@ -172,10 +172,8 @@ fn commands(
     };
     let target = args.target.as_flags();
     let restart = || match deployment {
-        Deployment::Docker => "docker compose up -d --force-recreate".to_owned(),
-        Deployment::Systemd | Deployment::Unknown => {
-            "systemctl restart 'mastodon-*.service'".to_owned()
-        }
+        Some(Deployment::Docker) => "docker compose up -d --force-recreate".to_owned(),
+        Some(Deployment::Systemd) | None => "systemctl restart 'mastodon-*.service'".to_owned(),
     };
     match step {
         Step::Plan => vec![command(args, context, "plan", false)],

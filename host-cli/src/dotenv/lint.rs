@@ -3,13 +3,22 @@
 //! Pure: reads a document and what is known of the bucket, returns findings. Never puts a
 //! secret's value into one.
 
+mod domain;
 mod service;
+mod version;
 mod writing;
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::Document;
-use super::settings::{Visibility, hosts, permission, same_origin, shown};
+use super::settings::{Visibility, permission, shown};
+use super::values::{self, Environment, Gem, Value, Values};
+pub use version::EXTRA_MEDIA_HOSTS;
+
+use crate::config::Deployment;
+use crate::mastodon::Version;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,24 +62,59 @@ pub struct Known {
     pub key_prefix: Option<String>,
     /// The file's permission bits.
     pub mode: Option<u32>,
+    /// Mastodon's version.
+    pub version: Option<Version>,
+    /// How Mastodon is run.
+    pub deployment: Option<Deployment>,
+    /// Files that outrank this one, the first before the others.
+    pub outranking: Vec<Outranking>,
+}
+
+/// A file that is read before the one that is looked at: what it sets counts.
+#[derive(Clone, Debug)]
+pub struct Outranking {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it sets; or why that cannot be told.
+    pub values: Result<Values, String>,
 }
 
 /// Everything that is wrong, worst first, then by line.
 pub fn lint(document: &Document, known: &Known) -> Vec<Finding> {
+    let mut elsewhere = Environment::default();
+    for file in known.outranking.iter().rev() {
+        elsewhere
+            .known
+            .extend(file.values.clone().unwrap_or_default());
+    }
+    // What this file sets is looked at as it is written here; that it is outranked is said once.
+    for (_, assignment) in document.assignments() {
+        elsewhere.known.remove(assignment.key());
+    }
+    let read = values::read(document, Gem::V3_1_5, &elsewhere);
+    // A file that is refused is looked at all the same, as far as it can be.
+    let values = read
+        .or_else(|_| values::read(document, Gem::V2_8, &elsewhere))
+        .or_else(|_| values::read(document, Gem::V2_4, &elsewhere));
     let mut lint = Lint {
         document,
         known,
+        values: values.unwrap_or_default(),
         findings: Vec::new(),
     };
     lint.file();
+    lint.outranked();
     lint.writing();
     lint.switches();
     lint.endpoint();
     lint.credentials();
     lint.permission();
     lint.alias_host();
+    lint.extra_media_hosts();
     lint.key_prefix();
     lint.cache_buster();
+    lint.retries();
+    lint.versions();
     lint.findings.sort_by_key(|f| (f.severity, f.line));
     lint.findings
 }
@@ -78,11 +122,12 @@ pub fn lint(document: &Document, known: &Known) -> Vec<Finding> {
 struct Lint<'a> {
     document: &'a Document,
     known: &'a Known,
+    values: Values,
     findings: Vec<Finding>,
 }
 
 /// Variables whose value matters to media.
-fn concerns_media(key: &str) -> bool {
+pub fn concerns_media(key: &str) -> bool {
     key.starts_with("S3_")
         || key.starts_with("AWS_")
         || key.starts_with("CACHE_BUSTER_")
@@ -134,12 +179,28 @@ impl Lint<'_> {
         self.add(rule, Severity::Warning, key, message, mend);
     }
 
+    /// The value that counts, as it is; none where it is not set or cannot be told.
+    fn exact_value(&self, key: &str) -> Option<&str> {
+        match self.values.get(key)? {
+            Value::Known(value) => Some(value),
+            Value::Unclear(_) => None,
+        }
+    }
+
     /// The value that counts, trimmed; an empty one counts as not there.
     fn value(&self, key: &str) -> Option<String> {
-        self.document
-            .value(key)
+        self.exact_value(key)
             .map(|v| v.trim().to_owned())
             .filter(|v| !v.is_empty())
+    }
+
+    /// Whether it is set to anything, also to what cannot be told.
+    fn is_set(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.value("S3_ENABLED").as_deref() == Some("true")
     }
 
     fn switches(&mut self) {
@@ -167,7 +228,7 @@ impl Lint<'_> {
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
         ] {
-            if self.document.get(key).is_none() {
+            if !self.is_set(key) {
                 self.error(
                     "missing",
                     key,
@@ -188,7 +249,7 @@ impl Lint<'_> {
             );
         }
         if let (Some(bucket), Some(known)) = (self.value("S3_BUCKET"), self.known.bucket.clone())
-            && bucket != known
+            && !bucket.eq_ignore_ascii_case(&known)
         {
             self.error(
                 "bucket",
@@ -203,12 +264,12 @@ impl Lint<'_> {
     }
 
     fn permission(&mut self) {
-        if self.value("S3_ENABLED").as_deref() != Some("true") {
+        let key = "S3_PERMISSION";
+        let written = self.exact_value(key);
+        if !self.is_enabled() || written.is_none() && self.is_set(key) {
             return;
         }
-        let written = self.document.value("S3_PERMISSION");
-        let effective = written.as_deref().map_or("public-read", str::trim);
-        let key = "S3_PERMISSION";
+        let effective = written.map_or("public-read", str::trim);
         let name = if written.is_none() {
             "`S3_PERMISSION` is not set, which means `public-read`".to_owned()
         } else {
@@ -247,72 +308,12 @@ impl Lint<'_> {
         }
     }
 
-    fn alias_host(&mut self) {
-        if self.value("S3_ENABLED").as_deref() != Some("true") {
-            return;
-        }
-        let Some(alias) = self.value("S3_ALIAS_HOST") else {
-            self.warning(
-                "alias-host",
-                "S3_ALIAS_HOST",
-                "`S3_ALIAS_HOST` is not set: every reader goes to the bucket itself, past the cache",
-                "set it to the files domain, e.g. `S3_ALIAS_HOST=files.example.com`",
-            );
-            return;
-        };
-        let host = bare_host(&alias).to_ascii_lowercase();
-        if host.ends_with(".backblazeb2.com") {
-            self.warning(
-                "alias-host",
-                "S3_ALIAS_HOST",
-                "`S3_ALIAS_HOST` is the bucket itself: every reader goes past the cache",
-                "set it to the files domain",
-            );
-        }
-        for key in ["LOCAL_DOMAIN", "WEB_DOMAIN"] {
-            if self
-                .value(key)
-                .is_some_and(|domain| domain.eq_ignore_ascii_case(&host))
-            {
-                self.warning(
-                    "alias-host",
-                    "S3_ALIAS_HOST",
-                    format!("`S3_ALIAS_HOST` is the instance's own `{key}`: uploaded files would share its origin"),
-                    "use a domain of its own for files",
-                );
-            }
-        }
-        if let Some(known) = self.known.files_host.clone()
-            && host != known
-        {
-            self.error(
-                "alias-host",
-                "S3_ALIAS_HOST",
-                format!(
-                    "`S3_ALIAS_HOST` is `{}`, the files domain is `{known}`",
-                    shown("S3_ALIAS_HOST", &alias)
-                ),
-                format!("write `S3_ALIAS_HOST={known}`"),
-            );
-        }
-        for extra in hosts(&self.value("EXTRA_MEDIA_HOSTS").unwrap_or_default()) {
-            if !extra.contains("://") && same_origin(extra, &host) {
-                self.warning(
-                    "extra-media-hosts",
-                    "EXTRA_MEDIA_HOSTS",
-                    format!(
-                        "`EXTRA_MEDIA_HOSTS` names `{}` without `https://`",
-                        shown("EXTRA_MEDIA_HOSTS", extra)
-                    ),
-                    format!("write `https://{host}` there"),
-                );
-            }
-        }
-    }
-
     fn key_prefix(&mut self) {
-        let value = self.value("S3_KEY_PREFIX").unwrap_or_default();
         let key = "S3_KEY_PREFIX";
+        if self.exact_value(key).is_none() && self.is_set(key) {
+            return;
+        }
+        let value = self.value(key).unwrap_or_default();
         if value.starts_with('/') || value.ends_with('/') {
             self.error(
                 "key-prefix",
@@ -328,7 +329,7 @@ impl Lint<'_> {
             );
         }
         if let Some(known) = self.known.key_prefix.clone()
-            && self.value("S3_ENABLED").as_deref() == Some("true")
+            && self.is_enabled()
             && value.trim_matches('/') != known
         {
             self.error(
@@ -352,7 +353,7 @@ impl Lint<'_> {
             return;
         }
         for key in ["CACHE_BUSTER_SECRET_HEADER", "CACHE_BUSTER_SECRET"] {
-            if self.document.get(key).is_none() {
+            if !self.is_set(key) {
                 self.error(
                     "cache-buster",
                     key,
@@ -369,6 +370,52 @@ impl Lint<'_> {
                 "CACHE_BUSTER_HTTP_METHOD",
                 format!("`CACHE_BUSTER_HTTP_METHOD` is `{}`, with which nothing is purged", shown("CACHE_BUSTER_HTTP_METHOD", seen)),
                 "write `CACHE_BUSTER_HTTP_METHOD=PURGE` (or `POST`, where `medialift verify` says so)",
+            );
+        }
+    }
+}
+
+impl Lint<'_> {
+    /// The service answers 503 in normal work, and Mastodon by itself tries once.
+    fn retries(&mut self) {
+        if !self.is_enabled() {
+            return;
+        }
+        let limit = self
+            .value("S3_RETRY_LIMIT")
+            .and_then(|v| v.parse::<u32>().ok());
+        let what_to_write = "write `S3_RETRY_LIMIT=3`; `medialift env` does";
+        match limit {
+            None | Some(0)
+                if self
+                    .known
+                    .version
+                    .is_none_or(|v| v.has(version::RETRY_LIMIT)) =>
+            {
+                self.warning(
+                    "retries",
+                    "S3_RETRY_LIMIT",
+                    "Mastodon tries an upload once, and the service answers 503 in normal work",
+                    what_to_write,
+                );
+            }
+            Some(4..) => self.warning(
+                "retries",
+                "S3_RETRY_LIMIT",
+                "with more than 3 retries a request that is sure to fail is held up for long",
+                what_to_write,
+            ),
+            _ => {}
+        }
+        let read_timeout = self
+            .value("S3_READ_TIMEOUT")
+            .and_then(|v| v.parse::<u32>().ok());
+        if read_timeout.is_none_or(|seconds| seconds <= 5) {
+            self.warning(
+                "timeouts",
+                "S3_READ_TIMEOUT",
+                "Mastodon waits 5 seconds for an answer, which is too short for large uploads",
+                "write `S3_READ_TIMEOUT=20`; `medialift env` does",
             );
         }
     }

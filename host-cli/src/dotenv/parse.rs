@@ -1,115 +1,151 @@
 //! Where one piece of a `.env` file ends and the next begins, and how a value is quoted.
 //!
-//! The grammar is that of the `dotenv` gem, read off its documented behaviour: optional `export`,
-//! a name of letters, digits, `_` and `.`, `=` (or `: `), a quoted or a bare value, a comment.
+//! The grammar is that of the `dotenv` gem, as one regular expression: optional `export`, a name of
+//! letters, digits, `_` and `.`, `=` (or `: `) and a quoted or bare value, a comment. What follows
+//! from it is not always what an editor shows: a quoted text on the line after `NAME=` is the value.
 
-use super::{Assignment, Piece, Quoting};
+use std::sync::LazyLock;
+
+use regex::bytes::{Captures, Regex};
+
+use super::{Assignment, LoneName, Piece, Quoting};
+
+/// One assignment or lone name, line ends being `\n`. The gem from 3.1.5 on knows lone names; for
+/// the versions before it they are no match.
+#[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?mx-u)
+        ^ \s* (?<export> export \s+ )? (?<key> [\w.]+ )
+        (?:
+            (?<separator> \s* = \s*? | : \s+? )
+            (?<value> \s* ' (?: \\' | [^'] )* ' | \s* " (?: \\" | [^"] )* " | [^\#\n]+ )?
+        )?
+        \s* (?: \# .* )? $"#,
+    )
+    .unwrap()
+});
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The file as the gem sees it: no byte order mark, every line end a `\n`; and where each of its
+/// bytes, and its end, is in the file.
+fn normalised(bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let start = if bytes.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
+    let (mut text, mut places) = (Vec::new(), Vec::new());
+    let mut at = start;
+    while at < bytes.len() {
+        places.push(at);
+        if bytes[at] == b'\r' {
+            text.push(b'\n');
+            at += usize::from(bytes.get(at + 1) == Some(&b'\n'));
+        } else {
+            text.push(bytes[at]);
+        }
+        at += 1;
+    }
+    places.push(bytes.len());
+    (text, places)
+}
+
+/// The file without its byte order mark, every line end a `\n`.
+pub(super) fn lines_normalised(bytes: &[u8]) -> Vec<u8> {
+    normalised(bytes).0
+}
 
 /// Splits a file so that the pieces put end to end are the file again.
 pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
+    let (text, places) = normalised(bytes);
+    let of = |from: usize, to: usize| bytes[places[from]..places[to]].to_vec();
     let mut pieces = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (piece, length) = match assignment(rest) {
-            Some(found) => found,
-            None => {
-                let length = line_length(rest);
-                (Piece::Verbatim(rest[..length].to_vec()), length)
-            }
-        };
-        pieces.push(piece);
-        rest = &rest[length..];
+    if places[0] > 0 {
+        pieces.push(Piece::Verbatim(bytes[..places[0]].to_vec()));
     }
+    let mut done = 0;
+    let verbatim = |from: usize, to: usize, pieces: &mut Vec<Piece>| {
+        let mut line = from;
+        while line < to {
+            let end = line_end(&text, line).min(to);
+            pieces.push(Piece::Verbatim(of(line, end)));
+            line = end;
+        }
+    };
+    for found in LINE.captures_iter(&text) {
+        let Spans { start, key, value } = Spans::of(&found, &text);
+        let end = line_end(&text, value.as_ref().map_or(key.end, |value| value.end));
+        verbatim(done, start, &mut pieces);
+        let name = String::from_utf8_lossy(&text[key.clone()]).into_owned();
+        let before = of(start, key.start);
+        pieces.push(match value {
+            Some(value) => Piece::Assignment(Assignment {
+                before,
+                key: name,
+                separator: of(key.end, value.start),
+                written: of(value.start, value.end),
+                after: of(value.end, end),
+            }),
+            None => Piece::LoneName(LoneName {
+                exported: found.name("export").is_some(),
+                key: name,
+                bytes: of(start, end),
+            }),
+        });
+        done = end;
+    }
+    verbatim(done, text.len(), &mut pieces);
     pieces
 }
 
-/// The length of the first line, its end (`\n`, `\r\n` or a lone `\r`) included.
-fn line_length(bytes: &[u8]) -> usize {
-    match bytes.iter().position(|&b| b == b'\n' || b == b'\r') {
-        None => bytes.len(),
-        Some(at) if bytes[at..].starts_with(b"\r\n") => at + 2,
-        Some(at) => at + 1,
+/// Where the parts of one match are.
+struct Spans {
+    /// The beginning of the line with `export`, or else with the name.
+    start: usize,
+    key: std::ops::Range<usize>,
+    /// The value without the space around it, empty where nothing is written; none for a lone name.
+    value: Option<std::ops::Range<usize>>,
+}
+
+impl Spans {
+    fn of(found: &Captures<'_>, text: &[u8]) -> Self {
+        let range = |name: &str| found.name(name).map(|part| part.range());
+        let whole = found.get(0).map_or(0..0, |part| part.range());
+        let key = range("key").unwrap_or(whole.clone());
+        let first = range("export").map_or(key.start, |export| export.start);
+        let start = text[whole.start..first]
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(whole.start, |at| whole.start + at + 1);
+        let value = range("separator").map(|separator| match range("value") {
+            None => separator.end..separator.end,
+            Some(value) => {
+                let part = &text[value.clone()];
+                let leading = part.len() - part.trim_ascii_start().len();
+                let length = part.trim_ascii().len();
+                value.start + leading..value.start + leading + length
+            }
+        });
+        Spans { start, key, value }
     }
 }
 
-fn blanks(bytes: &[u8]) -> usize {
-    bytes
+/// How many lines end in `bytes`: at `\n`, `\r\n` or a lone `\r`.
+pub(super) fn line_ends(bytes: &[u8]) -> usize {
+    lines_normalised(bytes)
         .iter()
-        .take_while(|&&b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c))
+        .filter(|&&b| b == b'\n')
         .count()
 }
 
-/// An assignment at the start of `bytes`, and its length with the line end.
-fn assignment(bytes: &[u8]) -> Option<(Piece, usize)> {
-    let mut at = blanks(bytes);
-    if let Some(after) = bytes[at..].strip_prefix(b"export") {
-        let space = blanks(after);
-        if space > 0 {
-            at += b"export".len() + space;
-        }
-    }
-    let key_start = at;
-    let key_length = bytes[at..]
+/// The end of the line that `at` is on, its `\n` included.
+fn line_end(text: &[u8], at: usize) -> usize {
+    text[at..]
         .iter()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
-        .count();
-    if key_length == 0 {
-        return None;
-    }
-    at += key_length;
-    let separator_start = at;
-    let space = blanks(&bytes[at..]);
-    if bytes.get(at + space) == Some(&b'=') {
-        at += space + 1;
-        at += blanks(&bytes[at..]);
-    } else if bytes.get(at) == Some(&b':') && blanks(&bytes[at + 1..]) > 0 {
-        at += 1 + blanks(&bytes[at + 1..]);
-    } else {
-        return None;
-    }
-    let value_start = at;
-    let value_length = quoted_length(&bytes[at..]).unwrap_or_else(|| bare_length(&bytes[at..]));
-    at += value_length;
-    let end = at + line_length(&bytes[at..]);
-    let key = std::str::from_utf8(&bytes[key_start..separator_start]).ok()?;
-    let assignment = Assignment {
-        before: bytes[..key_start].to_vec(),
-        key: key.to_owned(),
-        separator: bytes[separator_start..value_start].to_vec(),
-        written: bytes[value_start..at].to_vec(),
-        after: bytes[at..end].to_vec(),
-    };
-    Some((Piece::Assignment(assignment), end))
-}
-
-/// The length of a quoted value with its quotes, if one starts here and nothing but a comment
-/// follows it on its line. It may span lines.
-fn quoted_length(bytes: &[u8]) -> Option<usize> {
-    let quote = *bytes.first().filter(|&&b| b == b'\'' || b == b'"')?;
-    let mut at = 1;
-    while let Some(&byte) = bytes.get(at) {
-        if byte == b'\\' && bytes.get(at + 1) == Some(&quote) {
-            at += 2;
-        } else if byte == quote {
-            let length = at + 1;
-            let rest = &bytes[length..];
-            let after = rest.get(blanks(rest)).copied();
-            let ends = matches!(after, None | Some(b'\n' | b'\r' | b'#'));
-            return ends.then_some(length);
-        } else {
-            at += 1;
-        }
-    }
-    None
-}
-
-/// The length of a bare value without the space behind it.
-fn bare_length(bytes: &[u8]) -> usize {
-    let end = bytes
-        .iter()
-        .position(|b| matches!(b, b'#' | b'\n' | b'\r'))
-        .unwrap_or(bytes.len());
-    bytes[..end].trim_ascii_end().len()
+        .position(|&b| b == b'\n')
+        .map_or(text.len(), |length| at + length + 1)
 }
 
 pub(super) fn quoting(written: &[u8]) -> Quoting {
@@ -120,34 +156,14 @@ pub(super) fn quoting(written: &[u8]) -> Quoting {
     }
 }
 
-pub(super) fn unquote(written: &[u8]) -> Vec<u8> {
-    match quoting(written) {
-        Quoting::Single => written[1..written.len() - 1].to_vec(),
-        Quoting::Double => unescape(&written[1..written.len() - 1]),
-        Quoting::Bare => unescape(written),
-    }
-}
-
-/// A backslash goes and the byte behind it stays, but for `\$`, which is the escaped dollar sign,
-/// and `\n`, `\r`, which the gem keeps as two characters.
-fn unescape(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().copied().peekable();
-    while let Some(byte) = rest.next() {
-        match (byte, rest.peek()) {
-            (b'\\', Some(b'n' | b'r')) => out.push(b'\\'),
-            (b'\\', Some(_)) => out.extend(rest.next()),
-            (byte, _) => out.push(byte),
-        }
-    }
-    out
-}
-
-/// Writes `value` in the wished quoting, or in the nearest that can hold it.
+/// Writes `value` in the wished quoting, or in the nearest that can hold it. Nothing is written as
+/// `''`: the gem takes a quoted text on the next line for the value of `NAME=`, and refuses
+/// `export NAME=`.
 pub(super) fn quote(value: &str, wished: Quoting) -> Vec<u8> {
-    let bare_is_safe = value
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"_-./:@%+,=~".contains(&b));
+    let bare_is_safe = !value.is_empty()
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-./:@%+,=~".contains(&b));
     let single_is_safe = !value.contains('\'') && !value.ends_with('\\');
     match wished {
         Quoting::Bare if bare_is_safe => value.as_bytes().to_vec(),

@@ -43,6 +43,15 @@ pub struct Switch<'a> {
     pub cache_buster: Option<&'a CacheBuster>,
 }
 
+/// Settings that are written unless they are there already. The service answers 503 in normal work,
+/// and by itself Mastodon tries once and waits 5 seconds. More than three retries would hold up a
+/// web request for too long.
+pub const UNLESS_SET: [(&str, &str); 3] = [
+    ("S3_RETRY_LIMIT", "3"),
+    ("S3_OPEN_TIMEOUT", "10"),
+    ("S3_READ_TIMEOUT", "20"),
+];
+
 impl Switch<'_> {
     /// The settings in the order they are to be written.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
@@ -161,17 +170,36 @@ pub fn looks_like_a_key(value: &str) -> bool {
         })
 }
 
-/// A value as it may be shown: a secret is named, never printed.
+/// A value as it may be shown: only what has the form of a host, an address, a name or a switch.
+///
+/// Whatever else it is may be a secret, wherever it stands: several settings on one line, say, or a
+/// quote that was not closed.
 pub fn shown(key: &str, value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:/,+-".contains(&b);
     if value.is_empty() {
-        return String::new();
+        String::new()
+    } else if is_secret(key) || looks_like_a_key(value) {
+        "(secret)".to_owned()
+    } else if value.len() <= 200 && value.replace(", ", ",").bytes().all(plain) {
+        value.to_owned()
+    } else {
+        "(not shown)".to_owned()
     }
-    if is_secret(key) || looks_like_a_key(value) {
-        return "(secret)".to_owned();
-    }
+}
+
+/// Names of settings that stand inside a value, as when several are written on one line:
+/// `A=b NAME=c`.
+pub fn settings_inside(value: &str) -> Vec<&str> {
     value
-        .chars()
-        .map(|c| if c.is_control() { '�' } else { c })
+        .split_ascii_whitespace()
+        .skip(1)
+        .filter_map(|word| word.split_once('=').map(|(name, _)| name))
+        .filter(|name| {
+            name.starts_with(|c: char| c.is_ascii_uppercase())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        })
         .collect()
 }
 
@@ -218,5 +246,22 @@ mod tests {
             assert_eq!(shown(name, key), "(secret)");
             assert_eq!(shown(name, &format!("\"{key}\"")), "(secret)");
         }
+        for value in [
+            "true AWS_SECRET_ACCESS_KEY=hunter2",
+            "https://user:hunter2@host",
+            "a\nSECRET_KEY_BASE=hunter2",
+        ] {
+            assert_eq!(shown("S3_ENDPOINT", value), "(not shown)");
+        }
+    }
+
+    #[test]
+    fn settings_that_stand_on_one_line_are_seen() {
+        assert_eq!(
+            settings_inside("true S3_BUCKET=a export CACHE_BUSTER_SECRET=b"),
+            ["S3_BUCKET", "CACHE_BUSTER_SECRET"]
+        );
+        assert!(settings_inside("S3_BUCKET=a").is_empty());
+        assert!(settings_inside("Bob <bob@social.example> a=b").is_empty());
     }
 }

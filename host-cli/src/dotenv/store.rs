@@ -6,9 +6,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use md5::{Digest, Md5};
 use rustix::fs::{Gid, Uid, XattrFlags};
 use time::OffsetDateTime;
 
@@ -50,44 +51,139 @@ pub fn read(given: &Path) -> Result<Stored> {
     })
 }
 
-/// Writes the backup, then puts `bytes` in the file's place. Returns the backup's path.
-///
-/// Fails, and changes nothing, when the file is no longer what was read, or when the new file
-/// could not be given the old one's owner.
-pub fn replace(stored: &Stored, bytes: &[u8], now: OffsetDateTime) -> Result<PathBuf> {
-    let path = &stored.path;
-    let operation = || format!("replace `{}`", path.display());
-    let fail = |e: io::Error| Error::new(operation()).cause(e);
-    let old = File::open(path).map_err(fail)?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
+/// Where backups are: below the state directory, since beside the file Mastodon's own `.gitignore`
+/// does not know them.
+#[derive(Clone, Debug)]
+pub struct Backups {
+    directory: PathBuf,
+    now: OffsetDateTime,
+}
+
+/// What a file was before a change, and what it was before that was undone.
+#[derive(Clone, Copy)]
+enum Kind {
+    Before,
+    Undone,
+}
+
+impl Backups {
+    /// Those in this state directory; a new one is given this time.
+    pub fn below(state_dir: &Path, now: OffsetDateTime) -> Backups {
+        Backups {
+            directory: state_dir.join("env"),
+            now,
+        }
+    }
+
+    /// The newest backup of the file at `path`.
+    pub fn newest(&self, path: &Path) -> Option<PathBuf> {
+        let beginning = beginning(path, Kind::Before);
+        let entries = fs::read_dir(&self.directory).ok()?;
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with(&beginning)
+            })
+            .max()
+    }
+
+    /// Writes the backup, then puts `bytes` in the file's place. Returns the backup's path.
+    ///
+    /// Fails, and changes nothing, when the file is no longer what was read, or when the new file
+    /// could not be given the old one's owner.
+    pub fn replace(&self, stored: &Stored, bytes: &[u8]) -> Result<PathBuf> {
+        self.replace_keeping(stored, bytes, Kind::Before)
+    }
+
+    /// Puts the newest backup in the file's place, and forgets it. Returns where what was undone is
+    /// kept; none where there is no backup.
+    pub fn undo(&self, stored: &Stored) -> Result<Option<PathBuf>> {
+        let Some(backup) = self.newest(&stored.path) else {
+            return Ok(None);
+        };
+        let operation = || format!("take back `{}`", backup.display());
+        let bytes = fs::read(&backup).map_err(|e| Error::new(operation()).cause(e))?;
+        let undone = self.replace_keeping(stored, &bytes, Kind::Undone)?;
+        fs::remove_file(&backup).map_err(|e| Error::new(operation()).cause(e))?;
+        Ok(Some(undone))
+    }
+
+    fn replace_keeping(&self, stored: &Stored, bytes: &[u8], kind: Kind) -> Result<PathBuf> {
+        let path = &stored.path;
+        let operation = || format!("replace `{}`", path.display());
+        let fail = |e: io::Error| Error::new(operation()).cause(e);
+        let old = File::open(path).map_err(fail)?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+
+        let backup = self.free_path(path, kind);
+        let written = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)
+            .and_then(|()| write_like(&old, &backup, &stored.bytes))
+            .and_then(|()| sync_directory(&self.directory))
+            .map_err(|e| owner_error(format!("write the backup `{}`", backup.display()), e));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&backup);
+            return Err(error);
+        }
+
+        let staged = parent.join(format!(".{name}.medialift-{}", std::process::id()));
+        let result = write_like(&old, &staged, bytes)
+            .map_err(|e| owner_error(operation(), e))
+            .and_then(|()| {
+                if fs::read(path).map_err(fail)? != stored.bytes {
+                    return Err(Error::new(operation())
+                        .cause("somebody else changed it in the meantime")
+                        .hint("run the command again: it starts from the file as it is now"));
+                }
+                fs::rename(&staged, path).map_err(fail)?;
+                sync_directory(parent).map_err(fail)
+            });
+        if result.is_err() {
+            let _ = fs::remove_file(&staged);
+            let _ = fs::remove_file(&backup);
+        }
+        result.map(|()| backup)
+    }
+
+    /// `.env.production.0123456789abcdef.before-20261122T233000Z`, with `-2` and so on if that is
+    /// taken.
+    fn free_path(&self, path: &Path, kind: Kind) -> PathBuf {
+        let now = self.now.to_offset(time::UtcOffset::UTC);
+        let name = format!(
+            "{}{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+            beginning(path, kind),
+            now.year(),
+            u8::from(now.month()),
+            now.day(),
+            now.hour(),
+            now.minute(),
+            now.second()
+        );
+        let first = self.directory.join(&name);
+        if !first.exists() {
+            return first;
+        }
+        (2..)
+            .map(|n| self.directory.join(format!("{name}-{n}")))
+            .find(|path| !path.exists())
+            .unwrap_or(first)
+    }
+}
+
+/// How the names of a file's backups begin: two files of one name have different paths.
+fn beginning(path: &Path, kind: Kind) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-
-    let backup = free_backup_path(directory, &name, now);
-    let written = write_like(&old, &backup, &stored.bytes)
-        .and_then(|()| sync_directory(directory))
-        .map_err(|e| owner_error(format!("write the backup `{}`", backup.display()), e));
-    if let Err(error) = written {
-        let _ = fs::remove_file(&backup);
-        return Err(error);
-    }
-
-    let staged = directory.join(format!(".{name}.medialift-{}", std::process::id()));
-    let result = write_like(&old, &staged, bytes)
-        .map_err(|e| owner_error(operation(), e))
-        .and_then(|()| {
-            if fs::read(path).map_err(fail)? != stored.bytes {
-                return Err(Error::new(operation())
-                    .cause("somebody else changed it in the meantime")
-                    .hint("run the command again: it starts from the file as it is now"));
-            }
-            fs::rename(&staged, path).map_err(fail)?;
-            sync_directory(directory).map_err(fail)
-        });
-    if result.is_err() {
-        let _ = fs::remove_file(&staged);
-        let _ = fs::remove_file(&backup);
-    }
-    result.map(|()| backup)
+    let place = hex::encode(Md5::digest(path.as_os_str().as_encoded_bytes()));
+    let kind = match kind {
+        Kind::Before => "before",
+        Kind::Undone => "undone",
+    };
+    format!("{name}.{}.{kind}-", &place[..16])
 }
 
 fn owner_error(operation: String, cause: io::Error) -> Error {
@@ -98,29 +194,6 @@ fn owner_error(operation: String, cause: io::Error) -> Error {
     } else {
         error
     }
-}
-
-/// `.env.production.medialift-20261122T233000Z`, with `-2` and so on if that is taken.
-fn free_backup_path(directory: &Path, name: &str, now: OffsetDateTime) -> PathBuf {
-    let now = now.to_offset(time::UtcOffset::UTC);
-    let stamp = format!(
-        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-        now.year(),
-        u8::from(now.month()),
-        now.day(),
-        now.hour(),
-        now.minute(),
-        now.second()
-    );
-    let base = format!("{name}.medialift-{stamp}");
-    let first = directory.join(&base);
-    if !first.exists() {
-        return first;
-    }
-    (2..)
-        .map(|n| directory.join(format!("{base}-{n}")))
-        .find(|path| !path.exists())
-        .unwrap_or(first)
 }
 
 /// Makes `path` with `bytes` and the owner, mode and attributes of `model`, safe on disk.
@@ -175,8 +248,9 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn now() -> OffsetDateTime {
-        OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000)
+    fn backups(dir: &Path) -> Backups {
+        let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
+        Backups::below(&dir.join("state"), now)
     }
 
     #[test]
@@ -186,12 +260,16 @@ mod tests {
             let path = dir.path().join(format!("env{mode:o}"));
             fs::write(&path, "A=b\n").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let backup = replace(&read(&path).unwrap(), b"A=c\n", now()).unwrap();
+            let backup = backups(dir.path())
+                .replace(&read(&path).unwrap(), b"A=c\n")
+                .unwrap();
             for (file, text) in [(&path, "A=c\n"), (&backup, "A=b\n")] {
                 assert_eq!(fs::read_to_string(file).unwrap(), text);
                 assert_eq!(fs::metadata(file).unwrap().mode() & 0o7777, mode);
             }
         }
+        let state = fs::metadata(dir.path().join("state/env")).unwrap();
+        assert_eq!(state.mode() & 0o7777, 0o700);
     }
 
     #[test]
@@ -201,13 +279,13 @@ mod tests {
         fs::write(dir.path().join("shared/env"), "A=b\n").unwrap();
         let link = dir.path().join("env");
         std::os::unix::fs::symlink("shared/env", &link).unwrap();
-        let backup = replace(&read(&link).unwrap(), b"A=c\n", now()).unwrap();
+        backups(dir.path())
+            .replace(&read(&link).unwrap(), b"A=c\n")
+            .unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&link).unwrap(), "A=c\n");
-        assert_eq!(
-            backup.parent(),
-            fs::canonicalize(dir.path().join("shared")).ok().as_deref()
-        );
+        let beside = fs::read_dir(dir.path().join("shared")).unwrap().count();
+        assert_eq!(beside, 1, "nothing is left beside the file");
     }
 
     #[test]
@@ -217,7 +295,9 @@ mod tests {
         fs::write(&path, "A=b\n").unwrap();
         let stored = read(&path).unwrap();
         fs::write(&path, "A=theirs\n").unwrap();
-        let error = replace(&stored, b"A=ours\n", now()).unwrap_err();
+        let error = backups(dir.path())
+            .replace(&stored, b"A=ours\n")
+            .unwrap_err();
         assert!(error.to_string().contains("somebody else"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "A=theirs\n");
         let leftovers: Vec<_> = fs::read_dir(dir.path())
@@ -226,16 +306,29 @@ mod tests {
             .filter(|n| n.starts_with('.'))
             .collect();
         assert!(leftovers.is_empty(), "{leftovers:?}");
+        assert_eq!(backups(dir.path()).newest(&path), None);
     }
 
     #[test]
-    fn two_backups_in_one_second_are_both_kept() {
+    fn each_undo_takes_one_change_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("env");
+        let backups = backups(dir.path());
         fs::write(&path, "A=1\n").unwrap();
-        let first = replace(&read(&path).unwrap(), b"A=2\n", now()).unwrap();
-        let second = replace(&read(&path).unwrap(), b"A=3\n", now()).unwrap();
-        assert_ne!(first, second);
-        assert_eq!(fs::read_to_string(second).unwrap(), "A=2\n");
+        // In one second: both backups are kept.
+        for text in ["A=2\n", "A=3\n"] {
+            backups
+                .replace(&read(&path).unwrap(), text.as_bytes())
+                .unwrap();
+        }
+        fs::write(dir.path().join("other"), "A=1\n").unwrap();
+        let other = read(&dir.path().join("other")).unwrap();
+        assert_eq!(backups.undo(&other).unwrap(), None);
+        for (now, before) in [("A=3\n", "A=2\n"), ("A=2\n", "A=1\n")] {
+            let undone = backups.undo(&read(&path).unwrap()).unwrap().unwrap();
+            assert_eq!(fs::read_to_string(undone).unwrap(), now);
+            assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        }
+        assert_eq!(backups.undo(&read(&path).unwrap()).unwrap(), None);
     }
 }

@@ -1,13 +1,16 @@
 //! What `env` prints: changes with secrets masked, findings with their mend.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::config::Deployment;
 use crate::dotenv::Document;
-use crate::dotenv::lint::{Finding, Severity};
+use crate::dotenv::lint::{EXTRA_MEDIA_HOSTS, Finding, Known, Severity, concerns_media};
 use crate::dotenv::settings::{is_secret, shown};
+use crate::mastodon::Version;
 use crate::words::counted;
 
 /// One line of the file that was changed or added. Holds no secret.
@@ -17,69 +20,99 @@ pub(super) struct Edit {
     pub(super) line: usize,
     /// The old value; none where the key is new.
     before: Option<String>,
-    after: String,
+    /// The new value; none where the key goes.
+    after: Option<String>,
     secret: bool,
 }
 
 impl Edit {
-    pub(super) fn new(document: &Document, key: &str, before: Option<&str>) -> Self {
-        let line = document
-            .assignments()
-            .iter()
-            .rfind(|(_, a)| a.key() == key)
-            .map_or(0, |(line, _)| *line);
-        let after = document.value(key).unwrap_or_default();
+    /// What becomes of `key`. Its line is that in the file as it will be.
+    pub(super) fn new(before: &Document, after: &Document, key: &str) -> Self {
+        let line_in = |document: &Document| {
+            let assignments = document.assignments();
+            let last = assignments.iter().rfind(|(_, a)| a.key() == key);
+            last.map(|(line, _)| *line)
+        };
+        let value_in = |document: &Document| {
+            document.get(key)?;
+            // One that depends on others is shown as little as one that is broken.
+            let value = document.value(key);
+            Some(shown(key, value.as_deref().unwrap_or("$")))
+        };
         Edit {
             key: key.to_owned(),
-            line,
-            before: before.map(|value| shown(key, value)),
-            after: shown(key, &after),
+            line: line_in(after).or(line_in(before)).unwrap_or(0),
+            before: value_in(before),
+            after: value_in(after),
             secret: is_secret(key),
         }
     }
+
+    /// What becomes of every media setting that differs.
+    pub(super) fn all(before: &Document, after: &Document) -> Vec<Self> {
+        let keys = |document: &Document| -> BTreeSet<String> {
+            let assignments = document.assignments();
+            let names = assignments.iter().map(|(_, a)| a.key().to_owned());
+            names.filter(|key| concerns_media(key)).collect()
+        };
+        let mut edits: Vec<Edit> = keys(before)
+            .union(&keys(after))
+            .filter(|key| before.value(key) != after.value(key))
+            .map(|key| Edit::new(before, after, key))
+            .collect();
+        edits.sort_by_key(|edit| edit.line);
+        edits
+    }
+}
+
+/// What the command was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stage {
+    Lint,
+    Announce,
+    Switch,
+    Undo,
 }
 
 /// The result of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     file: PathBuf,
-    /// `lint`, `announce` or `switch`.
-    stage: &'static str,
+    stage: Stage,
     dry_run: bool,
     pub(super) edits: Vec<Edit>,
+    /// Whether nothing was written since what would be written has an error.
+    pub(super) refused: bool,
     /// Where the old file is kept, if it was replaced.
     pub(super) backup: Option<PathBuf>,
     pub(super) findings: Vec<Finding>,
     /// Rules that could not be looked at, since what they need is not known.
     unchecked: Vec<&'static str>,
+    /// Mastodon's version, where it was found.
+    version: Option<Version>,
+    #[serde(skip)]
+    deployment: Option<Deployment>,
 }
 
 impl Report {
-    pub(super) fn lint(file: &Path, findings: Vec<Finding>, visibility_known: bool) -> Self {
+    pub(super) fn new(file: &Path, stage: Stage, dry_run: bool, known: &Known) -> Self {
+        let unchecked = if stage == Stage::Lint && known.visibility.is_none() {
+            vec!["permission"]
+        } else {
+            Vec::new()
+        };
         Report {
             file: file.to_owned(),
-            stage: "lint",
-            dry_run: true,
-            edits: Vec::new(),
-            backup: None,
-            findings,
-            unchecked: if visibility_known {
-                Vec::new()
-            } else {
-                vec!["permission"]
-            },
-        }
-    }
-
-    pub(super) fn change(file: &Path, edits: Vec<Edit>, dry_run: bool, announce: bool) -> Self {
-        Report {
-            file: file.to_owned(),
-            stage: if announce { "announce" } else { "switch" },
+            stage,
             dry_run,
-            edits,
+            edits: Vec::new(),
+            refused: false,
             backup: None,
             findings: Vec::new(),
-            unchecked: Vec::new(),
+            unchecked,
+            version: known.version,
+            deployment: known.deployment,
         }
     }
 
@@ -98,12 +131,10 @@ impl Report {
                     };
                     let _ = writeln!(out, "-{}={old}", edit.key);
                 }
-                let new = if edit.secret {
-                    "(new secret)"
-                } else {
-                    edit.after.as_str()
-                };
-                let _ = writeln!(out, "+{}={new}", edit.key);
+                if let Some(after) = &edit.after {
+                    let new = if edit.secret { "(new secret)" } else { after };
+                    let _ = writeln!(out, "+{}={new}", edit.key);
+                }
             }
             out.push('\n');
         }
@@ -138,8 +169,15 @@ impl Report {
             );
         }
         let closing = match (self.stage, self.edits.is_empty(), self.dry_run) {
-            ("lint", ..) if self.findings.is_empty() => format!("no mistake found in `{file}`"),
-            ("lint", ..) => String::new(),
+            (Stage::Lint, ..) if self.findings.is_empty() => {
+                format!("no mistake found in `{file}`")
+            }
+            (Stage::Lint, ..) => String::new(),
+            _ if self.refused => {
+                format!(
+                    "`{file}` was not changed: with what would be written, uploads or media fail"
+                )
+            }
             (_, true, _) => format!("nothing to change in `{file}`"),
             (_, false, true) => format!(
                 "{} would change in `{file}`",
@@ -164,16 +202,28 @@ impl Report {
     }
 
     /// What to do now, for the person at the keyboard.
-    pub(super) fn next_steps(&self) -> Vec<&'static str> {
-        if self.edits.is_empty() || self.dry_run {
+    pub(super) fn next_steps(&self) -> Vec<String> {
+        if self.edits.is_empty() || self.dry_run || self.refused {
             return Vec::new();
         }
-        let mut steps =
-            vec!["next: `systemctl restart mastodon-*.service`, so that Mastodon reads it"];
-        if self.stage == "announce" {
-            steps.push(
-                "then wait about a week before the switch: browsers keep the old security policy",
-            );
+        let systemd = "`systemctl restart 'mastodon-*.service'`";
+        let docker = "`docker compose up -d --force-recreate` (a restart does not read the file)";
+        let restart = match self.deployment {
+            Some(Deployment::Systemd) => systemd.to_owned(),
+            Some(Deployment::Docker) => docker.to_owned(),
+            None => format!("{systemd}, or with Docker {docker}"),
+        };
+        let mut steps = vec![format!("next: {restart}, so that Mastodon reads it")];
+        if self.stage == Stage::Announce {
+            steps.push(match self.version {
+                Some(version) if !version.has(EXTRA_MEDIA_HOSTS) => format!(
+                    "this is Mastodon {version}, which does not read `EXTRA_MEDIA_HOSTS`: nothing is announced; update to {EXTRA_MEDIA_HOSTS} or newer first, or expect that browsers show no media for some hours after the switch"
+                ),
+                Some(_) => "then wait about a week before the switch: browsers keep the old security policy".to_owned(),
+                None => format!(
+                    "then wait about a week before the switch: browsers keep the old security policy (Mastodon older than {EXTRA_MEDIA_HOSTS} does not read `EXTRA_MEDIA_HOSTS`)"
+                ),
+            });
         }
         steps
     }

@@ -6,25 +6,16 @@ use crate::config::Endpoint;
 
 impl Lint<'_> {
     pub(super) fn endpoint(&mut self) {
-        for key in ["S3_HOSTNAME", "S3_ALIAS_HOST"] {
-            if let Some(value) = self.value(key)
-                && (value.contains("://") || value.contains('/'))
-            {
-                let rule = if key == "S3_HOSTNAME" {
-                    "hostname"
-                } else {
-                    "alias-host"
-                };
-                self.error(
-                    rule,
-                    key,
-                    format!(
-                        "`{key}` is `{}`: it must be a bare host name, with no scheme and no slash",
-                        shown(key, &value)
-                    ),
-                    format!("write `{key}={}`", shown(key, bare_host(&value))),
-                );
-            }
+        if let Some(value) = self.value("S3_HOSTNAME").filter(|v| v.contains('/')) {
+            self.error(
+                "hostname",
+                "S3_HOSTNAME",
+                format!(
+                    "`S3_HOSTNAME` is `{}`: it must be a bare host name, with no scheme and no slash",
+                    shown("S3_HOSTNAME", &value)
+                ),
+                format!("write `S3_HOSTNAME={}`", shown("S3_HOSTNAME", bare_host(&value))),
+            );
         }
         let Some(value) = self.value("S3_ENDPOINT") else {
             return;
@@ -47,7 +38,8 @@ impl Lint<'_> {
         let rest = value
             .split_once("://")
             .map_or(value.as_str(), |(_, rest)| rest);
-        if rest.contains('/') {
+        // One slash at the end is the same address.
+        if rest.trim_end_matches('/').contains('/') {
             self.error(
                 "endpoint-path",
                 "S3_ENDPOINT",
@@ -56,6 +48,14 @@ impl Lint<'_> {
                     "write `S3_ENDPOINT=https://{}`",
                     shown("S3_ENDPOINT", &host)
                 ),
+            );
+        }
+        if host.ends_with(".backblazeb2.com") && !host.contains("s3.") {
+            self.error(
+                "endpoint-host",
+                "S3_ENDPOINT",
+                format!("`S3_ENDPOINT` is `{seen}`: that host does not speak S3"),
+                "write the endpoint as the bucket's page shows it, `https://s3.REGION.backblazeb2.com`",
             );
         }
         if let Some(bucket) = self.value("S3_BUCKET")
@@ -67,7 +67,10 @@ impl Lint<'_> {
                 format!(
                     "`S3_ENDPOINT` is `{seen}`: the bucket's name stands before the endpoint's"
                 ),
-                format!("write `S3_ENDPOINT=https://{without}`"),
+                format!(
+                    "write `S3_ENDPOINT=https://{}`",
+                    shown("S3_ENDPOINT", without)
+                ),
             );
         }
         let told = Endpoint::parse(&host)

@@ -11,7 +11,9 @@ S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com
 S3_PROTOCOL=https
 S3_HOSTNAME=s3.us-west-004.backblazeb2.com
 S3_ALIAS_HOST=files.example.com
-S3_PERMISSION=
+S3_PERMISSION=''
+S3_RETRY_LIMIT=3
+S3_READ_TIMEOUT=20
 AWS_ACCESS_KEY_ID=00161f959a5f87b0000000005
 AWS_SECRET_ACCESS_KEY=K001abcdefghijklmnopqrstuvwxyz1
 AWS_REQUEST_CHECKSUM_CALCULATION=when_required
@@ -31,6 +33,7 @@ fn public() -> Known {
         files_host: Some("files.example.com".to_owned()),
         key_prefix: Some(String::new()),
         mode: Some(0o640),
+        ..Known::default()
     }
 }
 
@@ -96,7 +99,7 @@ fn each_pitfall_is_found() {
         ),
         (
             "S3_ENDPOINT",
-            "S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com/",
+            "S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com/my-instance-media",
             "endpoint-path",
             Error,
         ),
@@ -178,8 +181,8 @@ fn each_pitfall_is_found() {
         ("S3_BUCKET", "S3_BUCKET=other", "bucket", Error),
         (
             "S3_BUCKET",
-            "S3_BUCKET=my-instance-media ",
-            "trailing-space",
+            "S3_BUCKET=my-instance-media # mine",
+            "readers-differ",
             Warning,
         ),
         (
@@ -200,7 +203,49 @@ fn each_pitfall_is_found() {
             "duplicate",
             Warning,
         ),
-        ("S3_BUCKET", "S3_BUCKET", "stray-line", Warning),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET=my-instance-media\nS3_BUCKET",
+            "lone-name",
+            Error,
+        ),
+        ("NONE", "SOMETHING", "lone-name", Warning),
+        ("NONE", "some thing", "stray-line", Warning),
+        ("NONE", "export SOMETHING=", "refused", Error),
+        (
+            "S3_ENABLED",
+            "S3_ENABLED=true CACHE_BUSTER_SECRET=K001abcdef",
+            "several-settings",
+            Error,
+        ),
+        (
+            "S3_PERMISSION",
+            "S3_PERMISSION=\n\"--- mail ---\"",
+            "next-line",
+            Error,
+        ),
+        ("S3_BUCKET", "S3_BUCKET=$ELSEWHERE", "unclear", Warning),
+        (
+            "S3_ALIAS_HOST",
+            "S3_ALIAS_HOST=files.example.com/media",
+            "alias-path",
+            Warning,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://f004.backblazeb2.com",
+            "endpoint-host",
+            Error,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://api.backblazeb2.com",
+            "endpoint-host",
+            Error,
+        ),
+        ("S3_RETRY_LIMIT", "", "retries", Warning),
+        ("S3_RETRY_LIMIT", "S3_RETRY_LIMIT=10", "retries", Warning),
+        ("S3_READ_TIMEOUT", "S3_READ_TIMEOUT=5", "timeouts", Warning),
         (
             "S3_PERMISSION",
             "S3_PERMISSION=private",
@@ -282,7 +327,7 @@ fn a_private_bucket_wants_private() {
         Severity::Error,
     );
     check_with(&known, "S3_PERMISSION", "", "permission", Severity::Error);
-    let text = GOOD.replace("S3_PERMISSION=", "S3_PERMISSION=private");
+    let text = GOOD.replace("S3_PERMISSION=''", "S3_PERMISSION=private");
     assert!(lint(&Document::parse(text.as_bytes()), &known).is_empty());
 }
 
@@ -302,4 +347,107 @@ fn lines_are_numbered_as_in_an_editor() {
         &Known::default(),
     );
     assert_eq!(findings[0].line, Some(3));
+}
+
+/// Findings of the good file after these lines.
+#[track_caller]
+fn check_rules(known: &Known, lines: &str, expected: &[&str]) {
+    let text = format!("{GOOD}{lines}");
+    let findings = lint(&Document::parse(text.as_bytes()), known);
+    let rules: Vec<_> = findings.iter().map(|f| f.rule).collect();
+    assert_eq!(rules, expected, "{lines}: {findings:?}");
+}
+
+#[test]
+fn what_means_the_same_is_no_mistake() {
+    for lines in [
+        "S3_BUCKET='MY-instance-media'",
+        "S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com/",
+        "FILES=files\nS3_ALIAS_HOST=${FILES}.example.com",
+        "S3_BUCKET=my-${LOCAL_DOMAIN}-media\nLOCAL_DOMAIN=instance\nS3_BUCKET=my-${LOCAL_DOMAIN}-media",
+    ] {
+        let text = format!("{GOOD}{lines}");
+        let errors: Vec<_> = lint(&Document::parse(text.as_bytes()), &public())
+            .into_iter()
+            .filter(|f| f.rule != "duplicate")
+            .collect();
+        assert!(errors.is_empty(), "{lines}: {errors:?}");
+    }
+    // The old name of the alias host.
+    let text = GOOD.replace("S3_ALIAS_HOST=", "S3_CLOUDFRONT_HOST=");
+    let findings = lint(&Document::parse(text.as_bytes()), &public());
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[test]
+fn a_file_that_outranks_this_one_is_seen() {
+    let outranking = |values: Result<&str, &str>| Known {
+        outranking: vec![Outranking {
+            path: ".env.production.local".into(),
+            values: values
+                .map(|text| {
+                    let document = Document::parse(text.as_bytes());
+                    values::read(&document, Gem::V3_1_5, &Environment::default()).unwrap()
+                })
+                .map_err(str::to_owned),
+        }],
+        ..public()
+    };
+    check_rules(
+        &outranking(Ok("S3_ENABLED=false\nS3_BUCKET=b\n")),
+        "",
+        &["outranked"; 2],
+    );
+    check_rules(&outranking(Ok("S3_ENABLED=true\nDB_PASS=x\n")), "", &[]);
+    check_rules(&outranking(Err("permission denied")), "", &["outranked"]);
+}
+
+#[test]
+fn known_faults_are_those_of_the_version() {
+    let of = |major, minor, patch| Known {
+        version: Some(Version::new(major, minor, patch)),
+        ..public()
+    };
+    check_rules(&of(4, 5, 0), "S3_KEY_PREFIX=''", &["empty-value"]);
+    check_rules(&of(4, 7, 3), "", &[]);
+    check_rules(&of(4, 7, 1), "", &["multipart-leak"]);
+    check_rules(&of(4, 7, 1), "S3_MULTIPART_THRESHOLD=104857600", &[]);
+    // `EXTRA_MEDIA_HOSTS` came with 4.4, `S3_RETRY_LIMIT` with 4.3, the method with 4.2.
+    check_rules(&of(4, 3, 9), "", &["version"]);
+    check_rules(&of(4, 2, 0), "", &["version"; 2]);
+    check_rules(&of(4, 1, 0), "", &["version"; 3]);
+    let prefix = |version| Known {
+        key_prefix: None,
+        ..version
+    };
+    check_rules(&prefix(of(4, 4, 0)), "S3_KEY_PREFIX=media", &[]);
+    check_rules(&prefix(of(4, 2, 9)), "S3_KEY_PREFIX=media", &["version"; 3]);
+    let path = "S3_ALIAS_HOST=files.example.com/media";
+    check_rules(&of(4, 5, 0), path, &["duplicate", "alias-path"]);
+    let findings = lint(
+        &Document::parse(format!("{GOOD}{path}").as_bytes()),
+        &of(4, 1, 0),
+    );
+    let refused = |f: &Finding| f.rule == "version" && f.severity == Severity::Error;
+    assert!(findings.iter().any(refused), "{findings:?}");
+}
+
+#[test]
+fn no_secret_is_in_a_finding_however_the_file_is_broken() {
+    let secret = "hunter2hunter2";
+    for text in [
+        format!("S3_ENABLED=true AWS_SECRET_ACCESS_KEY={secret} S3_BUCKET={secret}\n"),
+        format!("{secret}\n"),
+        format!("S3_ENABLED={secret} x\n"),
+        format!("S3_ENDPOINT='https://a\nAWS_SECRET_ACCESS_KEY={secret}\n'\n"),
+        format!("S3_ENDPOINT=https://user:{secret}@host/\n"),
+        format!("export {secret}\n"),
+        format!("S3_BUCKET=\n'{secret} {secret}'\n"),
+        format!("S3_ALIAS_HOST={secret}={secret}\nS3_ENABLED=true\n"),
+    ] {
+        for finding in lint(&Document::parse(text.as_bytes()), &public()) {
+            let shown = serde_json::to_string(&finding).unwrap();
+            assert!(!shown.contains(secret), "{text}: {shown}");
+        }
+    }
 }

@@ -1,0 +1,121 @@
+//! Tests of `guards`: for each state of an installation, which commands may run.
+
+use super::*;
+use crate::config::Endpoint;
+use crate::mastodon::{Installation, Storage};
+
+fn target() -> Target {
+    Target {
+        endpoint: Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap(),
+        region: "us-west-004".to_owned(),
+        bucket: "Media".to_owned(),
+        key_prefix: String::new(),
+    }
+}
+
+fn installation(owner: Owner) -> Installation {
+    let storage = (owner == Owner::Bucket).then(|| Storage {
+        bucket: "media".to_owned(),
+        key_prefix: String::new(),
+        endpoint: Some("s3.us-west-004.backblazeb2.com".to_owned()),
+    });
+    Installation::for_tests(owner, storage)
+}
+
+/// Which of `sync --delete`, `sync --replace`, `cutover`, `prune`, `rollback` are allowed.
+#[track_caller]
+fn check(installation: &Installation, expected: [bool; 5]) {
+    let target = target();
+    let verdicts = [
+        may_sync_delete(installation, &target),
+        may_overwrite(installation, &target),
+        may_cutover(installation, &target),
+        may_prune(installation, &target),
+        may_rollback(installation),
+    ];
+    let allowed = verdicts.clone().map(|verdict| verdict == Verdict::Allow);
+    assert_eq!(allowed, expected, "{installation:?}: {verdicts:?}");
+    for verdict in verdicts {
+        if let Verdict::Refuse { why, what_to_do } = verdict {
+            assert!(!why.is_empty() && !what_to_do.is_empty());
+            assert!(!why.ends_with('.') && !what_to_do.ends_with('.'));
+        }
+    }
+}
+
+const DISK: [bool; 5] = [true, true, false, false, true];
+const BUCKET: [bool; 5] = [false, false, true, true, true];
+const NEITHER: [bool; 5] = [false, false, false, false, true];
+const NOTHING: [bool; 5] = [false; 5];
+
+#[test]
+fn the_owner_decides() {
+    check(&installation(Owner::Disk), DISK);
+    check(&installation(Owner::Bucket), BUCKET);
+    check(&installation(Owner::Unknown("no file".to_owned())), NEITHER);
+}
+
+#[test]
+fn another_bucket_prefix_or_service_is_not_this_one() {
+    let of = |change: fn(&mut Storage)| {
+        let mut installation = installation(Owner::Bucket);
+        installation.storage.as_mut().map(change).unwrap();
+        installation
+    };
+    // Whatever is in a bucket that Mastodon does not know is a copy.
+    check(
+        &of(|s| s.bucket = "other".to_owned()),
+        [true, true, false, false, true],
+    );
+    check(&of(|s| s.key_prefix = "media/".to_owned()), NEITHER);
+    check(
+        &of(|s| s.endpoint = Some("s3.example.com".to_owned())),
+        NEITHER,
+    );
+    // An endpoint that is not written is the service's default, and cannot be compared.
+    check(&of(|s| s.endpoint = None), BUCKET);
+    let mut unknown = installation(Owner::Bucket);
+    unknown.storage = None;
+    check(&unknown, NEITHER);
+}
+
+#[test]
+fn an_instance_with_old_settings_must_be_restarted() {
+    let mut before = installation(Owner::Bucket);
+    before.running = Running::Shows(Owner::Disk);
+    check(&before, NEITHER);
+    before.running = Running::NotRestarted("puma is older".to_owned());
+    check(&before, NEITHER);
+    before.running = Running::Shows(Owner::Bucket);
+    check(&before, BUCKET);
+    let mut back = installation(Owner::Disk);
+    back.running = Running::Shows(Owner::Bucket);
+    check(&back, NEITHER);
+}
+
+#[test]
+fn a_directory_below_or_above_is_not_the_media() {
+    for owner in [Owner::Disk, Owner::Bucket] {
+        let mut installation = installation(owner);
+        installation.place = Place::Below("cache".into());
+        check(&installation, NOTHING);
+        installation.place = Place::Above;
+        check(&installation, NOTHING);
+    }
+    let mut kept = installation(Owner::Disk);
+    kept.place = Place::Kept;
+    check(&kept, NEITHER);
+    let mut after_cutover = installation(Owner::Bucket);
+    after_cutover.moved_aside = Some("/home/mastodon/live/public/system".into());
+    check(&after_cutover, BUCKET);
+    after_cutover.owner = Owner::Disk;
+    check(&after_cutover, NEITHER);
+}
+
+#[test]
+fn an_installation_that_is_there_is_not_done_without() {
+    let mut found = installation(Owner::Disk);
+    assert_eq!(may_do_without(&found), Verdict::Allow);
+    found.root = Some("/home/mastodon/live".into());
+    assert_ne!(may_do_without(&found), Verdict::Allow);
+}

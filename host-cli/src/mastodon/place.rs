@@ -1,0 +1,246 @@
+//! Which installation a directory belongs to, and what the directory is to it.
+//!
+//! A media directory may be named as Mastodon names it, by the target of a link, as the `system_`
+//! that `cutover` leaves, or by a mount; and a directory below or above it may be named instead.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Serialize;
+
+use super::environment;
+use super::process::Process;
+use super::units;
+use crate::config::{self, Deployment};
+
+/// What the named directory is to Mastodon's media directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// The media directory itself.
+    Whole,
+    /// What `cutover` has put aside: `system_`.
+    Kept,
+    /// A directory below either; its path from there, which is missing from the front of its keys.
+    Below(PathBuf),
+    /// A directory that the media directory lies in.
+    Above,
+}
+
+/// The installation of a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) root: PathBuf,
+    pub(super) media_dir: PathBuf,
+    pub(super) place: Place,
+}
+
+/// Where Mastodon is installed by its own guide, by packages, and by habit.
+const USUAL_ROOTS: [&str; 5] = [
+    "/home/mastodon/live",
+    "/opt/mastodon",
+    "/srv/mastodon",
+    "/var/www/mastodon",
+    "/usr/share/webapps/mastodon",
+];
+
+/// Finds the one installation that uses `directory`, an absolute path.
+///
+/// # Errors
+/// Fails with the reason where there is none, or more than one.
+pub(super) fn find(
+    directory: &Path,
+    settings: &config::File,
+    processes: &[Process],
+) -> Result<Found, String> {
+    let mut found: Vec<Found> = Vec::new();
+    let mut uses_another = None;
+    for root in roots(directory, settings, processes) {
+        let media_dirs = media_dirs(&root, settings);
+        let placed = media_dirs
+            .iter()
+            .find_map(|media_dir| Some((media_dir, place(directory, media_dir)?)));
+        match placed {
+            Some((media_dir, place)) => found.push(Found {
+                media_dir: media_dir.clone(),
+                place,
+                root,
+            }),
+            None => uses_another = uses_another.or_else(|| media_dirs.into_iter().next()),
+        }
+    }
+    let shown = directory.display();
+    match (found.len(), uses_another) {
+        (1, _) => Ok(found.remove(0)),
+        (0, Some(media_dir)) => Err(format!(
+            "`{shown}` is not the media directory of the installation that was found, which uses `{}`",
+            media_dir.display()
+        )),
+        (0, None) => Err(format!(
+            "no Mastodon installation was found that uses `{shown}`"
+        )),
+        _ => Err(format!(
+            "`{shown}` is used by more than one installation: `{}` and `{}`",
+            found[0].root.display(),
+            found[1].root.display()
+        )),
+    }
+}
+
+/// Directories that look like Mastodon's own, resolved, each once.
+fn roots(directory: &Path, settings: &config::File, processes: &[Process]) -> Vec<PathBuf> {
+    let mut candidates: Vec<PathBuf> = settings.mastodon.root.iter().cloned().collect();
+    if candidates.is_empty() {
+        let env_file = settings.env_file.as_deref();
+        let beside = env_file.and_then(|path| std::path::absolute(path).ok());
+        candidates.extend(beside.and_then(|path| path.parent().map(Path::to_owned)));
+        let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+        for path in [directory, &resolved] {
+            candidates.extend(path.ancestors().map(Path::to_owned));
+            // A directory above the media directory, or the root itself.
+            candidates.push(path.join("live"));
+        }
+        candidates.extend(
+            processes
+                .iter()
+                .filter_map(|process| fs::read_link(&process.directory).ok()),
+        );
+        candidates.extend(std::env::current_dir());
+        candidates.extend(USUAL_ROOTS.map(PathBuf::from));
+    }
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for candidate in candidates {
+        if let Ok(root) = fs::canonicalize(&candidate)
+            && (settings.mastodon.root.is_some() || looks_like_mastodon(&root))
+            && !roots.contains(&root)
+        {
+            roots.push(root);
+        }
+    }
+    roots
+}
+
+fn looks_like_mastodon(directory: &Path) -> bool {
+    let marks = [
+        "lib/mastodon/version.rb",
+        ".env.production",
+        ".env.production.local",
+    ];
+    marks
+        .iter()
+        .any(|mark| fs::symlink_metadata(directory.join(mark)).is_ok())
+        || compose_file(directory).is_some_and(|text| text.contains("public/system"))
+}
+
+/// Where the installation may keep its media: as its settings say, or as a container mounts it.
+fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
+    let moved = environment::media_root(root, settings).map(|path| root.join(path));
+    let mounted = compose_file(root)
+        .and_then(|text| mounted_media_dir(&text))
+        .map(|path| {
+            let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
+            root.join(path)
+        });
+    let usual = root.join("public/system");
+    // A path in a container is not one of this machine.
+    let moved = moved.filter(|path| mounted.is_none() || path.is_dir());
+    match (moved, mounted) {
+        (Some(moved), _) => vec![moved],
+        (None, Some(mounted)) if mounted != usual => vec![mounted, usual],
+        (None, _) => vec![usual],
+    }
+}
+
+/// What `directory` is to `media_dir`; none where they have nothing to do with each other.
+fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
+    if directory == media_dir || same(directory, media_dir) {
+        return Some(Place::Whole);
+    }
+    let kept = kept_of(media_dir);
+    if directory == kept || same(directory, &kept) {
+        return Some(Place::Kept);
+    }
+    let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    for path in [directory, &resolved] {
+        for ancestor in path.ancestors().skip(1) {
+            if [media_dir, &kept]
+                .iter()
+                .any(|of| ancestor == *of || same(ancestor, of))
+            {
+                let below = path.strip_prefix(ancestor).unwrap_or(path);
+                return Some(Place::Below(below.to_owned()));
+            }
+        }
+    }
+    let media = fs::canonicalize(media_dir).unwrap_or_else(|_| media_dir.to_owned());
+    let above = [media_dir, &media].iter().any(|path| {
+        path.ancestors()
+            .skip(1)
+            .any(|a| a == directory || same(a, directory))
+    });
+    // Everything lies in `/`.
+    (above && resolved.parent().is_some()).then_some(Place::Above)
+}
+
+/// `system_` of `system`.
+fn kept_of(media_dir: &Path) -> PathBuf {
+    let mut name = media_dir.as_os_str().to_owned();
+    name.push("_");
+    PathBuf::from(name)
+}
+
+/// Whether both are one directory, links followed and mounts looked through.
+fn same(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// How it is run, told by the files that lie there. A checkout has a Compose file in any case.
+pub(super) fn deployment(root: &Path) -> Option<Deployment> {
+    if units::read(&units::DIRECTORIES, root).found {
+        Some(Deployment::Systemd)
+    } else if compose_file(root).is_some() && !root.join("Gemfile").exists() {
+        Some(Deployment::Docker)
+    } else {
+        None
+    }
+}
+
+/// The Compose file of `root`.
+pub(super) fn compose_file(root: &Path) -> Option<String> {
+    [
+        "compose.yaml",
+        "compose.yml",
+        "docker-compose.yaml",
+        "docker-compose.yml",
+    ]
+    .iter()
+    .find_map(|name| fs::read_to_string(root.join(name)).ok())
+}
+
+/// `v4.3.1` of `image: ghcr.io/mastodon/mastodon:v4.3.1`.
+pub(super) fn compose_image_tag(root: &Path) -> Option<String> {
+    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+    static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(?m)^\s*image:\s*["']?\S*mastodon:(\S+?)["']?\s*$"#).unwrap()
+    });
+    let text = compose_file(root)?;
+    IMAGE.captures(&text).map(|found| found[1].to_owned())
+}
+
+/// `./public/system` of `- ./public/system:/mastodon/public/system`.
+fn mounted_media_dir(compose_file: &str) -> Option<String> {
+    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+    static VOLUME: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(?m)^\s*-\s*["']?([./][^:"'\n]*):/[^:"'\n]*public/system(?::\w+)?["']?\s*$"#)
+            .unwrap()
+    });
+    VOLUME
+        .captures(compose_file)
+        .map(|found| found[1].to_owned())
+}

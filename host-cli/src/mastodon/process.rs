@@ -1,0 +1,168 @@
+//! Mastodon's running processes, as `/proc` shows them. Where there is no `/proc`, there are none.
+//!
+//! A process is looked at through `/proc/PID/cwd`, which leads into its container too: with bind
+//! mounts its media directory is the same inode there and here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::config::Deployment;
+use crate::dotenv::values::{Environment, Value};
+
+/// One process of `puma` or `sidekiq`.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    /// `puma (process 4711)`.
+    pub(super) name: String,
+    /// Its working directory, Mastodon's own, reached from this machine's point of view.
+    pub(super) directory: PathBuf,
+    /// Whether it runs in a container.
+    pub(super) in_container: bool,
+    /// When it was started.
+    pub(super) started: Option<SystemTime>,
+    /// Its environment, if it may be read and has not been overwritten by the process's title.
+    pub(super) environment: Option<Environment>,
+}
+
+/// Every process of Mastodon that may be looked at.
+pub(super) fn of_mastodon() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            look_at(id, &entry.path())
+        })
+        .collect()
+}
+
+fn look_at(id: u32, entry: &Path) -> Option<Process> {
+    let command = fs::read(entry.join("cmdline")).ok()?;
+    let command = String::from_utf8_lossy(&command);
+    let name = ["puma", "sidekiq"]
+        .into_iter()
+        .find(|name| is_command(&command, name))?;
+    let directory = entry.join("cwd");
+    // Fails where it belongs to somebody else and we are not root.
+    fs::metadata(&directory).ok()?;
+    let cgroup = fs::read_to_string(entry.join("cgroup")).unwrap_or_default();
+    let in_container = ["docker", "containerd", "libpod", "kubepods"]
+        .iter()
+        .any(|runtime| cgroup.contains(runtime))
+        || different_root(entry);
+    Some(Process {
+        name: format!("{name} (process {id})"),
+        directory,
+        in_container,
+        started: started(entry),
+        environment: environment(entry),
+    })
+}
+
+/// Whether it is this program: by its title (`puma 6.4.2 (…) [live]`), or by one of the first words
+/// of its command line (`bundle exec sidekiq`).
+fn is_command(command: &str, name: &str) -> bool {
+    command
+        .split(['\0', ' '])
+        .take(4)
+        .any(|word| word.rsplit('/').next() == Some(name))
+}
+
+fn different_root(entry: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let root = identity(&entry.join("root"));
+    root.is_some() && root != identity(Path::new("/"))
+}
+
+/// The process and, where its environment is overwritten, the one that started it (`tini`).
+fn environment(entry: &Path) -> Option<Environment> {
+    let bytes = fs::read(entry.join("environ")).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let mut known = BTreeMap::new();
+    for pair in text.split('\0').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=')?;
+        known.insert(name.to_owned(), Value::Known(value.to_owned()));
+    }
+    (!known.is_empty()).then_some(Environment {
+        known,
+        complete: true,
+    })
+}
+
+/// Field 22 of `/proc/PID/stat` counts clock ticks since the machine was started.
+fn started(entry: &Path) -> Option<SystemTime> {
+    let stat = fs::read_to_string(entry.join("stat")).ok()?;
+    // The second field is the program's name in parentheses, with any character in it.
+    let ticks: u64 = stat
+        .rsplit_once(')')?
+        .1
+        .split_ascii_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()?;
+    let booted: u64 = fs::read_to_string("/proc/stat")
+        .ok()?
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?
+        .trim()
+        .parse()
+        .ok()?;
+    let since = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+    Some(UNIX_EPOCH + Duration::from_secs(booted) + Duration::from_secs_f64(since))
+}
+
+impl Process {
+    /// Whether it is of the installation with this root or this media directory.
+    pub(super) fn belongs_to(&self, root: &Path, media_dir: &Path) -> bool {
+        let same = |a: &Path, b: &Path| match (fs::metadata(a), fs::metadata(b)) {
+            (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+            _ => false,
+        };
+        same(&self.directory, root) || same(&self.directory.join("public/system"), media_dir)
+    }
+
+    /// How it is run.
+    pub(super) fn deployment(&self) -> Deployment {
+        if self.in_container {
+            Deployment::Docker
+        } else {
+            Deployment::Systemd
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_its_title_or_its_command_line() {
+        assert!(is_command(
+            "puma 6.4.2 (tcp://127.0.0.1:3000) [live]\0",
+            "puma"
+        ));
+        assert!(is_command("sidekiq 7.2.4 live [0 of 25 busy]\0", "sidekiq"));
+        assert!(is_command(
+            "ruby\0/usr/bin/bundle\0exec\0puma\0-C\0",
+            "puma"
+        ));
+        assert!(!is_command("vim\0config/puma.rb\0", "puma"));
+        assert!(!is_command("bash\0", "sidekiq"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_was_started_before_now_and_has_an_environment() {
+        let own = PathBuf::from("/proc/self");
+        // Boot time is given in whole seconds.
+        let later = SystemTime::now() + Duration::from_secs(2);
+        let age = later.duration_since(started(&own).unwrap()).unwrap();
+        assert!(age < Duration::from_secs(3600), "{age:?}");
+        assert!(environment(&own).unwrap().known.contains_key("PATH"));
+    }
+}

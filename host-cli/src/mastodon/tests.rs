@@ -1,0 +1,285 @@
+//! Tests of `mastodon`: how an installation lies on a disk, and what is found of it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// A Mastodon in `live`, whose `.env.production` has this text, with files in `public/system`.
+struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new(env: &str) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World { dir };
+        fs::create_dir_all(world.path("live/public/system/cache/a")).unwrap();
+        fs::create_dir_all(world.path("live/lib/mastodon")).unwrap();
+        world.write(
+            "live/lib/mastodon/version.rb",
+            "def major\n 4\nend\ndef minor\n 4\nend\ndef patch\n 1\nend\n",
+        );
+        world.write("live/.env.production", env);
+        world
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    fn find(&self, path: &str) -> Installation {
+        self.find_with(path, &config::File::default())
+    }
+
+    fn find_with(&self, path: &str, settings: &config::File) -> Installation {
+        Installation::find(Some(&self.path(path)), settings).unwrap()
+    }
+}
+
+fn media_bucket() -> Option<Storage> {
+    Some(Storage {
+        bucket: "media".to_owned(),
+        key_prefix: String::new(),
+        endpoint: None,
+    })
+}
+
+/// The owner by this `.env.production`.
+#[track_caller]
+fn check_owner(env: &str, expected: Owner) {
+    let found = World::new(env).find("live/public/system");
+    match (&found.owner, &expected) {
+        (Owner::Unknown(why), Owner::Unknown(part)) => {
+            assert!(why.contains(&**part), "{env:?}: {why}");
+        }
+        _ => assert_eq!(found.owner, expected, "{env:?}"),
+    }
+    if expected == Owner::Bucket {
+        assert_eq!(found.storage, media_bucket(), "{env:?}");
+    }
+}
+
+fn unknown(part: &str) -> Owner {
+    Owner::Unknown(part.to_owned())
+}
+
+#[test]
+fn the_owner_is_what_the_settings_say_however_they_are_written() {
+    for env in [
+        "S3_ENABLED=true\nS3_BUCKET=media\n",
+        "S3_ENABLED=true\nNAME=media\nS3_BUCKET=${NAME}\n",
+        "S3_ENABLED=true\nNAME=media\nS3_BUCKET=\"$NAME\"\n",
+        "S3_ENABLED=true\nS3_BUCKET=media # the bucket\n",
+        "export S3_ENABLED='true'\nS3_BUCKET=\"media\"\n",
+        "S3_ENABLED: true\r\nS3_BUCKET = Media\r\n",
+        "\u{feff}S3_ENABLED=true\nS3_BUCKET=media",
+        "S3_ENABLED=\n'true'\nS3_BUCKET=MEDIA\nS3_ENABLED=true\n",
+    ] {
+        check_owner(env, Owner::Bucket);
+    }
+    for env in [
+        "LOCAL_DOMAIN=social.example\n",
+        "S3_ENABLED=false\nS3_BUCKET=media\n",
+        "S3_ENABLED=True\nS3_BUCKET=media\n",
+        "S3_ENABLED=true\nS3_BUCKET=media\nS3_ENABLED=false\n",
+        "# S3_ENABLED=true\n",
+    ] {
+        check_owner(env, Owner::Disk);
+    }
+}
+
+#[test]
+fn what_can_be_read_in_more_than_one_way_is_not_assumed() {
+    check_owner("S3_ENABLED=$ELSEWHERE\n", unknown("`$ELSEWHERE`"));
+    check_owner(
+        "S3_ENABLED=true\nS3_BUCKET=$(cat name)\n",
+        unknown("`$(…)`"),
+    );
+    check_owner(
+        "S3_ENABLED=true\nS3_BUCKET=\n",
+        unknown("`S3_BUCKET` is not set"),
+    );
+    // Emptied by the lone name, but only by recent versions of the gem.
+    check_owner(
+        "S3_ENABLED=true\nS3_BUCKET=media\nS3_ENABLED\n",
+        unknown("read differently"),
+    );
+    check_owner(
+        "S3_ENABLED=\n'true'\nS3_BUCKET=media\n",
+        unknown("read differently"),
+    );
+    check_owner(
+        "export SOMETHING=\nS3_ENABLED=false\n",
+        unknown("may not start"),
+    );
+    check_owner("SWIFT_ENABLED=true\n", unknown("Swift"));
+}
+
+#[test]
+fn the_gem_that_is_installed_decides_where_its_versions_differ() {
+    let world = World::new("S3_ENABLED=true\nS3_BUCKET=media\nS3_ENABLED\n");
+    for (version, expected) in [("3.1.4", Owner::Bucket), ("3.1.8", Owner::Disk)] {
+        world.write(
+            "live/Gemfile.lock",
+            &format!("GEM\n  specs:\n    dotenv ({version})\n    dotenv-rails (9.9.9)\n"),
+        );
+        assert_eq!(
+            world.find("live/public/system").owner,
+            expected,
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn files_that_outrank_the_main_one_count() {
+    let world = World::new("S3_ENABLED=false\nS3_BUCKET=other\n");
+    world.write("live/.env.local", "S3_ENABLED=true\n");
+    world.write("live/.env.production.local", "S3_BUCKET=media\n");
+    let found = world.find("live/public/system");
+    assert_eq!(
+        (found.owner, found.storage),
+        (Owner::Bucket, media_bucket())
+    );
+    let names = [".env.production.local", ".env.local", ".env.production"];
+    let files = names.map(|name| world.path("live").join(name));
+    assert_eq!(found.env_files, files);
+    // One that cannot be read may say anything.
+    fs::remove_file(world.path("live/.env.local")).unwrap();
+    symlink("nowhere", world.path("live/.env.local")).unwrap();
+    let found = world.find("live/public/system");
+    assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("cannot be read")));
+}
+
+#[test]
+fn the_media_directory_is_found_by_each_of_its_names() {
+    let world = World::new("S3_ENABLED=true\nS3_BUCKET=media\n");
+    let media_dir = world.path("live/public/system");
+    fs::create_dir_all(world.path("live/public/system_/cache")).unwrap();
+    for (path, place) in [
+        ("live/public/system", Place::Whole),
+        ("live/public/../public/system", Place::Whole),
+        ("live/public/system_", Place::Kept),
+        ("live/public/system/cache/a", Place::Below("cache/a".into())),
+        ("live/public/system_/cache", Place::Below("cache".into())),
+        ("live/public", Place::Above),
+        ("live", Place::Above),
+    ] {
+        let found = world.find(path);
+        assert_eq!(found.place, place, "{path}");
+        assert_eq!(found.media_dir, media_dir, "{path}");
+        assert_eq!(found.owner, Owner::Bucket, "{path}");
+        assert_eq!(found.version, Some(Version::new(4, 4, 1)));
+    }
+    let elsewhere = world.path("copy");
+    fs::create_dir(&elsewhere).unwrap();
+    let found = world.find("copy");
+    assert!(matches!(found.owner, Owner::Unknown(_)) && found.root.is_none());
+}
+
+#[test]
+fn a_link_is_followed_both_ways() {
+    let world = World::new("S3_ENABLED=true\nS3_BUCKET=media\n");
+    let media_dir = world.path("live/public/system");
+    fs::rename(&media_dir, world.path("disk")).unwrap();
+    symlink(world.path("disk"), &media_dir).unwrap();
+    let found = world.find("live/public/system");
+    assert_eq!(found.resolved_dir, world.path("disk"));
+    assert_eq!((found.place, found.owner), (Place::Whole, Owner::Bucket));
+
+    // Nothing leads from the target back to the link: it must be said where Mastodon is.
+    let found = world.find("disk");
+    assert!(matches!(found.owner, Owner::Unknown(_)), "{found:?}");
+    for settings in [
+        config::File {
+            mastodon: config::Mastodon {
+                root: Some(world.path("live")),
+                ..config::Mastodon::default()
+            },
+            ..config::File::default()
+        },
+        config::File {
+            env_file: Some(world.path("live/.env.production")),
+            ..config::File::default()
+        },
+    ] {
+        let found = world.find_with("disk", &settings);
+        assert_eq!((found.place, found.owner), (Place::Whole, Owner::Bucket));
+        assert_eq!(found.media_dir, media_dir);
+        let found = world.find_with("disk/cache", &settings);
+        assert_eq!(found.place, Place::Below("cache".into()));
+    }
+    // What the cutover has put aside is the link.
+    fs::rename(&media_dir, world.path("live/public/system_")).unwrap();
+    fs::create_dir(&media_dir).unwrap();
+    assert_eq!(world.find("live/public/system_").place, Place::Kept);
+}
+
+#[test]
+fn the_media_may_lie_where_the_settings_say() {
+    let world = World::new("S3_ENABLED=false\n");
+    fs::create_dir_all(world.path("media")).unwrap();
+    let env = format!("PAPERCLIP_ROOT_PATH={}\n", world.path("media").display());
+    world.write("live/.env.production", &env);
+    let settings = config::File {
+        env_file: Some(world.path("live/.env.production")),
+        ..config::File::default()
+    };
+    let found = world.find_with("media", &settings);
+    assert_eq!((found.place, found.owner), (Place::Whole, Owner::Disk));
+    // Mastodon does not use this one.
+    let found = world.find_with("live/public/system", &settings);
+    assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("is not the media")));
+}
+
+#[test]
+fn compose_mounts_the_media_and_reads_by_its_own_rules() {
+    let world = World::new("S3_ENABLED=true\nS3_BUCKET=media # the bucket\n");
+    fs::remove_file(world.path("live/lib/mastodon/version.rb")).unwrap();
+    fs::create_dir_all(world.path("live/files")).unwrap();
+    let compose = "services:\n  web:\n    image: ghcr.io/mastodon/mastodon:v4.3.17\n    env_file: .env.production\n    volumes:\n      - ./files:/mastodon/public/system\n";
+    world.write("live/docker-compose.yml", compose);
+    let found = world.find("live/files");
+    assert_eq!(found.deployment, Some(Deployment::Docker));
+    assert_eq!(found.version, Some(Version::new(4, 3, 17)));
+    assert_eq!((found.place, found.owner), (Place::Whole, Owner::Bucket));
+    assert_eq!(found.storage, media_bucket());
+
+    let own = format!("{compose}    environment:\n      - S3_ENABLED=false\n");
+    world.write("live/docker-compose.yml", &own);
+    let found = world.find("live/files");
+    assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("Compose file sets")));
+}
+
+#[test]
+fn settings_say_what_cannot_be_found() {
+    let world = World::new("S3_ENABLED=$ELSEWHERE\n");
+    let mut settings = config::File {
+        bucket: Some("Media".to_owned()),
+        ..config::File::default()
+    };
+    settings.mastodon.owner = Some(MediaOwner::Bucket);
+    settings.mastodon.version = Some("4.5.0".to_owned());
+    let found = world.find_with("live/public/system", &settings);
+    assert_eq!(
+        (found.owner, found.storage),
+        (Owner::Bucket, media_bucket())
+    );
+    assert_eq!(found.version, Some(Version::new(4, 5, 0)));
+    settings.mastodon.owner = Some(MediaOwner::Disk);
+    assert_eq!(
+        world.find_with("live/public/system", &settings).owner,
+        Owner::Disk
+    );
+    // What is clear is not changed by it.
+    world.write("live/.env.production", "S3_ENABLED=true\nS3_BUCKET=media\n");
+    assert_eq!(
+        world.find_with("live/public/system", &settings).owner,
+        Owner::Bucket
+    );
+}
