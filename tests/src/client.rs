@@ -12,7 +12,7 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What S3 leaves bare in a path.
@@ -42,6 +42,12 @@ impl Answer {
             .get(name)
             .and_then(|value| value.to_str().ok())
             .unwrap_or("")
+    }
+
+    /// The bytes of a header's value, empty if it is not there.
+    #[must_use]
+    pub fn header_bytes(&self, name: &str) -> &[u8] {
+        self.headers.get(name).map_or(&[], HeaderValue::as_bytes)
     }
 
     /// The body as text.

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod clients;
 pub mod compare;
+pub mod edge;
 pub mod media;
 pub mod medialift;
 pub mod migration;

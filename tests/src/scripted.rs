@@ -350,7 +350,7 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
             let nonsense = b"\x15\x03\x01\x00\x02\x02\x16 this is not HTTP\r\n\r\n";
             return stream.write_all(nonsense).await;
         }
-        Some(Fault::Cut | Fault::CutReset) | None => {}
+        Some(Fault::Cut | Fault::CutReset | Fault::Stall) | None => {}
     }
     let not_modified = request.not_modified(answer);
     let framing = match answer.framing {
@@ -375,7 +375,7 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
         }
     }
     head.push_str("Connection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&octets(&head)).await?;
     if !has_body || request.head_only {
         return Ok(());
     }
@@ -391,6 +391,9 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
         answer.fault.is_none(),
     )
     .await?;
+    if answer.fault == Some(Fault::Stall) {
+        return linger(stream).await;
+    }
     if answer.fault == Some(Fault::CutReset) {
         // The bytes must be on their way before the reset overtakes them.
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -398,6 +401,13 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
         return Err(io::ErrorKind::ConnectionReset.into());
     }
     Ok(())
+}
+
+/// The bytes of a text of characters up to U+00FF; another becomes `?`.
+fn octets(text: &str) -> Vec<u8> {
+    text.chars()
+        .map(|character| u8::try_from(character).unwrap_or(b'?'))
+        .collect()
 }
 
 async fn send_body(

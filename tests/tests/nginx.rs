@@ -6,9 +6,9 @@ use std::sync::Arc;
 use e2e::compare::runner::{Observed, Pace, run};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{deviation, edge_settings, proxies, report};
+use e2e::edge;
 use e2e::scripted::{ScriptedOrigin, Side};
-use xtask::stack::{Edge, Nginx};
-use xtask::tools::Tools;
+use xtask::stack::Nginx;
 
 /// What the comparison must not shrink below unnoticed.
 const FEWEST_SCENARIOS: usize = 350;
@@ -63,6 +63,6 @@ async fn observe(scenarios: &[Scenario], pace: Pace) -> anyhow::Result<Vec<Obser
         .collect();
     let origin = Arc::new(ScriptedOrigin::start(script).await?);
     let nginx = Nginx::start(&origin.url(Side::Nginx))?;
-    let edge = Edge::start(&Tools::load()?, &edge_settings(&origin.url(Side::Worker)))?;
+    let edge = edge::start(&edge_settings(&origin.url(Side::Worker)))?;
     run(scenarios, &proxies(&nginx, &edge)?, origin, pace).await
 }

@@ -14,8 +14,7 @@ use e2e::compare::runner::{Observed, Pace, Proxy, run};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{edge_settings, proxies};
 use e2e::scripted::{ScriptedOrigin, Side};
-use xtask::stack::{Edge, Nginx};
-use xtask::tools::Tools;
+use xtask::stack::Nginx;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -49,7 +48,7 @@ async fn main() -> Result<()> {
         run(&scenarios, &[proxy], Arc::clone(&origin), Pace::SideBySide).await?
     } else {
         let url = origin.url(Side::Worker);
-        let edge = Edge::start(&Tools::load()?, &edge_settings(&url))?;
+        let edge = e2e::edge::start(&edge_settings(&url))?;
         let observed = run(
             &scenarios,
             &proxies(&nginx, &edge)?,

@@ -21,6 +21,8 @@ pub enum Fault {
     Cut,
     /// `after` bytes of the body, then a reset.
     CutReset,
+    /// `after` bytes of the body, then nothing until the client gives up.
+    Stall,
     /// Nothing at all, until the client gives up.
     Hang,
     /// Bytes that are not HTTP.
@@ -48,7 +50,8 @@ pub struct Answer {
     /// The status, any number that fits.
     pub status: u16,
     /// `Name: value` lines, which replace default lines of the same name; `-Name` takes a default
-    /// away. The same name twice sends two lines.
+    /// away. The same name twice sends two lines. A character is one byte on the wire, so that any
+    /// byte can be written.
     pub headers: Vec<String>,
     /// A body of that text. Outranks `size`.
     pub text: Option<String>,

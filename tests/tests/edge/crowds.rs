@@ -1,9 +1,7 @@
 //! Many readers at once.
 
-use super::stack::{Stack, bytes, shared};
+use super::stack::{Stack, begin_reading, bytes, read_beginning, shared};
 use serde_json::json;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 #[test]
 fn two_hundred_readers_of_a_cold_key_make_one_request() {
@@ -44,16 +42,8 @@ fn a_reader_who_goes_away_in_the_middle_leaves_the_object_stored() {
         json!({"kind": "latency", "next": 1, "latency_ms": 300, "method": "GET"}),
         "crowds/left",
     );
-    let address = stack.address();
-    let mut reader = TcpStream::connect(&address).unwrap();
-    write!(
-        reader,
-        "GET /crowds/left.mp4 HTTP/1.1\r\nHost: {address}\r\n\r\n"
-    )
-    .unwrap();
-    let mut start = [0; 1_000];
-    reader.read_exact(&mut start).unwrap();
-    assert!(start.starts_with(b"HTTP/1.1 200"));
+    let mut reader = begin_reading(&stack.edge, "/crowds/left.mp4", "");
+    read_beginning(&mut reader);
     drop(reader);
     let next = stack.send("GET", "/crowds/left.mp4", &[]);
     assert!(next.body == body);
@@ -68,11 +58,8 @@ fn a_slow_first_reader_keeps_nobody_from_the_bytes() {
     let stack = Stack::start("media", &[]);
     let body = bytes(60_000_000, 13);
     stack.put("slow.mp4", &body);
-    let address = stack.address();
-    let mut first = TcpStream::connect(&address).unwrap();
-    write!(first, "GET /slow.mp4 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
-    let mut start = [0; 1_000];
-    first.read_exact(&mut start).unwrap();
+    let mut first = begin_reading(&stack.edge, "/slow.mp4", "");
+    read_beginning(&mut first);
     // He takes no more for now; the others come.
     std::thread::scope(|scope| {
         let whole = scope.spawn(|| stack.send("GET", "/slow.mp4", &[]));

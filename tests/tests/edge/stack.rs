@@ -1,7 +1,10 @@
 //! An origin and an edge in front of it, shared by the tests that run at the same time.
 
 use e2e::client::{Answer, Client};
+use e2e::edge;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
@@ -65,11 +68,9 @@ impl Stack {
                 },
             )
         }));
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let options = EdgeOptions {
-            variables: all.into_iter().map(owned).collect(),
             configuration,
-            ..EdgeOptions::default()
+            ..edge::options(&all)
         };
         let edge = Edge::start_with(&Tools::load().unwrap(), options).unwrap();
         Self {
@@ -156,17 +157,33 @@ impl Stack {
         }
     }
 
-    /// Where the edge listens, as `HOST:PORT`.
-    pub(crate) fn address(&self) -> String {
-        let url = self.edge.url.trim_end_matches('/');
-        url.trim_start_matches("http://").to_owned()
-    }
-
     /// How often the origin was asked for a key.
     pub(crate) fn gets(&self, key: &str) -> u64 {
         let requests: Requests = self.origin.requests().unwrap();
         requests.of_key(key, "GetObject") + requests.of_key(key, "HeadObject")
     }
+}
+
+/// Where an edge listens, as `HOST:PORT`.
+pub(crate) fn address_of(edge: &Edge) -> String {
+    let url = edge.url.trim_end_matches('/');
+    url.trim_start_matches("http://").to_owned()
+}
+
+/// A reader who has asked for a path and may go away, or stop reading, when he likes.
+pub(crate) fn begin_reading(edge: &Edge, path: &str, field: &str) -> TcpStream {
+    let address = address_of(edge);
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{field}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Waits for the head of the answer and a little of its body.
+pub(crate) fn read_beginning(stream: &mut TcpStream) {
+    let mut start = [0; 1_000];
+    stream.read_exact(&mut start).unwrap();
+    assert!(start.starts_with(b"HTTP/1.1 200"));
 }
 
 /// Bytes that differ at every place, so that a wrong part shows.

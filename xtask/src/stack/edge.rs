@@ -21,6 +21,9 @@ pub struct EdgeOptions {
     pub port: Option<u16>,
     /// Another worker's `wrangler.toml`, to compare ours with; `None` for ours.
     pub configuration: Option<PathBuf>,
+    /// A module that runs before the worker's own, to correct what the local simulator does
+    /// otherwise than the platform.
+    pub before: Option<PathBuf>,
 }
 
 /// A running edge.
@@ -67,8 +70,14 @@ impl Edge {
             .with_context(|| format!("cannot write `{}`", environment.display()))?;
 
         let mut command = tools.wrangler();
+        command.arg("dev");
+        if let Some(before) = &options.before {
+            let entry = inside("entry.mjs");
+            write_entry(&entry, before, options.configuration.as_deref())?;
+            command.arg(entry);
+        }
         command
-            .args(["dev", "--local", "--ip", "127.0.0.1", "--port"])
+            .args(["--local", "--ip", "127.0.0.1", "--port"])
             .arg(options.port.unwrap_or(0).to_string())
             .args(["--inspector-port", &free_port()?.to_string()])
             .args(["--show-interactive-dev-session=false", "--log-level", "log"])
@@ -121,6 +130,24 @@ impl Edge {
     pub fn log_path(&self) -> &Path {
         self.child.log_path()
     }
+}
+
+/// Writes an entry that imports `before`, then the `main` of a worker's configuration.
+fn write_entry(entry: &Path, before: &Path, configuration: Option<&Path>) -> Result<()> {
+    let configuration =
+        configuration.map_or_else(|| crate::root().join("wrangler.toml"), Path::to_path_buf);
+    let text = fs::read_to_string(&configuration)
+        .with_context(|| format!("cannot read `{}`", configuration.display()))?;
+    let table: toml::Table = toml::from_str(&text)
+        .with_context(|| format!("cannot read `{}`", configuration.display()))?;
+    let main = table.get("main").and_then(toml::Value::as_str);
+    let main = main.with_context(|| format!("`{}` has no `main`", configuration.display()))?;
+    // As JavaScript wants a text.
+    let before = serde_json::to_string(before)?;
+    let main = serde_json::to_string(&configuration.with_file_name(main))?;
+    let code =
+        format!("import {before};\nexport * from {main};\nexport {{ default }} from {main};\n");
+    fs::write(entry, code).with_context(|| format!("cannot write `{}`", entry.display()))
 }
 
 /// A port that was free just now. wrangler takes 0 for the inspector as its usual port.

@@ -1,0 +1,30 @@
+//! The edge as tests of its caching start it: over a simulator whose cache stores whole bodies only.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use xtask::stack::{Edge, EdgeOptions};
+use xtask::tools::Tools;
+
+/// The options for an edge with these settings. What the module put before the worker corrects is told in it.
+#[must_use]
+pub fn options(settings: &[(&str, &str)]) -> EdgeOptions {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    EdgeOptions {
+        variables: settings.iter().map(owned).collect(),
+        before: Some(before()),
+        ..EdgeOptions::default()
+    }
+}
+
+/// Starts an edge with these settings.
+///
+/// # Errors
+/// As [`Edge::start_with`].
+pub fn start(settings: &[(&str, &str)]) -> Result<Edge> {
+    Edge::start_with(&Tools::load()?, options(settings))
+}
+
+fn before() -> PathBuf {
+    xtask::root().join("tests/fixtures/simulator/whole-bodies.mjs")
+}
