@@ -28,6 +28,9 @@ pub const DEBIAN_NGINX: &str = "nginx-light";
 /// Debian's package of the browser that the tests use.
 pub const DEBIAN_CHROMIUM: &str = "chromium";
 
+/// Debian's packages of Ruby and the two gems with which Mastodon reads its settings and writes media.
+pub const DEBIAN_RUBY: &[&str] = &["ruby", "ruby-aws-sdk-s3", "ruby-dotenv"];
+
 /// Debian's package of the client with which the bench puts the worker and nginx under load.
 pub const DEBIAN_WRK: &str = "wrk";
 

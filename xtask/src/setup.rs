@@ -265,6 +265,14 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
                 );
             }
         }
+        if tools::ruby().is_err() {
+            add(
+                "Ruby with Mastodon's S3 client, for the tests".into(),
+                "under a minute",
+                &tools::ruby_remedy(),
+                Box::new(|workshop| debian::install(workshop, pins::DEBIAN_RUBY)),
+            );
+        }
     }
     Ok(items)
 }

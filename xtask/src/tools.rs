@@ -179,6 +179,29 @@ fn present(path: &Path) -> Result<()> {
     Err(missing(&format!("`{}`", path.display())))
 }
 
+/// Ruby with the gems `aws-sdk-s3` and `dotenv`, with which Mastodon writes media and reads settings.
+///
+/// # Errors
+/// Fails when one of the three is not installed, and says how to install them.
+pub fn ruby() -> Result<PathBuf> {
+    find_program("ruby")
+        .filter(|ruby| output(ruby, &["-e", "gem 'aws-sdk-s3'; gem 'dotenv'"]).is_some())
+        .with_context(|| {
+            format!(
+                "Ruby with the gems `aws-sdk-s3` and `dotenv` is not installed\n\nhint: {}",
+                ruby_remedy()
+            )
+        })
+}
+
+/// How to install what [`ruby`] looks for.
+pub(crate) fn ruby_remedy() -> String {
+    format!(
+        "as root, `apt-get install --no-install-recommends {}`; elsewhere `gem install aws-sdk-s3 dotenv`",
+        pins::DEBIAN_RUBY.join(" ")
+    )
+}
+
 /// Where tools are kept: `MEDIALIFT_CACHE`, else `medialift` in `XDG_CACHE_HOME` or `~/.cache`.
 ///
 /// # Errors
