@@ -144,6 +144,18 @@ impl S3 for Service {
         })
     }
 
+    /// B2 takes it and changes nothing: who may read an object is the bucket's to say.
+    async fn put_object_acl(
+        &self,
+        req: S3Request<PutObjectAclInput>,
+    ) -> S3Result<S3Response<PutObjectAclOutput>> {
+        let bucket = self.bucket(&req.input.bucket)?;
+        bucket
+            .object(&req.input.key)
+            .ok_or_else(refusals::no_such_key)?;
+        done(PutObjectAclOutput::default())
+    }
+
     async fn list_objects_v2(
         &self,
         req: S3Request<ListObjectsV2Input>,

@@ -69,6 +69,7 @@ fn operation(
         ("HEAD", false, false) => "HeadObject",
         ("PUT", false, false) if asks("uploadId") && copies => "UploadPartCopy",
         ("PUT", false, false) if asks("uploadId") => "UploadPart",
+        ("PUT", false, false) if asks("acl") => "PutObjectAcl",
         ("PUT", false, false) if copies => "CopyObject",
         ("PUT", false, false) => "PutObject",
         ("POST", false, false) if asks("uploads") => "CreateMultipartUpload",
