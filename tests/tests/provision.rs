@@ -74,7 +74,7 @@ fn what_it_makes_the_b2_command_shows() -> Result<()> {
     let (bucket, key) = listed(&sim)?;
     assert_eq!(bucket["bucketName"], BUCKET);
     assert_eq!(bucket["bucketType"], "allPrivate");
-    assert_eq!(bucket["lifecycleRules"][0]["daysFromHidingToDeleting"], 1);
+    assert_eq!(bucket["lifecycleRules"][0]["daysFromHidingToDeleting"], 30);
     assert_eq!(bucket["lifecycleRules"][0]["fileNamePrefix"], "");
     assert_eq!(bucket["corsRules"], json!([]));
     let fields: Vec<&str> = key.split_whitespace().collect();
@@ -246,7 +246,7 @@ fn a_bucket_made_elsewhere_gets_its_rules_only_when_asked() -> Result<()> {
     assert_eq!(listed(&sim)?.0["lifecycleRules"], json!([]));
     provision(&sim, directory.path(), &["--key-file", "k", "--update"])?.expect(0);
     let (bucket, _) = listed(&sim)?;
-    assert_eq!(bucket["lifecycleRules"][0]["daysFromHidingToDeleting"], 1);
+    assert_eq!(bucket["lifecycleRules"][0]["daysFromHidingToDeleting"], 30);
     let revision = bucket["revision"].clone();
     provision(&sim, directory.path(), &["--key-file", "k", "--update"])?.expect(0);
     assert_eq!(listed(&sim)?.0["revision"], revision);

@@ -13,7 +13,7 @@ use clap::{ArgGroup, Args};
 
 use self::key_file::KeyFile;
 use self::report::{BucketReport, Change, KeyReport, Report, advise, text};
-use self::rules::{cors, has_lifecycle, lifecycle};
+use self::rules::{HIDDEN_DAYS, cors, has_lifecycle, lifecycle};
 use crate::Context;
 use crate::b2::{
     Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session, Visibility,
@@ -216,7 +216,7 @@ async fn bucket(
         let visibility = wanted.visibility.ok_or_else(|| {
             Error::usage(format!("make the bucket `{name}`"))
                 .cause("it is not said who may read it")
-                .hint("add `--private` (the worker reads it with a key; suspended accounts' media and account archives stay hidden) or `--public`")
+                .hint("add `--private` (the worker and Mastodon read it with a key, and nobody else does) or `--public`")
         })?;
         if wanted.dry_run {
             return Ok((None, Change::WouldCreate));
@@ -252,7 +252,7 @@ async fn bucket(
     }
     if !wanted.update {
         if lacks_lifecycle {
-            warnings.push("the bucket keeps replaced and deleted files, hidden and billed: `--update` adds the rule that removes them after a day".to_owned());
+            warnings.push(format!("the bucket keeps replaced and deleted files, hidden and billed: `--update` adds the rule that removes them after {HIDDEN_DAYS} days"));
         }
         if lacks_cors {
             warnings.push("scripts of other sites cannot read the bucket directly (through the worker they can): `--update` adds the rule".to_owned());

@@ -2,10 +2,13 @@
 
 use crate::b2::{Bucket, CorsRule, LifecycleRule};
 
+/// Days for which a replaced or deleted file can still be brought back, hidden and billed.
+pub(super) const HIDDEN_DAYS: u32 = 30;
+
 pub(super) fn lifecycle() -> LifecycleRule {
     LifecycleRule {
         file_name_prefix: String::new(),
-        days_from_hiding_to_deleting: Some(1),
+        days_from_hiding_to_deleting: Some(HIDDEN_DAYS),
         days_from_uploading_to_hiding: None,
         days_from_starting_to_canceling_unfinished_large_files: Some(7),
     }
