@@ -1,7 +1,7 @@
 //! Checks of the files domain, as a reader of it sees them.
 //!
 //! `domain` reads, `probe` puts objects there to be read, `checks` decides what is right,
-//! `samples` picks media that are there already, `page` shows them in a browser. The command
+//! `samples` picks media that are there already, `redirect` looks at their old addresses, `page` shows them in a browser. The command
 //! `verify` runs them in this order.
 
 pub mod checks;
@@ -9,6 +9,7 @@ pub mod domain;
 pub mod page;
 pub mod probe;
 pub mod purge;
+pub mod redirect;
 pub mod samples;
 
 pub use self::domain::{Domain, FilesUrl};

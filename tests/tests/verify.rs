@@ -4,10 +4,11 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use e2e::browser::{Browser, DESKTOP, PHONE};
 use e2e::medialift::{self, Ran};
 use serde_json::{Value, json};
+use xtask::process::scratch_directory;
 use xtask::stack::{Edge, Nginx, Origin, OriginOptions};
 use xtask::tools::Tools;
 
@@ -117,7 +118,10 @@ fn the_worker_passes_every_check() -> Result<()> {
         .verify(&edge.url, &["--media-dir", media, "--samples", "30"])?
         .expect(0)
         .json()?;
-    assert_eq!(not_passed(&report), pairs(&[("encryption", "skipped")]));
+    assert_eq!(
+        not_passed(&report),
+        pairs(&[("encryption", "skipped"), ("old-addresses", "skipped")])
+    );
     assert_eq!(report["passed"], true);
     assert!(report["purge_method"].is_string(), "{report}");
     let samples = report["samples"].as_array().expect("samples");
@@ -145,6 +149,7 @@ fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
             ("archives", "warned"),
             ("purge", "failed"),
             ("samples", "skipped"),
+            ("old-addresses", "skipped"),
         ])
     );
     for finding in report["findings"].as_array().expect("findings") {
@@ -232,6 +237,49 @@ fn a_file_that_is_missing_from_the_bucket_is_named() -> Result<()> {
     assert_eq!(samples[0]["outcome"], "failed");
     let detail = samples[0]["detail"].as_str().expect("a detail");
     assert!(detail.contains("accounts/avatars/lost.png"), "{detail}");
+    Ok(())
+}
+
+/// An instance whose nginx has this for `/system/`; `MEDIA` is a media directory on its disk.
+fn instance(bucket: &Bucket, media_conf: &str) -> Result<Nginx> {
+    let folder = scratch_directory("instance")?;
+    let media = bucket.media();
+    let media = media.to_str().context("a name in UTF-8")?;
+    std::fs::write(
+        folder.path().join("media.conf"),
+        media_conf.replace("MEDIA", media),
+    )?;
+    let configuration = include_str!("../nginx/instance.conf").replace("PUBLIC", media);
+    Nginx::start_in(folder, &configuration, "http://127.0.0.1:9")
+}
+
+#[test]
+fn old_addresses_must_lead_to_the_files_domain_or_be_answered_from_the_disk() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let edge = bucket.edge()?;
+    let files_url = edge.url.trim_end_matches('/');
+    let rewrite =
+        |to: &str| format!("location /system/ {{ rewrite ^/system/(.*)$ {to} redirect; }}");
+    for (media_conf, outcome) in [
+        (rewrite(&format!("{files_url}/$1?")), "passed"),
+        (rewrite(&format!("{files_url}/system/$1?")), "failed"),
+        (rewrite("https://elsewhere.example.com/$1?"), "failed"),
+        ("location /system/ { alias MEDIA/; }".to_owned(), "passed"),
+        ("location /system/ { return 404; }".to_owned(), "failed"),
+        ("location /system/ { return 503; }".to_owned(), "failed"),
+    ] {
+        let nginx = instance(&bucket, &media_conf)?;
+        let url = format!("http://{}", nginx.address);
+        let code = if outcome == "failed" { 3 } else { 0 };
+        let report = bucket
+            .verify(files_url, &["--samples", "1", "--instance-url", &url])?
+            .expect(code)
+            .json()?;
+        let found = not_passed(&report);
+        let found = found.iter().find(|(check, _)| check == "old-addresses");
+        let found = found.map_or("passed", |(_, outcome)| outcome.as_str());
+        assert_eq!(found, outcome, "{media_conf}: {report}");
+    }
     Ok(())
 }
 

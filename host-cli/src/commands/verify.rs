@@ -11,10 +11,11 @@ use crate::config::{Secret, TargetArgs, settings_error};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::findings::{self, Finding, chain};
+use crate::mastodon::Installation;
 use crate::s3::Client;
 use crate::verify::purge::PurgeHeader;
 use crate::verify::samples::{self, Read};
-use crate::verify::{Domain, FilesUrl, Probes, checks, page, purge};
+use crate::verify::{Domain, FilesUrl, Probes, checks, page, purge, redirect};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -33,6 +34,9 @@ pub struct VerifyArgs {
     /// The files domain, such as `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     files_url: Option<String>,
+    /// The instance, such as `https://example.com`, to see that old addresses of media still work
+    #[arg(long, value_name = "URL", env = "INSTANCE_URL")]
+    instance_url: Option<String>,
     /// Take samples from this media directory and compare byte by byte, not from the bucket
     #[arg(long, value_name = "DIR")]
     media_dir: Option<PathBuf>,
@@ -75,11 +79,13 @@ struct Report {
 pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve_with(&context.file);
     let files_url = files_url(&args, context);
-    let (target, files_url) = match (target, files_url) {
-        (Ok(target), Ok(files_url)) => (target, files_url),
-        (target, files_url) => {
+    let instance = instance_url(&args, context);
+    let (target, files_url, instance) = match (target, files_url, instance) {
+        (Ok(target), Ok(files_url), Ok(instance)) => (target, files_url, instance),
+        (target, files_url, instance) => {
             let mut faults = target.err().unwrap_or_default();
             faults.extend(files_url.err());
+            faults.extend(instance.err());
             return Err(settings_error(&faults));
         }
     };
@@ -100,7 +106,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let mut probes = Probes::new(&bucket.target().key_prefix);
 
     let checked = tokio::select! {
-        checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref()) => Some(checked),
+        checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref(), instance.as_ref()) => Some(checked),
         () = interrupted() => None,
     };
     let left = probes.remove(&bucket).await;
@@ -166,6 +172,7 @@ async fn check(
     domain: &Domain,
     probes: &mut Probes,
     purge_header: Option<&PurgeHeader>,
+    instance: Option<&FilesUrl>,
 ) -> Result<Report> {
     context
         .ui
@@ -184,6 +191,8 @@ async fn check(
         let (found, method) = purge::check(domain, probes, purge_header).await;
         findings.extend(found);
         purge_method = method;
+        let bucket_is_owned = Installation::find(args.media_dir.as_deref(), &context.file)
+            .is_ok_and(|installation| installation.owns_in(bucket.target()));
         // Not that of the configuration: before the last sync it has files the bucket lacks, and
         // after the cutover it is empty.
         let samples = match &args.media_dir {
@@ -195,8 +204,10 @@ async fn check(
         };
         match samples {
             Ok(samples) => {
-                let (finding, read) = samples::read(domain, &samples).await;
+                let (finding, read) =
+                    samples::read(domain, bucket, bucket_is_owned, &samples).await;
                 findings.push(finding);
+                findings.push(old_addresses(instance, bucket, domain, &read).await);
                 reads = read;
             }
             Err(error) => findings.push(Finding::failed("samples", chain(&error), error.hint())),
@@ -211,6 +222,38 @@ async fn check(
         samples: reads,
         page: None,
     })
+}
+
+/// The address of the instance, where it is named.
+fn instance_url(args: &VerifyArgs, context: &Context) -> Result<Option<FilesUrl>, String> {
+    args.instance_url
+        .as_ref()
+        .or(context.file.instance_url.as_ref())
+        .filter(|text| !text.is_empty())
+        .map(|text| FilesUrl::parse(text))
+        .transpose()
+}
+
+async fn old_addresses(
+    instance: Option<&FilesUrl>,
+    bucket: &Client,
+    domain: &Domain,
+    reads: &[Read],
+) -> Finding {
+    let check = "old-addresses";
+    let Some(instance) = instance else {
+        return Finding::skipped(
+            check,
+            "the instance is not named: give `--instance-url`, or put `instance_url = \"…\"` into medialift.toml",
+        );
+    };
+    match reads.iter().find(|read| read.fault.is_none()) {
+        Some(read) => {
+            let prefix = &bucket.target().key_prefix;
+            redirect::check(domain, &instance.to_string(), &read.key, prefix).await
+        }
+        None => Finding::skipped(check, "there is no media in the bucket yet"),
+    }
 }
 
 fn files_url(args: &VerifyArgs, context: &Context) -> Result<FilesUrl, String> {

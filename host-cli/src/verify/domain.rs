@@ -54,7 +54,7 @@ impl FilesUrl {
 
     /// The address of `key`, encoded.
     pub fn of(&self, key: &str) -> String {
-        format!("{}/{}", self.0, utf8_percent_encode(key, PATH))
+        format!("{}{}", self.0, path_of(key))
     }
 
     /// Whether it is reached over TLS.
@@ -67,6 +67,11 @@ impl fmt::Display for FilesUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The path of `key` below any site, encoded, with a slash before it.
+pub(super) fn path_of(key: &str) -> String {
+    format!("/{}", utf8_percent_encode(key, PATH))
 }
 
 /// The files domain, ready to be read.

@@ -5,8 +5,10 @@
 //! of a hundred.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use http::StatusCode;
 use md5::{Digest, Md5};
 use serde::Serialize;
@@ -74,6 +76,7 @@ pub struct Read {
 /// Up to `count` files of the tree at `directory`, videos and pictures among them if there are any.
 pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<Sample> {
     let mut samples: Vec<Sample> = Vec::new();
+    let is_private_tree = fs::metadata(directory).is_ok_and(|metadata| is_private(&metadata));
     for _ in 0..count * DESCENTS_PER_SAMPLE {
         let Some(path) = descend(directory) else {
             continue;
@@ -85,8 +88,17 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
         };
-        let hidden = relative.starts_with("backups/") || key.len() > LONGEST_KEY;
-        if hidden || !metadata.is_file() || samples.iter().any(|s| s.key == key) {
+        let denied = ["backups/", "imports/"]
+            .iter()
+            .any(|denied| relative.starts_with(denied));
+        // Mastodon hides a suspended account's files so, and `sync` leaves them out.
+        let hidden = !is_private_tree && is_private(&metadata);
+        if denied
+            || hidden
+            || key.len() > LONGEST_KEY
+            || !metadata.is_file()
+            || samples.iter().any(|s| s.key == key)
+        {
             continue;
         }
         samples.push(Sample {
@@ -96,6 +108,11 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
         });
     }
     thin_out(samples, count)
+}
+
+/// Whether only its owner may read it.
+fn is_private(metadata: &fs::Metadata) -> bool {
+    metadata.permissions().mode() & 0o077 == 0
 }
 
 /// One random way down the tree, to a file or a dead end. Links are not followed.
@@ -167,7 +184,11 @@ async fn list(
         ..ListRequest::default()
     };
     let page = bucket.list(&request).await?;
-    let hidden = |key: &str| key.contains("backups/") || key.contains("medialift-probe");
+    let hidden = |key: &str| {
+        ["backups/", "imports/", "medialift-probe"]
+            .iter()
+            .any(|part| key.contains(part))
+    };
     Ok(page
         .objects
         .into_iter()
@@ -181,15 +202,27 @@ async fn list(
         .collect())
 }
 
-/// Reads each sample through the domain and holds it against its standard.
-pub async fn read(domain: &Domain, samples: &[Sample]) -> (Finding, Vec<Read>) {
+/// Reads each sample through the domain and holds it against its standard. `bucket_is_owned`:
+/// Mastodon writes and deletes in the bucket, so a local file may be out of date.
+pub async fn read(
+    domain: &Domain,
+    bucket: &Client,
+    bucket_is_owned: bool,
+    samples: &[Sample],
+) -> (Finding, Vec<Read>) {
     let check = "samples";
     let mut reads = Vec::new();
     for sample in samples {
-        reads.push(read_one(domain, sample).await);
+        let (read, body) = read_one(domain, sample).await;
+        let is_local = matches!(sample.standard, Standard::File(_));
+        if read.fault.is_none()
+            || !has_changed(bucket, sample, &body, bucket_is_owned || !is_local).await
+        {
+            reads.push(read);
+        }
     }
     let faulty: Vec<&Read> = reads.iter().filter(|read| read.fault.is_some()).collect();
-    let finding = if samples.is_empty() {
+    let finding = if reads.is_empty() {
         Finding::skipped(check, "there is no media in the bucket yet")
     } else if faulty.is_empty() {
         Finding::passed(
@@ -219,7 +252,15 @@ pub async fn read(domain: &Domain, samples: &[Sample]) -> (Finding, Vec<Read>) {
     (finding, reads)
 }
 
-async fn read_one(domain: &Domain, sample: &Sample) -> Read {
+/// Whether a sample that is not as expected was deleted or replaced in the bucket meanwhile.
+async fn has_changed(bucket: &Client, sample: &Sample, body: &[u8], may_be_deleted: bool) -> bool {
+    match bucket.head_object(&sample.key).await {
+        Ok(head) => head.etag == hex::encode(Md5::digest(body)),
+        Err(error) => may_be_deleted && error.is_not_found(),
+    }
+}
+
+async fn read_one(domain: &Domain, sample: &Sample) -> (Read, Bytes) {
     let url = domain.url.of(&sample.key);
     let mut read = Read {
         key: sample.key.clone(),
@@ -239,7 +280,7 @@ async fn read_one(domain: &Domain, sample: &Sample) -> Read {
         Ok(answer) => answer,
         Err(error) => {
             read.fault = Some(chain(&error));
-            return read;
+            return (read, Bytes::new());
         }
     };
     read.content_type = answer.header("content-type").unwrap_or_default();
@@ -262,7 +303,7 @@ async fn read_one(domain: &Domain, sample: &Sample) -> Read {
     } else {
         None
     };
-    read
+    (read, answer.body)
 }
 
 fn differs(standard: &Standard, body: &[u8]) -> Option<String> {
