@@ -3,9 +3,10 @@
 //! It sends exactly the headers that it is given, which real S3 clients do not let one choose.
 //! Leaves to others: retries, streams, anything that a client for people needs.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -14,6 +15,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
 /// What S3 leaves bare in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -72,6 +74,23 @@ impl Answer {
     pub fn error(&self) -> String {
         format!("{} {}", self.status, self.element("Code"))
     }
+}
+
+/// A page of a listing.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listing {
+    is_truncated: bool,
+    #[serde(default)]
+    contents: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    key: String,
+    #[serde(rename = "ETag")]
+    etag: String,
 }
 
 /// A key pair and what it is used on.
@@ -188,6 +207,29 @@ impl Client {
         let (instructions, _) = sign(signable, &parameters)?.into_parts();
         instructions.apply_to_request_http1x(request);
         Ok(())
+    }
+
+    /// Every object of a bucket: its key and its ETag without quotes.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and when the answer is no listing.
+    pub fn list(&self, bucket: &str) -> Result<BTreeMap<String, String>> {
+        let mut objects = BTreeMap::new();
+        let mut after = String::new();
+        loop {
+            let start = utf8_percent_encode(&after, NON_ALPHANUMERIC);
+            let path = format!("/{bucket}?list-type=2&start-after={start}");
+            let answer = self.send("GET", &path, &[], &[])?;
+            ensure!(answer.status == 200, "a listing: {}", answer.error());
+            let page: Listing = quick_xml::de::from_str(&answer.text())?;
+            for object in page.contents {
+                after.clone_from(&object.key);
+                objects.insert(object.key, object.etag.trim_matches('"').to_owned());
+            }
+            if !page.is_truncated {
+                return Ok(objects);
+            }
+        }
     }
 
     /// `GET` of an object.

@@ -6,6 +6,8 @@ pub mod client;
 pub mod clients;
 pub mod compare;
 pub mod edge;
+pub mod host;
+pub mod mastodon;
 pub mod media;
 pub mod medialift;
 pub mod migration;

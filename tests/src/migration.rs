@@ -1,18 +1,24 @@
 //! Everything a migration takes, on this machine: Backblaze's model of the native API, the B2-like
-//! origin, the real worker and a Mastodon host's directories.
+//! origin, the real worker, and a simulated Mastodon behind a real nginx.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions};
+use xtask::process::scratch_directory;
+use xtask::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions};
 use xtask::tools::Tools;
 
 use crate::b2sim::{B2Sim, B2SimOptions};
+use crate::client::Client;
+use crate::mastodon::{Deployment, Installation, Mastodon};
 
 /// The bucket's name.
 pub const BUCKET: &str = "example-social-media";
+
+/// The key that the model of the native API makes, of the form that the service's keys have.
+pub const KEY: &str = "K001abcdefghijklmnopqrstuvwxyz1";
 
 /// The endpoint that stands in texts for the one on this machine.
 const ENDPOINT: &str = "s3.us-west-004.backblazeb2.com";
@@ -20,6 +26,12 @@ const ENDPOINT: &str = "s3.us-west-004.backblazeb2.com";
 const LIVE: &str = "/home/mastodon/live";
 /// The files domain that stands in texts for the worker on this machine.
 const FILES_URL: &str = "https://files.example.com";
+/// The instance that stands in texts for the one on this machine.
+const INSTANCE_URL: &str = "https://example.com";
+
+const NGINX: &str = include_str!("../nginx/instance.conf");
+/// As in the configuration that Mastodon ships.
+const MEDIA_CONF: &str = "location /system/ { try_files $uri =404; }\n";
 
 /// The services and directories.
 #[derive(Debug)]
@@ -30,6 +42,11 @@ pub struct World {
     pub origin: Origin,
     /// The worker, once it runs.
     pub edge: Option<Edge>,
+    /// The instance's nginx.
+    pub nginx: Nginx,
+    /// The instance.
+    pub mastodon: Mastodon,
+    nginx_folder: PathBuf,
     directory: tempfile::TempDir,
 }
 
@@ -38,24 +55,40 @@ impl World {
     ///
     /// # Errors
     /// Fails when one does not come up or a file cannot be written.
-    pub fn start() -> Result<World> {
+    pub fn start(deployment: Deployment) -> Result<World> {
         let origin = Origin::start(OriginOptions {
             buckets: vec![format!("{BUCKET}=private")],
+            keys: vec![format!("{}={KEY}", OriginOptions::KEY_ID)],
             ..OriginOptions::default()
         })?;
         let b2 = B2Sim::start(&B2SimOptions {
-            created_keys: vec![format!("{}={}", OriginOptions::KEY_ID, OriginOptions::KEY)],
+            created_keys: vec![format!("{}={KEY}", OriginOptions::KEY_ID)],
             s3_url: Some(origin.s3_url.clone()),
             ..B2SimOptions::default()
         })?;
+        let directory = tempfile::tempdir()?;
+        // nginx may run as another user.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+        let installation = Installation::create(&directory.path().join("live"), deployment)?;
+        xtask::sample::create(&installation.media())?;
+        let mastodon = Mastodon::start(installation, fastrand::u64(..))?;
+        let folder = scratch_directory("instance")?;
+        let nginx_folder = folder.path().to_owned();
+        fs::write(nginx_folder.join("media.conf"), MEDIA_CONF)?;
+        let public = directory.path().join("live/public");
+        let configuration = NGINX.replace("PUBLIC", public.to_str().context("a path in UTF-8")?);
+        let nginx = Nginx::start_in(folder, &configuration, mastodon.url())?;
+        mastodon.route(&format!("https://{ENDPOINT}"), &origin.s3_url);
+        mastodon.route(INSTANCE_URL, &format!("http://{}", nginx.address));
         let world = World {
             b2,
             origin,
             edge: None,
-            directory: tempfile::tempdir()?,
+            nginx,
+            mastodon,
+            nginx_folder,
+            directory,
         };
-        xtask::sample::create(&world.media())?;
-        fs::set_permissions(world.media(), fs::Permissions::from_mode(0o751))?;
         fs::create_dir_all(world.work())?;
         Ok(world)
     }
@@ -105,31 +138,67 @@ impl World {
         Ok(edge.url.trim_end_matches('/'))
     }
 
-    /// Starts the worker with this purge secret.
+    /// A client that signs with the key of the bucket.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::signing(&self.origin.s3_url, OriginOptions::KEY_ID, KEY)
+    }
+
+    /// Where the `location` blocks of media are in the instance's nginx.
+    #[must_use]
+    pub fn media_conf(&self) -> PathBuf {
+        self.nginx_folder.join("media.conf")
+    }
+
+    /// The instance's address, without a slash at its end.
+    #[must_use]
+    pub fn instance_url(&self) -> String {
+        format!("http://{}", self.nginx.address)
+    }
+
+    /// Starts the worker with this purge secret; with `fallback` it asks the instance for what the
+    /// bucket lacks. It is deployed again by starting it once more: it keeps its address and its cache.
     ///
     /// # Errors
     /// Fails when it does not come up.
-    pub fn start_edge(&mut self, purge_secret: &str) -> Result<()> {
+    pub fn start_edge(&mut self, purge_secret: &str, fallback: bool) -> Result<()> {
         let origin_url = self.origin.bucket_url(BUCKET);
-        let variables = [
+        let fallback_url = format!("{}/system", self.instance_url());
+        let mut variables = vec![
             ("ORIGIN_URL", origin_url.as_str()),
             ("B2_ENDPOINT", ENDPOINT),
             ("B2_BUCKET", BUCKET),
             ("ORIGIN_AUTH", "sigv4"),
             ("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID),
-            ("B2_APPLICATION_KEY", OriginOptions::KEY),
+            ("B2_APPLICATION_KEY", KEY),
             ("PURGE_SECRET_HEADER", "X-Purge-Secret"),
             ("PURGE_SECRET", purge_secret),
         ];
-        self.edge = Some(Edge::start_with(
+        if fallback {
+            variables.push(("FALLBACK_ORIGIN", &fallback_url));
+        }
+        let port = self.edge.take().and_then(|edge| {
+            edge.url
+                .trim_end_matches('/')
+                .rsplit(':')
+                .next()?
+                .parse()
+                .ok()
+        });
+        let edge = Edge::start_with(
             &Tools::load()?,
             EdgeOptions {
                 variables: variables
+                    .into_iter()
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .into(),
+                    .collect(),
+                persist: Some(self.home().join("edge")),
+                port,
                 ..EdgeOptions::default()
             },
-        )?);
+        )?;
+        self.mastodon.route(FILES_URL, &edge.url);
+        self.edge = Some(edge);
         Ok(())
     }
 
@@ -143,7 +212,8 @@ impl World {
         let live = live.to_str().context("a path in UTF-8")?;
         let text = text
             .replace(LIVE, live)
-            .replace(ENDPOINT, &self.origin.s3_url);
+            .replace(ENDPOINT, &self.origin.s3_url)
+            .replace(INSTANCE_URL, &self.instance_url());
         Ok(match &self.edge {
             None => text,
             Some(_) => text.replace(FILES_URL, self.edge_url()?),
@@ -161,7 +231,8 @@ impl World {
         let text = text
             .replace(live, LIVE)
             .replace(&self.origin.s3_url, &format!("https://{ENDPOINT}"))
-            .replace(authority, ENDPOINT);
+            .replace(authority, ENDPOINT)
+            .replace(&self.instance_url(), INSTANCE_URL);
         Ok(match &self.edge {
             None => text,
             Some(_) => text.replace(self.edge_url()?, FILES_URL),

@@ -11,15 +11,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use e2e::b2sim::MASTER_KEY;
 use e2e::client::Client;
+use e2e::mastodon::Deployment;
 use e2e::medialift;
-use e2e::migration::{BUCKET, World};
+use e2e::migration::{BUCKET, KEY, World};
 use regex::Regex;
 use serde_json::{Value, json};
 use xtask::stack::Nginx;
 use xtask::stack::{Origin, OriginOptions};
 
-/// Of the form that the service's keys have.
-const KEY: &str = "K001abcdefghijklmnopqrstuvwxyz1";
 const PURGE_SECRET: &str = "correct-horse-battery-staple";
 const AVATAR: &str = "accounts/avatars/000/000/001/original/example.png";
 
@@ -32,6 +31,7 @@ A test runs each of these, in this order, and holds the command to it. Settings 
 const SETTINGS: &str = r#"bucket = "example-social-media"
 endpoint = "s3.us-west-004.backblazeb2.com"
 files_url = "https://files.example.com"
+instance_url = "https://example.com"
 visibility = "private"
 media_dir = "/home/mastodon/live/public/system"
 env_file = "/home/mastodon/live/.env.production"
@@ -72,7 +72,7 @@ impl Page {
         let mut command = self.command(line)?;
         set(&mut command);
         let ran = medialift::run(&mut medialift::after("exec 2>&1", &command))?.expect(code);
-        for secret in [MASTER_KEY, OriginOptions::KEY, KEY, PURGE_SECRET] {
+        for secret in [MASTER_KEY, KEY, PURGE_SECRET] {
             ensure!(!ran.stdout.contains(secret), "`{line}` shows a secret");
         }
         let printed = settled(&self.world.example(&ran.stdout)?)?;
@@ -133,11 +133,7 @@ impl Page {
     }
 
     fn forget(&self, key: &str) -> Result<()> {
-        let client = Client::signing(
-            &self.world.origin.s3_url,
-            OriginOptions::KEY_ID,
-            OriginOptions::KEY,
-        );
+        let client = self.world.client();
         client.send("DELETE", &Client::path(BUCKET, key), &[], &[])?;
         Ok(())
     }
@@ -180,7 +176,7 @@ const HINT: &str = "`docs/examples.md` is not what the commands print\n\nhint: `
 fn page() -> Result<String> {
     let mut page = Page {
         text: HEAD.to_owned(),
-        world: World::start()?,
+        world: World::start(Deployment::Systemd)?,
     };
     fs::write(page.world.env_file(), ENV)?;
     fs::set_permissions(page.world.env_file(), fs::Permissions::from_mode(0o600))?;
@@ -245,7 +241,7 @@ fn upload(page: &mut Page) -> Result<()> {
 
 fn files_domain(page: &mut Page) -> Result<()> {
     page.quietly("medialift sync")?;
-    page.world.start_edge(PURGE_SECRET)?;
+    page.world.start_edge(PURGE_SECRET, false)?;
     page.settle()?;
     page.heading("The files domain, verified")?;
     page.with_secret("medialift verify", 0, PURGE_SECRET)?;
@@ -261,7 +257,10 @@ fn files_domain(page: &mut Page) -> Result<()> {
     page.heading("A purge secret that is not the worker's")?;
     page.with_secret(&format!("medialift purge {AVATAR}"), 1, "wrong")?;
     page.heading("The old nginx set-up, verified")?;
-    let origin = Origin::start(OriginOptions::default())?;
+    let origin = Origin::start(OriginOptions {
+        keys: vec![format!("{}={KEY}", OriginOptions::KEY_ID)],
+        ..OriginOptions::default()
+    })?;
     let nginx = Nginx::start(&origin.bucket_url("media"))?;
     let line = format!("medialift verify --files-url http://{}", nginx.address);
     page.show_with(&line, 3, |command| {
