@@ -1,0 +1,132 @@
+//! `sync`, `cutover`, `rollback` and `prune` killed at random moments while Mastodon writes and
+//! deletes: no object of Mastodon's is overwritten or deleted, nothing that it deleted comes back, no
+//! local file goes that the bucket does not have, and the instance always has a media directory.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::host::{Host, HostOptions};
+use e2e::mastodon::{Deployment, Invariants};
+use e2e::medialift::Killer;
+use serde_json::json;
+
+/// So many kills must have struck.
+const KILLS: u32 = 200;
+/// Kills of each command in one migration, by their order.
+const OF_EACH: u32 = 4;
+/// Migrations that are begun for that at most, by each of the threads.
+const MOST_MIGRATIONS: u32 = 40;
+
+/// What a whole run of a command takes, at first.
+const FIRST_GUESS: Duration = Duration::from_millis(150);
+
+/// Where a command of this history is killed, and how often that has struck.
+struct Kills<'a> {
+    sync: Killer,
+    cutover: Killer,
+    rollback: Killer,
+    prune: Killer,
+    struck: &'a AtomicU32,
+}
+
+impl<'a> Kills<'a> {
+    fn new(seed: u64, struck: &'a AtomicU32) -> Self {
+        let killer = |nth| Killer::new(seed + nth, FIRST_GUESS);
+        Self {
+            sync: killer(1),
+            cutover: killer(2),
+            rollback: killer(3),
+            prune: killer(4),
+            struck,
+        }
+    }
+
+    fn of(&mut self, name: &str) -> &mut Killer {
+        match name {
+            "sync" => &mut self.sync,
+            "cutover" => &mut self.cutover,
+            "rollback" => &mut self.rollback,
+            _ => &mut self.prune,
+        }
+    }
+}
+
+/// Kills `name` a few times, then lets it end with one of `codes`; looks at all rules after each.
+fn killed_then_whole(
+    host: &Host,
+    rules: &mut Invariants,
+    kills: &mut Kills<'_>,
+    name: &str,
+    codes: &[i32],
+) -> Result<()> {
+    for _ in 0..OF_EACH {
+        let mut command = host.command(&[name, "--quiet"])?;
+        let struck = kills.of(name).strike(&mut command, |part| part)?;
+        kills.struck.fetch_add(u32::from(struck), Ordering::Relaxed);
+        rules
+            .check(&host.mastodon)
+            .with_context(|| format!("after `{name}` was killed"))?;
+    }
+    let ran = host.run(&[name])?;
+    ensure!(
+        ran.code.is_some_and(|code| codes.contains(&code)),
+        "`{name}`: {ran:#?}"
+    );
+    rules
+        .check(&host.mastodon)
+        .with_context(|| format!("after `{name}`"))
+}
+
+/// A whole migration, with each command killed on the way.
+fn migrate(seed: u64, kills: &mut Kills<'_>) -> Result<()> {
+    let host = Host::start(HostOptions {
+        deployment: Deployment::Systemd,
+        ruby: false,
+        pictures: 60,
+        seed,
+    })?;
+    host.origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 2 }))?;
+    let mut rules = host.invariants();
+    let activity = host.mastodon.begin_activity();
+    // 4: files that a suspension hid, or that were written while they were read.
+    killed_then_whole(&host, &mut rules, kills, "sync", &[0, 4])?;
+    host.switch()?;
+    killed_then_whole(&host, &mut rules, kills, "sync", &[0, 4])?;
+    killed_then_whole(&host, &mut rules, kills, "cutover", &[0, 4])?;
+    ensure!(host.kept().is_dir(), "the media were not moved aside");
+    killed_then_whole(&host, &mut rules, kills, "rollback", &[0, 1, 4])?;
+    killed_then_whole(&host, &mut rules, kills, "cutover", &[0, 4])?;
+    killed_then_whole(&host, &mut rules, kills, "prune", &[0, 4])?;
+    activity.stop()
+}
+
+#[test]
+fn killed_at_any_point_while_mastodon_works_nothing_is_lost_or_brought_back() -> Result<()> {
+    let struck = AtomicU32::new(0);
+    let threads = std::thread::available_parallelism()?.get() as u64;
+    std::thread::scope(|scope| {
+        let histories: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| -> Result<()> {
+                    let mut kills = Kills::new(fastrand::u64(..1 << 60), &struck);
+                    for _ in 0..MOST_MIGRATIONS {
+                        if struck.load(Ordering::Relaxed) >= KILLS {
+                            return Ok(());
+                        }
+                        let seed = fastrand::u64(..);
+                        migrate(seed, &mut kills).with_context(|| format!("seed {seed}"))?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        histories
+            .into_iter()
+            .try_for_each(|history| history.join().expect("no panic"))
+    })?;
+    let struck = struck.into_inner();
+    ensure!(struck >= KILLS, "only {struck} kills have struck");
+    Ok(())
+}
