@@ -93,6 +93,11 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// The site's address as its visitors have it: `https://example.com`.
+    pub fn site_url(&self) -> Option<String> {
+        self.question.site_url()
+    }
+
     /// Finds the installation that `path`, or else the settings file, names. Reads the disk and
     /// `/proc` only; [`Installation::ask`] asks the instance.
     ///

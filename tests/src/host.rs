@@ -14,8 +14,6 @@ use crate::medialift::{self, Ran};
 
 /// The bucket's name.
 pub const BUCKET: &str = "example-social-media";
-/// The endpoint in Mastodon's settings.
-const ENDPOINT: &str = "s3.us-west-004.backblazeb2.com";
 
 /// How to start a [`Host`].
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +53,6 @@ impl Host {
         let mut installation = Installation::create(&live, options.deployment)?;
         installation.ruby = options.ruby;
         let mastodon = Mastodon::start(installation, options.seed)?;
-        mastodon.route(&format!("https://{ENDPOINT}"), &origin.s3_url);
         for _ in 0..options.pictures {
             mastodon.upload()?;
         }
@@ -138,9 +135,7 @@ impl Host {
     /// Fails when `medialift env` does, or Mastodon does not start.
     pub fn switch(&self) -> Result<()> {
         let mut command = self.command(&["env"])?;
-        command
-            .env("FILES_URL", "https://files.example.com")
-            .env("B2_ENDPOINT", ENDPOINT);
+        command.env("FILES_URL", "https://files.example.com");
         let ran = medialift::run(&mut command)?;
         ensure!(ran.code == Some(0), "`medialift env`: {ran:?}");
         match self.mastodon.installation().deployment {

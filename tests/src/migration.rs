@@ -78,7 +78,6 @@ impl World {
         let public = directory.path().join("live/public");
         let configuration = NGINX.replace("PUBLIC", public.to_str().context("a path in UTF-8")?);
         let nginx = Nginx::start_in(folder, &configuration, mastodon.url())?;
-        mastodon.route(&format!("https://{ENDPOINT}"), &origin.s3_url);
         mastodon.route(INSTANCE_URL, &format!("http://{}", nginx.address));
         let world = World {
             b2,

@@ -31,7 +31,6 @@ A test runs each of these, in this order, and holds the command to it. Settings 
 const SETTINGS: &str = r#"bucket = "example-social-media"
 endpoint = "s3.us-west-004.backblazeb2.com"
 files_url = "https://files.example.com"
-instance_url = "https://example.com"
 visibility = "private"
 media_dir = "/home/mastodon/live/public/system"
 env_file = "/home/mastodon/live/.env.production"

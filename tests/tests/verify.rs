@@ -272,7 +272,7 @@ fn old_addresses_must_lead_to_the_files_domain_or_be_answered_from_the_disk() ->
         let url = format!("http://{}", nginx.address);
         let code = if outcome == "failed" { 3 } else { 0 };
         let report = bucket
-            .verify(files_url, &["--samples", "1", "--instance-url", &url])?
+            .verify(files_url, &["--samples", "1", "--site-url", &url])?
             .expect(code)
             .json()?;
         let found = not_passed(&report);

@@ -34,9 +34,9 @@ pub struct VerifyArgs {
     /// The files domain, such as `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     files_url: Option<String>,
-    /// The instance, such as `https://example.com`, to see that old addresses of media still work
-    #[arg(long, value_name = "URL", env = "INSTANCE_URL")]
-    instance_url: Option<String>,
+    /// The site whose old addresses of media must still work [default: that of Mastodon's settings]
+    #[arg(long, value_name = "URL", env = "SITE_URL")]
+    site_url: Option<String>,
     /// Take samples from this media directory and compare byte by byte, not from the bucket
     #[arg(long, value_name = "DIR")]
     media_dir: Option<PathBuf>,
@@ -75,17 +75,26 @@ struct Report {
     page: Option<PathBuf>,
 }
 
+/// What is known of the instance that uses the bucket.
+struct Mastodon {
+    /// The site's address.
+    site: Option<FilesUrl>,
+    /// It writes and deletes in this bucket.
+    owns_bucket: bool,
+}
+
 /// Runs every check and reports all of them.
 pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve_with(&context.file);
     let files_url = files_url(&args, context);
-    let instance = instance_url(&args, context);
-    let (target, files_url, instance) = match (target, files_url, instance) {
-        (Ok(target), Ok(files_url), Ok(instance)) => (target, files_url, instance),
-        (target, files_url, instance) => {
+    let installation = Installation::find(args.media_dir.as_deref(), &context.file).ok();
+    let site = site_url(&args, installation.as_ref());
+    let (target, files_url, site) = match (target, files_url, site) {
+        (Ok(target), Ok(files_url), Ok(site)) => (target, files_url, site),
+        (target, files_url, site) => {
             let mut faults = target.err().unwrap_or_default();
             faults.extend(files_url.err());
-            faults.extend(instance.err());
+            faults.extend(site.err());
             return Err(settings_error(&faults));
         }
     };
@@ -99,6 +108,10 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     }
     let purge_header = purge_header(&args)?;
     let credentials = args.target.credentials(context)?;
+    let mastodon = Mastodon {
+        site,
+        owns_bucket: installation.is_some_and(|installation| installation.owns_in(&target)),
+    };
     let bucket_name = target.bucket.clone();
     let bucket = Client::new(target, &credentials)
         .map_err(|error| error.into_error(format!("reach the bucket `{bucket_name}`")))?;
@@ -106,7 +119,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let mut probes = Probes::new(&bucket.target().key_prefix);
 
     let checked = tokio::select! {
-        checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref(), instance.as_ref()) => Some(checked),
+        checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref(), &mastodon) => Some(checked),
         () = interrupted() => None,
     };
     let left = probes.remove(&bucket).await;
@@ -172,7 +185,7 @@ async fn check(
     domain: &Domain,
     probes: &mut Probes,
     purge_header: Option<&PurgeHeader>,
-    instance: Option<&FilesUrl>,
+    mastodon: &Mastodon,
 ) -> Result<Report> {
     context
         .ui
@@ -191,8 +204,6 @@ async fn check(
         let (found, method) = purge::check(domain, probes, purge_header).await;
         findings.extend(found);
         purge_method = method;
-        let bucket_is_owned = Installation::find(args.media_dir.as_deref(), &context.file)
-            .is_ok_and(|installation| installation.owns_in(bucket.target()));
         // Not that of the configuration: before the last sync it has files the bucket lacks, and
         // after the cutover it is empty.
         let samples = match &args.media_dir {
@@ -205,9 +216,9 @@ async fn check(
         match samples {
             Ok(samples) => {
                 let (finding, read) =
-                    samples::read(domain, bucket, bucket_is_owned, &samples).await;
+                    samples::read(domain, bucket, mastodon.owns_bucket, &samples).await;
                 findings.push(finding);
-                findings.push(old_addresses(instance, bucket, domain, &read).await);
+                findings.push(old_addresses(mastodon.site.as_ref(), bucket, domain, &read).await);
                 reads = read;
             }
             Err(error) => findings.push(Finding::failed("samples", chain(&error), error.hint())),
@@ -224,33 +235,33 @@ async fn check(
     })
 }
 
-/// The address of the instance, where it is named.
-fn instance_url(args: &VerifyArgs, context: &Context) -> Result<Option<FilesUrl>, String> {
-    args.instance_url
-        .as_ref()
-        .or(context.file.instance_url.as_ref())
+/// The site's address, where it is named or Mastodon's settings tell it.
+fn site_url(
+    args: &VerifyArgs,
+    installation: Option<&Installation>,
+) -> Result<Option<FilesUrl>, String> {
+    args.site_url
+        .clone()
+        .or_else(|| installation?.site_url())
         .filter(|text| !text.is_empty())
-        .map(|text| FilesUrl::parse(text))
+        .map(|text| FilesUrl::parse(&text))
         .transpose()
 }
 
 async fn old_addresses(
-    instance: Option<&FilesUrl>,
+    site: Option<&FilesUrl>,
     bucket: &Client,
     domain: &Domain,
     reads: &[Read],
 ) -> Finding {
     let check = "old-addresses";
-    let Some(instance) = instance else {
-        return Finding::skipped(
-            check,
-            "the instance is not named: give `--instance-url`, or put `instance_url = \"…\"` into medialift.toml",
-        );
+    let Some(site) = site else {
+        return Finding::skipped(check, "the site is not known: give `--site-url`");
     };
     match reads.iter().find(|read| read.fault.is_none()) {
         Some(read) => {
             let prefix = &bucket.target().key_prefix;
-            redirect::check(domain, &instance.to_string(), &read.key, prefix).await
+            redirect::check(domain, &site.to_string(), &read.key, prefix).await
         }
         None => Finding::skipped(check, "there is no media in the bucket yet"),
     }

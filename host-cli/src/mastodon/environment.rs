@@ -43,6 +43,8 @@ pub struct Media {
     pub hosts: Vec<String>,
     /// `LOCAL_DOMAIN`.
     pub local_domain: Option<String>,
+    /// `WEB_DOMAIN`, where the site has another name than accounts have.
+    pub web_domain: Option<String>,
     /// `PORT` of the web process.
     pub port: Option<String>,
 }
@@ -98,7 +100,7 @@ impl Media {
                 hosts.push(host.to_owned());
             }
         }
-        let domain = text("LOCAL_DOMAIN").unwrap_or_default();
+        let domain = |key| text(key).ok().filter(|domain| !domain.is_empty());
         Ok(Media {
             in_bucket,
             bucket,
@@ -107,7 +109,8 @@ impl Media {
                 .ok()
                 .map(|endpoint| endpoint.authority().to_owned()),
             hosts,
-            local_domain: Some(domain).filter(|domain| !domain.is_empty()),
+            local_domain: domain("LOCAL_DOMAIN"),
+            web_domain: domain("WEB_DOMAIN"),
             port: text("PORT").ok().filter(|port| !port.is_empty()),
         })
     }

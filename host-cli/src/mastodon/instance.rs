@@ -23,6 +23,7 @@ pub(super) struct Question {
     /// Whether the settings file names it.
     named: bool,
     local_domain: Option<String>,
+    web_domain: Option<String>,
     bucket_hosts: Vec<String>,
 }
 
@@ -46,8 +47,15 @@ impl Question {
                 None => format!("http://127.0.0.1:{port}"),
             },
             local_domain: media.and_then(|media| media.local_domain.clone()),
+            web_domain: media.and_then(|media| media.web_domain.clone()),
             bucket_hosts: media.map(|media| media.hosts.clone()).unwrap_or_default(),
         }
+    }
+
+    /// The site's address as its visitors have it; none where the settings do not tell it.
+    pub(super) fn site_url(&self) -> Option<String> {
+        let domain = self.web_domain.as_ref().or(self.local_domain.as_ref())?;
+        Some(format!("https://{domain}"))
     }
 
     /// None where nothing answers, or another instance does.

@@ -12,11 +12,11 @@ use crate::findings::{Finding, chain};
 const CHECK: &str = "old-addresses";
 const REMEDY: &str = "put the redirect of docs/migrate.md into the instance's nginx: old posts and other servers keep these addresses";
 
-/// Reads the old address of `key`, which is in the bucket. `instance` is the address of the
-/// instance without a slash at its end.
-pub async fn check(domain: &Domain, instance: &str, key: &str, key_prefix: &str) -> Finding {
+/// Reads the old address of `key`, which is in the bucket. `site` is the instance's address
+/// without a slash at its end.
+pub async fn check(domain: &Domain, site: &str, key: &str, key_prefix: &str) -> Finding {
     let path = key.strip_prefix(key_prefix).unwrap_or(key);
-    let old = format!("{instance}/system{}", path_of(path));
+    let old = format!("{site}/system{}", path_of(path));
     let answer = match domain.send(Method::GET, &old, &[]).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -28,10 +28,7 @@ pub async fn check(domain: &Domain, instance: &str, key: &str, key_prefix: &str)
         Some(location) if answer.status.is_redirection() => {
             let target = location.split(['?', '#']).next().unwrap_or_default();
             if target == domain.url.of(key) {
-                Finding::passed(
-                    CHECK,
-                    format!("`{instance}/system/` leads to `{}`", domain.url),
-                )
+                Finding::passed(CHECK, format!("`{site}/system/` leads to `{}`", domain.url))
             } else {
                 Finding::failed(
                     CHECK,
@@ -46,7 +43,7 @@ pub async fn check(domain: &Domain, instance: &str, key: &str, key_prefix: &str)
         _ if answer.status.is_success() => Finding::passed(
             CHECK,
             format!(
-                "`{instance}/system/` is answered from the disk; it needs a redirect before `cutover`"
+                "`{site}/system/` is answered from the disk; it needs a redirect before `cutover`"
             ),
         ),
         _ => Finding::failed(

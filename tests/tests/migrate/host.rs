@@ -96,12 +96,17 @@ impl Host {
     /// Writes the page's files, with the addresses of this moment.
     pub(crate) fn write_files(&self) -> Result<()> {
         for block in self.page.iter().filter(|block| block.kind == Kind::File) {
+            let mut text = self.world.local(&block.text)?;
+            if block.name == "medialift.toml" {
+                // Where Mastodon's own process answers; on a real host that is port 3000.
+                text = format!("instance_url = \"{}\"\n{text}", self.world.mastodon.url());
+            }
             let path = match block.name.as_str() {
                 "nginx" if self.world.edge.is_some() => self.world.media_conf(),
                 "nginx" => continue,
                 name => self.world.work().join(name),
             };
-            fs::write(path, self.world.local(&block.text)?)?;
+            fs::write(path, text)?;
         }
         Ok(())
     }
@@ -139,7 +144,9 @@ impl Host {
             .env("HOME", world.home())
             .env("B2_ENVIRONMENT", &world.b2.url)
             // The name of an endpoint on this machine does not tell it.
-            .env("B2_REGION", "us-west-004");
+            .env("B2_REGION", "us-west-004")
+            // Where a visitor finds the site.
+            .env("SITE_URL", world.instance_url());
         if name == "provision" {
             // A person is asked for it at the terminal.
             command
@@ -147,10 +154,8 @@ impl Host {
                 .env("B2_APPLICATION_KEY", MASTER_KEY);
         }
         if matches!(name, "announce" | "switch") {
-            // Mastodon is given no address of this machine: the file is written as on a real host.
-            command
-                .env("FILES_URL", "https://files.example.com")
-                .env("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com");
+            // An alias is a host name with TLS: `env` takes no address of this machine for it.
+            command.env("FILES_URL", "https://files.example.com");
         }
         let ran = run(&mut command)?;
         ensure!(
