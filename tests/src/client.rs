@@ -136,7 +136,13 @@ impl Client {
     /// The path of an object, encoded.
     #[must_use]
     pub fn path(bucket: &str, key: &str) -> String {
-        format!("/{bucket}/{}", utf8_percent_encode(key, PATH))
+        format!("/{bucket}/{}", Self::encoded(key))
+    }
+
+    /// A key as it stands in the path of an address.
+    #[must_use]
+    pub fn encoded(key: &str) -> String {
+        utf8_percent_encode(key, PATH).to_string()
     }
 
     /// Sends one request. `path` is what stands after the port, already encoded, with the query.

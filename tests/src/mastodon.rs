@@ -62,7 +62,7 @@ pub struct History {
     pub in_bucket: BTreeMap<String, Option<Vec<u8>>>,
     /// Files that it deleted from the disk.
     pub deleted_from_disk: BTreeSet<String>,
-    /// Pictures that were hidden on the disk when Mastodon last wrote there.
+    /// Pictures that were hidden on the disk at some time, and may be missing from the bucket.
     pub hidden_on_disk: BTreeSet<String>,
 }
 
@@ -236,7 +236,13 @@ impl Mastodon {
     /// Users write and delete until the activity is stopped.
     #[must_use]
     pub fn begin_activity(&self) -> Activity {
-        Activity::begin(Arc::clone(&self.shared))
+        Activity::begin(Arc::clone(&self.shared), false)
+    }
+
+    /// The same, and media are also replaced under their own names.
+    #[must_use]
+    pub fn begin_activity_with_replacements(&self) -> Activity {
+        Activity::begin(Arc::clone(&self.shared), true)
     }
 
     /// Somebody looks at random pictures until they are stopped.
@@ -429,10 +435,8 @@ impl State {
             if let Some(picture) = self.pictures.get_mut(key) {
                 picture.hidden = hidden;
             }
-            if !storage.is_bucket() && hidden {
+            if !storage.is_bucket() {
                 self.history.hidden_on_disk.insert(key.clone());
-            } else {
-                self.history.hidden_on_disk.remove(key);
             }
         }
         Ok(())

@@ -52,23 +52,24 @@ impl<'a> Kills<'a> {
     }
 }
 
-/// Kills `name` a few times, then lets it end with one of `codes`; looks at all rules after each.
+/// Kills a command a few times, then lets it end with one of `codes`; looks at all rules after each.
 fn killed_then_whole(
     host: &Host,
     rules: &mut Invariants,
     kills: &mut Kills<'_>,
-    name: &str,
+    arguments: &[&str],
     codes: &[i32],
 ) -> Result<()> {
+    let name = arguments[0];
     for _ in 0..OF_EACH {
-        let mut command = host.command(&[name, "--quiet"])?;
+        let mut command = host.command(arguments)?;
         let struck = kills.of(name).strike(&mut command, |part| part)?;
         kills.struck.fetch_add(u32::from(struck), Ordering::Relaxed);
         rules
             .check(&host.mastodon)
             .with_context(|| format!("after `{name}` was killed"))?;
     }
-    let ran = host.run(&[name])?;
+    let ran = host.run(arguments)?;
     ensure!(
         ran.code.is_some_and(|code| codes.contains(&code)),
         "`{name}`: {ran:#?}"
@@ -89,16 +90,22 @@ fn migrate(seed: u64, kills: &mut Kills<'_>) -> Result<()> {
     host.origin
         .set_faults(&json!({ "kind": "latency", "latency_ms": 2 }))?;
     let mut rules = host.invariants();
-    let activity = host.mastodon.begin_activity();
-    // 4: files that a suspension hid, or that were written while they were read.
-    killed_then_whole(&host, &mut rules, kills, "sync", &[0, 4])?;
+    let activity = host.mastodon.begin_activity_with_replacements();
+    // Files that Mastodon replaced in the bucket, and those of which no one knows after a kill whether
+    // they were ever there, are for a person to look at.
+    let cutover = ["cutover", "--allow-unproven"];
+    // Mastodon stays on the bucket.
+    let rollback = ["rollback", "--leave-in-bucket"];
+    // 4: a file was hidden, replaced in the bucket, or written while it was read.
+    killed_then_whole(&host, &mut rules, kills, &["sync"], &[0, 4])?;
     host.switch()?;
-    killed_then_whole(&host, &mut rules, kills, "sync", &[0, 4])?;
-    killed_then_whole(&host, &mut rules, kills, "cutover", &[0, 4])?;
+    killed_then_whole(&host, &mut rules, kills, &["sync"], &[0, 4])?;
+    killed_then_whole(&host, &mut rules, kills, &cutover, &[0, 4])?;
     ensure!(host.kept().is_dir(), "the media were not moved aside");
-    killed_then_whole(&host, &mut rules, kills, "rollback", &[0, 1, 4])?;
-    killed_then_whole(&host, &mut rules, kills, "cutover", &[0, 4])?;
-    killed_then_whole(&host, &mut rules, kills, "prune", &[0, 4])?;
+    // 1: a run that was killed had done it.
+    killed_then_whole(&host, &mut rules, kills, &rollback, &[0, 1, 4])?;
+    killed_then_whole(&host, &mut rules, kills, &cutover, &[0, 4])?;
+    killed_then_whole(&host, &mut rules, kills, &["prune"], &[0, 4])?;
     activity.stop()
 }
 

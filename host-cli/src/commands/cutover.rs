@@ -315,10 +315,15 @@ fn meanwhile(written: &Compared) -> String {
     out
 }
 
-/// What is not in the bucket, by name.
+/// What the bucket does not have so, by name.
 fn faults(compared: &Compared) -> String {
     let mut out = String::new();
     for (list, one, many) in [
+        (
+            &compared.hidden,
+            "is hidden, not in the bucket, and stays on the disk",
+            "are hidden, not in the bucket, and stay on the disk",
+        ),
         (
             &compared.different,
             "is not, or differs",

@@ -22,13 +22,13 @@ pub struct Activity {
 }
 
 impl Activity {
-    pub(super) fn begin(shared: Arc<Shared>) -> Activity {
+    pub(super) fn begin(shared: Arc<Shared>, replaces: bool) -> Activity {
         let ended = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&ended);
         let thread = std::thread::spawn(move || {
             let mut count = 0;
             while !over.load(Ordering::Relaxed) {
-                shared.lock().act()?;
+                shared.lock().act(replaces)?;
                 count += 1;
                 std::thread::sleep(PAUSE);
             }
@@ -50,8 +50,9 @@ impl Activity {
 }
 
 impl State {
-    /// One thing that somebody does.
-    fn act(&mut self) -> Result<()> {
+    /// One thing that somebody does; `replaces`: also what Mastodon does rarely, since it gives a file
+    /// that it fetches again another name.
+    fn act(&mut self, replaces: bool) -> Result<()> {
         let process = self.random.usize(..self.processes.len());
         let full = self.pictures.len() >= PICTURES;
         match self.random.u8(..100) {
@@ -59,7 +60,7 @@ impl State {
                 self.upload_by(process)?;
             }
             // An avatar is fetched again and has other bytes.
-            50..56 => {
+            50..56 if replaces => {
                 if let Some(key) = self.any("cache/accounts/") {
                     let content = format!("fetched again {}", self.random.u64(..));
                     self.write(process, &key, content.as_bytes())?;

@@ -57,7 +57,7 @@ fn read_one(shared: &Shared, seen: &mut Seen) -> Result<()> {
         let Some(key) = state.any_visible() else {
             return Ok(());
         };
-        let old = format!("https://{DOMAIN}/system/{key}");
+        let old = format!("https://{DOMAIN}/system/{}", Client::encoded(&key));
         let present = state.address(&key).unwrap_or_else(|| old.clone());
         // Other servers keep addresses as they were.
         let address = if state.random.bool() { present } else { old };

@@ -87,6 +87,7 @@ impl Settings {
 
     /// The address that the instance hands out for a picture.
     pub(super) fn address(&self, key: &str) -> String {
+        let key = Client::encoded(key);
         if !self.uses_bucket() {
             return format!("https://{DOMAIN}/system/{key}");
         }

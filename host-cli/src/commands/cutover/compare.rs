@@ -31,6 +31,8 @@ pub(super) struct Compared {
     pub(super) deleted_there: u64,
     /// Files that Mastodon has replaced in the bucket since they were uploaded.
     pub(super) replaced_there: u64,
+    /// Files that Mastodon has hidden and `sync` leaves out: they stay on the disk.
+    pub(super) hidden: NamedPaths,
     /// Files that were gone when their turn came.
     pub(super) vanished: u64,
     /// Files that are not in the bucket, or differ there, or could not be compared.
@@ -47,6 +49,7 @@ impl Compared {
         self.same
             + self.deleted_there
             + self.replaced_there
+            + self.hidden.count
             + self.different.count
             + self.not_for_buckets.count
     }
@@ -66,6 +69,9 @@ impl Compared {
     fn decided(&mut self, pair: &Pair, decision: Decision, reason: impl Into<String>) {
         match decision {
             Decision::DeletedThere => self.deleted_there += 1,
+            Decision::Send(_) | Decision::Conflict(Conflict::NoJournal) if is_hidden(pair) => {
+                self.hidden.add(&pair.path, "a suspended account's, by its mode");
+            }
             Decision::Send(_) => {
                 self.to_send += 1;
                 self.different.add(&pair.path, reason);
@@ -122,6 +128,7 @@ pub(super) async fn compare(
         count(sides, &mut compared, progress, judged);
     }
     compared.different.sort();
+    compared.hidden.sort();
     compared.not_for_buckets.sort();
     Ok(compared)
 }
@@ -132,6 +139,10 @@ fn difference(pair: &Pair) -> String {
         None => MISSING.to_owned(),
         Some(object) => prove::size_differs(size(pair), object.size),
     }
+}
+
+fn is_hidden(pair: &Pair) -> bool {
+    matches!(&pair.local, Some(Entry::File(file)) if file.hidden)
 }
 
 fn size(pair: &Pair) -> u64 {
