@@ -158,7 +158,7 @@ impl Host {
                 .env("B2_APPLICATION_KEY_ID", ACCOUNT_ID)
                 .env("B2_APPLICATION_KEY", MASTER_KEY);
         }
-        if matches!(name, "announce" | "switch") {
+        if matches!(name, "announce" | "switch" | "undo") {
             // An alias is a host name with TLS: `env` takes no address of this machine for it.
             command.env("FILES_URL", "https://files.example.com");
         }
