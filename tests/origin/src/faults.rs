@@ -35,6 +35,10 @@ pub enum FaultKind {
     Corrupt,
     /// No answer, ever.
     Hang,
+    /// `200` with a web page, as a portal on the way answers; nothing is done.
+    Portal,
+    /// What is asked for is done, and the same page comes in place of the answer.
+    LostAnswer,
     /// The given `status`, with an S3 error body that says `code`.
     Status,
 }

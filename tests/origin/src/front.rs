@@ -124,6 +124,11 @@ impl Front {
                 ending.refused = true;
                 std::future::pending::<()>().await;
             }
+            Some(FaultKind::Portal) => {
+                ending.refused = true;
+                bodies::drain(body).await;
+                return Ok(ending.with(portal()));
+            }
             _ => {}
         }
 
@@ -154,6 +159,7 @@ impl Front {
                 response.map(|body| bodies::cut_short(body, after.unwrap_or(half)))
             }
             Some((FaultKind::Corrupt, _)) => response.map(bodies::corrupt),
+            Some((FaultKind::LostAnswer, _)) => portal(),
             _ => response,
         })
     }
@@ -213,8 +219,15 @@ fn refusal(fault: &Fault, target: &Target, parts: &Parts) -> Option<S3Error> {
         | FaultKind::Reset
         | FaultKind::Truncate
         | FaultKind::Corrupt
-        | FaultKind::Hang => None,
+        | FaultKind::Hang
+        | FaultKind::Portal
+        | FaultKind::LostAnswer => None,
     }
+}
+
+/// A page that no S3 server would send.
+fn portal() -> Response<Body> {
+    Response::new(Body::from("<html><body>Please log in</body></html>".to_owned()))
 }
 
 fn access_key_id(headers: &HeaderMap) -> Option<&str> {

@@ -101,11 +101,15 @@ fn types_and_caching_are_as_mastodon_sets_them(kind: Kind) {
     world.write("a.png", "not really a picture");
     world.write("picture-without-a-name", b"\x89PNG\r\n\x1a\n and so on");
     world.write("unknown", "?");
-    world.report(&[], 0).expect(3, 0);
+    world.write("old-name.bin", b"GIF89a and so on");
+    world.write("voice.m4a", b"\0\0\0\x18ftypM4A \0\0\x02\0isomiso2mp41");
+    world.report(&[], 0).expect(5, 0);
     for (key, expected) in [
         ("a.png", "image/png"),
         ("picture-without-a-name", "image/png"),
         ("unknown", "application/octet-stream"),
+        ("old-name.bin", "image/gif"),
+        ("voice.m4a", "audio/mp4"),
     ] {
         let answer = world.object(key);
         assert_eq!(answer.header("content-type"), expected, "{key}");

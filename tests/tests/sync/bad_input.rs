@@ -185,7 +185,8 @@ fn a_cap_that_is_used_up() {
     world.faults(json!({ "kind": "cap_exceeded", "method": "PUT" }));
     let ran = world.run(&[]).expect(1);
     assert!(
-        ran.stderr.contains("Caps & Alerts on the bucket's site"),
+        ran.stderr.contains("a cap of the account is exceeded")
+            && ran.stderr.contains("Caps & Alerts on the bucket's site"),
         "{}",
         ran.stderr
     );
@@ -225,7 +226,7 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
         }
         let ran = world.ran(&mut command).expect(1);
         assert!(
-            ran.stderr.contains("a directory could not be listed"),
+            ran.stderr.contains("a directory could not be looked into"),
             "{}",
             ran.stderr
         );

@@ -127,16 +127,20 @@ fn a_file_that_is_refused_is_named_and_the_rest_arrives() {
     world.report(&[], 0).expect(1, 50);
 }
 
-#[test]
-fn a_service_that_is_gone_for_a_minute_is_waited_for() {
-    let scratch = tempfile::tempdir().expect("a directory");
-    let mut world = World::origin();
+/// Begins a run that says `arguments`, and takes the origin away when some files have arrived. Gives the run,
+/// and the way to start the origin anew.
+fn gone_half_way(
+    world: &mut World,
+    arguments: &[&str],
+) -> (std::process::Child, impl Fn() -> Origin + use<>) {
+    let scratch = world.directory.path().join("origin");
+    std::fs::create_dir(&scratch).expect("a directory");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = free.local_addr().expect("an address").to_string();
     drop(free);
-    let start = || {
+    let start = move || {
         Origin::start(OriginOptions {
-            directory: Some(scratch.path().to_owned()),
+            directory: Some(scratch.clone()),
             listen: listen.clone(),
             ..OriginOptions::default()
         })
@@ -146,7 +150,7 @@ fn a_service_that_is_gone_for_a_minute_is_waited_for() {
     world.fill(400, 2000);
     world.faults(json!({ "kind": "latency", "latency_ms": 40, "method": "PUT" }));
     let child = world
-        .command(&["--concurrency", "8", "--json"])
+        .command(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -156,21 +160,71 @@ fn a_service_that_is_gone_for_a_minute_is_waited_for() {
         assert!(begin.elapsed() < Duration::from_secs(30), "nothing arrives");
         std::thread::sleep(Duration::from_millis(10));
     }
-    // For a minute nobody listens.
-    let Server::Origin(old) = &world.server else {
-        unreachable!()
-    };
     rustix::process::kill_process(
-        rustix::process::Pid::from_raw(old.id().cast_signed()).expect("a process"),
+        rustix::process::Pid::from_raw(world.control().id().cast_signed()).expect("a process"),
         rustix::process::Signal::KILL,
     )
     .expect("killed");
-    std::thread::sleep(Duration::from_secs(62));
+    (child, start)
+}
+
+#[test]
+fn a_network_that_is_away_is_waited_for_and_that_is_said() {
+    let mut world = World::origin();
+    // Longer than any request is tried again.
+    let arguments = ["--concurrency", "8", "--json", "--retry-for", "2"];
+    let (child, start) = gone_half_way(&mut world, &arguments);
+    std::thread::sleep(Duration::from_secs(9));
     world.server = Server::Origin(start());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("the network is away") && said.contains("the network is back"),
+        "{said}"
+    );
     world.assert_all_there("");
     world.report(&[], 0).expect(0, 400);
+}
+
+#[test]
+fn a_network_that_stays_away_is_given_up_when_asked_for() {
+    let mut world = World::origin();
+    let arguments = ["--concurrency", "8", "--give-up-after", "2"];
+    let (child, _) = gone_half_way(&mut world, &arguments);
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("error:").count(), 1, "{said}");
+    assert!(said.contains("no connection"), "{said}");
+}
+
+#[test]
+fn one_key_that_is_refused_ends_no_run_and_sixteen_in_a_row_do() {
+    for (status, code) in [(403, "AccessDenied"), (400, "InvalidRequest")] {
+        let world = World::origin();
+        world.fill(50, 100);
+        world.write("bad/one.png", "x");
+        let refused = |prefix: &str| {
+            world.faults(json!({
+                "kind": "status", "status": status, "code": code,
+                "method": "PUT", "key_prefix": prefix
+            }));
+        };
+        refused("bad/");
+        let report = world.report(&[], 4);
+        report.expect(50, 0);
+        assert_eq!(report.0["failures"][0]["path"], "bad/one.png");
+        world.fill(60, 100);
+        refused("accounts/");
+        let ran = world.run(&["--state-dir", "other", "--replace"]).expect(1);
+        assert!(
+            ran.stderr.contains("the 16th in a row that is refused"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ fn a_dry_run_changes_nothing_and_tells_the_same() {
     world.fill(30, 100);
     let ran = world.run(&["--dry-run"]).expect(0);
     insta::assert_snapshot!(world.shown(&ran));
+    let state = world.directory.path().join("state");
+    assert!(!state.exists(), "a dry run writes no journal");
     let requests = world.requests();
     assert_eq!(requests.total, requests.of("ListObjectsV2"));
     world.report(&[], 0).expect(30, 0);
@@ -117,15 +119,35 @@ fn checksum_sees_what_size_and_time_hide() {
 }
 
 #[test]
-fn quiet_says_nothing_but_the_report() {
+fn quiet_says_nothing_but_what_went_wrong() {
     let world = World::origin();
     world.fill(10, 100);
-    std::os::unix::fs::symlink("x", world.media().join("link")).expect("a link");
+    let ran = world.run(&["--quiet"]).expect(0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    std::os::unix::fs::symlink("/etc/passwd", world.media().join("link")).expect("a link");
     let ran = world.run(&["--quiet"]).expect(4);
-    assert_eq!(ran.stderr, "");
-    assert!(
-        ran.stdout.contains("skipped: `link`: a symbolic link"),
-        "{}",
-        ran.stdout
+    assert_eq!(
+        (ran.stdout.as_str(), ran.stderr.as_str()),
+        ("skipped: `link`: a symbolic link\n", "")
     );
+}
+
+#[test]
+fn an_object_that_somebody_else_wrote_is_named_and_left_unless_it_may_be_replaced() {
+    let world = World::origin();
+    world.fill(10, 100);
+    world.write("a.png", "older, from the disk");
+    let put = world.client().put("media", "a.png", &[], b"newer, from elsewhere");
+    assert_eq!(put.expect("an answer").status, 200);
+    let report = world.report(&[], 4);
+    report.expect(10, 0);
+    assert_eq!(report.0["conflicts"], serde_json::json!({ "not_ours": 1 }));
+    assert_eq!(report.0["conflict_paths"][0]["path"], "a.png");
+    assert_eq!(world.object("a.png").body, b"newer, from elsewhere");
+    world.report(&["--replace"], 0).expect(1, 10);
+    world.assert_all_there("");
+    // What we put there may be replaced by a later state of the same file.
+    world.write("a.png", "newest");
+    world.report(&[], 0).expect(1, 10);
+    world.assert_all_there("");
 }

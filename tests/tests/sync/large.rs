@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use e2e::client::Client;
 use serde_json::json;
 
 use super::world::{Server, World};
@@ -112,4 +113,51 @@ fn broken_connections_and_errors_in_parts_lose_nothing() {
     report.expect(1, 0);
     assert_eq!(report.number("/retries"), 6);
     world.assert_all_there("");
+}
+
+#[test]
+fn a_page_in_place_of_the_result_is_no_upload() {
+    let world = World::origin();
+    world.write("video.mp4", content(4));
+    world.faults(json!({ "kind": "portal", "operation": "CompleteMultipartUpload" }));
+    let report = world.report(&PARTS, 4);
+    report.expect(0, 0);
+    assert_eq!(report.number("/failed"), 1);
+    assert_eq!(world.object("video.mp4").status, 404);
+    world.control().clear_faults().expect("cleared");
+    // The parts are there yet.
+    world.control().reset_requests().expect("reset");
+    world.report(&PARTS, 0).expect(1, 0);
+    assert_eq!(world.requests().of("UploadPart"), 0);
+    world.assert_all_there("");
+}
+
+#[test]
+fn an_upload_whose_result_was_lost_is_found_by_asking() {
+    let world = World::origin();
+    world.write("video.mp4", content(5));
+    world.faults(json!({ "kind": "lost_answer", "next": 1, "operation": "CompleteMultipartUpload" }));
+    world.report(&PARTS, 0).expect(1, 0);
+    let requests = world.requests();
+    assert_eq!(requests.of("HeadObject"), 1);
+    assert_eq!(requests.of("UploadPart"), ALL);
+    world.report(&PARTS, 0).expect(0, 1);
+}
+
+#[test]
+fn an_upload_that_somebody_else_began_is_never_touched() {
+    let world = World::origin();
+    world.write("video.mp4", content(6));
+    let begin = || {
+        let path = format!("{}?uploads=", Client::path("media", "video.mp4"));
+        let answer = world.client().send("POST", &path, &[], &[]);
+        answer.expect("an answer").element("UploadId")
+    };
+    let theirs = begin();
+    world.report(&PARTS, 0).expect(1, 0);
+    let requests = world.requests();
+    assert_eq!(requests.of("ListMultipartUploads"), 0);
+    assert_eq!(requests.of("AbortMultipartUpload"), 0);
+    let listed = world.client().send("GET", "/media?uploads=", &[], &[]);
+    assert_eq!(listed.expect("an answer").element("UploadId"), theirs);
 }

@@ -8,5 +8,6 @@ mod faults;
 mod flags;
 mod interruption;
 mod large;
+mod mastodon;
 mod special;
 mod world;

@@ -34,15 +34,98 @@ fn what_is_no_file_is_named_counted_and_passed_over() {
     )
     .expect("a file");
     fs::write(at("new\nline"), "x").expect("a file");
+    // The edge answers 400 to this one.
+    fs::write(at("c1\u{85}.png"), "x").expect("a file");
     let ran = world.run(&[]).expect(4);
     insta::assert_snapshot!(world.shown(&ran));
     let report = world.report(&[], 4);
     report.expect(0, 20);
     assert_eq!(
         report.0["skipped"],
-        json!({ "symlink": 2, "socket": 1, "fifo": 1, "not_utf8": 1, "control_character": 1 })
+        json!({
+            "symlink": 1,
+            "linked_directory": 1,
+            "socket": 1,
+            "fifo": 1,
+            "not_utf8": 1,
+            "control_character": 2
+        })
     );
     assert_eq!(world.requests().of("PutObject"), 20);
+}
+
+#[test]
+fn below_a_directory_that_became_a_link_nothing_is_deleted() {
+    let world = World::origin();
+    world.fill(20, 100);
+    world.write("cache/a/1.png", "behind");
+    world.report(&[], 0).expect(21, 0);
+    let disk = world.directory.path().join("disk2");
+    fs::rename(world.media().join("cache"), &disk).expect("moved to another disk");
+    std::os::unix::fs::symlink(&disk, world.media().join("cache")).expect("a link");
+
+    let ran = world.run(&["--delete", "--max-delete", "100"]).expect(1);
+    assert!(
+        ran.stderr.contains("could not be looked into") && ran.stderr.contains("--follow-links"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(world.object("cache/a/1.png").status, 200);
+
+    // A link to nowhere may be a disk that is not mounted.
+    fs::rename(&disk, world.directory.path().join("elsewhere")).expect("gone");
+    world.run(&["--delete", "--max-delete", "100"]).expect(1);
+    assert_eq!(world.requests().of("DeleteObject"), 0);
+}
+
+#[test]
+fn what_lies_behind_a_link_is_sent_when_asked_for() {
+    let world = World::origin();
+    world.fill(5, 100);
+    let disk = world.directory.path().join("disk2/cache");
+    fs::create_dir_all(disk.join("a")).expect("a directory");
+    fs::write(disk.join("a/1.png"), "behind").expect("a file");
+    std::os::unix::fs::symlink(&disk, world.media().join("cache")).expect("a link");
+    let report = world.report(&[], 4);
+    report.expect(5, 0);
+    assert_eq!(report.0["skipped"], json!({ "linked_directory": 1 }));
+    world.report(&["--follow-links"], 0).expect(1, 5);
+    assert_eq!(world.object("cache/a/1.png").body, b"behind");
+}
+
+#[test]
+fn a_list_leads_over_no_link() {
+    let world = World::origin();
+    world.write("a.png", "a");
+    let outside = world.directory.path().join("outside");
+    fs::create_dir(&outside).expect("a directory");
+    fs::write(outside.join("secret"), "secret").expect("a file");
+    std::os::unix::fs::symlink("../outside", world.media().join("linked")).expect("a link");
+    fs::write(world.directory.path().join("list"), "linked/secret\na.png\n").expect("a list");
+    let report = world.report(&["--files-from", "list"], 4);
+    report.expect(1, 0);
+    assert_eq!(report.0["skips"][0]["path"], "linked/secret");
+    assert_eq!(world.object("linked/secret").status, 404);
+}
+
+#[test]
+fn files_that_vanish_meanwhile_are_counted_and_no_problem() {
+    let world = World::origin();
+    world.fill(300, 100);
+    world.faults(json!({ "kind": "latency", "latency_ms": 50, "method": "PUT" }));
+    let paths: Vec<String> = world.files().into_keys().collect();
+    let report = std::thread::scope(|scope| {
+        let run = scope.spawn(|| world.run(&["--concurrency", "2", "--json"]));
+        while world.requests().of("PutObject") < 5 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        for path in &paths[280..] {
+            fs::remove_file(world.media().join(path)).expect("removed");
+        }
+        run.join().expect("it ran").expect(0).json().expect("a report")
+    });
+    assert_eq!(report["skipped"], json!({ "vanished": 20 }), "{report}");
+    assert_eq!(report["uploaded"]["files"], 280);
 }
 
 #[test]

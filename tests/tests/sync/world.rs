@@ -142,12 +142,12 @@ impl World {
         self.control().set_faults(&faults).expect("faults are set");
     }
 
-    /// `medialift sync system ARGUMENTS`, ready to run.
+    /// `medialift sync system --not-mastodon ARGUMENTS`, ready to run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let (url, id, key, bucket) = self.access();
         let mut command = medialift::command(self.directory.path()).expect("the binary");
         command
-            .args(["sync", "system"])
+            .args(["sync", "system", "--not-mastodon"])
             .args(arguments)
             .env("B2_BUCKET", bucket)
             .env("B2_ENDPOINT", url)

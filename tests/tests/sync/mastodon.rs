@@ -1,0 +1,165 @@
+//! A media directory that belongs to a Mastodon: who owns the media decides what may be done.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::Result;
+use e2e::media::{Media, write};
+use serde_json::{Value, json};
+
+/// A media directory with settings that say that Mastodon uses it, synced once.
+fn synced() -> Result<Media> {
+    let media = Media::with(&[("a.png", "a"), ("b.png", "b"), ("c.png", "c")])?;
+    owned_by_disk(&media)?;
+    expect(&media, &[], 0, 3, 0)?;
+    Ok(media)
+}
+
+fn owned_by_disk(media: &Media) -> Result<()> {
+    write(&media.path().join(".env.production"), "S3_ENABLED=false\n")
+}
+
+fn owned_by_bucket(media: &Media) -> Result<()> {
+    let settings = format!(
+        "S3_ENABLED=true\nS3_BUCKET=media\nS3_REGION=us-west-004\nS3_ENDPOINT={}\n",
+        media.origin.s3_url
+    );
+    write(&media.path().join(".env.production"), &settings)
+}
+
+/// Runs `sync`; expects this exit code and these numbers of files.
+#[track_caller]
+fn expect(
+    media: &Media,
+    arguments: &[&str],
+    code: i32,
+    uploaded: u64,
+    unchanged: u64,
+) -> Result<Value> {
+    let all: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    let report: Value = media.run("sync", &all)?.expect(code).json()?;
+    assert_eq!(
+        (&report["uploaded"]["files"], &report["unchanged"]["files"]),
+        (&json!(uploaded), &json!(unchanged)),
+        "{report}"
+    );
+    Ok(report)
+}
+
+fn content(media: &Media, key: &str) -> Result<(u16, String)> {
+    let answer = media.client().get("media", key)?;
+    Ok((answer.status, answer.text()))
+}
+
+#[test]
+fn what_mastodon_deleted_in_the_bucket_is_not_brought_back() -> Result<()> {
+    let media = synced()?;
+    owned_by_bucket(&media)?;
+    media.delete("b.png")?;
+    let report = expect(&media, &[], 0, 0, 2)?;
+    assert_eq!(report["deleted_there"], 1);
+    assert_eq!(content(&media, "b.png")?.0, 404);
+    // Never sent so far: it comes.
+    write(&media.live().join("late.png"), "late")?;
+    expect(&media, &[], 0, 1, 2)?;
+    assert_eq!(content(&media, "late.png")?, (200, "late".to_owned()));
+    // Nor is it when the media were moved aside.
+    fs::rename(media.live(), media.kept())?;
+    fs::create_dir(media.live())?;
+    let mut command = media.command(&["sync", "public/system_", "--json"])?;
+    let report: Value = e2e::medialift::run(&mut command)?.expect(0).json()?;
+    assert_eq!(report["deleted_there"], 1, "{report}");
+    assert_eq!(report["unchanged"]["files"], 3, "{report}");
+    Ok(())
+}
+
+#[test]
+fn what_mastodon_wrote_in_the_bucket_is_never_overwritten() -> Result<()> {
+    let media = synced()?;
+    owned_by_bucket(&media)?;
+    media.put("b.png", b"newer, by Mastodon")?;
+    write(&media.live().join("c.png"), "changed on disk")?;
+    let report = expect(&media, &[], 4, 0, 1)?;
+    assert_eq!(report["conflicts"], json!({ "bucket_owns": 2 }));
+    let ran = media.run("sync", &["--replace"])?.expect(2);
+    assert!(ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+    assert_eq!(content(&media, "b.png")?.1, "newer, by Mastodon");
+    assert_eq!(content(&media, "c.png")?.1, "c");
+    Ok(())
+}
+
+#[test]
+fn without_a_journal_nothing_is_taken_for_never_sent() -> Result<()> {
+    let media = synced()?;
+    owned_by_bucket(&media)?;
+    media.delete("b.png")?;
+    let other = ["--state-dir", "other"];
+    for _ in 0..2 {
+        let report = expect(&media, &other, 4, 0, 2)?;
+        assert_eq!(report["conflicts"], json!({ "no_journal": 1 }));
+    }
+    assert_eq!(content(&media, "b.png")?.0, 404);
+    expect(&media, &["--state-dir", "other", "--send-unrecorded"], 0, 1, 2)?;
+    Ok(())
+}
+
+#[test]
+fn where_nobody_knows_who_owns_the_media_only_what_was_never_there_is_sent() -> Result<()> {
+    let media = synced()?;
+    fs::remove_file(media.path().join(".env.production"))?;
+    media.delete("a.png")?;
+    media.put("b.png", b"another")?;
+    write(&media.live().join("d.png"), "new")?;
+    let report = expect(&media, &[], 4, 1, 1)?;
+    assert_eq!(report["conflicts"], json!({ "owner_unknown": 2 }));
+    assert_eq!(content(&media, "a.png")?.0, 404);
+    assert_eq!(content(&media, "b.png")?.1, "another");
+    let refused = media.run("sync", &["--delete", "--dry-run"])?.expect(2);
+    assert!(refused.stderr.contains("\nhint: "), "{}", refused.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_part_of_the_media_or_more_than_them_is_refused() -> Result<()> {
+    let media = Media::with(&[("accounts/a.png", "a")])?;
+    owned_by_disk(&media)?;
+    for directory in ["public/system/accounts", "public", "."] {
+        let mut command = media.command(&["sync", directory])?;
+        let ran = e2e::medialift::run(&mut command)?.expect(2);
+        assert!(ran.stderr.contains("\nhint: "), "{directory}: {}", ran.stderr);
+    }
+    assert_eq!(media.origin.requests()?.total, 0);
+    Ok(())
+}
+
+#[test]
+fn what_mastodon_has_hidden_is_left_out_and_named() -> Result<()> {
+    let media = synced()?;
+    let mode = |path: &str, mode: u32| {
+        fs::set_permissions(media.live().join(path), fs::Permissions::from_mode(mode))
+    };
+    write(&media.live().join("accounts/suspended.png"), "hidden")?;
+    mode("", 0o755)?;
+    mode("accounts", 0o755)?;
+    mode("accounts/suspended.png", 0o600)?;
+    // It is in the bucket from before.
+    mode("b.png", 0o600)?;
+    let ran = media.run("sync", &[])?.expect(0);
+    assert!(
+        ran.stderr.contains("hidden: `accounts/suspended.png`")
+            && ran.stdout.contains("--include-hidden"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    let report = expect(&media, &[], 0, 0, 2)?;
+    assert_eq!((&report["hidden"], &report["hidden_in_bucket"]), (&json!(2), &json!(1)));
+    assert_eq!(content(&media, "accounts/suspended.png")?.0, 404);
+    expect(&media, &["--include-hidden"], 0, 1, 3)?;
+    // A tree that is private as a whole hides nothing.
+    write(&media.live().join("accounts/other.png"), "private")?;
+    mode("accounts/other.png", 0o600)?;
+    mode("", 0o700)?;
+    expect(&media, &[], 0, 1, 4)?;
+    Ok(())
+}
