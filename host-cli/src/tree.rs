@@ -93,7 +93,7 @@ impl SkipReason {
         match self {
             SkipReason::Symlink => "a symbolic link",
             SkipReason::LinkedDirectory => {
-                "a symbolic link; nothing behind it was looked at (`--follow-links` does, and so does a bind mount in its place)"
+                "a symbolic link, and nothing behind it was looked at: `--follow-links` does, or put a bind mount in its place"
             }
             SkipReason::Socket => "a socket",
             SkipReason::Fifo => "a named pipe",

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::decide::Conflict;
 use crate::exit::Exit;
 use crate::tree::{SkipReason, Skipped};
-use crate::words::{binary_bytes, grouped};
+use crate::words::{binary_bytes, counted, grouped};
 
 /// How many names of each kind are kept; all of them are told while the run goes on.
 const KEPT: usize = 1000;
@@ -210,8 +210,8 @@ impl Summary {
         }
         if self.deleted_there > 0 {
             let value = format!(
-                "{} files whose objects Mastodon has deleted, left so",
-                grouped(self.deleted_there)
+                "{} that Mastodon has deleted in the bucket, left so",
+                counted(self.deleted_there, "file", "files")
             );
             line("deleted there", value);
         }
@@ -220,8 +220,8 @@ impl Summary {
         }
         if self.hidden > 0 {
             let value = format!(
-                "{} files that Mastodon has hidden (suspended accounts), left out; `--include-hidden` sends them",
-                grouped(self.hidden)
+                "{} that Mastodon has hidden (suspended accounts), left out; `--include-hidden` sends them",
+                counted(self.hidden, "file", "files")
             );
             line("hidden", value);
             if self.hidden_in_bucket > 0 {
@@ -324,12 +324,8 @@ fn skip_line(skipped: &Skipped) -> String {
 
 /// `1,234 files (5.6 MiB)`.
 fn count(count: Count) -> String {
-    let files = if count.files == 1 { "file" } else { "files" };
-    format!(
-        "{} {files} ({})",
-        grouped(count.files),
-        binary_bytes(count.bytes)
-    )
+    let files = counted(count.files, "file", "files");
+    format!("{files} ({})", binary_bytes(count.bytes))
 }
 
 #[cfg(test)]

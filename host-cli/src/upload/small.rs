@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -18,6 +19,9 @@ use crate::tree::{LocalFile, OpenError, SkipReason, Stamp};
 
 /// Files up to this many bytes are read in one go.
 const SMALL: u64 = 512 * 1024;
+
+/// After a request that took so long, the file is looked at once more: it was tried again, or waited.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How an attempt ended, if it did.
 pub(super) enum Attempt {
@@ -61,9 +65,19 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
             content_type,
         } => {
             let request = request(uploader, job, Body::Bytes(bytes), md5, content_type);
+            let begin = Instant::now();
             let outcome = put(uploader, job, request, stamp).await;
             drop(memory);
-            Attempt::Ended(Try::Over(outcome))
+            if begin.elapsed() < LOOK_AGAIN_AFTER {
+                return Attempt::Ended(Try::Over(outcome));
+            }
+            let file = job.file.clone();
+            let now = blocking(move || Ok(file.open().ok())).await;
+            Attempt::Ended(match now {
+                Ok(Some(now)) => changed_or(outcome, &now, stamp),
+                // What has vanished was stored as it was.
+                _ => Try::Over(outcome),
+            })
         }
     }
 }
