@@ -50,6 +50,11 @@ fn refuse(why: impl Into<String>, what_to_do: impl Into<String>) -> Verdict {
     }
 }
 
+/// `sync`: are the keys that this directory's paths make Mastodon's?
+pub fn may_sync(installation: &Installation) -> Verdict {
+    names_the_media(installation)
+}
+
 /// `sync --delete`: may objects without a local file be deleted?
 ///
 /// Not when Mastodon writes to this bucket: what it uploads has no local file.

@@ -170,6 +170,15 @@ impl Journal {
         let (database, said) = match open(path, &about) {
             Ok(database) => (database, None),
             Err(OpenError::Held) => return Err(held(path)),
+            // Nothing is remembered then, and nothing believed to have been.
+            Err(OpenError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
+                let journal = Journal {
+                    store: Arc::new(Store::Absent),
+                    settled: false,
+                };
+                let said = format!("the journal was not written (I/O error: {e}); the next run reads more files and sends nothing twice");
+                return Ok((journal, Some(said)));
+            }
             Err(OpenError::Io(e)) => {
                 return Err(failed(e.into()).hint(
                     "check the disk and who may write there, or give another place with `--state-dir`",

@@ -8,6 +8,9 @@ use e2e::media::{Media, files, write};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+/// Settings of a Mastodon that keeps its media in the directory.
+const OWNED_BY_DISK: &str = "S3_ENABLED=false\n";
+
 /// A bucket with 40 files of the disk and so many that are in the bucket alone.
 fn with_gone(gone: usize) -> Result<Media> {
     let media = Media::with(&[])?;
@@ -15,6 +18,7 @@ fn with_gone(gone: usize) -> Result<Media> {
         write(&media.live().join(format!("{number}.png")), "kept")?;
     }
     media.upload()?;
+    write(&media.path().join(".env.production"), OWNED_BY_DISK)?;
     for number in 0..gone {
         media.put(&format!("gone/{number:02}.png"), b"gone")?;
     }
@@ -29,7 +33,15 @@ fn deletions(media: &Media) -> Result<u64> {
 #[test]
 fn once_the_media_are_moved_aside_nothing_is_taken_for_gone() -> Result<()> {
     let media = with_gone(1)?;
+    let env = media.path().join(".env.production");
+    let settings = format!(
+        "S3_ENABLED=true\nS3_BUCKET=media\nS3_REGION=us-west-004\nS3_ENDPOINT={}\n",
+        media.origin.s3_url
+    );
+    write(&env, &settings)?;
     media.run("cutover", &[])?.expect(0);
+    // Also where the settings say that the directory is in use again.
+    write(&env, OWNED_BY_DISK)?;
     write(&media.live().join("new.png"), "written by Mastodon")?;
     for directory in ["public/system", "public/system_"] {
         let mut command = media.command(&["sync", directory, "--delete", "--max-delete", "99"])?;

@@ -15,7 +15,7 @@ use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::filter::Filter;
-use crate::guards::{may_overwrite, may_sync_delete};
+use crate::guards::{may_do_without, may_overwrite, may_sync, may_sync_delete};
 use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
@@ -271,11 +271,13 @@ async fn owner(
     target: &Target,
     context: &Context,
 ) -> Result<Owner> {
+    let mut installation = Installation::find(Some(directory), &context.file)?;
     if args.not_mastodon {
+        may_do_without(&installation).or_refuse("take the directory for the truth")?;
         return Ok(Owner::Disk);
     }
-    let mut installation = Installation::find(Some(directory), &context.file)?;
-    is_whole(directory, &installation)?;
+    let operation = format!("copy `{}` to `{target}`", directory.display());
+    may_sync(&installation).or_refuse(operation)?;
     installation.ask().await;
     if args.delete {
         let operation = format!("delete what is only in `{target}`");
@@ -291,44 +293,6 @@ async fn owner(
         }
         owner => owner,
     })
-}
-
-/// Fails where `directory` is only a part of the media, or holds more than the media: every key would
-/// be a wrong one.
-fn is_whole(directory: &Path, installation: &Installation) -> Result<()> {
-    let Ok(resolved) = directory.canonicalize() else {
-        return Ok(());
-    };
-    let media = &installation.resolved_dir;
-    let refused = |cause: String, hint: String| {
-        let operation = format!("use `{}` as the media directory", directory.display());
-        Err(Error::usage(operation).cause(cause).hint(hint))
-    };
-    let mut kept = media.clone().into_os_string();
-    kept.push("_");
-    for whole in [media.clone(), PathBuf::from(kept)] {
-        if let Ok(below) = resolved.strip_prefix(&whole)
-            && below != Path::new("")
-        {
-            let (whole, below) = (whole.display(), below.display());
-            return refused(
-                format!(
-                    "it is only a part of the media, which are in `{whole}`: their keys would lack `{below}/`"
-                ),
-                format!("give `{whole}`, and `--include '{below}/**'` for this part alone"),
-            );
-        }
-    }
-    if media.starts_with(&resolved) && *media != resolved {
-        let media = media.display();
-        return refused(
-            format!(
-                "the media are in `{media}`, below it: every key would begin with a wrong part"
-            ),
-            format!("give `{media}`"),
-        );
-    }
-    Ok(())
 }
 
 /// The media directory of the flag, else of the settings file.

@@ -9,8 +9,10 @@ const FIRST_LIMIT: usize = 64;
 /// Uploads at once after any number of refusals: the waits before requests are sent again do the rest.
 const LOWEST_LIMIT: usize = 4;
 
-/// How many more after a window without trouble in which the limit was reached.
-const INCREASE: usize = 16;
+/// How many more after a window without trouble in which the limit was reached: before the first
+/// refusals, to find the endpoint's bound soon, and after them.
+const FIRST_INCREASE: usize = 16;
+const INCREASE: usize = 2;
 
 /// A share of refusals that is taken for noise: B2 answers some requests with 503 at any rate.
 const SHARE_OF_NOISE: f64 = 0.1;
@@ -37,6 +39,7 @@ pub struct Window {
 pub struct Pace {
     limit: usize,
     highest: usize,
+    increase: usize,
     /// What was seen since the last judgement.
     seen: Window,
     /// What is seen next still answers requests from before the last cut.
@@ -50,6 +53,7 @@ impl Pace {
         Pace {
             limit: FIRST_LIMIT.min(highest),
             highest,
+            increase: FIRST_INCREASE,
             seen: Window::default(),
             settling: false,
         }
@@ -77,9 +81,10 @@ impl Pace {
         let refused = seen.slow_downs as f64 / answers.max(1) as f64;
         if refused > SHARE_OF_NOISE {
             self.limit = (self.limit / 2).max(LOWEST_LIMIT.min(self.highest));
+            self.increase = INCREASE;
             self.settling = true;
         } else if seen.saturated && seen.completed > 0 {
-            self.limit = (self.limit + INCREASE).min(self.highest);
+            self.limit = (self.limit + self.increase).min(self.highest);
         }
     }
 }

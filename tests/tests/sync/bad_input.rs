@@ -202,7 +202,7 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
     let set = |path: &str, mode| {
         fs::set_permissions(at(path), fs::Permissions::from_mode(mode)).expect("a mode");
     };
-    set("secret.png", 0o640);
+    set("secret.png", 0o040);
     set("closed", 0o000);
     // Whoever may do anything is not stopped by a mode: run as one who may not.
     let mut command = world.command(&[]);
