@@ -8,6 +8,7 @@
 //! |---|---|---|---|---|---|
 //! | there | absent | not recorded | send | send¹ | send |
 //! | there | absent | recorded | send | deleted there: left, never sent again | conflict |
+//! | there | absent | about to be sent³ | send | conflict; `--send-unrecorded` sends | conflict |
 //! | there | the same | – | same | same | same |
 //! | there | another | ours² | send: the file is newer than the record | conflict | conflict |
 //! | there | another | not ours | conflict; `--replace` sends | conflict | conflict |
@@ -19,6 +20,7 @@
 //! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
 //! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`.
 //! ² The object still is what the record says that we put there or found equal.
+//! ³ A run was killed while it sent it: whether it ever was there is not known.
 //!
 //! *The same*: equal size and equal MD5, taken from the journal while the file is as it was recorded.
 //! A plain MD5 beside a multipart ETag (`…-N`) tells nothing: that is *open*. Under `--size-only` an
@@ -46,6 +48,8 @@ pub struct Flags {
     /// What the bucket lacks and no record tells of was never there: the journal has records of this
     /// bucket, or the person has said so.
     pub unrecorded_is_new: bool,
+    /// Send what the bucket lacks although it is not known whether it ever was there.
+    pub send_unclear: bool,
 }
 
 /// How equal content is told.
@@ -107,7 +111,8 @@ pub enum Conflict {
     BucketOwns,
     /// The object differs, or was there and is gone, and who owns the media cannot be told.
     OwnerUnknown,
-    /// The bucket lacks it, Mastodon owns the bucket, and no journal tells whether it was ever there.
+    /// The bucket lacks it, Mastodon owns the bucket, and the journal does not tell whether it was ever
+    /// there.
     NoJournal,
 }
 
@@ -178,12 +183,13 @@ fn decide_file(
         return Decision::Hidden;
     }
     let Some(object) = &pair.object else {
-        return match (owner, pair.known.is_some()) {
-            (Owner::Disk, _) | (Owner::Unknown(_), false) => Decision::Send(Why::New),
-            (Owner::Bucket, true) => Decision::DeletedThere,
-            (Owner::Bucket, false) if flags.unrecorded_is_new => Decision::Send(Why::New),
-            (Owner::Bucket, false) => Decision::Conflict(Conflict::NoJournal),
-            (Owner::Unknown(_), true) => Decision::Conflict(Conflict::OwnerUnknown),
+        return match (owner, &pair.known) {
+            (Owner::Disk, _) | (Owner::Unknown(_), None) => Decision::Send(Why::New),
+            (Owner::Bucket, Some(known)) if !known.sending => Decision::DeletedThere,
+            (Owner::Bucket, _) if flags.send_unclear => Decision::Send(Why::New),
+            (Owner::Bucket, None) if flags.unrecorded_is_new => Decision::Send(Why::New),
+            (Owner::Bucket, _) => Decision::Conflict(Conflict::NoJournal),
+            (Owner::Unknown(_), Some(_)) => Decision::Conflict(Conflict::OwnerUnknown),
         };
     };
     match (content, owner) {

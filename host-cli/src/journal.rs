@@ -50,6 +50,8 @@ pub struct Recorded {
     pub parts: u32,
     /// The file had the object's content: sent by us, or found equal. Else the key was only seen.
     pub same: bool,
+    /// It was about to be sent when this was written: whether it ever was there is not known.
+    pub sending: bool,
 }
 
 impl Recorded {
@@ -66,6 +68,7 @@ impl Recorded {
             md5,
             parts,
             same: true,
+            sending: false,
         })
     }
 
@@ -76,6 +79,15 @@ impl Recorded {
             md5: [0; 16],
             parts: 0,
             same: false,
+            sending: false,
+        }
+    }
+
+    /// A key that is about to be sent.
+    pub fn sending() -> Recorded {
+        Recorded {
+            sending: true,
+            ..Recorded::seen()
         }
     }
 
@@ -95,7 +107,7 @@ impl Recorded {
         bytes[24..32].copy_from_slice(&self.stamp.inode.to_le_bytes());
         bytes[32..48].copy_from_slice(&self.md5);
         bytes[48..52].copy_from_slice(&self.parts.to_le_bytes());
-        bytes[52] = u8::from(self.same);
+        bytes[52] = u8::from(self.same) | u8::from(self.sending) << 1;
         bytes
     }
 
@@ -111,7 +123,8 @@ impl Recorded {
             },
             md5: bytes[32..48].try_into().ok()?,
             parts: u32::from_le_bytes(bytes[48..52].try_into().ok()?),
-            same: bytes[52] == 1,
+            same: bytes[52] & 1 != 0,
+            sending: bytes[52] & 2 != 0,
         })
     }
 }
@@ -176,7 +189,9 @@ impl Journal {
                     store: Arc::new(Store::Absent),
                     settled: false,
                 };
-                let said = format!("the journal was not written (I/O error: {e}); the next run reads more files and sends nothing twice");
+                let said = format!(
+                    "the journal was not written (I/O error: {e}); the next run reads more files and sends nothing twice"
+                );
                 return Ok((journal, Some(said)));
             }
             Err(OpenError::Io(e)) => {
@@ -202,16 +217,22 @@ impl Journal {
             store: Arc::new(store),
             settled,
         };
-        if settled {
-            // Until this run has ended cleanly, what it sends may be unrecorded.
-            journal
-                .change(|transaction| {
-                    transaction.open_table(ABOUT)?.remove(SETTLED)?;
-                    Ok(())
-                })
-                .map_err(|e| failed(e.into()))?;
-        }
         Ok((journal, said))
+    }
+
+    /// Begins a run that does not write down each key before it sends it: until that has ended
+    /// cleanly, the journal is not settled.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn unsettle(&self) -> Result<(), redb::Error> {
+        if !self.settled {
+            return Ok(());
+        }
+        self.change(|transaction| {
+            transaction.open_table(ABOUT)?.remove(SETTLED)?;
+            Ok(())
+        })
     }
 
     /// Opens the journal at `path` to read only: nothing is made or changed on disk. The second value

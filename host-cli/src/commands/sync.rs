@@ -174,6 +174,10 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if let Some(said) = said {
         context.ui.say(format!("note: {said}"));
     }
+    if owner != Owner::Bucket {
+        let failed = |e| Error::new(format!("write the journal `{}`", path.display())).cause(e);
+        journal.unsettle().map_err(failed)?;
+    }
     let flags = Flags {
         compare: match (args.size_only, args.checksum) {
             (true, _) => Compare::SizeOnly,
@@ -183,7 +187,8 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         replace: args.replace,
         delete: args.delete,
         include_hidden: args.include_hidden,
-        unrecorded_is_new: args.send_unrecorded || journal.is_settled(),
+        unrecorded_is_new: journal.is_settled(),
+        send_unclear: args.send_unrecorded,
     };
     let options = Options {
         pairs,
@@ -287,12 +292,7 @@ async fn owner(
         let operation = format!("replace objects of `{target}`");
         may_overwrite(&installation, target).or_refuse(operation)?;
     }
-    Ok(match installation.owner {
-        Owner::Bucket if !installation.owns_in(target) => {
-            Owner::Unknown("Mastodon keeps its media in another bucket".to_owned())
-        }
-        owner => owner,
-    })
+    Ok(installation.owner_of(target))
 }
 
 /// The media directory of the flag, else of the settings file.

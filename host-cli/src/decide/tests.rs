@@ -40,6 +40,7 @@ fn known(file: &LocalFile, what: &str) -> Option<Recorded> {
     match what {
         "" => None,
         "seen" => Some(Recorded::seen()),
+        "sending" => Some(Recorded::sending()),
         "A" => Recorded::same(file.stamp, A),
         "B" => Recorded::same(file.stamp, B),
         "earlier A" => Recorded::same(earlier, A),
@@ -82,6 +83,19 @@ fn a_file_without_an_object() {
     let no_journal = Decision::Conflict(Conflict::NoJournal);
     row(None, "", settled(), [NEW, NEW, NEW]);
     row(None, "", Flags::default(), [NEW, no_journal, NEW]);
+    row(None, "sending", settled(), [NEW, no_journal, UNKNOWN]);
+    let send_unclear = Flags {
+        send_unclear: true,
+        ..Flags::default()
+    };
+    row(None, "", send_unclear, [NEW, NEW, NEW]);
+    row(None, "sending", send_unclear, [NEW, NEW, UNKNOWN]);
+    row(
+        None,
+        "A",
+        send_unclear,
+        [NEW, Decision::DeletedThere, UNKNOWN],
+    );
     for journal in ["A", "earlier A", "seen"] {
         let expected = [NEW, Decision::DeletedThere, UNKNOWN];
         row(None, journal, settled(), expected);

@@ -13,6 +13,7 @@ fn record(number: u64) -> Recorded {
         md5: [3; 16],
         parts: 2,
         same: number.is_multiple_of(2),
+        sending: number.is_multiple_of(3),
     }
 }
 
@@ -53,7 +54,7 @@ fn what_is_written_is_found_in_order_and_what_is_forgotten_is_not() {
 }
 
 #[test]
-fn only_a_clean_end_settles_and_the_next_beginning_unsettles() {
+fn only_a_clean_end_settles() {
     let state = tempfile::tempdir().unwrap();
     let (first, _) = open_at(&state);
     assert!(!first.is_settled(), "new");
@@ -61,9 +62,23 @@ fn only_a_clean_end_settles_and_the_next_beginning_unsettles() {
     drop(first);
     let (second, _) = open_at(&state);
     assert!(second.is_settled(), "after a clean end");
+    second.unsettle().unwrap();
     drop(second);
     let (third, _) = open_at(&state);
     assert!(!third.is_settled(), "after a kill");
+}
+
+#[tokio::test]
+async fn what_is_about_to_be_sent_is_written_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let (journal, _) = open_at(&state);
+    let writer = journal.writer();
+    writer.sending("a".to_owned()).await.unwrap();
+    let mut cursor = journal.cursor();
+    assert_eq!(
+        cursor.next_before(None),
+        Some(("a".to_owned(), Recorded::sending()))
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::{ABOUT, FILES, Journal, Recorded, SETTLED};
 
 /// Records written at a time.
@@ -17,6 +19,8 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 enum Note {
     Record(String, Recorded),
     Forget(String),
+    /// Written at once, with all that waits; then the sender is told.
+    Sending(String, Option<oneshot::Sender<()>>),
     Settled,
 }
 
@@ -39,6 +43,13 @@ impl Writer {
     /// Remembers a file. Blocks for a moment when the disk is slower than the network.
     pub fn record(&self, path: String, record: Recorded) {
         self.send(Note::Record(path, record));
+    }
+
+    /// Writes down that `path` is about to be sent. The answer comes when that is safe on disk.
+    pub fn sending(&self, path: String) -> oneshot::Receiver<()> {
+        let (written, answer) = oneshot::channel();
+        self.send(Note::Sending(path, Some(written)));
+        answer
     }
 
     /// Forgets a file that is gone.
@@ -78,15 +89,18 @@ impl Drop for Writer {
     }
 }
 
-fn commit(transaction: &redb::WriteTransaction, batch: &mut Vec<Note>) -> Result<(), redb::Error> {
+fn commit(transaction: &redb::WriteTransaction, batch: &[Note]) -> Result<(), redb::Error> {
     let mut files = transaction.open_table(FILES)?;
-    for note in batch.drain(..) {
+    for note in batch {
         match note {
             Note::Record(path, record) => {
                 files.insert(path.as_str(), record.to_bytes().as_slice())?;
             }
             Note::Forget(path) => {
                 files.remove(path.as_str())?;
+            }
+            Note::Sending(path, _) => {
+                files.insert(path.as_str(), Recorded::sending().to_bytes().as_slice())?;
             }
             Note::Settled => {
                 transaction.open_table(ABOUT)?.insert(SETTLED, "")?;
@@ -99,21 +113,33 @@ fn commit(transaction: &redb::WriteTransaction, batch: &mut Vec<Note>) -> Result
 fn write(journal: &Journal, notes: &Receiver<Note>) -> Result<(), redb::Error> {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     let mut due = Instant::now() + WRITE_INTERVAL;
+    let mut urgent = false;
     loop {
         let wait = due.saturating_duration_since(Instant::now());
         let ended = match notes.recv_timeout(wait) {
             Ok(note) => {
+                urgent |= matches!(note, Note::Sending(..));
                 batch.push(note);
+                if urgent {
+                    batch.extend(notes.try_iter().take(WRITE_BATCH));
+                }
                 false
             }
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
         };
-        if ended || batch.len() >= WRITE_BATCH || Instant::now() >= due {
+        if ended || urgent || batch.len() >= WRITE_BATCH || Instant::now() >= due {
             if !batch.is_empty() {
-                journal.change(|transaction| commit(transaction, &mut batch))?;
+                journal.change(|transaction| commit(transaction, &batch))?;
+            }
+            for note in batch.drain(..) {
+                if let Note::Sending(_, Some(written)) = note {
+                    // Nobody waits any more where the run was interrupted.
+                    let _ = written.send(());
+                }
             }
             due = Instant::now() + WRITE_INTERVAL;
+            urgent = false;
         }
         if ended {
             return Ok(());

@@ -199,6 +199,17 @@ impl From<Failure> for ErrorKind {
 }
 
 impl S3Error {
+    /// A failure of this machine that keeps `key` from being sent.
+    pub fn local(key: &str, error: std::io::Error) -> Self {
+        S3Error {
+            method: Method::PUT,
+            uri: key.to_owned(),
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            kind: Box::new(ErrorKind::Local(error)),
+        }
+    }
+
     /// S3's error code, where the service answered with one.
     pub fn code(&self) -> Option<&str> {
         match &*self.kind {

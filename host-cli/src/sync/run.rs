@@ -188,7 +188,7 @@ impl Run {
             let full = self.tasks.len() >= self.pace.limit();
             self.window.saturated |= full;
             if !full && let Some(job) = next.take() {
-                self.tasks.spawn(upload_one(self.uploader.clone(), job));
+                self.spawn(job);
                 continue;
             }
             if !more && next.is_none() && self.tasks.is_empty() {
@@ -205,6 +205,28 @@ impl Run {
                 },
             }
         }
+    }
+
+    /// Sends a file, where Mastodon owns the bucket once that is written down: if the run is killed
+    /// meanwhile, it must not pass for one that never was there.
+    fn spawn(&mut self, job: Job) {
+        let uploader = self.uploader.clone();
+        let sends_new = matches!(job.decision, Decision::Send(_));
+        if self.options.owner != Owner::Bucket || self.options.dry_run || !sends_new {
+            self.tasks.spawn(upload_one(uploader, job));
+            return;
+        }
+        let written = self.writer.sending(job.pair.path.clone());
+        self.tasks.spawn(async move {
+            match written.await {
+                Ok(()) => upload_one(uploader, job).await,
+                Err(_) => {
+                    let cause = std::io::Error::other("the journal cannot be written");
+                    let error = S3Error::local(&job.pair.path, cause);
+                    (job, Outcome::Failed(Box::new(error)))
+                }
+            }
+        });
     }
 
     /// Counts what needs no work; the rest is a job.
@@ -314,6 +336,12 @@ impl Run {
                 .get_or_insert_with(|| error.into_error(operation));
             return;
         }
+        if self.options.owner == Owner::Bucket
+            && error.status().is_some_and(|s| s.is_client_error())
+        {
+            // Surely not stored.
+            self.writer.forget(path.clone());
+        }
         let error = error.to_string();
         self.progress.say(&fail_line(&path, &error));
         self.summary.fail(path, error);
@@ -352,9 +380,9 @@ impl Run {
             && !self.summary.interrupted
             && self.options.pairs.files_from.is_none()
             && self.options.pairs.filter.takes_all();
-        let sends_unrecorded =
-            self.options.owner != Owner::Bucket || self.options.flags.unrecorded_is_new;
-        !self.cut_off && (journal.is_settled() || whole && sends_unrecorded)
+        let bucket_owns = self.options.owner == Owner::Bucket;
+        let sends_unrecorded = !bucket_owns || self.options.flags.send_unclear;
+        (bucket_owns || !self.cut_off) && (journal.is_settled() || whole && sends_unrecorded)
     }
 
     /// Closes the journal and the account.

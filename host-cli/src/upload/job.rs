@@ -3,16 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::decide::{Conflict, Decision, Flags, decide_read};
 use crate::journal::{Journal, Recorded};
 use crate::mastodon::Owner;
 use crate::pairs::Pair;
-use crate::s3::{Client, ErrorKind, S3Error};
+use crate::s3::{Client, S3Error};
 use crate::tree::{LocalFile, SkipReason, Skipped, Stamp};
 
 /// How often a file that changes while it is read is begun again.
@@ -173,17 +171,6 @@ pub(super) fn unreadable(job: &Job, error: &io::Error) -> Try {
     }
     let detail = Some(error.to_string());
     Try::Over(skipped(job, SkipReason::Unreadable, detail))
-}
-
-/// A failure of this machine as an error of the request that it prevents.
-pub(super) fn local_failure(key: &str, error: impl Into<io::Error>) -> S3Error {
-    S3Error {
-        method: Method::PUT,
-        uri: key.to_owned(),
-        attempts: 0,
-        elapsed: Duration::ZERO,
-        kind: Box::new(ErrorKind::Local(error.into())),
-    }
 }
 
 /// Runs `work` where blocking is allowed.

@@ -8,9 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::content::CACHE_CONTROL;
 use super::digest;
-use super::job::{
-    Job, Opened, Outcome, TRIES, Try, Uploader, blocking, is_unchanged, local_failure, unreadable,
-};
+use super::job::{Job, Opened, Outcome, TRIES, Try, Uploader, blocking, is_unchanged, unreadable};
 use crate::decide::{Decision, part_count};
 use crate::journal::Recorded;
 use crate::s3::{Body, CompletedPart, ErrorKind, Part, S3Error, S3Result};
@@ -109,7 +107,7 @@ async fn upload(
         // The part is read twice, the second time from the system's cache: the digest goes ahead.
         let md5 = blocking(move || digest::of_range(&reader, offset, length))
             .await
-            .map_err(|e| local_failure(key, e))?;
+            .map_err(|e| S3Error::local(key, e))?;
         let etag = hex::encode(md5);
         let there = |part: &Part| part.number == number && part.etag == etag && part.size == length;
         if present.iter().any(there) {
@@ -192,7 +190,7 @@ async fn remember(uploader: &Arc<Uploader>, key: &str, id: Option<&str>) -> S3Re
         Ok(())
     })
     .await
-    .map_err(|e| local_failure(key, e))
+    .map_err(|e| S3Error::local(key, e))
 }
 
 /// The upload of this key that an earlier run of ours began with parts of the same size, and what it

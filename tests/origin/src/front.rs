@@ -227,7 +227,9 @@ fn refusal(fault: &Fault, target: &Target, parts: &Parts) -> Option<S3Error> {
 
 /// A page that no S3 server would send.
 fn portal() -> Response<Body> {
-    Response::new(Body::from("<html><body>Please log in</body></html>".to_owned()))
+    Response::new(Body::from(
+        "<html><body>Please log in</body></html>".to_owned(),
+    ))
 }
 
 fn access_key_id(headers: &HeaderMap) -> Option<&str> {

@@ -138,7 +138,9 @@ fn an_object_that_somebody_else_wrote_is_named_and_left_unless_it_may_be_replace
     let world = World::origin();
     world.fill(10, 100);
     world.write("a.png", "older, from the disk");
-    let put = world.client().put("media", "a.png", &[], b"newer, from elsewhere");
+    let put = world
+        .client()
+        .put("media", "a.png", &[], b"newer, from elsewhere");
     assert_eq!(put.expect("an answer").status, 200);
     let report = world.report(&[], 4);
     report.expect(10, 0);

@@ -136,7 +136,9 @@ fn a_page_in_place_of_the_result_is_no_upload() {
 fn an_upload_whose_result_was_lost_is_found_by_asking() {
     let world = World::origin();
     world.write("video.mp4", content(5));
-    world.faults(json!({ "kind": "lost_answer", "next": 1, "operation": "CompleteMultipartUpload" }));
+    world.faults(
+        json!({ "kind": "lost_answer", "next": 1, "operation": "CompleteMultipartUpload" }),
+    );
     world.report(&PARTS, 0).expect(1, 0);
     let requests = world.requests();
     assert_eq!(requests.of("HeadObject"), 1);

@@ -99,7 +99,13 @@ fn without_a_journal_nothing_is_taken_for_never_sent() -> Result<()> {
         assert_eq!(report["conflicts"], json!({ "no_journal": 1 }));
     }
     assert_eq!(content(&media, "b.png")?.0, 404);
-    expect(&media, &["--state-dir", "other", "--send-unrecorded"], 0, 1, 2)?;
+    expect(
+        &media,
+        &["--state-dir", "other", "--send-unrecorded"],
+        0,
+        1,
+        2,
+    )?;
     Ok(())
 }
 
@@ -126,7 +132,11 @@ fn a_part_of_the_media_or_more_than_them_is_refused() -> Result<()> {
     for directory in ["public/system/accounts", "public", "."] {
         let mut command = media.command(&["sync", directory])?;
         let ran = e2e::medialift::run(&mut command)?.expect(2);
-        assert!(ran.stderr.contains("\nhint: "), "{directory}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("\nhint: "),
+            "{directory}: {}",
+            ran.stderr
+        );
     }
     assert_eq!(media.origin.requests()?.total, 0);
     Ok(())
@@ -153,7 +163,10 @@ fn what_mastodon_has_hidden_is_left_out_and_named() -> Result<()> {
         ran.stderr
     );
     let report = expect(&media, &[], 0, 0, 2)?;
-    assert_eq!((&report["hidden"], &report["hidden_in_bucket"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&report["hidden"], &report["hidden_in_bucket"]),
+        (&json!(2), &json!(1))
+    );
     assert_eq!(content(&media, "accounts/suspended.png")?.0, 404);
     expect(&media, &["--include-hidden"], 0, 1, 3)?;
     // A tree that is private as a whole hides nothing.
@@ -161,5 +174,34 @@ fn what_mastodon_has_hidden_is_left_out_and_named() -> Result<()> {
     mode("accounts/other.png", 0o600)?;
     mode("", 0o700)?;
     expect(&media, &[], 0, 1, 4)?;
+    Ok(())
+}
+
+#[test]
+fn a_kill_after_the_switch_leaves_only_what_was_on_its_way_in_doubt() -> Result<()> {
+    let media = synced()?;
+    owned_by_bucket(&media)?;
+    for number in 0..20 {
+        write(&media.live().join(format!("late/{number:02}.png")), "late")?;
+    }
+    media
+        .origin
+        .set_faults(&json!({ "kind": "hang", "spare": 5, "method": "PUT" }))?;
+    media.origin.reset_requests()?;
+    let mut child = media
+        .command(&["sync", "public/system", "--concurrency", "2"])?
+        .spawn()?;
+    // Five arrive, two hang.
+    let begin = std::time::Instant::now();
+    while media.origin.requests()?.of("PutObject") < 7 {
+        anyhow::ensure!(begin.elapsed().as_secs() < 60, "nothing is sent");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill()?;
+    child.wait()?;
+    media.origin.clear_faults()?;
+    let report = expect(&media, &[], 4, 13, 8)?;
+    assert_eq!(report["conflicts"], json!({ "no_journal": 2 }));
+    expect(&media, &["--send-unrecorded"], 0, 2, 21)?;
     Ok(())
 }

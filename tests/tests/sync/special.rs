@@ -101,7 +101,11 @@ fn a_list_leads_over_no_link() {
     fs::create_dir(&outside).expect("a directory");
     fs::write(outside.join("secret"), "secret").expect("a file");
     std::os::unix::fs::symlink("../outside", world.media().join("linked")).expect("a link");
-    fs::write(world.directory.path().join("list"), "linked/secret\na.png\n").expect("a list");
+    fs::write(
+        world.directory.path().join("list"),
+        "linked/secret\na.png\n",
+    )
+    .expect("a list");
     let report = world.report(&["--files-from", "list"], 4);
     report.expect(1, 0);
     assert_eq!(report.0["skips"][0]["path"], "linked/secret");
@@ -122,7 +126,11 @@ fn files_that_vanish_meanwhile_are_counted_and_no_problem() {
         for path in &paths[280..] {
             fs::remove_file(world.media().join(path)).expect("removed");
         }
-        run.join().expect("it ran").expect(0).json().expect("a report")
+        run.join()
+            .expect("it ran")
+            .expect(0)
+            .json()
+            .expect("a report")
     });
     assert_eq!(report["skipped"], json!({ "vanished": 20 }), "{report}");
     assert_eq!(report["uploaded"]["files"], 280);
