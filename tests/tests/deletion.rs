@@ -54,7 +54,7 @@ fn once_the_media_are_moved_aside_nothing_is_taken_for_gone() -> Result<()> {
     }
     assert_eq!(media.origin.requests()?.of("PutObject"), 0);
     assert_eq!(deletions(&media)?, 0);
-    media.run("rollback", &[])?.expect(0);
+    media.run("rollback", &["--leave-in-bucket"])?.expect(0);
     media.run("sync", &["--delete"])?.expect(0);
     assert_eq!(deletions(&media)?, 1);
     Ok(())
