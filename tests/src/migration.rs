@@ -51,11 +51,12 @@ pub struct World {
 }
 
 impl World {
-    /// Starts all but the worker; the media directory has sample files in it.
+    /// Starts all but the worker; the media directory has sample files in it. `seed`: of what
+    /// Mastodon writes.
     ///
     /// # Errors
     /// Fails when one does not come up or a file cannot be written.
-    pub fn start(deployment: Deployment) -> Result<World> {
+    pub fn start(deployment: Deployment, seed: u64) -> Result<World> {
         let origin = Origin::start(OriginOptions {
             buckets: vec![format!("{BUCKET}=private")],
             keys: vec![format!("{}={KEY}", OriginOptions::KEY_ID)],
@@ -71,7 +72,7 @@ impl World {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
         let installation = Installation::create(&directory.path().join("live"), deployment)?;
         xtask::sample::create(&installation.media())?;
-        let mastodon = Mastodon::start(installation, fastrand::u64(..))?;
+        let mastodon = Mastodon::start(installation, seed)?;
         let folder = scratch_directory("instance")?;
         let nginx_folder = folder.path().to_owned();
         fs::write(nginx_folder.join("media.conf"), MEDIA_CONF)?;

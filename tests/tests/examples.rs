@@ -13,7 +13,7 @@ use e2e::b2sim::MASTER_KEY;
 use e2e::client::Client;
 use e2e::mastodon::Deployment;
 use e2e::medialift;
-use e2e::migration::{BUCKET, KEY, World};
+use e2e::migration::{KEY, World};
 use regex::Regex;
 use serde_json::{Value, json};
 use xtask::stack::Nginx;
@@ -21,6 +21,8 @@ use xtask::stack::{Origin, OriginOptions};
 
 const PURGE_SECRET: &str = "correct-horse-battery-staple";
 const AVATAR: &str = "accounts/avatars/000/000/001/original/example.png";
+const EMOJI: &str = "custom_emojis/images/000/000/001/original/example.png";
+const LATE: &str = "media_attachments/files/9/original/late.png";
 
 const HEAD: &str = "<!-- Made by a test that runs the commands; do not edit. To make it again: UPDATE_DOCS=1 cargo test -p e2e --test examples -->
 # What the commands print
@@ -54,7 +56,9 @@ impl Page {
     /// Writes the settings: the worker's address changes when it starts.
     fn settle(&self) -> Result<()> {
         let path = self.world.work().join("medialift.toml");
-        Ok(fs::write(path, self.world.local(SETTINGS)?)?)
+        // Where Mastodon's own process answers; on a real host that is port 3000.
+        let instance = format!("instance_url = \"{}\"\n", self.world.mastodon.url());
+        Ok(fs::write(path, instance + &self.world.local(SETTINGS)?)?)
     }
 
     fn heading(&mut self, heading: &str) -> Result<()> {
@@ -99,7 +103,9 @@ impl Page {
         command
             .env("B2_ENVIRONMENT", &self.world.b2.url)
             // The name of an endpoint on this machine does not tell it.
-            .env("B2_REGION", "us-west-004");
+            .env("B2_REGION", "us-west-004")
+            // Where a visitor finds the site.
+            .env("SITE_URL", self.world.instance_url());
         Ok(command)
     }
 
@@ -130,12 +136,6 @@ impl Page {
         fs::create_dir_all(path.parent().context("a folder")?)?;
         Ok(fs::write(path, content)?)
     }
-
-    fn forget(&self, key: &str) -> Result<()> {
-        let client = self.world.client();
-        client.send("DELETE", &Client::path(BUCKET, key), &[], &[])?;
-        Ok(())
-    }
 }
 
 /// What differs from run to run, replaced.
@@ -144,9 +144,14 @@ fn settled(text: &str) -> Result<String> {
     for (pattern, with) in [
         (r"[\d.]+ s, [\d.]+ [KMG]?i?B/s", "[time], [rate]"),
         (r"requests  .*", "requests  [n]"),
-        (r"bytes in \d+ ms", "bytes in [n] ms"),
+        (r"in \d+ ms", "in [n] ms"),
         (r"freed [\d.]+ \w+ in", "freed [n] in"),
-        (r"\.medialift-\d{8}T\d{6}Z(-\d+)?", ".medialift-[date]"),
+        (
+            r"\.[0-9a-f]{16}\.before-\d{8}T\d{6}Z(-\d+)?",
+            ".[id].before-[date]",
+        ),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d", "[date and time]"),
+        (r" +\n", "\n"),
         (r"clock is \d+ seconds", "clock is [n] seconds"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
     ] {
@@ -175,11 +180,12 @@ const HINT: &str = "`docs/examples.md` is not what the commands print\n\nhint: `
 fn page() -> Result<String> {
     let mut page = Page {
         text: HEAD.to_owned(),
-        world: World::start(Deployment::Systemd)?,
+        world: World::start(Deployment::Systemd, 1)?,
     };
     fs::write(page.world.env_file(), ENV)?;
     fs::set_permissions(page.world.env_file(), fs::Permissions::from_mode(0o600))?;
     page.write(AVATAR, "an avatar")?;
+    page.write(EMOJI, "an emoji")?;
     page.settle()?;
     bucket_and_key(&mut page)?;
     upload(&mut page)?;
@@ -227,7 +233,7 @@ fn upload(page: &mut Page) -> Result<()> {
     page.heading("A service without room")?;
     page.write("media_attachments/files/9/original/new.png", "a new one")?;
     page.faulty(
-        "medialift sync",
+        "medialift sync --quiet",
         1,
         &json!({ "kind": "status", "status": 507, "code": "InsufficientStorage", "method": "PUT" }),
     )?;
@@ -272,13 +278,10 @@ fn files_domain(page: &mut Page) -> Result<()> {
 }
 
 fn switch(page: &mut Page) -> Result<()> {
-    // Mastodon is given no address of this machine.
+    // An alias is a host name with TLS: `env` takes no address of this machine for it.
     let real = |command: &mut Command| {
         command
             .env("FILES_URL", "https://files.example.com")
-            .env("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com")
-            .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
-            .env("B2_APPLICATION_KEY", KEY)
             .env("PURGE_SECRET", PURGE_SECRET);
     };
     page.heading("Announcing the files domain")?;
@@ -289,30 +292,30 @@ fn switch(page: &mut Page) -> Result<()> {
     fs::write(page.world.work().join("by-hand.env"), FAULTY_ENV)?;
     page.show_with("medialift env --lint --env-file by-hand.env", 3, real)?;
     page.heading("Deleting from the bucket once Mastodon writes there")?;
-    page.show("medialift sync --delete", 2)
+    page.world.mastodon.restart()?;
+    page.show("medialift sync --delete", 2)?;
+    page.heading("What Mastodon has deleted or replaced in the bucket since")?;
+    page.quietly("medialift sync")?;
+    page.world.mastodon.delete(AVATAR)?;
+    page.world.mastodon.write(EMOJI, b"another emoji")?;
+    page.show("medialift sync", 4)
 }
 
 fn disk(page: &mut Page) -> Result<()> {
     page.heading("A cutover that is refused")?;
-    page.forget(AVATAR)?;
+    page.write(LATE, "written by a process that was not restarted")?;
     page.show("medialift cutover", 3)?;
     page.heading("A cutover")?;
-    page.quietly("medialift sync")?;
+    medialift::run(&mut page.command("medialift sync")?)?.expect(4);
     page.show("medialift cutover", 0)?;
     page.heading("The way back")?;
-    page.write(
-        "accounts/avatars/000/000/002/original/new.png",
-        "written meanwhile",
-    )?;
-    page.show("medialift rollback", 0)?;
-    page.quietly("medialift sync")?;
+    page.show("medialift rollback", 3)?;
+    page.show("medialift rollback --leave-in-bucket", 0)?;
     page.quietly("medialift cutover")?;
-    page.heading("Freeing the disk, with a file that is not proven")?;
-    page.forget(AVATAR)?;
-    page.show("medialift prune", 4)?;
+    page.heading("Which steps are done")?;
+    page.show("medialift status", 0)?;
     page.heading("Freeing the disk")?;
-    page.show("medialift sync /home/mastodon/live/public/system_", 0)?;
-    page.show("medialift prune", 0)?;
+    page.show("medialift prune", 4)?;
     page.heading("There is no way back from that")?;
-    page.show("medialift rollback", 1)
+    page.show("medialift rollback --leave-in-bucket", 1)
 }

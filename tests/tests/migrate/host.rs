@@ -54,7 +54,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn start(deployment: Deployment, page: Vec<Block>) -> Result<Host> {
-        let world = World::start(deployment)?;
+        let world = World::start(deployment, fastrand::u64(..))?;
         let (address, port) = world
             .mastodon
             .url()
