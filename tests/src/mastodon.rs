@@ -60,8 +60,8 @@ pub struct History {
     /// Its own last word on each key of the bucket: the content that it wrote, `None` where it
     /// deleted an object.
     pub in_bucket: BTreeMap<String, Option<Vec<u8>>>,
-    /// Files that it deleted from the disk.
-    pub deleted_from_disk: BTreeSet<String>,
+    /// What it deleted, on the disk or in the bucket, whether it was there or not.
+    pub deleted: BTreeSet<String>,
     /// Pictures that were hidden on the disk at some time, and may be missing from the bucket.
     pub hidden_on_disk: BTreeSet<String>,
 }
@@ -382,9 +382,8 @@ impl State {
         if storage.is_bucket() {
             let written = Some(content.to_vec());
             self.history.in_bucket.insert(key.to_owned(), written);
-        } else {
-            self.history.deleted_from_disk.remove(key);
         }
+        self.history.deleted.remove(key);
         self.pictures
             .entry(key.to_owned())
             .or_insert(Picture {
@@ -410,9 +409,8 @@ impl State {
         if storage.is_bucket() {
             let deleted = deleted.into_iter().map(|key| (key, None));
             self.history.in_bucket.extend(deleted);
-        } else {
-            self.history.deleted_from_disk.extend(deleted);
         }
+        self.history.deleted.extend(keys.iter().cloned());
         Ok(())
     }
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Context;
 use crate::config::{Secret, TargetArgs, settings_error};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::findings::{self, Finding, chain};
+use crate::interrupt::Interrupt;
 use crate::mastodon::Installation;
 use crate::s3::Client;
 use crate::verify::purge::PurgeHeader;
@@ -118,9 +118,10 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let domain = Domain::new(files_url);
     let mut probes = Probes::new(&bucket.target().key_prefix);
 
+    let mut interrupt = Interrupt::watch(context.ui, "removing the probes")?;
     let checked = tokio::select! {
         checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref(), &mastodon) => Some(checked),
-        () = interrupted() => None,
+        () = interrupt.requested() => None,
     };
     let left = probes.remove(&bucket).await;
     if !left.is_empty() {
@@ -147,22 +148,6 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
         ));
     }
     Ok(findings::exit(&report.findings))
-}
-
-/// Returns on Ctrl-C or SIGTERM: probes must be removed then too.
-async fn interrupted() {
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        // Without a handler the system ends us at SIGTERM; Ctrl-C is still heard.
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
 }
 
 fn removed(left: &[String]) -> Finding {

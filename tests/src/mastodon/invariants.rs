@@ -48,8 +48,9 @@ impl Invariants {
             );
         }
         for (key, content) in &self.local {
-            let settled = state.history.in_bucket.contains_key(key)
-                || state.history.deleted_from_disk.contains(key);
+            // An object that was being uploaded at that moment may have been deleted with them.
+            let settled =
+                state.history.in_bucket.contains_key(key) || state.history.deleted.contains(key);
             ensure!(
                 local.contains_key(key) || settled || is(&objects, key, content),
                 "the file `{key}` is gone, and the bucket does not have it"
