@@ -71,6 +71,7 @@ end
 def answer(request)
   case request['do']
   when 'upload' then upload(request)
+  when 'exists' then BUCKET.object(PREFIX + request['key']).exists?
   when 'delete' then delete(request['keys'], request['batch'])
   when 'acl' then acl(request)
   else raise "unknown request #{request['do']}"

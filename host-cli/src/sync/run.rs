@@ -274,6 +274,14 @@ impl Run {
         }
     }
 
+    /// The same for a file that was not sent to its end: an earlier try may have reached the bucket.
+    fn remember_unclear(&self, pair: &Pair) {
+        self.remember_seen(pair);
+        if pair.object.is_none() && pair.known.is_none() {
+            self.writer.record(pair.path.clone(), Recorded::sending());
+        }
+    }
+
     /// Learns from an upload that ended.
     fn note(&mut self, ended: Result<(Job, Outcome), JoinError>) {
         let (job, outcome) = match ended {
@@ -305,10 +313,11 @@ impl Run {
                 return self.progress.say(&line);
             }
             Outcome::Skipped(skipped) => {
+                self.remember_unclear(&job.pair);
                 let line = self.summary.skip(skipped);
                 return self.progress.say(&line);
             }
-            Outcome::Failed(error) => return self.failed(path, *error),
+            Outcome::Failed(error) => return self.failed(&job.pair, *error),
         };
         self.window.completed += 1;
         self.progress.done(bytes);
@@ -318,7 +327,8 @@ impl Run {
     }
 
     /// One file that failed is told and passed over; a cause that all files share ends the run.
-    fn failed(&mut self, path: String, error: S3Error) {
+    fn failed(&mut self, pair: &Pair, error: S3Error) {
+        let path = pair.path.clone();
         if !matches!(*error.kind, ErrorKind::Local(_)) {
             self.refused_in_a_row += 1;
         }
@@ -336,9 +346,9 @@ impl Run {
                 .get_or_insert_with(|| error.into_error(operation));
             return;
         }
-        if self.options.owner == Owner::Bucket
-            && error.status().is_some_and(|s| s.is_client_error())
-        {
+        if !error.status().is_some_and(|s| s.is_client_error()) {
+            self.remember_unclear(pair);
+        } else if self.options.owner == Owner::Bucket {
             // Surely not stored.
             self.writer.forget(path.clone());
         }

@@ -59,9 +59,12 @@ impl State {
             0..50 if !full => {
                 self.upload_by(process)?;
             }
-            // An avatar is fetched again and has other bytes.
+            // An avatar is fetched again and has other bytes. One that is on the disk only when the
+            // bucket is written to is not: nobody could tell its deletion from one that never was.
             50..56 if replaces => {
-                if let Some(key) = self.any("cache/accounts/") {
+                if let Some(key) = self.any("cache/accounts/")
+                    && self.processes[process].storage.has(&key)?
+                {
                     let content = format!("fetched again {}", self.random.u64(..));
                     self.write(process, &key, content.as_bytes())?;
                 }

@@ -55,6 +55,11 @@ impl Ruby {
         Ok(())
     }
 
+    pub(super) fn has(&self, key: &str) -> Result<bool> {
+        let has = self.ask(&json!({ "do": "exists", "key": key }))?;
+        Ok(serde_json::from_value(has)?)
+    }
+
     pub(super) fn delete(&self, keys: &[String], batch: bool) -> Result<Vec<String>> {
         let there = self.ask(&json!({ "do": "delete", "keys": keys, "batch": batch }))?;
         Ok(serde_json::from_value(there)?)

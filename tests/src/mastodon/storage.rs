@@ -74,6 +74,15 @@ impl Storage {
         }
     }
 
+    /// Whether it has this picture.
+    pub(super) fn has(&self, key: &str) -> Result<bool> {
+        match self {
+            Storage::Disk(root) => Ok(root.join(key).exists()),
+            Storage::Bucket(bucket) => bucket.exists(key),
+            Storage::Ruby(ruby) => ruby.has(key),
+        }
+    }
+
     /// Deletes those that are there, and returns them.
     pub(super) fn delete(&self, keys: &[String], batch: bool) -> Result<Vec<String>> {
         match self {
