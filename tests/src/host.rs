@@ -2,7 +2,7 @@
 //! of ownership start from.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -142,16 +142,5 @@ impl Host {
             Deployment::Systemd => self.mastodon.restart(),
             Deployment::Docker => self.mastodon.recreate(),
         }
-    }
-
-    /// Writes a file below the home directory.
-    ///
-    /// # Errors
-    /// Fails when it cannot be written.
-    pub fn write(&self, path: &str, content: &[u8]) -> Result<PathBuf> {
-        let path = self.directory.path().join(path);
-        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-        fs::write(&path, content)?;
-        Ok(path)
     }
 }

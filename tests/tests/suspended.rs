@@ -1,0 +1,48 @@
+//! The files of a suspended account, from the bulk upload to the day when the suspension is lifted:
+//! what Mastodon has hidden on the disk does not become public by the migration.
+
+use anyhow::Result;
+use e2e::host::{BUCKET, Host, HostOptions};
+use e2e::mastodon::Deployment;
+use e2e::media::files;
+
+const SEEN: &str = "media_attachments/files/113/000/000/000/000/001/original/seen.png";
+const HIDDEN: &str = "media_attachments/files/113/000/000/000/000/002/original/hidden.png";
+
+#[test]
+fn a_hidden_file_stays_on_the_disk_until_it_is_asked_for() -> Result<()> {
+    let host = Host::start(HostOptions {
+        deployment: Deployment::Systemd,
+        ruby: false,
+        pictures: 0,
+        seed: 1,
+    })?;
+    let mut rules = host.invariants();
+    host.mastodon.write(SEEN, b"everybody's")?;
+    host.mastodon.write(HIDDEN, b"a suspended account's")?;
+    host.mastodon.suspend(&[HIDDEN.to_owned()])?;
+
+    for step in ["sync", "switch", "sync", "cutover", "prune"] {
+        if step == "switch" {
+            host.switch()?;
+            continue;
+        }
+        let ran = host.run(&[step])?;
+        assert!(matches!(ran.code, Some(0 | 4)), "`{step}`: {ran:#?}");
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(told.contains(HIDDEN), "`{step}` names it: {told}");
+        let objects = host.client().list(BUCKET)?;
+        assert!(objects.contains_key(SEEN), "after `{step}`");
+        assert!(!objects.contains_key(HIDDEN), "after `{step}`");
+        rules.check(&host.mastodon)?;
+    }
+    let left = files(&host.kept())?;
+    assert_eq!(left.keys().collect::<Vec<_>>(), [HIDDEN]);
+
+    let kept = host.kept();
+    let kept = kept.to_str().expect("a path in UTF-8");
+    host.run(&["sync", kept, "--include-hidden"])?.expect(0);
+    let read = host.client().get(BUCKET, HIDDEN)?;
+    assert_eq!(read.text(), "a suspended account's");
+    Ok(())
+}
