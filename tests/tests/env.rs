@@ -72,18 +72,29 @@ impl World {
         Ok(ran)
     }
 
+    /// What the state directory keeps; nothing lies beside the file.
     fn backups(&self) -> Result<Vec<std::path::PathBuf>> {
-        let mut found = Vec::new();
+        let beside = |name: &str| name.starts_with(".env.production") && name != ".env.production";
         for entry in fs::read_dir(self.dir.path())? {
-            let path = entry?.path();
-            if path
-                .to_string_lossy()
-                .contains(".env.production.medialift-")
-            {
-                found.push(path);
-            }
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            assert!(!beside(&name) || name.ends_with("local"), "{name}");
         }
+        let Ok(entries) = fs::read_dir(self.dir.path().join("state/medialift/env")) else {
+            return Ok(Vec::new());
+        };
+        let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        found.sort();
         Ok(found)
+    }
+
+    /// The last value of a key, as written.
+    fn written(&self, key: &str) -> Result<Option<String>> {
+        let text = self.text()?;
+        let value = |line: &str| {
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            Some(line.strip_prefix(key)?.strip_prefix('=')?.to_owned())
+        };
+        Ok(text.lines().filter_map(value).next_back())
     }
 }
 
@@ -166,7 +177,7 @@ fn announcing_adds_the_files_domain_to_what_is_there() -> Result<()> {
         world.text()?,
         "EXTRA_MEDIA_HOSTS=https://old.example,https://files.example.com\nA=b\n"
     );
-    assert!(ran.stderr.contains("about a week"));
+    assert!(ran.stderr.contains("about a week") && ran.stderr.contains("4.4.0"));
     let ran = world.env(&["--announce"])?.expect(0);
     assert!(ran.stdout.contains("nothing to change"));
     Ok(())
@@ -279,7 +290,8 @@ fn an_open_quote_before_the_settings_stops_it() -> Result<()> {
     let world = World::new(before)?;
     let mut command = medialift::command(world.dir.path())?;
     command
-        .args(["env", "--files-url", "https://files.example.com"])
+        .args(["env", "--visibility", "private"])
+        .args(["--files-url", "https://files.example.com"])
         .args(["--bucket", "my-instance-media"])
         .args(["--endpoint", "s3.us-west-004.backblazeb2.com"])
         .env("B2_APPLICATION_KEY_ID", KEY_ID)
@@ -290,18 +302,186 @@ fn an_open_quote_before_the_settings_stops_it() -> Result<()> {
     Ok(())
 }
 
+/// Mastodon does not start with `export NAME=`.
+#[test]
+fn nothing_is_written_so_that_no_version_misreads_it() -> Result<()> {
+    for (before, line) in [
+        (
+            "export S3_PERMISSION=public-read\n",
+            "export S3_PERMISSION=''",
+        ),
+        (
+            "S3_PERMISSION=public-read # as the guide says\n",
+            "# as the guide says\nS3_PERMISSION=''",
+        ),
+        ("S3_PERMISSION=private \n", "S3_PERMISSION=''"),
+        ("S3_PERMISSION='private' # x\n", "# x\nS3_PERMISSION=''"),
+        (
+            "S3_PERMISSION=public-read\n\"--- mail ---\"\n",
+            "S3_PERMISSION=''\n",
+        ),
+    ] {
+        let world = World::new(before)?;
+        world.env(&[])?.expect(0);
+        assert!(world.text()?.starts_with(line), "{}", world.text()?);
+        world.env(&["--lint", "--visibility", "public"])?.expect(0);
+    }
+    let world = World::new("S3_PERMISSION='private'\nCACHE_BUSTER_SECRET='a'\n")?;
+    world.env(&["--no-quotes"])?.expect(0);
+    let secret = world.written("CACHE_BUSTER_SECRET")?;
+    assert_eq!(secret.as_deref(), Some(PURGE_SECRET));
+    assert_eq!(world.written("S3_PERMISSION")?.as_deref(), Some(""));
+    Ok(())
+}
+
+#[test]
+fn a_broken_line_stops_it_and_is_named() -> Result<()> {
+    for (before, line) in [
+        ("S3_ENABLED=false\nS3_BUCKET=old\nS3_BUCKET\n", 3),
+        (
+            "S3_ENABLED=true AWS_SECRET_ACCESS_KEY=K001abc CACHE_BUSTER_SECRET=p@ss\n",
+            1,
+        ),
+        ("A=b\nexport SOMETHING=\n", 2),
+    ] {
+        let world = World::new(before)?;
+        let ran = world.env(&["--visibility", "private"])?.expect(3);
+        let place = format!(".env.production:{line}: error: ");
+        assert!(ran.stdout.contains(&place), "{}", ran.stdout);
+        assert!(ran.stdout.contains("was not changed"), "{}", ran.stdout);
+        assert_eq!(world.text()?, before);
+        assert!(world.backups()?.is_empty());
+        let ran = world.env(&["--lint", "--visibility", "private"])?.expect(3);
+        assert!(ran.stdout.contains(&place), "{}", ran.stdout);
+    }
+    Ok(())
+}
+
+#[test]
+fn no_secret_shows_however_the_file_is_broken() -> Result<()> {
+    let secret = "p@ss-0123456789abcdef";
+    for before in [
+        format!("S3_ENABLED=true AWS_SECRET_ACCESS_KEY={KEY} CACHE_BUSTER_SECRET={secret}\n"),
+        format!("S3_BUCKET=$(echo {secret})\nS3_REGION='{secret}\nS3_BUCKET={KEY}'\n"),
+        format!("{KEY}\nexport {KEY}\nS3_ENDPOINT=https://user:{secret}@host/\n"),
+        format!("AWS_SECRET_ACCESS_KEY=\"{KEY}\nS3_BUCKET=${KEY}\n"),
+    ] {
+        for arguments in [
+            &["--lint"][..],
+            &["--lint", "--json"],
+            &["--dry-run"],
+            &["--dry-run", "--json"],
+            &["--announce", "--dry-run"],
+        ] {
+            // `env` fails where a secret shows.
+            World::new(&before)?.env(arguments)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn references_are_read_as_mastodon_reads_them() -> Result<()> {
+    let world = World::new("LOCAL_DOMAIN=example.com\n")?;
+    world.env(&[])?.expect(0);
+    let text = world
+        .text()?
+        .replace("=files.example.com", "=files.${LOCAL_DOMAIN}")
+        .replace("=my-instance-media", "=$NAME-media")
+        .replace("S3_ENABLED", "NAME=my-instance\nS3_ENABLED");
+    fs::write(world.path(), &text)?;
+    let ran = world.env(&["--lint", "--visibility", "public"])?.expect(0);
+    assert!(ran.stdout.contains("no mistake found"), "{}", ran.stdout);
+    let ran = world.env(&[])?.expect(0);
+    assert!(ran.stdout.contains("nothing to change"), "{}", ran.stdout);
+    fs::write(world.path(), text.replace("$NAME", "$ELSEWHERE"))?;
+    let ran = world.env(&["--lint", "--visibility", "public"])?.expect(0);
+    assert!(ran.stdout.contains("cannot be told"), "{}", ran.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_outranks_it_is_named() -> Result<()> {
+    for name in [".env.production.local", ".env.local"] {
+        let world = World::new("LOCAL_DOMAIN=example.com\n")?;
+        world.env(&[])?.expect(0);
+        fs::write(world.dir.path().join(name), "S3_ENABLED=false\n")?;
+        let ran = world.env(&["--lint", "--visibility", "public"])?.expect(3);
+        assert!(ran.stdout.contains(name), "{}", ran.stdout);
+        let before = world.text()?;
+        let ran = world.env(&["--visibility", "private"])?.expect(3);
+        assert!(ran.stdout.contains("outranks"), "{}", ran.stdout);
+        assert_eq!(world.text()?, before);
+    }
+    Ok(())
+}
+
+#[test]
+fn retries_and_timeouts_are_written_unless_they_are_set() -> Result<()> {
+    let world = World::new("S3_READ_TIMEOUT=60\n")?;
+    world.env(&[])?.expect(0);
+    assert_eq!(world.written("S3_RETRY_LIMIT")?.as_deref(), Some("3"));
+    assert_eq!(world.written("S3_READ_TIMEOUT")?.as_deref(), Some("60"));
+    assert_eq!(world.written("S3_OPEN_TIMEOUT")?.as_deref(), Some("10"));
+    Ok(())
+}
+
+#[test]
+fn announcing_needs_a_mastodon_that_reads_it() -> Result<()> {
+    for (minor, reads_it) in [(3, false), (4, true)] {
+        let world = World::new("A=b\n")?;
+        fs::create_dir_all(world.dir.path().join("lib/mastodon"))?;
+        fs::write(
+            world.dir.path().join("lib/mastodon/version.rb"),
+            format!("def major\n  4\nend\ndef minor\n  {minor}\nend\ndef patch\n  1\nend\n"),
+        )?;
+        let ran = world.env(&["--announce"])?.expect(0);
+        assert_eq!(
+            ran.stderr.contains("about a week"),
+            reads_it,
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(
+            ran.stdout.contains("does not read"),
+            !reads_it,
+            "{}",
+            ran.stdout
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn each_undo_takes_one_change_back() -> Result<()> {
+    let world = World::new(BEFORE)?;
+    world.env(&["--announce"])?.expect(0);
+    let announced = world.text()?;
+    world.env(&[])?.expect(0);
+    let ran = world.env(&["--undo", "--dry-run"])?.expect(0);
+    assert!(
+        ran.stdout.contains("-S3_ENABLED=true\n+S3_ENABLED=false"),
+        "{}",
+        ran.stdout
+    );
+    world.env(&["--undo"])?.expect(0);
+    assert_eq!(world.text()?, announced);
+    world.env(&["--undo"])?.expect(0);
+    assert_eq!(world.text()?, BEFORE);
+    assert_eq!(mode(&world.path()), 0o640);
+    let ran = world.env(&["--undo"])?.expect(2);
+    assert!(ran.stderr.contains("no backup"), "{}", ran.stderr);
+    Ok(())
+}
+
 /// Both streams, without what differs from run to run.
 fn shown(ran: &Ran, directory: &Path) -> String {
     let text = format!("{}---- stderr\n{}", ran.stdout, ran.stderr);
     let directory = fs::canonicalize(directory).expect("the directory");
     let text = text.replace(&format!("{}/", directory.display()), "");
-    let mut out = String::new();
-    let mut rest = text.as_str();
-    while let Some((before, after)) = rest.split_once(".medialift-2") {
-        let end = after.find('Z').map_or(0, |at| at + 1);
-        out.push_str(before);
-        out.push_str(".medialift-DATE");
-        rest = &after[end..];
-    }
-    out + rest
+    let Some((before, after)) = text.split_once(".env.production.") else {
+        return text;
+    };
+    let end = after.find('Z').map_or(0, |at| at + 1);
+    format!("{before}.env.production.PLACE.before-DATE{}", &after[end..])
 }

@@ -69,8 +69,8 @@ fn what_the_bucket_would_refuse_is_named() -> Result<()> {
     let mut command = medialift::command(dir.path())?;
     let ran = medialift::run(command.args(["plan", "system"]))?.expect(3);
     for reason in [
-        "link: symbolic link",
-        "socket: socket",
+        "link: a symbolic link",
+        "socket: a socket",
         "control character",
         "not UTF-8",
         "longer than 1,024 bytes",
@@ -106,5 +106,79 @@ fn a_directory_that_is_not_there_is_explained() -> Result<()> {
     let mut command = medialift::command(dir.path())?;
     let ran = medialift::run(command.args(["plan"]))?.expect(2);
     insta::assert_snapshot!("plan_unnamed", ran.stderr);
+    Ok(())
+}
+
+#[test]
+fn what_is_behind_a_link_is_counted_and_a_remedy_named() -> Result<()> {
+    let dir = tree()?;
+    let root = dir.path().join("system");
+    fs::rename(root.join("cache"), dir.path().join("disk2"))?;
+    std::os::unix::fs::symlink("../disk2", root.join("cache"))?;
+    std::os::unix::fs::symlink("nowhere", root.join("imports"))?;
+    let mut command = medialift::command(dir.path())?;
+    let ran = medialift::run(command.args(["plan", "system"]))?.expect(3);
+    for part in [
+        "disk2`: 2 files, 2.0 MB",
+        "imports leads nowhere",
+        "mount --bind",
+        "--follow-links",
+    ] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
+    let mut command = medialift::command(dir.path())?;
+    let json = medialift::run(command.args(["plan", "system", "--json"]))?
+        .expect(3)
+        .json()?;
+    assert_eq!(json["total"]["files"], 5);
+    assert_eq!(json["behind_links"][0]["amount"]["bytes"], 2_012_345);
+    fs::remove_file(root.join("imports"))?;
+    let mut command = medialift::command(dir.path())?;
+    let arguments = ["plan", "system", "--follow-links", "--json"];
+    let json = medialift::run(command.args(arguments))?.expect(0).json()?;
+    assert_eq!(json["total"]["files"], 7);
+    assert_eq!(json["behind_links"], serde_json::json!([]));
+    Ok(())
+}
+
+#[test]
+fn prices_are_dated_and_can_be_changed() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("system/a.mp4");
+    write(&file, "")?;
+    fs::File::options()
+        .write(true)
+        .open(&file)?
+        .set_len(110_000_000_000)?;
+    let plan = |flags: &[&str]| -> Result<serde_json::Value> {
+        let mut command = medialift::command(dir.path())?;
+        command.args(["plan", "system", "--json"]).args(flags);
+        medialift::run(&mut command)?.expect(0).json()
+    };
+    let report = plan(&[])?;
+    // The first 10 GB are free.
+    let usd = |report: &serde_json::Value, name: &str| {
+        report[name].as_f64().map(|usd| (usd * 1e6).round())
+    };
+    assert_eq!(usd(&report, "storage_usd_per_month"), Some(695_000.0));
+    assert!(
+        report["prices_from"]
+            .as_str()
+            .is_some_and(|from| from.starts_with("https://"))
+    );
+    assert!(report["prices_of"].is_string());
+    let flags = [
+        "--price-storage",
+        "10",
+        "--price-free-storage",
+        "0",
+        "--price-download",
+        "0.02",
+    ];
+    let report = plan(&flags)?;
+    assert_eq!(usd(&report, "storage_usd_per_month"), Some(1_100_000.0));
+    assert_eq!(usd(&report, "prune_proof_usd_at_most"), Some(2_200_000.0));
+    let mut command = medialift::command(dir.path())?;
+    medialift::run(command.args(["plan", "system", "--price-storage", "-1"]))?.expect(2);
     Ok(())
 }

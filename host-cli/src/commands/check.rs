@@ -256,3 +256,22 @@ async fn anonymous_read(target: &Target, key: &str, meant: Option<Visibility>) -
         _ => Finding::passed(check, detail),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Outcome;
+
+    #[test]
+    fn an_etag_that_is_no_md5_is_a_fault() {
+        let md5 = "9e107d9d372bb6826bd81d3542a419d6";
+        let check = |stored: &str, read_back: Option<&str>| {
+            etag(md5, stored, read_back.map(str::to_owned).as_ref()).outcome
+        };
+        assert_eq!(check(md5, Some(md5)), Outcome::Passed);
+        assert_eq!(check(md5, None), Outcome::Passed);
+        assert_eq!(check("encrypted", Some(md5)), Outcome::Failed);
+        assert_eq!(check(md5, Some("encrypted")), Outcome::Failed);
+        assert_eq!(check("", None), Outcome::Failed);
+    }
+}

@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 
 use crate::Context;
 use crate::config::{self, Secret, Target, TargetArgs};
-use crate::dotenv::lint::{Known, Outranking, Severity, lint};
+use crate::dotenv::lint::{Finding, Known, Outranking, Severity, lint};
 use crate::dotenv::readers::Reader;
 use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, Visibility, announced};
 use crate::dotenv::store::{self, Backups, Stored};
 use crate::dotenv::values::{self, Environment, Gem, Value};
 use crate::dotenv::{Document, Style};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::exit::Exit;
 use crate::mastodon::{self, environment};
 use report::{Edit, Report, Stage};
@@ -123,6 +123,20 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
     if args.undo {
         return undo(&args, context, &stored, &backups, &known);
     }
+    let stage = if args.announce {
+        Stage::Announce
+    } else {
+        Stage::Switch
+    };
+    let mut report = Report::new(&stored.given, stage, args.dry_run, &known);
+    // Lines that are read as something else than they show; numbered as the file is now.
+    let broken = |finding: &Finding| finding.severity == Severity::Error && finding.key.is_none();
+    report.findings = lint(&before, &known);
+    report.findings.retain(broken);
+    if !report.findings.is_empty() {
+        report.refused = true;
+        return Ok(finish(context, report));
+    }
     let settings = if args.announce {
         let url = files_url(&args, context)?.ok_or_else(no_files_url)?;
         let hosts = announced(before.value("EXTRA_MEDIA_HOSTS").as_deref(), &url);
@@ -130,14 +144,19 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
     } else {
         switch_settings(&args, context, &before)?
     };
-    let after = with_settings(&before, &settings, &args)
-        .map_err(|cause| cannot_change(&stored).cause(cause).hint(BROKEN))?;
-    let stage = if args.announce {
-        Stage::Announce
+    let style = if args.no_quotes {
+        Style::Literal
     } else {
-        Stage::Switch
+        Style::Quoted
     };
-    let mut report = Report::new(&stored.given, stage, args.dry_run, &known);
+    let mut after = before.clone();
+    for (key, value) in &settings {
+        after.set(key, value, style);
+    }
+    if !after.is_stable() {
+        let cause = "a quote is opened in it and not closed before the media settings";
+        return Err(cannot_change(&stored, cause));
+    }
     report.edits = changed(&before, &after, &settings);
     // What would be written is looked at before it is.
     report.findings = lint(&after, &known);
@@ -145,36 +164,27 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
         let written = |key: &String| settings.iter().any(|(name, _)| name == key);
         finding.severity == Severity::Error && finding.key.as_ref().is_none_or(written)
     });
+    if !report.refused {
+        read_back(&after, &settings, style).map_err(|cause| cannot_change(&stored, cause))?;
+    }
     if !report.edits.is_empty() && !args.dry_run && !report.refused {
         report.backup = Some(backups.replace(&stored, &after.to_bytes())?);
     }
     Ok(finish(context, report))
 }
 
-const BROKEN: &str = "`medialift env --lint` names the line; nothing was changed";
-
-fn cannot_change(stored: &Stored) -> Error {
+fn cannot_change(stored: &Stored, cause: impl Into<Cause>) -> Error {
     Error::new(format!("change `{}`", stored.given.display()))
+        .cause(cause)
+        .hint("`medialift env --lint` names what is wrong in it; nothing was changed")
 }
 
-/// The file with these settings, each read back as whoever reads the file reads it.
-fn with_settings(
-    before: &Document,
+/// Reads the settings as whoever reads the file does.
+fn read_back(
+    after: &Document,
     settings: &[(&'static str, String)],
-    args: &EnvArgs,
-) -> Result<Document, String> {
-    let style = if args.no_quotes {
-        Style::Literal
-    } else {
-        Style::Quoted
-    };
-    let mut after = before.clone();
-    for (key, value) in settings {
-        after.set(key, value, style);
-    }
-    if !after.is_stable() {
-        return Err("a quote is opened in it and not closed before the media settings".to_owned());
-    }
+    style: Style,
+) -> Result<(), String> {
     let readers: &[Reader] = match style {
         Style::Quoted => &[Reader::Systemd, Reader::Compose],
         Style::Literal => &[Reader::DockerRun],
@@ -194,7 +204,7 @@ fn with_settings(
         }
     }
     for gem in Gem::ALL {
-        let values = values::read(&after, gem, &Environment::default()).unwrap_or_default();
+        let values = values::read(after, gem, &Environment::default()).unwrap_or_default();
         let differs = |(key, value): &&(&str, String)| {
             let read = values.get(*key);
             read.is_some_and(|read| *read != Value::Known(value.clone()))
@@ -203,7 +213,7 @@ fn with_settings(
             return Err(format!("Mastodon would read another value of `{key}`"));
         }
     }
-    Ok(after)
+    Ok(())
 }
 
 /// The settings that are not as they were.
@@ -247,7 +257,7 @@ fn undo(
     Ok(finish(context, report))
 }
 
-/// Prints the report; a lint that found an error is a problem.
+/// Prints the report; an error is a problem, unless the change was made all the same.
 fn finish(context: &Context, report: Report) -> Exit {
     context.ui.data(&report, report.text());
     for line in report.next_steps() {
@@ -257,7 +267,11 @@ fn finish(context: &Context, report: Report) -> Exit {
         .findings
         .iter()
         .any(|f| f.severity == Severity::Error);
-    if failing { Exit::Problem } else { Exit::Done }
+    if failing && (report.refused || report.stage == Stage::Lint) {
+        Exit::Problem
+    } else {
+        Exit::Done
+    }
 }
 
 fn switch_settings(

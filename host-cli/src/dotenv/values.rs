@@ -191,13 +191,13 @@ fn statements(document: &Document, gem: Gem) -> Vec<Statement> {
     statements
 }
 
-/// The grammar of version 2.4: as [`parse::LINE`], within one line.
+/// The grammar of version 2.4: as that of [`parse`], within one line, and with quotes in quotes.
 #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
 static ONE_LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?x-u)
         \A \s* (?: export \s+ )? (?<key> [\w.]+ ) (?: \s* = \s* | : \s+? )
-        (?<value> ' [^']* ' | " [^"]* " | [^\#\n]+ )?
+        (?<value> ' .* ' | " .* " | [^\#\n]+ )?
         \s* (?: \# .* )? \z"#,
     )
     .unwrap()

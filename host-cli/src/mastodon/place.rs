@@ -58,6 +58,7 @@ pub(super) fn find(
 ) -> Result<Found, String> {
     let mut found: Vec<Found> = Vec::new();
     let mut uses_another = None;
+    let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     for root in roots(directory, settings, processes) {
         let media_dirs = media_dirs(&root, settings);
         let placed = media_dirs
@@ -69,7 +70,15 @@ pub(super) fn find(
                 place,
                 root,
             }),
-            None => uses_another = uses_another.or_else(|| media_dirs.into_iter().next()),
+            // One that happens to be on this machine says nothing about the directory.
+            None if settings.mastodon.root.is_some()
+                || settings.env_file.is_some()
+                || directory.starts_with(&root)
+                || resolved.starts_with(&root) =>
+            {
+                uses_another = uses_another.or_else(|| media_dirs.into_iter().next());
+            }
+            None => {}
         }
     }
     let shown = directory.display();
@@ -186,7 +195,7 @@ fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
 }
 
 /// `system_` of `system`.
-fn kept_of(media_dir: &Path) -> PathBuf {
+pub(super) fn kept_of(media_dir: &Path) -> PathBuf {
     let mut name = media_dir.as_os_str().to_owned();
     name.push("_");
     PathBuf::from(name)

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::place::kept_of;
 use crate::config::Deployment;
 use crate::dotenv::values::{Environment, Value};
 
@@ -60,7 +61,7 @@ fn look_at(id: u32, entry: &Path) -> Option<Process> {
         directory,
         in_container,
         started: started(entry),
-        environment: environment(entry),
+        environment: environment(entry, in_container),
     })
 }
 
@@ -74,13 +75,29 @@ fn is_command(command: &str, name: &str) -> bool {
 }
 
 fn different_root(entry: &Path) -> bool {
-    let identity = |path: &Path| fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
     let root = identity(&entry.join("root"));
     root.is_some() && root != identity(Path::new("/"))
 }
 
-/// The process and, where its environment is overwritten, the one that started it (`tini`).
-fn environment(entry: &Path) -> Option<Environment> {
+/// Device and inode, links followed.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).map(|m| (m.dev(), m.ino())).ok()
+}
+
+/// Its environment. In a container, where Ruby writes its title over it, that of the process that
+/// started it there (`tini`) is the same.
+fn environment(entry: &Path, in_container: bool) -> Option<Environment> {
+    let own = environment_of(entry);
+    if own.is_some() || !in_container {
+        return own;
+    }
+    let parent: u32 = stat_field(entry, PARENT)?.parse().ok()?;
+    let parent = entry.parent()?.join(parent.to_string());
+    let same_root = identity(&parent.join("root")) == identity(&entry.join("root"));
+    same_root.then(|| environment(&parent, true)).flatten()
+}
+
+fn environment_of(entry: &Path) -> Option<Environment> {
     let bytes = fs::read(entry.join("environ")).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let mut known = BTreeMap::new();
@@ -94,17 +111,23 @@ fn environment(entry: &Path) -> Option<Environment> {
     })
 }
 
-/// Field 22 of `/proc/PID/stat` counts clock ticks since the machine was started.
-fn started(entry: &Path) -> Option<SystemTime> {
+/// Fields of `/proc/PID/stat` (`proc(5)`), from 1.
+const PARENT: usize = 4;
+const START: usize = 22;
+
+fn stat_field(entry: &Path, field: usize) -> Option<String> {
     let stat = fs::read_to_string(entry.join("stat")).ok()?;
     // The second field is the program's name in parentheses, with any character in it.
-    let ticks: u64 = stat
-        .rsplit_once(')')?
-        .1
+    let (_, from_third) = stat.rsplit_once(')')?;
+    from_third
         .split_ascii_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()?;
+        .nth(field - 3)
+        .map(str::to_owned)
+}
+
+/// The start is counted in clock ticks since the machine was started.
+fn started(entry: &Path) -> Option<SystemTime> {
+    let ticks: u64 = stat_field(entry, START)?.parse().ok()?;
     let booted: u64 = fs::read_to_string("/proc/stat")
         .ok()?
         .lines()
@@ -119,11 +142,12 @@ fn started(entry: &Path) -> Option<SystemTime> {
 impl Process {
     /// Whether it is of the installation with this root or this media directory.
     pub(super) fn belongs_to(&self, root: &Path, media_dir: &Path) -> bool {
-        let same = |a: &Path, b: &Path| match (fs::metadata(a), fs::metadata(b)) {
-            (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-            _ => false,
-        };
-        same(&self.directory, root) || same(&self.directory.join("public/system"), media_dir)
+        let same = |a: &Path, b: &Path| identity(a).is_some_and(|a| Some(a) == identity(b));
+        let mounted = self.directory.join("public/system");
+        // After a cutover a container has the old directory mounted until it is recreated.
+        same(&self.directory, root)
+            || same(&mounted, media_dir)
+            || same(&mounted, &kept_of(media_dir))
     }
 
     /// How it is run.
@@ -163,6 +187,6 @@ mod tests {
         let later = SystemTime::now() + Duration::from_secs(2);
         let age = later.duration_since(started(&own).unwrap()).unwrap();
         assert!(age < Duration::from_secs(3600), "{age:?}");
-        assert!(environment(&own).unwrap().known.contains_key("PATH"));
+        assert!(environment(&own, false).unwrap().known.contains_key("PATH"));
     }
 }

@@ -283,3 +283,69 @@ fn settings_say_what_cannot_be_found() {
         Owner::Bucket
     );
 }
+
+/// A process that is called as Mastodon's, in `live`; it ends with the test.
+#[cfg(target_os = "linux")]
+struct Puma(std::process::Child);
+
+#[cfg(target_os = "linux")]
+impl Puma {
+    fn start(world: &World, environment: &[(&str, &str)]) -> Puma {
+        use std::os::unix::process::CommandExt;
+        let child = std::process::Command::new("sleep")
+            .arg0("puma")
+            .arg("60")
+            .current_dir(world.path("live"))
+            .envs(environment.iter().copied())
+            .spawn();
+        Puma(child.unwrap())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Puma {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_tells_whether_it_has_the_present_settings() {
+    use std::time::{Duration, SystemTime};
+
+    let world = World::new("S3_ENABLED=false\n");
+    let env = fs::File::options()
+        .write(true)
+        .open(world.path("live/.env.production"))
+        .unwrap();
+    env.set_modified(SystemTime::now() - Duration::from_secs(3600))
+        .unwrap();
+    assert!(matches!(
+        world.find("live/public/system").running,
+        Running::NotAsked(_)
+    ));
+
+    let _puma = Puma::start(&world, &[]);
+    let found = world.find("live/public/system");
+    assert_eq!(found.running, Running::Shows(Owner::Disk));
+    assert_eq!(found.deployment, Some(Deployment::Systemd));
+
+    env.set_modified(SystemTime::now() + Duration::from_secs(3600))
+        .unwrap();
+    let found = world.find("live/public/system");
+    assert!(matches!(&found.running, Running::NotRestarted(who) if who.contains("puma")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_environment_of_a_process_outranks_every_file() {
+    let world = World::new("S3_ENABLED=false\nS3_BUCKET=other\n");
+    let _puma = Puma::start(&world, &[("S3_ENABLED", "true"), ("S3_BUCKET", "media")]);
+    let found = world.find("live/public/system");
+    assert_eq!(
+        (found.owner, found.storage),
+        (Owner::Bucket, media_bucket())
+    );
+}

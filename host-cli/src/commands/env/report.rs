@@ -79,7 +79,7 @@ pub(super) enum Stage {
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     file: PathBuf,
-    stage: Stage,
+    pub(super) stage: Stage,
     dry_run: bool,
     pub(super) edits: Vec<Edit>,
     /// Whether nothing was written since what would be written has an error.
@@ -174,9 +174,7 @@ impl Report {
             }
             (Stage::Lint, ..) => String::new(),
             _ if self.refused => {
-                format!(
-                    "`{file}` was not changed: with what would be written, uploads or media fail"
-                )
+                format!("`{file}` was not changed: correct what is named above first")
             }
             (_, true, _) => format!("nothing to change in `{file}`"),
             (_, false, true) => format!(

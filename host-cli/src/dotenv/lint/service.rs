@@ -1,7 +1,7 @@
-//! Where the bucket is, and the key to it.
+//! The bucket's service: where it is, the key to it, retries, and purges at the files domain.
 
 use super::super::settings::{looks_like_a_key, shown};
-use super::{Lint, bare_host};
+use super::{Lint, bare_host, version};
 use crate::config::Endpoint;
 
 impl Lint<'_> {
@@ -151,6 +151,76 @@ impl Lint<'_> {
                     format!("write `{key}=when_required`"),
                 );
             }
+        }
+    }
+
+    pub(super) fn cache_buster(&mut self) {
+        if self.value("CACHE_BUSTER_ENABLED").as_deref() != Some("true") {
+            return;
+        }
+        for key in ["CACHE_BUSTER_SECRET_HEADER", "CACHE_BUSTER_SECRET"] {
+            if !self.is_set(key) {
+                self.error(
+                    "cache-buster",
+                    key,
+                    format!("`CACHE_BUSTER_ENABLED` is `true` and `{key}` is not set: no purge is let through"),
+                    format!("set `{key}` to what the worker has as `PURGE_{}`", key.trim_start_matches("CACHE_BUSTER_")),
+                );
+            }
+        }
+        let method = self.value("CACHE_BUSTER_HTTP_METHOD");
+        if !matches!(method.as_deref(), Some("PURGE" | "POST" | "DELETE")) {
+            let seen = method.as_deref().unwrap_or("GET");
+            self.error(
+                "cache-buster",
+                "CACHE_BUSTER_HTTP_METHOD",
+                format!("`CACHE_BUSTER_HTTP_METHOD` is `{}`, with which nothing is purged", shown("CACHE_BUSTER_HTTP_METHOD", seen)),
+                "write `CACHE_BUSTER_HTTP_METHOD=PURGE` (or `POST`, where `medialift verify` says so)",
+            );
+        }
+    }
+
+    /// The service answers 503 in normal work, and Mastodon by itself tries once.
+    pub(super) fn retries(&mut self) {
+        if !self.is_enabled() {
+            return;
+        }
+        let limit = self
+            .value("S3_RETRY_LIMIT")
+            .and_then(|v| v.parse::<u32>().ok());
+        let what_to_write = "write `S3_RETRY_LIMIT=3`; `medialift env` does";
+        match limit {
+            None | Some(0)
+                if self
+                    .known
+                    .version
+                    .is_none_or(|v| v.has(version::RETRY_LIMIT)) =>
+            {
+                self.warning(
+                    "retries",
+                    "S3_RETRY_LIMIT",
+                    "Mastodon tries an upload once, and the service answers 503 in normal work",
+                    what_to_write,
+                );
+            }
+            Some(4..) => self.warning(
+                "retries",
+                "S3_RETRY_LIMIT",
+                "with more than 3 retries a request that is sure to fail is held up for long",
+                what_to_write,
+            ),
+            _ => {}
+        }
+        let read_timeout = self
+            .value("S3_READ_TIMEOUT")
+            .and_then(|v| v.parse::<u32>().ok());
+        if read_timeout.is_none_or(|seconds| seconds <= 5) {
+            self.warning(
+                "timeouts",
+                "S3_READ_TIMEOUT",
+                "Mastodon waits 5 seconds for an answer, which is too short for large uploads",
+                "write `S3_READ_TIMEOUT=20`; `medialift env` does",
+            );
         }
     }
 }

@@ -181,6 +181,12 @@ fn each_pitfall_is_found() {
         ("S3_BUCKET", "S3_BUCKET=other", "bucket", Error),
         (
             "S3_BUCKET",
+            "S3_BUCKET=my-instance-media ",
+            "trailing-space",
+            Warning,
+        ),
+        (
+            "S3_BUCKET",
             "S3_BUCKET=my-instance-media # mine",
             "readers-differ",
             Warning,

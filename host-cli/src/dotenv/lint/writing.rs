@@ -249,6 +249,14 @@ impl Lint<'_> {
                 "take the space out",
             );
         }
+        if assignment.after().starts_with(b" ") && assignment.after().trim_ascii().is_empty() {
+            self.warning(
+                "trailing-space",
+                key,
+                format!("a space follows the value of `{key}`; Docker takes it as part of it"),
+                "take the space out",
+            );
+        }
         if value.starts_with(strange_quote) || value.ends_with(strange_quote) {
             self.error(
                 "quotes-in-value",

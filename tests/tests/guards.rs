@@ -1,0 +1,157 @@
+//! Who owns the media, told from an installation on disk: the commands that could lose something are
+//! refused where Mastodon writes to the bucket, or where nobody can tell.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::Result;
+use e2e::media::{Media, write};
+use e2e::medialift::Ran;
+
+/// A bucket that has the one local file, and one that Mastodon has uploaded since.
+fn with_an_upload() -> Result<Media> {
+    let media = Media::with(&[("a/1.png", "one")])?;
+    media.upload()?;
+    media.put("a/2.png", b"uploaded by Mastodon")?;
+    Ok(media)
+}
+
+fn sync_delete(media: &Media, directory: &Path) -> Result<Ran> {
+    let directory = directory.to_str().expect("a path in UTF-8");
+    let arguments = ["sync", directory, "--delete", "--max-delete", "9"];
+    e2e::medialift::run(&mut media.command(&arguments)?)
+}
+
+/// `sync --delete` on this directory is refused with this cause, and deletes nothing.
+#[track_caller]
+fn refused(media: &Media, directory: &Path, cause: &str) -> Result<()> {
+    let ran = sync_delete(media, directory)?.expect(2);
+    assert!(ran.stderr.contains(cause), "{cause}: {}", ran.stderr);
+    assert!(ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+    assert_eq!(media.origin.requests()?.of("DeleteObject"), 0, "{cause}");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_deleted_however_mastodon_is_told_to_write_to_the_bucket() -> Result<()> {
+    let media = with_an_upload()?;
+    let writes = "Mastodon writes to this bucket";
+    for env in [
+        "S3_ENABLED=true\nS3_BUCKET=media\n",
+        "S3_ENABLED=true\nNAME=media\nS3_BUCKET=${NAME}\n",
+        "S3_ENABLED=true\nS3_BUCKET=media # the bucket\n",
+        "export S3_ENABLED='true'\nS3_BUCKET=\"media\"\n",
+        "S3_ENABLED: true\nS3_BUCKET=Media\n",
+        "\u{feff}S3_ENABLED=true\r\nS3_BUCKET=MEDIA\r\n",
+    ] {
+        write(&media.path().join(".env.production"), env)?;
+        refused(&media, &media.live(), writes)?;
+    }
+    for name in [".env.production.local", ".env.local"] {
+        let outranking = media.path().join(name);
+        write(&media.path().join(".env.production"), "S3_ENABLED=false\n")?;
+        write(&outranking, "S3_ENABLED=true\nS3_BUCKET=media\n")?;
+        refused(&media, &media.live(), writes)?;
+        fs::remove_file(outranking)?;
+    }
+    sync_delete(&media, &media.live())?.expect(0);
+    assert_eq!(media.origin.requests()?.of("DeleteObject"), 1);
+    Ok(())
+}
+
+#[test]
+fn nothing_is_deleted_where_nobody_can_tell() -> Result<()> {
+    let media = with_an_upload()?;
+    let env = media.path().join(".env.production");
+    for (text, cause) in [
+        ("S3_ENABLED=true\nS3_BUCKET=$ELSEWHERE\n", "`$ELSEWHERE`"),
+        ("S3_ENABLED=$(cat enabled)\n", "`$(…)`"),
+        ("S3_ENABLED=false\nexport NAME=\n", "may not start"),
+        ("S3_ENABLED=\n'true'\nS3_BUCKET=media\n", "read differently"),
+    ] {
+        write(&env, text)?;
+        refused(&media, &media.live(), cause)?;
+    }
+    fs::remove_file(&env)?;
+    refused(&media, &media.live(), "no Mastodon installation was found")?;
+    // It may say anything.
+    symlink("nowhere", &env)?;
+    refused(&media, &media.live(), "cannot be read")?;
+    Ok(())
+}
+
+#[test]
+fn a_directory_is_known_by_the_target_of_its_link() -> Result<()> {
+    let media = with_an_upload()?;
+    let env = media.path().join(".env.production");
+    write(&env, "S3_ENABLED=true\nS3_BUCKET=media\n")?;
+    let disk = media.path().join("disk");
+    fs::rename(media.live(), &disk)?;
+    symlink(&disk, media.live())?;
+    refused(&media, &media.live(), "Mastodon writes to this bucket")?;
+    // The working directory is Mastodon's own, so the link is found from its target.
+    refused(&media, &disk, "Mastodon writes to this bucket")?;
+    Ok(())
+}
+
+#[test]
+fn media_that_were_moved_by_a_setting_are_known() -> Result<()> {
+    let media = with_an_upload()?;
+    let moved = media.path().join("moved");
+    fs::rename(media.live(), &moved)?;
+    let setting = format!("PAPERCLIP_ROOT_PATH={}\n", moved.display());
+    let env = media.path().join(".env.production");
+    write(
+        &env,
+        &format!("{setting}S3_ENABLED=true\nS3_BUCKET=media\n"),
+    )?;
+    refused(&media, &moved, "Mastodon writes to this bucket")?;
+    write(&env, &setting)?;
+    sync_delete(&media, &moved)?.expect(0);
+    Ok(())
+}
+
+/// Without its settings in the bucket Mastodon would be left without a single picture.
+#[test]
+fn a_cutover_and_a_prune_need_a_mastodon_that_works_with_this_bucket() -> Result<()> {
+    let media = Media::with(&[("a/1.png", "one")])?;
+    media.upload()?;
+    let env = media.path().join(".env.production");
+    for (text, cause) in [
+        (
+            "S3_ENABLED=false\nS3_BUCKET=media\n",
+            "keeps its media in the directory",
+        ),
+        ("S3_ENABLED=true\nS3_BUCKET=other\n", "/other/"),
+        (
+            "S3_ENABLED=true\nS3_BUCKET=media\nS3_KEY_PREFIX=m\n",
+            "/media/m/",
+        ),
+        (
+            "S3_ENABLED=true\nS3_BUCKET=media\nS3_ENDPOINT=https://s3.example.com\n",
+            "s3.example.com",
+        ),
+        ("S3_ENABLED=true\nS3_BUCKET=$ELSEWHERE\n", "`$ELSEWHERE`"),
+    ] {
+        write(&env, text)?;
+        for (command, flags) in [("cutover", &[][..]), ("prune", &["--live"])] {
+            let ran = media.run(command, flags)?.expect(2);
+            assert!(
+                ran.stderr.contains(cause),
+                "{command} {cause}: {}",
+                ran.stderr
+            );
+            assert!(ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+        }
+        assert!(media.live().join("a/1.png").exists());
+    }
+    // One that is there is not done without.
+    let ran = media.run("cutover", &["--not-mastodon"])?.expect(2);
+    assert!(
+        ran.stderr.contains("Mastodon installation in"),
+        "{}",
+        ran.stderr
+    );
+    Ok(())
+}
