@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::exit::Exit;
 
 /// Where talk and data go, decided once from the global flags.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,13 @@ impl Ui {
             text.as_ref().trim_end().to_owned()
         };
         let _ = writeln!(io::stdout(), "{line}");
+    }
+
+    /// As [`Ui::data`], but with `--quiet` nothing where all is done.
+    pub fn outcome<T: Serialize>(&self, exit: Exit, data: &T, text: impl AsRef<str>) {
+        if self.json || !self.quiet || exit != Exit::Done {
+            self.data(data, text);
+        }
     }
 
     /// The error, and after a blank line its hint.

@@ -80,6 +80,29 @@ impl Media {
         Ok(())
     }
 
+    /// Tells Mastodon to keep its media in this bucket, as `medialift env` does.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be written.
+    pub fn switch(&self) -> Result<()> {
+        let settings = format!(
+            "LOCAL_DOMAIN=example.com\nS3_ENABLED=true\nS3_BUCKET={BUCKET}\nS3_ENDPOINT={}\n",
+            self.origin.s3_url
+        );
+        write(&self.path().join(".env.production"), &settings)
+    }
+
+    /// Tells Mastodon to keep its media on the disk.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be written.
+    pub fn switch_back(&self) -> Result<()> {
+        write(
+            &self.path().join(".env.production"),
+            "LOCAL_DOMAIN=example.com\n",
+        )
+    }
+
     /// Waits until the origin has been asked this often since it was last reset.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ const FILES: &[(&str, &str)] = &[
 fn uploaded() -> Result<Media> {
     let media = Media::with(FILES)?;
     media.upload()?;
+    media.switch()?;
     // Older than the tick of the kernel's clock, within which a file counts as written meanwhile.
     std::thread::sleep(std::time::Duration::from_millis(50));
     Ok(media)
@@ -181,6 +182,7 @@ fn what_no_bucket_can_hold_must_be_allowed_for() -> Result<()> {
 #[test]
 fn a_multipart_object_is_compared_by_its_parts_or_read() -> Result<()> {
     let media = Media::with(&[])?;
+    media.switch()?;
     let content = "0123456789abcdef".repeat(400_000);
     write(&media.live().join("big.mp4"), &content)?;
     for part_size in [5 << 20, 5_000_123] {
@@ -306,5 +308,126 @@ fn what_was_written_during_the_comparison_is_named_where_the_bucket_lacks_it() -
     let arguments: Vec<&str> = hint.unwrap_or_default().split(' ').skip(1).collect();
     medialift::run(&mut media.command(&arguments)?)?.expect(0);
     media.run("prune", &[])?.expect(0);
+    Ok(())
+}
+
+/// Uploaded by `sync`, and used by Mastodon from then on.
+fn synced() -> Result<Media> {
+    let media = Media::with(FILES)?;
+    media.switch_back()?;
+    media.run("sync", &[])?.expect(0);
+    media.switch()?;
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    Ok(media)
+}
+
+#[test]
+fn an_instance_that_uses_the_disk_keeps_its_media() -> Result<()> {
+    let media = uploaded()?;
+    media.switch_back()?;
+    for flags in [&[][..], &["--dry-run"]] {
+        let ran = media.run("cutover", flags)?.expect(2);
+        assert!(ran.stderr.contains("S3_ENABLED"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+    }
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+#[test]
+fn without_an_installation_it_must_be_said() -> Result<()> {
+    let media = uploaded()?;
+    fs::remove_file(media.path().join(".env.production"))?;
+    media.run("cutover", &[])?.expect(2);
+    media.run("cutover", &["--not-mastodon"])?.expect(0);
+    assert_eq!(files(&media.kept())?.len(), FILES.len());
+    Ok(())
+}
+
+/// As the day after a switch on an instance with a retention period.
+#[test]
+fn what_mastodon_deleted_in_the_bucket_is_settled_and_never_comes_back() -> Result<()> {
+    let media = synced()?;
+    let deleted = "cache/accounts/avatars/1/original/b.png";
+    media.delete(deleted)?;
+    let ran = media.run("sync", &["--json"])?.expect(0).json()?;
+    assert_eq!(ran["uploaded"]["files"], 0, "{ran}");
+    let json = media.run("cutover", &["--json"])?.expect(0).json()?;
+    assert_eq!(json["compared"]["deleted_there"], 1);
+    assert_eq!(json["compared"]["same"], FILES.len() - 1);
+    // The same tree under its other name.
+    let kept = media.kept();
+    let kept = kept.to_str().expect("a path in UTF-8");
+    let ran = medialift::run(&mut media.command(&["sync", kept, "--json"])?)?;
+    assert_eq!(ran.json()?["uploaded"]["files"], 0);
+    let ran = media.run("prune", &["--json"])?.expect(0).json()?;
+    assert_eq!((&ran["deleted"], &ran["settled"]), (&json!(5), &json!(1)));
+    assert!(files(&media.kept())?.is_empty());
+    assert_eq!(media.client().get(e2e::media::BUCKET, deleted)?.status, 404);
+    Ok(())
+}
+
+/// Uploaded by another program, so nothing tells whether Mastodon deleted what is missing.
+#[test]
+fn without_a_journal_nobody_is_told_to_bring_deleted_pictures_back() -> Result<()> {
+    let media = uploaded()?;
+    media.delete("cache/accounts/avatars/1/original/b.png")?;
+    let ran = media.run("cutover", &[])?.expect(3);
+    assert!(!ran.stderr.contains("medialift sync"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--allow-unproven"), "{}", ran.stderr);
+    media.run("cutover", &["--allow-unproven"])?.expect(0);
+    assert_eq!(files(&media.kept())?.len(), FILES.len());
+    Ok(())
+}
+
+#[test]
+fn what_mastodon_replaced_in_the_bucket_is_settled_and_stays_on_the_disk() -> Result<()> {
+    let media = synced()?;
+    let replaced = "accounts/avatars/000/000/001/original/a.png";
+    media.put(replaced, b"newer avatar")?;
+    let json = media.run("cutover", &["--json"])?.expect(0).json()?;
+    assert_eq!(json["compared"]["replaced_there"], 1);
+    media.run("prune", &[])?.expect(4);
+    assert_eq!(files(&media.kept())?[replaced], b"avatar");
+    Ok(())
+}
+
+#[test]
+fn media_that_only_the_bucket_has_are_counted_before_the_way_back() -> Result<()> {
+    let media = synced()?;
+    media.run("cutover", &[])?.expect(0);
+    media.put("media_attachments/files/2/original/new.png", b"new")?;
+    let ran = media.run("rollback", &[])?.expect(3);
+    assert!(ran.stderr.contains("1 object is"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--leave-in-bucket"), "{}", ran.stderr);
+    assert!(media.kept().exists());
+    media.run("rollback", &["--leave-in-bucket"])?.expect(0);
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+/// Mastodon's `.gitignore` names `public/system` and no other name.
+#[test]
+fn git_clean_leaves_what_a_cutover_put_aside() -> Result<()> {
+    let media = uploaded()?;
+    let git = |arguments: &[&str]| -> Result<String> {
+        let ran = std::process::Command::new("git")
+            .args(arguments)
+            .current_dir(media.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()?;
+        anyhow::ensure!(ran.status.success(), "{ran:?}");
+        Ok(String::from_utf8(ran.stdout)?)
+    };
+    git(&["init", "--quiet"])?;
+    write(
+        &media.path().join(".gitignore"),
+        "/public/system\n.env.production\n",
+    )?;
+    media.run("cutover", &[])?.expect(0);
+    git(&["clean", "-fd"])?;
+    assert_eq!(files(&media.kept())?.len(), FILES.len());
+    media.run("rollback", &[])?.expect(0);
+    assert_eq!(files(&media.live())?.len(), FILES.len());
     Ok(())
 }

@@ -82,6 +82,7 @@ fn phase(media: &Media) -> Result<String> {
 fn uploaded() -> Result<Media> {
     let media = Media::with(FILES)?;
     media.upload()?;
+    media.switch()?;
     media
         .origin
         .set_faults(&json!({ "kind": "latency", "latency_ms": 3 }))?;
@@ -215,6 +216,7 @@ fn a_prune_killed_at_any_point_loses_nothing_unproven() -> Result<()> {
         write(&media.live().join(path), content)?;
     }
     media.upload()?;
+    media.switch()?;
     media.run("cutover", &[])?.expect(0);
     // Three that the bucket has not, or not so.
     media.delete(&names[5].0)?;

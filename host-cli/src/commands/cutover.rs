@@ -15,6 +15,7 @@ use crate::config::TargetArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::guards;
+use crate::interrupt::Interrupt;
 use crate::mastodon::Deployment;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
@@ -83,11 +84,13 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         written_meanwhile: Compared::default(),
     };
     let _lock = site.lock()?;
+    if !args.dry_run {
+        site.remove_unwritten_state();
+    }
     let Some(state) = swap::ready_to_cut(&site)? else {
         report.cutover = Some(Cut::AlreadyDone);
-        context
-            .ui
-            .data(&report, "the cutover has been done before: nothing to do");
+        let text = "the cutover has been done before: nothing to do";
+        context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     };
     let aside = swap::media_are_aside(&site, &state)?;
@@ -107,30 +110,39 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     let mut sides = Sides::open(client, root, owner, args.follow_links, context)?;
     let begun = nanoseconds_now();
     if !aside {
-        let compared = compare_all(&args, &sides, context).await?;
+        let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
+        let compared = tokio::select! {
+            biased;
+            () = interrupt.requested() => return Ok(Exit::Interrupted),
+            compared = compare_all(&args, &sides, context) => compared?,
+        };
         let hint = hint(&args, &compared, &sides, context);
         report.compared = Some(compared);
         if hint.is_some() || args.dry_run {
-            context.ui.data(&report, report.text());
-            let Some(hint) = hint else {
-                return Ok(Exit::Done);
-            };
-            context.ui.say(format!("\nhint: {hint}"));
-            return Ok(Exit::Problem);
+            let exit = hint.as_ref().map_or(Exit::Done, |_| Exit::Problem);
+            context.ui.outcome(exit, &report, report.text());
+            if let Some(hint) = hint {
+                context.ui.say(format!("\nhint: {hint}"));
+            }
+            return Ok(exit);
         }
     } else if args.dry_run {
-        context
-            .ui
-            .data(&report, "an interrupted cutover would be completed");
+        let text = "an interrupted cutover would be completed";
+        context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     }
     protect_from_git(&site, context);
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
     sides.root = site.kept();
     let looked = look_again(&args, &sides, begun, &mut report, context).await;
-    context.ui.data(&report, report.text());
-    looked?;
     let missing = report.different() > 0;
+    let exit = if missing && !args.allow_unproven {
+        Exit::Partly
+    } else {
+        Exit::Done
+    };
+    context.ui.outcome(exit, &report, report.text());
+    looked?;
     if missing && report.to_send() > 0 {
         context.ui.say(format!(
             "\nhint: the media were moved all the same; bring what was never uploaded to the bucket with `{}`",
@@ -145,11 +157,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     context.ui.say(
         "next: look at the instance; `medialift rollback` is the way back, `medialift prune` frees the disk",
     );
-    Ok(if missing && !args.allow_unproven {
-        Exit::Partly
-    } else {
-        Exit::Done
-    })
+    Ok(exit)
 }
 
 /// What speaks against moving the media, as what to do about it.

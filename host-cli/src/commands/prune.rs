@@ -132,18 +132,19 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         report.directories_removed = remove_empty_directories(&sides.root).map_err(fail)?;
     }
     report.kept.sort();
-    if stopped.is_none() || report.deleted > 0 || context.ui.json {
-        context.ui.data(&report, report.text());
-    }
     for (name, number) in [("deleted", report.deleted), ("kept", report.kept.count)] {
         context.facts.add(name, number);
     }
-    match (stopped, report.interrupted, report.kept.count) {
-        (Some(error), ..) => Err(error),
-        (None, true, _) => Ok(Exit::Interrupted),
-        (None, false, 0) => Ok(Exit::Done),
-        (None, false, _) => Ok(Exit::Partly),
+    let exit = match (report.interrupted, report.kept.count) {
+        (true, _) => Exit::Interrupted,
+        (false, 0) => Exit::Done,
+        (false, _) => Exit::Partly,
+    };
+    // A run that ended before it did anything has nothing to report but why.
+    if stopped.is_none() || report.deleted > 0 || context.ui.json {
+        context.ui.outcome(exit, &report, report.text());
     }
+    stopped.map_or(Ok(exit), Err)
 }
 
 /// Looks at both sides; none where it was interrupted.

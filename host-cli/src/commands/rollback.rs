@@ -67,6 +67,9 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         only_in_bucket: None,
     };
     let _lock = site.lock()?;
+    if !args.dry_run {
+        site.remove_unwritten_state();
+    }
     let state = swap::ready_to_return(&site, args.after_prune)?;
     // What has begun is completed.
     if state.phase == Phase::Moved && !args.leave_in_bucket {
@@ -85,7 +88,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
             site.kept().display(),
             site.live().display()
         );
-        context.ui.data(&report, text);
+        context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     }
     let stamp = time::OffsetDateTime::now_utc().unix_timestamp();
@@ -93,15 +96,15 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     let back = swap::back(&site, args.after_prune, &conflicts, &mut |_| Ok(()))?;
     report.merged = back.merged;
     report.conflicts_dir = back.conflicts_dir;
-    context.ui.data(&report, report.text());
+    let exit = match report.conflicts_dir {
+        None => Exit::Done,
+        Some(_) => Exit::Partly,
+    };
+    context.ui.outcome(exit, &report, report.text());
     context
         .ui
         .say("next: put the old `.env.production` back if it was changed, then restart Mastodon");
-    Ok(if report.conflicts_dir.is_none() {
-        Exit::Done
-    } else {
-        Exit::Partly
-    })
+    Ok(exit)
 }
 
 fn lost_from_view(args: &RollbackArgs, site: &Site, only_there: u64) -> Error {

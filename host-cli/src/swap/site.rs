@@ -130,11 +130,15 @@ impl Site {
             }
             Err(e) => return Err(Error::new(operation()).cause(io::Error::from(e))),
         }
-        // Left by a run that was killed while it wrote the state; nothing was begun by it.
-        let _ = fs::remove_file(self.staged_state_path());
         Ok(Lock {
             _directory: directory,
         })
+    }
+
+    /// Removes what a run left that was killed while it wrote the state: nothing was begun by it.
+    /// Only with the lock held.
+    pub fn remove_unwritten_state(&self) {
+        let _ = fs::remove_file(self.staged_state_path());
     }
 
     /// The state; none before a cutover and after a rollback.

@@ -75,6 +75,7 @@ impl Place {
             if !parents.contains(&site.parent.as_path()) {
                 parents.push(&site.parent);
                 locks.push(site.lock()?);
+                site.remove_unwritten_state();
             }
         }
         Ok(locks)
