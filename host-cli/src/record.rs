@@ -125,10 +125,10 @@ fn about(command: &Command) -> Option<About<'_>> {
         },
         Command::Env(args) if !args.dry_run && !args.lint => About {
             target: Some(&args.target),
-            ..of(if args.announce {
-                Action::Announce
-            } else {
-                Action::Switch
+            ..of(match (args.announce, args.undo) {
+                (true, _) => Action::Announce,
+                (false, true) => Action::Undo,
+                (false, false) => Action::Switch,
             })
         },
         Command::Verify(args) if !args.dry_run => About {

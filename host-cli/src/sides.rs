@@ -101,6 +101,11 @@ impl Sides {
         }
     }
 
+    /// Whether a file without a record was never uploaded: a whole sync has ended cleanly.
+    pub(crate) fn knows_what_was_sent(&self) -> bool {
+        self.journal.is_settled()
+    }
+
     /// Whether Mastodon has replaced the object since: it once was this very file.
     pub(crate) fn was_replaced_there(pair: &Pair) -> bool {
         let (Some(tree::Entry::File(file)), Some(object), Some(known)) =

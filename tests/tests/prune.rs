@@ -330,7 +330,7 @@ fn links_are_neither_followed_nor_deleted() -> Result<()> {
     )?;
     let ran = media.run("prune", &[])?.expect(4);
     assert!(
-        ran.stdout.contains("accounts: symbolic link"),
+        ran.stdout.contains("accounts/: a symbolic link"),
         "{}",
         ran.stdout
     );

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
 use crate::mastodon::Deployment;
+use crate::named::Named;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
 use crate::words::{counted, human_bytes, quoted};
@@ -146,7 +147,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     if missing && report.to_send() > 0 {
         context.ui.say(format!(
             "\nhint: the media were moved all the same; bring what was never uploaded to the bucket with `{}`",
-            sync_command(&args, &sides, context)
+            sync_command(&args, &sides, &report.written_meanwhile.different.first, context)
         ));
     }
     if installation.is_some_and(|i| i.deployment == Some(Deployment::Docker)) {
@@ -171,7 +172,7 @@ fn hint(
         return Some(if compared.to_send > 0 {
             format!(
                 "run `{}`, then this again; nothing was changed",
-                sync_command(args, sides, context)
+                sync_command(args, sides, &[], context)
             )
         } else {
             "look at these files: `sync` does not send them, since the bucket is Mastodon's now; `--allow-unproven` moves the media aside all the same, and deletes nothing".to_owned()
@@ -182,14 +183,22 @@ fn hint(
     })
 }
 
-fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String {
-    let follow = if args.follow_links {
-        " --follow-links"
-    } else {
-        ""
-    };
+/// `only`: nothing but the first of these, which were written while this ran.
+fn sync_command(args: &CutoverArgs, sides: &Sides, only: &[Named], context: &Context) -> String {
+    let mut flags = String::new();
+    if args.follow_links {
+        flags.push_str(" --follow-links");
+    }
+    if !only.is_empty() && !sides.knows_what_was_sent() {
+        // Without a journal `sync` could not tell them from what Mastodon deleted in the bucket.
+        flags.push_str(" --send-unrecorded");
+        for named in only.iter().take(20) {
+            let pattern = globset::escape(&named.path);
+            flags.push_str(&format!(" --include {}", quoted(&pattern)));
+        }
+    }
     format!(
-        "medialift{} sync {}{follow}{}",
+        "medialift{} sync {}{flags}{}",
         context.config_flag(),
         quoted(&sides.root.to_string_lossy()),
         args.target.as_flags()

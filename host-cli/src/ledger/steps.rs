@@ -205,7 +205,7 @@ impl Situation<'_> {
             Step::Switch if switched.is_some() => (State::Done, switched),
             Step::Switch => (State::Todo, None),
             Step::Rest => {
-                let after = switched.and_then(|at| self.last(action, |e| e.began >= at));
+                let after = switched.and_then(|at| self.last(action, |e| e.began > at));
                 match after {
                     Some(entry) => done(Some(entry)),
                     None => (State::Todo, None),

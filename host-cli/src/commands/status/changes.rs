@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ledger::Action;
 use crate::ledger::steps::Situation;
 use crate::mastodon::{Installation, Owner, Running};
+use crate::swap::git::Exclusion;
 use crate::swap::{Phase, Site};
 use crate::tree::{self, Entry};
 use crate::verify::domain::{Domain, FilesUrl};
@@ -74,6 +75,15 @@ impl Changes {
             changes
                 .attention
                 .push("a rollback has begun and not ended: complete it".to_owned());
+        }
+        if situation.phase.is_some()
+            && let Ok(Some(exclusion)) = Exclusion::of(&site.parent, &site.name)
+            && !exclusion.is_complete()
+        {
+            changes.attention.push(format!(
+                "`git clean -fd` in Mastodon's checkout would delete `{}`: `.git/info/exclude` does not name it",
+                site.kept().display()
+            ));
         }
         let url = args.files_url.as_ref().or(context.file.files_url.as_ref());
         if let Some(url) = url {
