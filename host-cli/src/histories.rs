@@ -60,8 +60,10 @@ struct World {
     site: Site,
     owner: Owner,
     bucket: BTreeMap<String, Object>,
-    /// Objects that Mastodon deleted and has not written again.
+    /// Objects that Mastodon deleted and has not written again, since it uses the bucket.
     deleted: BTreeSet<String>,
+    /// What its database does not have any more, wherever it was deleted.
+    forgotten: BTreeSet<String>,
     journal: BTreeMap<String, Recorded>,
     /// The last sync ended by itself, and left nothing unexplained.
     settled: bool,
@@ -95,6 +97,7 @@ impl World {
             owner: Owner::Disk,
             bucket: BTreeMap::new(),
             deleted: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             journal: BTreeMap::new(),
             settled: false,
             rollbacks: 0,
@@ -114,6 +117,7 @@ impl World {
     }
 
     fn write(&mut self, path: String, content: Vec<u8>) {
+        self.forgotten.remove(&path);
         if self.owner == Owner::Bucket {
             self.deleted.remove(&path);
             let mastodons = true;
@@ -131,6 +135,7 @@ impl World {
         if self.owner == Owner::Disk {
             let _ = fs::remove_file(self.site.live().join(path));
         } else if self.bucket.remove(&path).is_some() {
+            self.forgotten.insert(path.clone());
             self.deleted.insert(path);
         }
     }
@@ -276,7 +281,7 @@ impl World {
                 continue;
             };
             let decision = self.decide(&pair, Compare::Read, self.settled);
-            let may_go = match basis(decision, file.hidden) {
+            let may_go = match basis(decision, &pair) {
                 Basis::Absence => !self.bucket.contains_key(&pair.path),
                 Basis::Content => self.is_same(&pair),
                 Basis::Nothing(_) => false,
@@ -345,7 +350,7 @@ impl World {
                 .bucket
                 .get(path)
                 .is_some_and(|object| object.content == *content);
-            let settled = self.deleted.contains(path);
+            let settled = self.forgotten.contains(path);
             assert!(proven || settled, "`{path}` is lost");
         }
     }

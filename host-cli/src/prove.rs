@@ -9,7 +9,9 @@ use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
 use crate::decide::Decision;
+use crate::pairs::Pair;
 use crate::s3::{Client, ErrorKind, S3Error};
+use crate::tree::{Entry, Stamp};
 use crate::upload::digest;
 
 /// How often a transfer that breaks in the middle is begun anew.
@@ -29,15 +31,28 @@ pub enum Basis {
 }
 
 /// What the deletion of a local file rests on.
-pub fn basis(decision: Decision, hidden: bool) -> Basis {
-    match decision {
+pub fn basis(decision: Decision, pair: &Pair) -> Basis {
+    match (decision, &pair.local) {
         // It may have been deleted with its account: never the last copy of what is hidden.
-        Decision::DeletedThere if hidden => {
+        (Decision::DeletedThere, Some(Entry::File(file))) if file.hidden => {
             Basis::Nothing("it is hidden, and the bucket does not have it")
         }
-        Decision::DeletedThere => Basis::Absence,
+        (Decision::DeletedThere, _) if !is_as_uploaded(pair) => {
+            Basis::Nothing("it was written since it was uploaded, and the bucket does not have it")
+        }
+        (Decision::DeletedThere, _) => Basis::Absence,
         _ => Basis::Content,
     }
+}
+
+/// Whether the local file is the very one that was in the bucket. Its mode and its other names may
+/// have changed since.
+pub fn is_as_uploaded(pair: &Pair) -> bool {
+    let (Some(Entry::File(file)), Some(known)) = (&pair.local, &pair.known) else {
+        return false;
+    };
+    let content = |stamp: &Stamp| (stamp.size, stamp.modified, stamp.inode);
+    known.same && content(&known.stamp) == content(&file.stamp)
 }
 
 /// Outcome of comparing one file with one object.

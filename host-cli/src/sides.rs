@@ -14,6 +14,7 @@ use crate::ledger;
 use crate::mastodon::{Installation, Owner};
 use crate::pairs::{self, Pair, Pairs};
 use crate::progress::Progress;
+use crate::prove::is_as_uploaded;
 use crate::report::Ui;
 use crate::s3::Client;
 use crate::tree;
@@ -108,12 +109,10 @@ impl Sides {
 
     /// Whether Mastodon has replaced the object since: it once was this very file.
     pub(crate) fn was_replaced_there(pair: &Pair) -> bool {
-        let (Some(tree::Entry::File(file)), Some(object), Some(known)) =
-            (&pair.local, &pair.object, &pair.known)
-        else {
+        let (Some(object), Some(known)) = (&pair.object, &pair.known) else {
             return false;
         };
-        known.same && known.stamp == file.stamp && known.etag() != object.etag
+        is_as_uploaded(pair) && known.etag() != object.etag
     }
 }
 

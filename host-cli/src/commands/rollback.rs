@@ -10,7 +10,8 @@ use crate::Context;
 use crate::config::TargetArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::mastodon::Owner;
+use crate::guards;
+use crate::mastodon::{Installation, Owner};
 use crate::sides::{self, Sides};
 use crate::swap::{self, Merged, Phase, Site};
 use crate::words::counted;
@@ -71,6 +72,11 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         site.remove_unwritten_state();
     }
     let state = swap::ready_to_return(&site, args.after_prune)?;
+    // A rollback that was killed may have left no directory there: it is completed all the same.
+    if let Ok(installation) = Installation::find(Some(&site.live()), &context.file) {
+        let operation = format!("put `{}` back", site.live().display());
+        guards::may_rollback(&installation).or_refuse(operation)?;
+    }
     // What has begun is completed.
     if state.phase == Phase::Moved && !args.leave_in_bucket {
         let only_there = only_in_bucket(&args, &site, context).await.map_err(|e| {

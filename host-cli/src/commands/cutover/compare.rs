@@ -68,10 +68,16 @@ impl Compared {
     /// Counts what is decided without reading the file. `reason`: how it differs.
     fn decided(&mut self, pair: &Pair, decision: Decision, reason: impl Into<String>) {
         match decision {
-            Decision::DeletedThere => self.deleted_there += 1,
-            Decision::Send(_) | Decision::Conflict(Conflict::NoJournal) if is_hidden(pair) => {
+            Decision::DeletedThere if prove::is_as_uploaded(pair) => self.deleted_there += 1,
+            Decision::DeletedThere | Decision::Send(_) | Decision::Conflict(Conflict::NoJournal)
+                if is_hidden(pair) =>
+            {
                 self.hidden.add(&pair.path, "a suspended account's, by its mode");
             }
+            Decision::DeletedThere => self.different.add(
+                &pair.path,
+                "it was written since it was uploaded, and the bucket does not have it",
+            ),
             Decision::Send(_) => {
                 self.to_send += 1;
                 self.different.add(&pair.path, reason);

@@ -128,7 +128,7 @@ impl<'a> Pruner<'a> {
     /// proven.
     async fn file(&self, pair: &Pair, file: &LocalFile) -> Fate {
         let decision = self.sides.decide(pair, Compare::Read);
-        let basis = prove::basis(decision, file.hidden);
+        let basis = prove::basis(decision, pair);
         let proven = match basis {
             Basis::Content => self.prove(file).await,
             Basis::Absence => self.is_absent(&file.path).await,
