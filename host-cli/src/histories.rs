@@ -117,6 +117,18 @@ impl World {
     }
 
     fn write(&mut self, path: String, content: Vec<u8>) {
+        let on_disk = |root: PathBuf| root.join(&path).exists();
+        let (live, kept) = (on_disk(self.site.live()), on_disk(self.site.kept()));
+        let in_bucket = self.bucket.contains_key(&path);
+        let (here, elsewhere) = match self.owner {
+            Owner::Bucket => (in_bucket, live || kept),
+            _ => (live, in_bucket || kept),
+        };
+        // Mastodon gives each upload a name of its own: a key that only the other place has is not
+        // written anew.
+        if elsewhere && !here {
+            return;
+        }
         self.forgotten.remove(&path);
         if self.owner == Owner::Bucket {
             self.deleted.remove(&path);

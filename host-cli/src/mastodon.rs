@@ -105,7 +105,7 @@ impl Installation {
     /// Fails where no media directory is named. An installation that is not found, or cannot be
     /// read, is no error: its owner is [`Owner::Unknown`].
     pub fn find(path: Option<&Path>, settings: &config::File) -> Result<Installation> {
-        let named = named_directory(path, settings)?;
+        let named = named_media_dir(path, settings)?;
         let absolute = std::path::absolute(&named).map_err(|e| {
             Error::usage(format!("use `{}` as the media directory", named.display())).cause(e)
         })?;
@@ -303,7 +303,12 @@ fn resolved(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn named_directory(path: Option<&Path>, settings: &config::File) -> Result<PathBuf> {
+/// The media directory that is named: the flag's, else the settings file's, else that of `[mastodon]
+/// root` there.
+///
+/// # Errors
+/// Fails where none is.
+pub fn named_media_dir(path: Option<&Path>, settings: &config::File) -> Result<PathBuf> {
     let of_root = || Some(settings.mastodon.root.as_ref()?.join("public/system"));
     path.map(Path::to_owned)
         .or_else(|| settings.media_dir.clone())

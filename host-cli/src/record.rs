@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::identity::Identity;
 use crate::ledger::{self, Action, Entry, Ledger, Outcome};
+use crate::mastodon::named_media_dir;
 use crate::swap::media_at;
 
 /// A run that is to be recorded.
@@ -34,8 +35,8 @@ impl Recording {
         entry.target = target.as_ref().map(ledger::target_name);
         entry.media_dir = about
             .media_dir
-            .map(|given| given.or(context.file.media_dir.as_deref()))
-            .and_then(|path| std::path::absolute(path?).ok());
+            .and_then(|given| named_media_dir(given, &context.file).ok())
+            .and_then(|path| std::path::absolute(path).ok());
         entry.tree = entry
             .media_dir
             .as_deref()

@@ -9,14 +9,13 @@ use clap::Args;
 use serde::Serialize;
 
 use self::compare::{Compared, compare, compare_written_since};
-use super::media_dir;
 use crate::Context;
 use crate::config::TargetArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
-use crate::mastodon::Deployment;
+use crate::mastodon::{Deployment, named_media_dir};
 use crate::named::Named;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
@@ -75,7 +74,7 @@ struct Report {
 
 /// Runs `cutover`.
 pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
-    let site = Site::at(&media_dir(args.media_dir.as_deref(), context)?)?;
+    let site = Site::at(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
     let mut report = Report {
         media_dir: site.live(),
         kept_dir: site.kept(),

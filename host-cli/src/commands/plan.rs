@@ -7,10 +7,10 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use super::media_dir;
 use crate::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::mastodon::named_media_dir;
 use crate::named::NamedPaths;
 use crate::tree::{self, Entry, SkipReason};
 use crate::words::{counted, grouped, human_bytes, human_time};
@@ -102,7 +102,7 @@ struct BehindLink {
 
 /// Runs `plan`.
 pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
-    let media_dir = media_dir(args.media_dir.as_deref(), context)?;
+    let media_dir = named_media_dir(args.media_dir.as_deref(), &context.file)?;
     for (value, flag) in [
         (args.price_storage, "--price-storage"),
         (args.price_free_storage, "--price-free-storage"),

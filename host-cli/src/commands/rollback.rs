@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::media_dir;
 use crate::Context;
 use crate::config::TargetArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::guards;
-use crate::mastodon::{Installation, Owner};
+use crate::mastodon::{Installation, Owner, named_media_dir};
 use crate::sides::{self, Sides};
 use crate::swap::{self, Merged, Phase, Site};
 use crate::words::counted;
@@ -59,7 +58,7 @@ struct Report {
 
 /// Runs `rollback`.
 pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
-    let site = Site::at(&media_dir(args.media_dir.as_deref(), context)?)?;
+    let site = Site::at(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
     let mut report = Report {
         media_dir: site.live(),
         dry_run: args.dry_run,

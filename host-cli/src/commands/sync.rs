@@ -19,7 +19,7 @@ use crate::guards::{may_do_without, may_overwrite, may_sync, may_sync_delete};
 use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::mastodon::{Installation, Owner};
+use crate::mastodon::{Installation, Owner, named_media_dir};
 use crate::s3::{Client, Retry};
 use crate::sync::{self, Options};
 use crate::upload::Limits;
@@ -156,7 +156,7 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
 /// Runs `sync`.
 pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve(context)?;
-    let directory = directory(args.directory.as_deref(), context)?;
+    let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
     let pairs = pairs_options(&args, &directory, &target)?;
     // Looked at before anything is written, so that a wrong path leaves nothing behind.
     tree::walk(&pairs.tree)?;
@@ -293,17 +293,6 @@ async fn owner(
         may_overwrite(&installation, target).or_refuse(operation)?;
     }
     Ok(installation.owner_of(target))
-}
-
-/// The media directory of the flag, else of the settings file.
-pub(crate) fn directory(flag: Option<&Path>, context: &Context) -> Result<PathBuf> {
-    flag.or(context.file.media_dir.as_deref())
-        .map(Path::to_owned)
-        .ok_or_else(|| {
-            Error::usage("find the media directory")
-                .cause("none is named")
-                .hint("give it: `medialift sync /home/mastodon/live/public/system`, or put `media_dir` in medialift.toml")
-        })
 }
 
 /// A master key is told before anything is sent: at the S3 endpoint it only ever fails.

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::PruneArgs;
 use crate::Context;
-use crate::commands::media_dir;
 use crate::error::{Error, Result};
+use crate::mastodon::named_media_dir;
 use crate::swap::{Lock, Phase, Site, around};
 
 /// Where to delete, with its links resolved.
@@ -27,7 +27,10 @@ impl Place {
         let named = args.media_dir.is_some() || context.file.media_dir.is_some();
         let mut sites = Vec::new();
         if named || args.dir.is_none() {
-            sites.push(Site::at(&media_dir(args.media_dir.as_deref(), context)?)?);
+            sites.push(Site::at(&named_media_dir(
+                args.media_dir.as_deref(),
+                &context.file,
+            )?)?);
         }
         let chosen = match (&args.dir, sites.first()) {
             (Some(dir), _) => dir.clone(),
