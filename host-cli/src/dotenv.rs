@@ -200,33 +200,35 @@ impl Document {
 
     /// Every assignment in order, with its line number from 1. Duplicates all appear.
     pub fn assignments(&self) -> Vec<(usize, &Assignment)> {
-        let assignment = |(line, piece)| match piece {
-            &Piece::Assignment(ref assignment) => Some((line, assignment)),
-            _ => None,
-        };
-        self.numbered().filter_map(assignment).collect()
+        self.numbered()
+            .filter_map(|(line, piece)| match piece {
+                Piece::Assignment(assignment) => Some((line, assignment)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Names that stand alone on a line, with its number. The gem sets them to nothing from 3.1.5 on.
     pub fn lone_names(&self) -> Vec<(usize, &str)> {
-        let name = |(line, piece)| match piece {
-            &Piece::LoneName(ref name) if !name.exported => Some((line, name.key.as_str())),
-            _ => None,
-        };
-        self.numbered().filter_map(name).collect()
+        self.numbered()
+            .filter_map(|(line, piece)| match piece {
+                Piece::LoneName(name) if !name.exported => Some((line, name.key.as_str())),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Lines that are neither blank, comment, assignment nor lone name, with their numbers.
     pub fn stray_lines(&self) -> Vec<(usize, &[u8])> {
-        let stray = |(line, piece)| match piece {
-            &Piece::Verbatim(ref bytes) => {
-                let text = bytes.trim_ascii();
-                let stray = !text.is_empty() && !text.starts_with(b"#") && line_has_text(text);
-                stray.then_some((line, text))
-            }
-            _ => None,
-        };
-        self.numbered().filter_map(stray).collect()
+        self.numbered()
+            .filter_map(|(line, piece)| match piece {
+                Piece::Verbatim(bytes) => Some((line, bytes.trim_ascii())),
+                _ => None,
+            })
+            .filter(|(_, text)| {
+                !text.is_empty() && !text.starts_with(b"#") && *text != parse::BYTE_ORDER_MARK
+            })
+            .collect()
     }
 
     /// The assignment of `key` that counts: the last one.
@@ -361,11 +363,6 @@ impl Piece {
             Piece::Assignment(a) => parse::line_ends(&a.bytes().collect::<Vec<_>>().concat()),
         }
     }
-}
-
-/// Whether there is more than a byte order mark.
-fn line_has_text(line: &[u8]) -> bool {
-    line != "\u{feff}".as_bytes()
 }
 
 /// `S3` of `S3_BUCKET`; a name without `_` is its own family.

@@ -26,7 +26,7 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The file as the gem sees it: no byte order mark, every line end a `\n`; and where each of its
 /// bytes, and its end, is in the file.

@@ -93,9 +93,12 @@ impl Lint<'_> {
             let text = String::from_utf8_lossy(assignment.written());
             let inside = settings_inside(&text);
             let media = concerns_media(assignment.key());
-            let severity = |media: bool| match media {
-                true => Severity::Error,
-                false => Severity::Warning,
+            let severity = |media: bool| {
+                if media {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                }
             };
             if assignment.quoting() == Quoting::Bare && !inside.is_empty() {
                 self.line(
