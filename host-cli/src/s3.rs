@@ -20,13 +20,10 @@ mod xml;
 
 pub use self::body::Body;
 pub use self::client::Client;
-pub use self::error::{ErrorKind, S3Error};
+pub use self::error::{ErrorKind, S3Error, S3Result};
 pub use self::list::{ListRequest, Listed, Page};
 pub use self::listing::Listing;
 pub use self::multipart::{CompletedPart, Part};
 pub use self::object::{ObjectHead, ObjectRange, PutRequest};
 pub use self::retry::Retry;
 pub use self::traffic::{Outage, Traffic};
-
-/// Result of one operation.
-pub type S3Result<T> = Result<T, S3Error>;

@@ -10,170 +10,22 @@ mod empty;
 mod file;
 mod list;
 mod name;
+mod root;
+mod skip;
 
-use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use rustix::fs::{CWD, Mode, OFlags, Stat};
-use serde::Serialize;
 
 use self::children::{Child, Kind, children};
 pub use self::empty::remove_empty_directories;
-pub use self::file::{LocalFile, OpenError, Stamp};
+pub use self::file::{Entry, LocalFile, OpenError, Stamp};
 pub use self::list::walk_list;
 pub use self::name::name_fault;
-use crate::config::LONGEST_KEY;
-use crate::error::{Error, Result};
-
-/// Directories deeper than this are reported, not read: each level holds one file descriptor.
-const DEEPEST: usize = 200;
-
-/// Bits with which a directory lets its group or others in.
-const OPEN_TO_OTHERS: u32 = 0o055;
-
-/// What is walked, and how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The media directory; it may itself be a link.
-    pub root: PathBuf,
-    /// Bytes that every key has before its path.
-    pub prefix_length: usize,
-    /// Follow links to directories, also out of the tree; else they are reported.
-    pub follow_links: bool,
-}
-
-impl Options {
-    fn longest_path(&self) -> usize {
-        LONGEST_KEY.saturating_sub(self.prefix_length)
-    }
-}
-
-/// Why an entry is passed over. Each variant is one line of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SkipReason {
-    /// A symbolic link to a file.
-    Symlink,
-    /// A symbolic link to a directory, or to nothing: what is behind it was not looked at.
-    LinkedDirectory,
-    /// A socket.
-    Socket,
-    /// A named pipe.
-    Fifo,
-    /// A block or character device.
-    Device,
-    /// The name is not UTF-8, so it cannot be a key.
-    NotUtf8,
-    /// The name has a control character, which the service or the edge refuses.
-    ControlCharacter,
-    /// The key would be longer than 1,024 bytes.
-    KeyTooLong,
-    /// A part of the name, between two `/`, is longer than 250 bytes, which the service refuses.
-    PartTooLong,
-    /// The file is larger than 10 TB, which the service refuses.
-    TooLarge,
-    /// The file cannot be opened or read.
-    Unreadable,
-    /// The directory cannot be listed; nothing below it was seen.
-    UnreadableDirectory,
-    /// It kept changing while it was read.
-    Changing,
-    /// It was there, and was gone when its turn came.
-    Vanished,
-    /// A list of files names it, and it is not there.
-    Missing,
-}
-
-impl SkipReason {
-    /// The reason in words, for after "skipped:".
-    pub fn words(self) -> &'static str {
-        match self {
-            SkipReason::Symlink => "a symbolic link",
-            SkipReason::LinkedDirectory => {
-                "a symbolic link, and nothing behind it was looked at: `--follow-links` does, or put a bind mount in its place"
-            }
-            SkipReason::Socket => "a socket",
-            SkipReason::Fifo => "a named pipe",
-            SkipReason::Device => "a device",
-            SkipReason::NotUtf8 => "the name is not UTF-8",
-            SkipReason::ControlCharacter => "the name has a control character",
-            SkipReason::KeyTooLong => "the key would be longer than 1,024 bytes",
-            SkipReason::PartTooLong => "a part of the name is longer than 250 bytes",
-            SkipReason::TooLarge => "the file is larger than 10 TB",
-            SkipReason::Unreadable => "cannot be read",
-            SkipReason::UnreadableDirectory => "the directory cannot be listed",
-            SkipReason::Changing => "kept changing while it was read",
-            SkipReason::Vanished => "vanished before its turn",
-            SkipReason::Missing => "is not there",
-        }
-    }
-
-    /// Whether there may be files below that were not seen.
-    pub fn hides_entries(self) -> bool {
-        matches!(
-            self,
-            SkipReason::LinkedDirectory | SkipReason::UnreadableDirectory
-        )
-    }
-}
-
-impl fmt::Display for SkipReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
-    }
-}
-
-/// An entry that is passed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Skipped {
-    /// Its path; bytes that are not UTF-8 are shown as `\u{FFFD}`. Ends in `/` where
-    /// [`SkipReason::hides_entries`].
-    pub path: String,
-    /// Why.
-    pub reason: SkipReason,
-    /// What the system said, where it said something.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// One step of the walk.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// A regular file whose path can be a key.
-    File(LocalFile),
-    /// Something that is reported.
-    Skipped(Skipped),
-}
-
-impl Entry {
-    /// Its path.
-    pub fn path(&self) -> &str {
-        match self {
-            Entry::File(file) => &file.path,
-            Entry::Skipped(skipped) => &skipped.path,
-        }
-    }
-
-    fn skipped(path: impl Into<String>, reason: SkipReason, detail: Option<String>) -> Entry {
-        Entry::Skipped(Skipped {
-            path: path.into(),
-            reason,
-            detail,
-        })
-    }
-}
-
-/// A directory from which files are opened by the rest of their path: the root, or what a followed
-/// link leads to.
-#[derive(Debug)]
-struct Anchor {
-    directory: OwnedFd,
-    /// Bytes of a path that lead here.
-    path_length: usize,
-}
+pub use self::root::Options;
+use self::root::{Anchor, DEEPEST, OPEN_TO_OTHERS, OWNER_HINT, cannot_read, open_root};
+pub use self::skip::{SkipReason, Skipped};
+use crate::error::Result;
 
 /// Walks `options.root`.
 ///
@@ -197,38 +49,6 @@ pub fn walk(options: &Options) -> Result<Walk> {
             children: listed,
         }],
     })
-}
-
-const OWNER_HINT: &str = "run as the user that owns the media, usually `mastodon`";
-
-fn cannot_read(root: &Path, cause: io::Error, hint: &str) -> Error {
-    Error::usage(format!("read the media directory `{}`", root.display()))
-        .cause(cause)
-        .hint(hint)
-}
-
-fn open_root(root: &Path) -> Result<(Arc<Anchor>, OwnedFd, Stat)> {
-    const PATH_HINT: &str =
-        "give the path of Mastodon's `public/system`, such as `/home/mastodon/live/public/system`";
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let open = || -> io::Result<(OwnedFd, OwnedFd, Stat)> {
-        let directory = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
-        let stat = rustix::fs::fstat(&directory)?;
-        Ok((directory.try_clone()?, directory, stat))
-    };
-    let (again, directory, stat) = open().map_err(|e| {
-        let hint = match e.kind() {
-            io::ErrorKind::NotADirectory => "give a directory; for single files use `--files-from`",
-            io::ErrorKind::PermissionDenied => OWNER_HINT,
-            _ => PATH_HINT,
-        };
-        cannot_read(root, e, hint)
-    })?;
-    let anchor = Anchor {
-        directory: again,
-        path_length: 0,
-    };
-    Ok((Arc::new(anchor), directory, stat))
 }
 
 /// The walk under way. See [`walk`].

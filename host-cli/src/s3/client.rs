@@ -11,12 +11,12 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::error::{ErrorKind, S3Error};
+use super::error::{ErrorKind, S3Error, S3Result};
 use super::patience::{Life, PATIENCE};
 use super::retry::{Retry, wait};
 use super::sign::{Signer, encode_key, encode_query};
 use super::traffic::Traffic;
-use super::{S3Result, xml};
+use super::xml;
 use crate::config::{Credentials, Target};
 use crate::transport::Transport;
 

@@ -6,8 +6,8 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::client::{Call, Client};
-use super::error::ErrorKind;
-use super::{S3Result, xml};
+use super::error::{ErrorKind, S3Result};
+use super::xml;
 
 /// Which page of which keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::{Client, ListRequest, Listed, S3Result};
+use super::client::Client;
+use super::error::S3Result;
+use super::list::{ListRequest, Listed};
 
 /// Objects of a listing, one after the other. Ends its request when dropped.
 #[derive(Debug)]

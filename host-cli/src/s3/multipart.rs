@@ -6,9 +6,9 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 
 use super::body::Body;
 use super::client::{Answer, Call, Client};
-use super::error::ErrorKind;
+use super::error::{ErrorKind, S3Result};
 use super::object::{CONTENT_MD5, etag_of, insert_text, md5_header};
-use super::{S3Result, xml};
+use super::xml;
 
 /// A part that the service has.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,9 +11,8 @@ use hyper::body::Incoming;
 
 use super::body::Body;
 use super::client::{Call, Client};
-use super::error::ErrorKind;
+use super::error::{ErrorKind, S3Error, S3Result};
 use super::xml::bare_etag;
-use super::{S3Error, S3Result};
 
 /// `Content-MD5` as a header.
 pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");

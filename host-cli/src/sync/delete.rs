@@ -1,8 +1,8 @@
 //! `--delete`: what is only in the bucket goes, where every guard allows it.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
-use super::run::Options;
 use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -20,25 +20,35 @@ pub(super) struct ToDelete {
     /// As many as may be deleted.
     keys: Vec<String>,
     total: u64,
-    most: u64,
+    /// None: a thousand, and a tenth of those that are there.
+    most: Option<u64>,
+    dry_run: bool,
+    root: PathBuf,
 }
 
 impl ToDelete {
-    pub(super) fn new(options: &Options) -> Self {
+    /// Of the directory `root`; `most`: more than this are not deleted.
+    pub(super) fn new(root: PathBuf, most: Option<u64>, dry_run: bool) -> Self {
         ToDelete {
             keys: Vec::new(),
             total: 0,
-            most: options.most_deletions.unwrap_or(MOST_DELETIONS),
+            most,
+            dry_run,
+            root,
         }
     }
 
     pub(super) fn add(&mut self, pair: &Pair) {
         self.total += 1;
-        if self.total <= self.most
+        if self.total <= self.most()
             && let Some(object) = &pair.object
         {
             self.keys.push(object.key.clone());
         }
+    }
+
+    fn most(&self) -> u64 {
+        self.most.unwrap_or(MOST_DELETIONS)
     }
 
     /// Deletes until interrupted.
@@ -46,7 +56,6 @@ impl ToDelete {
         &self,
         client: &Client,
         pairs: &Pairs,
-        options: &Options,
         summary: &mut Summary,
         interrupt: &Interrupt,
     ) -> Result<()> {
@@ -54,13 +63,13 @@ impl ToDelete {
             return Ok(());
         }
         let bucket = &client.target().bucket;
-        self.check(bucket, pairs, options)?;
+        self.check(bucket, pairs)?;
         for key in &self.keys {
             if interrupt.is_set() {
                 summary.interrupted = true;
                 return Ok(());
             }
-            if !options.dry_run {
+            if !self.dry_run {
                 client.delete_object(key).await.map_err(|e| {
                     e.into_error(format!("delete `{key}` of the bucket `{bucket}`"))
                 })?;
@@ -71,20 +80,19 @@ impl ToDelete {
     }
 
     /// Every reason to delete nothing of what seems to be gone.
-    fn check(&self, bucket: &str, pairs: &Pairs, options: &Options) -> Result<()> {
+    fn check(&self, bucket: &str, pairs: &Pairs) -> Result<()> {
         const LOOK: &str = "look at them with `--delete --dry-run --verbose`; if they are to go, allow as many with `--max-delete`";
         let refused = |cause: String, hint: &str| {
             let operation = format!("delete {} objects of the bucket `{bucket}`", self.total);
             let cause = format!("{cause}; nothing was deleted");
             Err(Error::new(operation).cause(cause).hint(hint))
         };
-        let root = &options.pairs.tree.root;
-        let now = std::fs::metadata(root).ok();
+        let now = std::fs::metadata(&self.root).ok();
         if now.map(|now| (now.dev(), now.ino())) != pairs.root_id() {
             return refused(
                 format!(
                     "`{}` is not the directory it was when this run began",
-                    root.display()
+                    self.root.display()
                 ),
                 "check that its disk is mounted, then run the command again",
             );
@@ -96,11 +104,14 @@ impl ToDelete {
                 "make every directory readable, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
             );
         }
-        if self.total > self.most {
-            return refused(format!("that is more than the {} allowed", self.most), LOOK);
+        if self.total > self.most() {
+            return refused(
+                format!("that is more than the {} allowed", self.most()),
+                LOOK,
+            );
         }
         let share = pairs.objects() / SHARE_OF_DELETIONS;
-        if options.most_deletions.is_none() && self.total > share {
+        if self.most.is_none() && self.total > share {
             return refused(
                 format!(
                     "that is more than a tenth of the {} that are there",

@@ -85,9 +85,9 @@ pub async fn run(
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let deleted =
-            run.to_delete
-                .delete(&client, &pairs, &options, &mut run.summary, &run.interrupt);
+        let deleted = run
+            .to_delete
+            .delete(&client, &pairs, &mut run.summary, &run.interrupt);
         stopped = deleted.await.err();
     }
     let settled = run.is_settled(stopped.is_none(), &journal);
@@ -160,7 +160,11 @@ impl Run {
             window_begin: Instant::now(),
             slow_downs: client.traffic().slow_downs(),
             refused_in_a_row: 0,
-            to_delete: ToDelete::new(options),
+            to_delete: ToDelete::new(
+                options.pairs.tree.root.clone(),
+                options.most_deletions,
+                options.dry_run,
+            ),
             summary: Summary {
                 dry_run: options.dry_run,
                 ..Summary::default()

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::SkipReason;
 use super::file::Seen;
+use super::skip::{SkipReason, special};
 
 /// One entry of a directory.
 #[derive(Debug)]
@@ -90,16 +90,6 @@ fn link(directory: &OwnedFd, name: &CStr, follow_links: bool) -> Kind {
             let detail = Some(io::Error::from(e).to_string());
             Kind::Skipped(SkipReason::LinkedDirectory, detail)
         }
-    }
-}
-
-/// Names what is neither file nor directory nor link.
-pub(super) fn special(kind: FileType) -> SkipReason {
-    match kind {
-        FileType::Socket => SkipReason::Socket,
-        FileType::Fifo => SkipReason::Fifo,
-        FileType::Symlink => SkipReason::Symlink,
-        _ => SkipReason::Device,
     }
 }
 

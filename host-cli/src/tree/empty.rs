@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
-use super::DEEPEST;
 use super::children::{Kind, children, open_directory};
+use super::root::DEEPEST;
 
 /// Removes every empty directory below `root`, deepest first, not `root` itself. Returns how many.
 pub fn remove_empty_directories(root: &Path) -> io::Result<u64> {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::children::special;
-use super::{Anchor, Entry, SkipReason, name_fault};
+use super::name::name_fault;
+use super::root::Anchor;
+use super::skip::{SkipReason, Skipped, special};
 
 /// Bits that let group or others do anything with a file.
 const FOR_OTHERS: u32 = 0o077;
@@ -222,6 +223,37 @@ impl LocalFile {
 
     fn beneath(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         open_beneath(&self.anchor.directory, path, flags)
+    }
+}
+
+/// One step of the walk.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A regular file whose path can be a key.
+    File(LocalFile),
+    /// Something that is reported.
+    Skipped(Skipped),
+}
+
+impl Entry {
+    /// Its path.
+    pub fn path(&self) -> &str {
+        match self {
+            Entry::File(file) => &file.path,
+            Entry::Skipped(skipped) => &skipped.path,
+        }
+    }
+
+    pub(super) fn skipped(
+        path: impl Into<String>,
+        reason: SkipReason,
+        detail: Option<String>,
+    ) -> Entry {
+        Entry::Skipped(Skipped {
+            path: path.into(),
+            reason,
+            detail,
+        })
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::children::{open_directory, special};
-use super::file::Seen;
-use super::{Anchor, Entry, LocalFile, OPEN_TO_OTHERS, Options, SkipReason, open_root};
+use super::children::open_directory;
+use super::file::{Entry, LocalFile, Seen};
+use super::root::{Anchor, OPEN_TO_OTHERS, Options, open_root};
+use super::skip::{SkipReason, special};
 use crate::error::{Error, Result};
 
 /// Looks at the listed paths, relative to the root and in any order, each once and in key order.

@@ -1,6 +1,6 @@
 //! Which names can be keys: the one rule for all commands, and the same that the edge worker has.
 
-use super::SkipReason;
+use super::skip::SkipReason;
 
 /// Why a key of this path would be refused, if it would. `longest`: bytes that the path may have.
 pub fn name_fault(path: &str, longest: usize) -> Option<SkipReason> {

@@ -1,0 +1,75 @@
+//! What is walked: the root of the tree, open.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, Mode, OFlags, Stat};
+
+use crate::config::LONGEST_KEY;
+use crate::error::{Error, Result};
+
+/// Directories deeper than this are reported, not read: each level holds one file descriptor.
+pub(super) const DEEPEST: usize = 200;
+
+/// Bits with which a directory lets its group or others in.
+pub(super) const OPEN_TO_OTHERS: u32 = 0o055;
+
+/// What is walked, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The media directory; it may itself be a link.
+    pub root: PathBuf,
+    /// Bytes that every key has before its path.
+    pub prefix_length: usize,
+    /// Follow links to directories, also out of the tree; else they are reported.
+    pub follow_links: bool,
+}
+
+impl Options {
+    pub(super) fn longest_path(&self) -> usize {
+        LONGEST_KEY.saturating_sub(self.prefix_length)
+    }
+}
+
+/// A directory from which files are opened by the rest of their path: the root, or what a followed
+/// link leads to.
+#[derive(Debug)]
+pub(super) struct Anchor {
+    pub(super) directory: OwnedFd,
+    /// Bytes of a path that lead here.
+    pub(super) path_length: usize,
+}
+
+pub(super) const OWNER_HINT: &str = "run as the user that owns the media, usually `mastodon`";
+
+pub(super) fn cannot_read(root: &Path, cause: io::Error, hint: &str) -> Error {
+    Error::usage(format!("read the media directory `{}`", root.display()))
+        .cause(cause)
+        .hint(hint)
+}
+
+pub(super) fn open_root(root: &Path) -> Result<(Arc<Anchor>, OwnedFd, Stat)> {
+    const PATH_HINT: &str =
+        "give the path of Mastodon's `public/system`, such as `/home/mastodon/live/public/system`";
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = || -> io::Result<(OwnedFd, OwnedFd, Stat)> {
+        let directory = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&directory)?;
+        Ok((directory.try_clone()?, directory, stat))
+    };
+    let (again, directory, stat) = open().map_err(|e| {
+        let hint = match e.kind() {
+            io::ErrorKind::NotADirectory => "give a directory; for single files use `--files-from`",
+            io::ErrorKind::PermissionDenied => OWNER_HINT,
+            _ => PATH_HINT,
+        };
+        cannot_read(root, e, hint)
+    })?;
+    let anchor = Anchor {
+        directory: again,
+        path_length: 0,
+    };
+    Ok((Arc::new(anchor), directory, stat))
+}
