@@ -243,13 +243,8 @@ async fn old_addresses(
     let Some(site) = site else {
         return Finding::skipped(check, "the site is not known: give `--site-url`");
     };
-    match reads.iter().find(|read| read.fault.is_none()) {
-        Some(read) => {
-            let prefix = &bucket.target().key_prefix;
-            redirect::check(domain, &site.to_string(), &read.key, prefix).await
-        }
-        None => Finding::skipped(check, "there is no media in the bucket yet"),
-    }
+    let prefix = &bucket.target().key_prefix;
+    redirect::check(domain, &site.to_string(), reads, prefix).await
 }
 
 fn files_url(args: &VerifyArgs, context: &Context) -> Result<FilesUrl, String> {
