@@ -4,6 +4,7 @@
 //! purge secret is not checked here, only that the request means a purge: see `purge`.
 
 use crate::settings::Settings;
+use http::{Method, StatusCode};
 
 /// The longest key that B2 takes, in bytes of UTF-8.
 pub const LONGEST_KEY: usize = 1024;
@@ -43,9 +44,25 @@ impl ObjectKey {
     }
 }
 
+/// What admission looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method; `None` for what is none.
+    pub method: Option<&'a Method>,
+    /// The request's URL or path as the runtime gives it, query and fragment and all.
+    pub target: &'a str,
+    /// Whether the header named by `PURGE_SECRET_HEADER` is there, whatever its value.
+    pub has_purge_header: bool,
+    /// Whether `Origin` and `Access-Control-Request-Method` are there: a browser asks what a script
+    /// of another site may do.
+    pub is_preflight: bool,
+}
+
 /// What an admitted request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admitted {
+    /// Know what a script of another site may ask for.
+    Preflight,
     /// Read an object.
     Read {
         /// Which.
@@ -65,8 +82,8 @@ pub enum Admitted {
 /// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A method other than GET and HEAD, and no purge's that carries a secret: 403, as nginx's
-    /// `limit_except GET`.
+    /// A method other than GET and HEAD, no purge that carries a secret, and no preflight: 403, as
+    /// nginx's `limit_except GET`.
     Method,
     /// A `%` without two hexadecimal digits after it: 400.
     MalformedEscape,
@@ -85,37 +102,30 @@ pub enum Refusal {
 impl Refusal {
     /// The status of the answer.
     #[must_use]
-    pub const fn status(self) -> u16 {
+    pub const fn status(self) -> StatusCode {
         match self {
-            Self::Method | Self::Denied => 403,
+            Self::Method | Self::Denied => StatusCode::FORBIDDEN,
             Self::MalformedEscape
             | Self::ControlCharacter
             | Self::InvalidUtf8
-            | Self::AboveRoot => 400,
-            Self::KeyTooLong => 414,
+            | Self::AboveRoot => StatusCode::BAD_REQUEST,
+            Self::KeyTooLong => StatusCode::URI_TOO_LONG,
         }
     }
 }
 
 /// Admits a request or says why not.
-///
-/// `target` is the request's URL or path as the runtime gives it, query and fragment and all.
-/// `has_purge_header` tells whether the header named by `PURGE_SECRET_HEADER` is there, whatever
-/// its value.
-pub fn admit(
-    method: &str,
-    target: &str,
-    has_purge_header: bool,
-    settings: &Settings,
-) -> Result<Admitted, Refusal> {
-    let purges = match method {
+pub fn admit(asked: &Asked<'_>, settings: &Settings) -> Result<Admitted, Refusal> {
+    let method = asked.method.map(Method::as_str).unwrap_or_default();
+    let is_purge = match method {
         "GET" | "HEAD" => false,
-        "PURGE" | "POST" | "DELETE" if has_purge_header => true,
+        "PURGE" | "POST" | "DELETE" if asked.has_purge_header => true,
+        "OPTIONS" if asked.is_preflight => return Ok(Admitted::Preflight),
         _ => return Err(Refusal::Method),
     };
-    let path = resolved(&decoded(raw_path(target))?)?;
+    let path = resolved(&decoded(raw_path(asked.target))?)?;
     let (key, index) = object_key(&path, settings)?;
-    Ok(match purges {
+    Ok(match is_purge {
         true => Admitted::Purge { key },
         false => Admitted::Read {
             key,

@@ -1,74 +1,97 @@
-//! The read path of engine mode: nginx's cache rules over three small traits.
+//! The steps of a read in engine mode: nginx's cache rules over four small traits.
 //!
-//! The same code runs in the worker (over the Cache API, `fetch` and the runtime's timers) and
-//! natively in tests (over a simulated store, origin and clock). What may be served and stored is
-//! decided in [`crate::policy`]; how an answer becomes a response is `respond.rs`'s. The order of
-//! the steps stands in [`crate::media`]; the steps are here.
+//! The order of the steps stands in [`crate::serve`]. The same code runs in the worker (over the
+//! Cache API, `fetch` and the runtime's timers) and natively in tests (over a simulated store,
+//! origin and clock). What may be served and stored is decided in [`crate::policy`]; how an answer
+//! becomes a response is `respond.rs`'s.
 //!
 //! **Architecture Invariant:** no request awaits what another request has started, nor reads from
-//! its stream: the runtime forbids both. Requests meet in [`fills`] and in the store only.
+//! its stream: the runtime forbids both. Requests meet in the store, and in the plain data of
+//! [`lock`] and [`purges`], only.
 
-mod fill;
-pub mod fills;
-pub mod outside;
+pub(crate) mod fill;
+pub mod lock;
+pub mod ports;
+pub mod purges;
 mod shape;
-pub mod tombstone;
 
 use crate::admission::ObjectKey;
-use crate::policy::conditional::Conditions;
-use crate::policy::fields::Fields;
+use crate::policy::conditional;
+use crate::policy::decision::{self, Lookup};
+use crate::policy::entry::Entry;
 use crate::policy::freshness::FreshnessRule;
-use crate::policy::headers;
-use crate::policy::plan::{self, Cause, Lookup};
+use crate::policy::headers::{self, text};
+use crate::policy::origin_error::{OriginError, Remembered};
 use crate::policy::status::CacheStatus;
-use fill::{Filled, Known};
-use fills::{FillLock, Fills, Trouble, Written};
-use futures_channel::oneshot;
-use futures_util::future::{Either, join, select};
-pub use outside::{Body, Found, NotStored, Origin, OriginAnswer, Runtime, Store, Wanted};
-use shape::{Shape, is_part_of, range_header, shape, shape_made};
-use std::pin::pin;
-use tombstone::Claim;
+use http::header::{
+    CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use lock::Locks;
+pub use ports::{Body, Found, Origin, OriginAnswer, Runtime, Store};
+use purges::Purges;
+use shape::{Shape, shape};
 
-/// How long a reader waits for another's fill before it asks the bucket itself, without storing:
-/// nginx's `proxy_cache_lock_timeout`. And how long one waits for his own where a stale copy stands
-/// ready.
-pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
-
-/// How often to look for a copy that nothing is wrong with.
-const LOOKS_AT_MOST: usize = 3;
+/// When a purge looks whether another isolate has stored old bytes since, in milliseconds after its
+/// last look. Within the 30 seconds that the runtime gives to work after an answer
+/// (developers.cloudflare.com/workers/runtime-apis/context/#waituntil).
+const LOOKS_AFTER_A_PURGE: [u64; 4] = [1_000, 3_000, 7_000, 14_000];
 
 /// A read that was admitted.
-#[derive(Clone, Copy, Debug)]
-pub struct Read<'a> {
+#[derive(Clone, Debug)]
+pub struct Read {
     /// Which object.
-    pub key: &'a ObjectKey,
-    /// Its name in the store.
-    pub path: &'a str,
-    /// The reader's `Range`.
-    pub range: Option<&'a str>,
-    /// The reader's `If-Range`.
-    pub if_range: Option<&'a str>,
-    /// The reader's other conditions.
-    pub conditions: Conditions<'a>,
+    pub key: ObjectKey,
+    /// Its name in the store, and in the tables of the isolate.
+    pub cache_key: String,
+    /// HEAD: the headers alone.
+    pub head: bool,
+    /// Of the request's headers those in [`READ_HEADERS`].
+    pub headers: HeaderMap,
 }
+
+/// The request headers that a read heeds.
+pub const READ_HEADERS: [HeaderName; 6] = [
+    RANGE,
+    IF_RANGE,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_MATCH,
+    IF_UNMODIFIED_SINCE,
+];
 
 /// What a reader is to be sent.
 #[derive(Debug)]
-pub enum Answer<F, B> {
-    /// A stored answer, just as it is but for its cache status.
-    Stored(F, CacheStatus),
-    /// A 304 about a stored answer: its header fields but those that describe a body.
-    NotModified(F, CacheStatus),
-    /// An answer made here or at the origin. Its fields are final.
+pub enum Answer<F: Found> {
+    /// A stored answer, just as it is but for its cache status and its age.
+    Stored(Copy<F>, CacheStatus),
+    /// A 304 about a stored answer: its headers but those that describe a body.
+    NotModified(Copy<F>, CacheStatus),
+    /// An answer made here or at the origin. Its headers are final.
     Made {
         /// The status.
-        status: u16,
-        /// The header fields.
-        fields: Fields,
+        status: StatusCode,
+        /// The headers.
+        headers: HeaderMap,
         /// The body, if any.
-        body: Option<B>,
+        body: Option<F::Body>,
     },
+}
+
+/// A stored answer and its record.
+#[derive(Debug)]
+pub struct Copy<F> {
+    /// The answer.
+    pub found: F,
+    /// Its record.
+    pub entry: Entry,
+}
+
+/// What a look into the store has shown.
+pub(crate) enum Looked<F> {
+    Fresh(Copy<F>),
+    Stale(Copy<F>),
+    Absent,
 }
 
 /// The engine of one request. Everything in it is a handle.
@@ -81,7 +104,9 @@ pub struct Engine<S, O, R> {
     /// Time and background work.
     pub runtime: R,
     /// The fills under way in this isolate.
-    pub fills: Fills,
+    pub locks: Locks,
+    /// The last purges of this isolate.
+    pub purges: Purges,
     /// How long answers are kept.
     pub rule: FreshnessRule,
 }
@@ -92,316 +117,193 @@ where
     O: Origin<Body = S::Body>,
     R: Runtime,
 {
-    /// Drops the stored answer. True where there was one. When this returns, no later read is
-    /// given what was stored before, nor what a fill that is still under way will have stored, here
-    /// or in another isolate; [`tombstone`] says how, and what cannot be promised. `Err` where the
-    /// store has not taken the purge's mark: the purge must be asked for again.
-    pub async fn purge(&self, path: &str) -> Result<bool, NotStored> {
-        let marked = self.mark_purge(path).await;
-        self.fills.purge(path, self.runtime.now().0);
-        let was_there = self.store.delete(path).await;
-        marked.map(|()| was_there)
+    /// What the store has for this reader: as much as is wanted, where the store alone can tell it.
+    pub(crate) async fn look(&self, read: &Read) -> Looked<S::Found> {
+        let request = read.store_request();
+        let looked = self.look_for(read, &request).await;
+        if request.is_empty() || self.is_conclusive(read, &looked) {
+            return looked;
+        }
+        self.look_for(read, &HeaderMap::new()).await
     }
 
-    /// Removes what a fill from before a purge may have left when it was given up.
-    pub(crate) async fn clear_up(&self, path: &str) {
-        // The clock is only asked where something is under way at all.
-        if self.fills.is_empty() {
-            return;
+    /// Whether the store's part or 304 can be taken. It applies a `Range` or a condition to whatever
+    /// is stored and may compare otherwise, and a stale copy must be there to be served.
+    fn is_conclusive(&self, read: &Read, looked: &Looked<S::Found>) -> bool {
+        let (copy, is_fresh) = match looked {
+            Looked::Absent => return false,
+            Looked::Fresh(copy) => (copy, true),
+            Looked::Stale(copy) => (copy, false),
+        };
+        if copy.is_of_missing() {
+            return true;
         }
-        let now = self.runtime.now().0;
-        if self.fills.trouble(path, now) == Some(Trouble::GivenUp) {
-            self.store.delete(path).await;
-            self.fills.forget_given_up(path, now);
-        }
-    }
-
-    /// Holding the lock: looks once more, for the last holder may have stored just now, unless the
-    /// caller knows that it `is_absent`; then has the object fetched in the background,
-    /// so that it is stored even if this reader goes away.
-    pub(crate) async fn fill_and_serve(
-        &self,
-        read: Read<'_>,
-        lock: FillLock,
-        is_absent: bool,
-    ) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let look = async {
-            if is_absent {
-                Looked::Absent
-            } else {
-                self.look_after_purges(read).await
+        match copy.found.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => true,
+            StatusCode::NOT_MODIFIED => {
+                let shape = shape(&read.headers, &copy.found.selected_headers());
+                is_fresh && matches!(shape, Shape::NotModified)
             }
-        };
-        let (looked, before) = join(look, self.last_purge(read.path)).await;
-        let claim = Claim { lock, before };
-        let stale = match looked {
-            Looked::Fresh(found) => {
-                drop(claim);
-                return Ok(self.serve(read, found, CacheStatus::Hit).await);
-            }
-            Looked::Stale(found) => Some(found),
-            Looked::Absent => None,
-        };
-        let known = stale.as_ref().and_then(|found| {
-            Some(Known {
-                entry: found.entry()?,
-                fields: found.fields(),
-            })
-        });
-        let (sender, receiver) = oneshot::channel();
-        let fill = self
-            .clone()
-            .fill(claim, read.key.clone(), read.path.to_owned(), known, sender);
-        self.runtime.spawn(read.path, fill);
-        // A fill that was given up has said nothing of the origin: a stale copy covers for it too.
-        let given_up = || match stale {
-            Some(_) => Filled::UseStale,
-            None => Filled::Failed(Cause::Connect),
-        };
-        let answered = async { receiver.await.unwrap_or_else(|_| given_up()) };
-        let filled = if let Some(entry) = stale.as_ref().and_then(Found::entry) {
-            // Nor longer than the copy may be served.
-            let left = entry.stale_until.0.saturating_sub(self.runtime.now().0 + 1);
-            let patience = async {
-                self.runtime
-                    .sleep(LONGEST_WAIT_MILLISECONDS.min(left))
-                    .await;
-                // For this reader that is a timeout; the fill goes on for those who come later.
-                Filled::UseStale
-            };
-            match select(pin!(answered), pin!(patience)).await {
-                Either::Left((filled, _)) | Either::Right((filled, _)) => filled,
-            }
-        } else {
-            answered.await
-        };
-        match (filled, stale) {
-            (
-                Filled::Fetched {
-                    status,
-                    fields,
-                    body,
-                    cache,
-                },
-                _,
-            ) => Ok(shape_made(
-                read,
-                status,
-                fields,
-                body,
-                cache,
-                self.runtime.now(),
-            )),
-            (Filled::Replaced, _) => match self.look_after_purges(read).await {
-                Looked::Fresh(found) | Looked::Stale(found) => {
-                    Ok(self.serve(read, found, CacheStatus::Expired).await)
-                }
-                Looked::Absent => self.pass_through(read).await,
-            },
-            (Filled::Confirmed, Some(found)) => {
-                Ok(self.serve(read, found, CacheStatus::Revalidated).await)
-            }
-            (Filled::UseStale, Some(found)) => {
-                Ok(self.serve(read, found, CacheStatus::Stale).await)
-            }
-            (Filled::Confirmed | Filled::UseStale, None) => Err(Cause::Connect),
-            (Filled::Failed(cause), _) => Err(cause),
+            _ => false,
         }
     }
 
-    /// Asks the origin without touching the store.
-    pub(crate) async fn pass_through(
-        &self,
-        read: Read<'_>,
-    ) -> Result<Answer<S::Found, S::Body>, Cause> {
-        let answer = self.origin.fetch(read.key, &[]).await?;
-        let (cache, now) = (CacheStatus::Miss, self.runtime.now());
-        let fields = headers::for_client(answer.status, &answer.fields, cache, now);
-        Ok(shape_made(
-            read,
-            answer.status,
-            fields,
-            answer.body,
-            cache,
-            now,
-        ))
-    }
-
-    /// As [`Self::look_after_purges`], but without a fresh copy that a fill may still take back, or
-    /// has just taken back, because it was not whole: there, nothing is stored yet.
-    pub(crate) async fn look_settled(&self, read: Read<'_>) -> Looked<S::Found> {
-        let is_writing =
-            || !self.fills.is_empty() && self.fills.is_writing(read.path, self.runtime.now().0);
-        // Failures are counted for all keys together: one of another key is a reason to look again.
-        for _ in 0..LOOKS_AT_MOST {
-            let (was_writing, failures) = (is_writing(), self.fills.failures());
-            match self.look_after_purges(read).await {
-                Looked::Fresh(_) if was_writing || is_writing() => break,
-                Looked::Fresh(_) if self.fills.failures() != failures => {}
-                looked => return looked,
-            }
-        }
-        Looked::Absent
-    }
-
-    /// As [`Self::look`], but while a fill from before a purge still runs, only what was stored
-    /// after that purge.
-    async fn look_after_purges(&self, read: Read<'_>) -> Looked<S::Found> {
-        let in_trouble = || {
-            !self.fills.is_empty()
-                && (self.fills.trouble(read.path, self.runtime.now().0)).is_some()
-        };
-        let was_in_trouble = in_trouble();
-        match self.look(read).await {
-            Looked::Fresh(found) | Looked::Stale(found)
-                if (was_in_trouble || in_trouble())
-                    && !self.fills.is_after_purge(read.path, &written(&found)) =>
-            {
-                Looked::Absent
-            }
-            looked => looked,
-        }
-    }
-
-    /// What the store has for this reader: as much as he wants, where the store alone can tell it.
-    async fn look(&self, read: Read<'_>) -> Looked<S::Found> {
-        let wanted = read.wanted();
-        let looked = self.look_for(read, wanted).await;
-        let in_doubt = match &looked {
-            _ if wanted == Wanted::Whole => false,
-            // A store's own "not satisfiable", in whatever form, says nothing of the copy it is about.
-            Looked::Absent => true,
-            // And its "not modified" counts only where the rules here agree: a store may compare
-            // otherwise, conditions are about a 200, and a stale copy must be there to be served.
-            Looked::Fresh(found) if found.status() == 304 => {
-                found.entry().is_none_or(|entry| entry.status != 200)
-                    || !matches!(shape(read, &found.outline()), Shape::NotModified)
-            }
-            Looked::Stale(found) => found.status() == 304,
-            Looked::Fresh(_) => false,
-        };
-        if in_doubt {
-            return self.look_for(read, Wanted::Whole).await;
-        }
-        looked
-    }
-
-    async fn look_for(&self, read: Read<'_>, wanted: Wanted<'_>) -> Looked<S::Found> {
-        let Some(found) = self.store.find(read.path, wanted).await else {
+    async fn look_for(&self, read: &Read, request: &HeaderMap) -> Looked<S::Found> {
+        let Some(found) = self.store.find(&read.cache_key, request).await else {
             return Looked::Absent;
         };
-        match plan::lookup(found.entry().as_ref(), self.runtime.now()) {
-            Lookup::Fresh => Looked::Fresh(found),
-            Lookup::Stale => Looked::Stale(found),
+        let Some(entry) = found.entry() else {
+            return Looked::Absent;
+        };
+        if self.purges.has_overtaken(&read.cache_key, entry.asked_at) {
+            return Looked::Absent;
+        }
+        match decision::lookup(Some(&entry), self.runtime.now()) {
+            Lookup::Fresh => Looked::Fresh(Copy { found, entry }),
+            Lookup::Stale => Looked::Stale(Copy { found, entry }),
             Lookup::Absent => Looked::Absent,
         }
     }
 
-    /// Makes a stored answer what the reader asked for.
-    pub(crate) async fn serve(
+    /// Makes a stored answer what the reader has asked for.
+    pub(crate) async fn serve_stored(
         &self,
-        read: Read<'_>,
-        found: S::Found,
+        read: &Read,
+        copy: Copy<S::Found>,
         cache: CacheStatus,
-    ) -> Answer<S::Found, S::Body> {
-        match found.status() {
-            200 if !read.is_plain() => {}
-            304 => return Answer::NotModified(found, cache),
-            _ => return Answer::Stored(found, cache),
+    ) -> Result<Answer<S::Found>, OriginError> {
+        if copy.is_of_missing() {
+            let remembered = Remembered {
+                max_age: copy
+                    .entry
+                    .fresh_until
+                    .0
+                    .saturating_sub(copy.entry.generated_at.0)
+                    / 1000,
+                age: copy.entry.age_seconds(self.runtime.now()),
+            };
+            return Err(OriginError::Missing {
+                status: copy.entry.status,
+                remembered: Some(remembered),
+            });
         }
-        let fields = found.outline();
-        let (range, length) = match shape(read, &fields) {
-            Shape::Whole => return Answer::Stored(found, cache),
+        match copy.found.status() {
+            StatusCode::OK if !read.headers.is_empty() => {}
+            StatusCode::NOT_MODIFIED => return Ok(Answer::NotModified(copy, cache)),
+            _ => return Ok(Answer::Stored(copy, cache)),
+        }
+        let whole = copy.found.selected_headers();
+        let range = match shape(&read.headers, &whole) {
+            Shape::Whole => return Ok(Answer::Stored(copy, cache)),
             Shape::Part(range, length) => (range, length),
-            Shape::NotModified => return Answer::NotModified(found, cache),
-            Shape::PreconditionFailed => {
-                return Answer::Made {
-                    status: 412,
-                    fields: Fields::new(),
-                    body: None,
-                };
-            }
-            Shape::Unsatisfiable(length) => {
-                let fields = headers::for_unsatisfiable(length, cache, self.runtime.now());
-                return Answer::Made {
-                    status: 416,
-                    fields,
-                    body: None,
-                };
-            }
+            Shape::NotModified => return Ok(Answer::NotModified(copy, cache)),
+            other => return Ok(other.without_body(cache, self.runtime.now())),
         };
-        let asked = range_header(range);
-        match self.store.find(read.path, Wanted::Part(&asked)).await {
-            Some(part)
-                if part.status() == 206 && is_part_of(&part.outline(), &fields, range, length) =>
-            {
-                Answer::Stored(part, cache)
+        let request = HeaderMap::from_iter([(RANGE, shape::value(&range.0.header()))]);
+        let found = self.store.find(&read.cache_key, &request).await;
+        match found.filter(|part| {
+            let headers = part.selected_headers();
+            part.status() == StatusCode::PARTIAL_CONTENT
+                && conditional::same_version(&headers, &whole)
+                && text(&headers, CONTENT_RANGE) == Some(&range.0.content_range(range.1))
+        }) {
+            Some(part) => {
+                let entry = copy.entry;
+                Ok(Answer::Stored(Copy { found: part, entry }, cache))
             }
             // It changed in between, or the store cannot cut it: the whole is always a right answer.
-            _ => Answer::Stored(found, cache),
+            None => Ok(Answer::Stored(copy, cache)),
         }
     }
-}
 
-/// What a stored answer is told from others by.
-fn written(found: &impl Found) -> Written {
-    Written {
-        entry: found.entry(),
-        ..Written::of(&found.fields())
+    /// Asks the origin without touching the store, for this reader alone: for the part that it wants,
+    /// where the origin can tell which that is.
+    pub(crate) async fn pass_through(&self, read: &Read) -> Result<Answer<S::Found>, OriginError> {
+        let range = read.single_range();
+        let mut fetched = self.origin.fetch(&read.key, &range).await;
+        if !range.is_empty()
+            && fetched.as_ref().err() == Some(&OriginError::Refused { status: 416 })
+        {
+            // The length that a 416 tells is the whole's.
+            fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
+        }
+        let answer = match fetched {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.runtime.report(&read.key, error, false);
+                return Err(error);
+            }
+        };
+        let (cache, now) = (CacheStatus::Miss, self.runtime.now());
+        let headers = headers::for_client(answer.status, &answer.headers, cache, now);
+        Ok(self.answer_now(read, answer.status, headers, answer.body, cache))
+    }
+
+    /// Drops the stored answer. True where there was one. When this returns, no later read in this
+    /// isolate is given what the bucket was asked for before. What a fill of another isolate of this
+    /// data centre stores after this is removed within seconds: this work goes on after the answer.
+    pub async fn purge(&self, cache_key: &str) -> bool {
+        let purged_at = self.runtime.now();
+        self.purges.note(cache_key, purged_at);
+        self.locks.release(cache_key);
+        let was_there = self.store.delete(cache_key).await;
+        let (engine, cache_key) = (self.clone(), cache_key.to_owned());
+        self.runtime.spawn(async move {
+            for pause in LOOKS_AFTER_A_PURGE {
+                engine.runtime.sleep(pause).await;
+                let found = engine.store.find(&cache_key, &HeaderMap::new()).await;
+                let entry = found.as_ref().and_then(Found::entry);
+                drop(found);
+                if entry.is_some_and(|entry| entry.asked_at <= purged_at) {
+                    engine.store.delete(&cache_key).await;
+                }
+            }
+        });
+        was_there
     }
 }
 
-/// What a look into the store has shown.
-pub(crate) enum Looked<F> {
-    Fresh(F),
-    Stale(F),
-    Absent,
+impl<F> Copy<F> {
+    /// Whether it says that the bucket lacks the object.
+    const fn is_of_missing(&self) -> bool {
+        self.entry.status != StatusCode::OK.as_u16()
+    }
 }
 
-impl<'a> Read<'a> {
-    /// No condition and no range.
-    fn is_plain(&self) -> bool {
-        self.range.is_none() && self.conditions == Conditions::default()
-    }
-
+impl Read {
     /// What the store can be asked for at once: a single range, or what the reader lacks, where that
     /// alone is asked for.
-    fn wanted(&self) -> Wanted<'a> {
-        let only = |conditions| self.conditions == conditions;
-        let none = Conditions::default();
-        let Conditions {
-            if_none_match,
-            if_modified_since,
-            ..
-        } = self.conditions;
-        match (self.range, if_none_match, if_modified_since) {
-            (Some(range), None, None)
-                if range.starts_with("bytes=")
-                    && !range.contains(',')
-                    && self.if_range.is_none()
-                    && only(none) =>
+    fn store_request(&self) -> HeaderMap {
+        let single = self.single_range();
+        if !single.is_empty() {
+            return single;
+        }
+        let only = |names: &[HeaderName]| self.headers.keys().all(|name| names.contains(name));
+        // A tag takes the place of a date (RFC 9110, section 13.1.3).
+        for (name, beside) in [
+            (IF_NONE_MATCH, &[IF_NONE_MATCH, IF_MODIFIED_SINCE][..]),
+            (IF_MODIFIED_SINCE, &[IF_MODIFIED_SINCE]),
+        ] {
+            if let Some(value) = self.headers.get(&name)
+                && only(beside)
             {
-                Wanted::Part(range)
+                return HeaderMap::from_iter([(name, value.clone())]);
             }
-            // A tag takes the place of a date.
-            (None, Some(tags), if_modified_since)
-                if only(Conditions {
-                    if_none_match,
-                    if_modified_since,
-                    ..none
-                }) =>
-            {
-                Wanted::UnlessMatch(tags)
+        }
+        HeaderMap::new()
+    }
+
+    /// The `Range`, where it is a single one of bytes and the only header.
+    fn single_range(&self) -> HeaderMap {
+        let is_single = |value: &&HeaderValue| {
+            let text = value.as_bytes();
+            text.starts_with(b"bytes=") && !text.contains(&b',')
+        };
+        match self.headers.get(RANGE).filter(is_single) {
+            Some(value) if self.headers.len() == 1 => {
+                HeaderMap::from_iter([(RANGE, value.clone())])
             }
-            (None, None, Some(date))
-                if only(Conditions {
-                    if_modified_since,
-                    ..none
-                }) =>
-            {
-                Wanted::UnlessModified(date)
-            }
-            _ => Wanted::Whole,
+            _ => HeaderMap::new(),
         }
     }
 }

@@ -1,61 +1,54 @@
-//! The public entry: admits the request, asks the media entry, finishes the response.
+//! The public entry: admits the request, has it served, and answers it.
 //!
-//! It always runs and is never cached. What the media entry and its cache see of a request is
-//! canonical: one spelling of the key, no query, no header but those that a read needs.
+//! It always runs and is never cached. What comes behind it sees a canonical request: one spelling
+//! of the key, no query, no header but those that a read heeds.
 
-use crate::admission::{self, Admitted};
-use crate::bridge::{Context, Env};
-use crate::engine::Read;
-use crate::policy::conditional::Conditions;
-use crate::policy::fields::Fields;
-use crate::settings::CacheMode;
+use crate::admission::{Admitted, Asked, admit};
+use crate::engine::{READ_HEADERS, Read};
+use crate::settings::{CacheMode, Settings};
 use crate::site::Site;
-use crate::{bridge, media, platform, purge, respond, task};
+use crate::{platform, purge, respond, sdk, serve};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
-use web_sys::{Request, Response};
+use worker::web_sys::{Headers, Request, Response};
+use worker::{Context, Env};
 
-/// Answers a request from outside: a response, or a promise of it. A refusal waits for nothing.
-pub fn handle(request: &Request, env: Env, context: Context) -> JsValue {
+/// Answers a request from outside. The SDK's own `Request` takes every unknown method for a GET.
+pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     let Some(site) = Site::of(&env) else {
-        return respond::plain(500).into();
+        return respond::plain(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let text = bridge::request_text(request, &site.read_headers, &site.secret_header);
-    let asked = Asked::of(&text);
-    let purging = asked.purge_secret.is_some();
-    match admission::admit(asked.method, asked.target, purging, &site.settings) {
-        Err(refusal) => respond::refusal(refusal).into(),
-        Ok(admitted) => task::start(async move {
-            let asked = Asked::of(&text);
-            answer(&site, &env, context, &asked, admitted).await.into()
-        }),
-    }
-}
-
-/// Answers a request that was let in.
-async fn answer(
-    site: &Rc<Site>,
-    env: &Env,
-    context: Context,
-    asked: &Asked<'_>,
-    admitted: Admitted,
-) -> Response {
-    if site.test_hooks
-        && let Some(response) = asked.run_test_hook().await
-    {
+    let (method, url) = (request.method(), request.url());
+    let headers = request.headers();
+    let method = Method::from_bytes(method.as_bytes()).ok();
+    let asked = asked(method.as_ref(), &url, &headers, &site.settings);
+    let admitted = admit(&asked, &site.settings);
+    #[cfg(feature = "test-hooks")]
+    if let Some(response) = crate::test_hooks::run(&headers).await {
         return response;
     }
     match admitted {
-        Admitted::Purge { key } => purge::handle(site, env, context, asked, &key).await,
-        Admitted::Read { key, head, index } => {
-            let path = key.s3_path();
-            let read = asked.read(&key, &path);
-            let response = match site.settings.cache_mode {
-                CacheMode::Engine => media::read(site, Rc::new(context), read, head).await,
-                CacheMode::Platform => platform::read(&context, read, head).await,
+        Err(refusal) => respond::refusal(refusal),
+        Ok(Admitted::Preflight) => {
+            let requested = sdk::header(&headers, "access-control-request-headers");
+            respond::preflight(&requested.unwrap_or_default())
+        }
+        Ok(Admitted::Purge { key }) => {
+            purge::handle(&site, &env, context, &url, &headers, &key).await
+        }
+        Ok(Admitted::Read { key, head, index }) => {
+            let read = Read {
+                cache_key: site.cache_key(&url, &key),
+                key,
+                head,
+                headers: read_headers(&headers),
             };
-            if index && response.status() == 404 {
-                respond::plain(403)
+            let response = match site.settings.cache_mode {
+                CacheMode::Engine => serve::respond(&site, Rc::new(context), read).await,
+                CacheMode::Platform => platform::read(&context, &read).await,
+            };
+            if index && response.status() == StatusCode::NOT_FOUND {
+                respond::plain(StatusCode::FORBIDDEN)
             } else {
                 response
             }
@@ -63,94 +56,33 @@ async fn answer(
     }
 }
 
-/// What is read of a request: it crosses from JavaScript as one text.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
-    method: &'a str,
-    /// The URL.
-    pub target: &'a str,
-    range: Option<&'a str>,
-    if_range: Option<&'a str>,
-    conditions: Conditions<'a>,
-    /// The value of the header that carries the purge secret.
-    pub purge_secret: Option<&'a str>,
-    test_hook: Option<&'a str>,
-}
-
-impl<'a> Asked<'a> {
-    /// Reads the text of [`bridge::request_text`]; the order is that of [`Site::read_headers`].
-    #[must_use]
-    pub fn of(text: &'a str) -> Self {
-        let mut lines = text.split('\n');
-        let mut line = || lines.next().unwrap_or_default();
-        let (method, target) = (line(), line());
-        let mut field = || Some(line()).filter(|value| !value.is_empty());
-        let is_read = matches!(method, "GET" | "HEAD");
-        let purge_secret = if is_read { None } else { field() };
-        Self {
-            method,
-            target,
-            purge_secret,
-            range: field(),
-            if_range: field(),
-            conditions: Conditions {
-                if_none_match: field(),
-                if_modified_since: field(),
-                if_match: field(),
-                if_unmodified_since: field(),
-            },
-            test_hook: field(),
-        }
-    }
-
-    /// The read that is asked for.
-    #[must_use]
-    pub fn read(&self, key: &'a admission::ObjectKey, path: &'a str) -> Read<'a> {
-        Read {
-            key,
-            path,
-            range: self.range,
-            if_range: self.if_range,
-            conditions: self.conditions,
-        }
-    }
-
-    /// The conditions on which a copy is still good, for the bucket.
-    #[must_use]
-    pub fn revalidation(&self) -> Vec<(&'static str, String)> {
-        let conditions = [
-            ("If-None-Match", self.conditions.if_none_match),
-            ("If-Modified-Since", self.conditions.if_modified_since),
-        ];
-        conditions
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?.to_owned())))
-            .collect()
-    }
-
-    /// What only tests ask for: a panic, at once or after the runtime has been waited for; or how
-    /// many bytes WebAssembly's memory has.
-    async fn run_test_hook(&self) -> Option<Response> {
-        match self.test_hook? {
-            "panic" => panic!("a test asked for a panic"),
-            "panic-later" => {
-                task::pause(5).await;
-                panic!("a test asked for a panic after waiting");
-            }
-            "memory" => {
-                let told = Fields::from_iter([("X-Memory", memory_bytes().to_string())]);
-                Some(respond::made(200, told, None))
-            }
-            _ => None,
-        }
+/// What admission looks at. Each look at a header costs: a read is not asked for those of others.
+fn asked<'a>(
+    method: Option<&'a Method>,
+    target: &'a str,
+    headers: &Headers,
+    settings: &Settings,
+) -> Asked<'a> {
+    let has = |name: &str| headers.has(name).unwrap_or_default();
+    let is_read = matches!(method, Some(&Method::GET | &Method::HEAD));
+    let purge = settings.purge.as_ref().filter(|_| !is_read);
+    Asked {
+        method,
+        target,
+        has_purge_header: purge.is_some_and(|purge| has(&purge.header)),
+        is_preflight: method == Some(&Method::OPTIONS)
+            && has("origin")
+            && has("access-control-request-method"),
     }
 }
 
-/// How large WebAssembly's memory is.
-fn memory_bytes() -> usize {
-    #[cfg(target_arch = "wasm32")]
-    let pages = core::arch::wasm32::memory_size(0);
-    #[cfg(not(target_arch = "wasm32"))]
-    let pages = 0;
-    pages * 65_536
+/// Of the request's headers those that a read heeds.
+pub fn read_headers(headers: &Headers) -> HeaderMap {
+    READ_HEADERS
+        .into_iter()
+        .filter_map(|name| {
+            let value = sdk::header(headers, name.as_str())?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        })
+        .collect()
 }

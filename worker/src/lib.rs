@@ -1,47 +1,57 @@
 //! The edge worker: serves a files domain from a bucket, with nginx's cache rules.
 //!
-//! Modules in reading order: a request comes in at [`gateway`], and a read goes its way in
-//! [`media`]. [`policy`] decides; [`engine`] carries out; the others each know one thing outside.
+//! Modules in reading order: a request comes in at [`gateway`], [`admission`] turns it into a key,
+//! and a read goes its way in [`serve`], by the steps of [`engine`], to [`respond`]. [`policy`]
+//! decides; [`store`], [`origin`] and [`runtime`] each know one thing outside.
 
+pub mod gateway;
+
+pub mod admission;
 pub mod settings;
 pub mod site;
 
-pub mod admission;
-pub mod gateway;
-pub mod media;
-pub mod policy;
+pub mod serve;
 
 pub mod engine;
+pub mod policy;
+
+pub mod log;
 pub mod origin;
 pub mod runtime;
+pub mod sdk;
 pub mod signing;
 pub mod store;
-pub mod task;
 
-pub mod bridge;
 pub mod platform;
 pub mod purge;
 pub mod respond;
-pub mod restart;
+#[cfg(feature = "test-hooks")]
+mod test_hooks;
 
-/// In place of the standard one, whose code is several times as long and compiled at every start of
-/// an isolate.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+use purge::PurgeMessage;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, MessageBatch, event, wasm_bindgen, worker_sys};
 
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
-
-/// The gateway's requests: a response, or a promise of it. The attribute that the SDK has for this
-/// makes a promise of every answer, a refusal's too.
-#[wasm_bindgen]
-pub fn fetch(request: web_sys::Request, env: bridge::Env, context: bridge::Context) -> JsValue {
-    gateway::handle(&request, env, context)
+/// Requests to the files domain.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    Ok(gateway::handle(request, env, context).await)
 }
 
-/// The media entry's requests, in platform mode; `entry.mjs` calls it.
-#[wasm_bindgen]
-pub fn media(request: web_sys::Request, env: bridge::Env, _context: bridge::Context) -> JsValue {
-    task::start(async move { platform::fetch(request, env).await.into() })
+/// Requests to the media entry, in platform mode; `entry.mjs` hands them on.
+#[wasm_bindgen(wasm_bindgen_futures = worker::wasm_bindgen_futures)]
+pub async fn media(request: Request, env: Env, _context: worker_sys::Context) -> Response {
+    platform::fetch(request, env).await
+}
+
+/// Purges that were queued, in platform mode.
+#[event(queue)]
+async fn queue(
+    batch: MessageBatch<PurgeMessage>,
+    _env: Env,
+    context: Context,
+) -> worker::Result<()> {
+    purge::consume(batch, &context).await;
+    Ok(())
 }

@@ -2,22 +2,29 @@
 //! is asked for what the bucket lacks.
 
 use crate::admission::ObjectKey;
-use crate::bridge;
 use crate::engine::{Origin, OriginAnswer};
-use crate::policy::fields::Fields;
-use crate::policy::plan::{self, Cause};
+use crate::policy::conditional;
+use crate::policy::headers;
+use crate::policy::origin_error::{ERROR_BODY_LIMIT, OriginError};
 use crate::runtime;
+use crate::sdk;
 use crate::settings::{OriginAuth, Settings};
 use crate::signing;
 use crate::store::Stream;
-use crate::task;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
+use std::pin::pin;
 use std::rc::Rc;
-use wasm_bindgen::JsCast;
-use web_sys::Response;
+use std::time::Duration;
+use worker::{
+    AbortController, ByteStream, CacheMode, Delay, Fetch, Request, RequestInit, RequestRedirect,
+};
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.
-pub const ANSWER_TIMEOUT_MILLISECONDS: u32 = 20_000;
+pub const ANSWER_TIMEOUT_MILLISECONDS: u64 = 20_000;
 
 /// The codings that the runtime takes off a body.
 const DECODED: [&str; 2] = ["gzip", "br"];
@@ -38,54 +45,53 @@ impl Bucket {
         Self { settings }
     }
 
-    async fn ask_bucket(
+    /// Asks the bucket once.
+    async fn ask(
         &self,
         key: &ObjectKey,
-        conditions: &[(&'static str, String)],
-    ) -> Result<OriginAnswer<Stream>, Cause> {
-        let mut url = self.settings.origin_url.clone();
-        url.push_str(&key.s3_path());
-        let mut fields: Fields = conditions
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+        request: &HeaderMap,
+    ) -> Result<OriginAnswer<Stream>, OriginError> {
+        let url = [self.settings.origin_url.as_str(), &key.s3_path()].concat();
+        let mut request = request.clone();
         if let OriginAuth::SigV4 {
             key_id,
             key,
             region,
         } = &self.settings.origin_auth
         {
-            for (name, value) in
-                signing::sign_get(&url, key_id, key.expose(), region, runtime::now())
-            {
-                fields.push(&name, value);
-            }
+            request.extend(signing::sign_get(
+                &url,
+                key_id,
+                key.expose(),
+                region,
+                runtime::now(),
+            ));
         }
-        ask(&url, &fields).await
+        fetch(&url, &request).await
     }
 
-    /// Asks the bucket; once more where it could not answer and no stored copy stands ready, for
-    /// B2 answers 500 and 503 in the course of normal work.
-    async fn ask_twice(
+    /// Asks the fallback host. `None` where it lacks the object as well, or has no answer that is
+    /// better than the bucket's own.
+    async fn ask_fallback(
         &self,
+        fallback: &str,
         key: &ObjectKey,
-        conditions: &[(&'static str, String)],
-    ) -> Result<OriginAnswer<Stream>, Cause> {
-        let first = self.ask_bucket(key, conditions).await;
-        let fault = match &first {
-            Ok(answer) => plan::fault_in(answer.status, &answer.fields, &[]),
-            Err(cause) => Some(*cause),
-        };
-        let worth_it = matches!(
-            fault,
-            Some(Cause::Connect | Cause::ServerError(_) | Cause::SlowDown(503))
-        );
-        if !worth_it || !conditions.is_empty() {
-            return first;
+        request: &HeaderMap,
+    ) -> Result<Option<OriginAnswer<Stream>>, OriginError> {
+        let path = key.s3_path();
+        let inside = &path[1 + encoded_length(&self.settings.key_prefix)..];
+        match fetch(&[fallback, "/", inside].concat(), request).await {
+            Ok(answer) => Ok(Some(answer)),
+            // A host that cannot answer has not said that it lacks the object: taken for a 404, that
+            // would delete a stored copy, or be remembered.
+            Err(
+                error @ (OriginError::Connect
+                | OriginError::Timeout
+                | OriginError::Server { .. }
+                | OriginError::SlowDown { .. }),
+            ) => Err(error),
+            Err(_) => Ok(None),
         }
-        drop(first);
-        task::pause(RETRY_PAUSE_MILLISECONDS).await;
-        self.ask_bucket(key, conditions).await
     }
 }
 
@@ -95,35 +101,21 @@ impl Origin for Bucket {
     async fn fetch(
         &self,
         key: &ObjectKey,
-        conditions: &[(&'static str, String)],
-    ) -> Result<OriginAnswer<Stream>, Cause> {
-        let answer = self.ask_twice(key, conditions).await?;
-        let Some(fallback) = self
-            .settings
-            .fallback_origin
-            .as_ref()
-            .filter(|_| answer.status == 404)
-        else {
-            return Ok(answer);
-        };
-        let path = key.s3_path();
-        let url = format!(
-            "{fallback}/{}",
-            &path[1 + encoded_length(&self.settings.key_prefix)..]
-        );
-        let conditions: Fields = conditions
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
-        // A host that cannot answer has not said that it lacks the object: taken for a 404, that
-        // would delete a stored copy, or be remembered.
-        let found = ask(&url, &conditions).await?;
-        if let Some(cause) = plan::fault_in(found.status, &found.fields, &[]) {
-            return Err(cause);
+        request: &HeaderMap,
+    ) -> Result<OriginAnswer<Stream>, OriginError> {
+        let mut answer = self.ask(key, request).await;
+        // Once more where no stored copy stands ready.
+        if answer.as_ref().is_err_and(|error| error.is_worth_a_retry()) && request.is_empty() {
+            Delay::from(Duration::from_millis(RETRY_PAUSE_MILLISECONDS)).await;
+            answer = self.ask(key, request).await;
         }
-        // The bucket's own word stands where the fallback has no better one.
-        let better = matches!(found.status, 200 | 304);
-        Ok(if better { found } else { answer })
+        if let Err(missing @ OriginError::Missing { .. }) = answer
+            && let Some(fallback) = &self.settings.fallback_origin
+        {
+            let found = self.ask_fallback(fallback, key, request).await?;
+            return found.ok_or(missing);
+        }
+        answer
     }
 }
 
@@ -137,53 +129,97 @@ fn encoded_length(prefix: &str) -> usize {
 }
 
 /// One request, with nothing of the reader's own headers.
-async fn ask(url: &str, fields: &Fields) -> Result<OriginAnswer<Stream>, Cause> {
-    let promise = bridge::ask_origin(url, fields, ANSWER_TIMEOUT_MILLISECONDS);
-    let response: Response = task::settled(&promise)
-        .await
-        .map_err(|error| cause_of(&error))?
-        .unchecked_into();
-    Ok(OriginAnswer {
-        status: response.status(),
-        fields: as_read(bridge::fields_of(&response)),
-        body: Stream::of(&response),
-    })
+///
+/// `no-store` keeps Cloudflare's CDN out of it, which would turn a HEAD into a GET and drop a `Range`
+/// for names with the usual endings of files.
+async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
+    let mut init = RequestInit::new();
+    init.with_headers(sdk::headers(request))
+        .with_redirect(RequestRedirect::Manual)
+        .with_cache(CacheMode::NoStore);
+    let fetch =
+        Fetch::Request(Request::new_with_init(url, &init).map_err(|_| OriginError::Connect)?);
+    // It stays in force for the body.
+    let transfer = AbortController::default();
+    let signal = transfer.signal();
+    let answered = pin!(fetch.send_with_signal(&signal));
+    let timeout = Delay::from(Duration::from_millis(ANSWER_TIMEOUT_MILLISECONDS));
+    let response = match select(answered, timeout).await {
+        Either::Left((response, _)) => response.map_err(|_| OriginError::Connect)?,
+        Either::Right(_) => {
+            transfer.abort();
+            return Err(OriginError::Timeout);
+        }
+    };
+    let status = StatusCode::from_u16(response.status_code()).map_err(|_| OriginError::Connect)?;
+    let headers = as_read(sdk::header_map(response.headers()));
+    let body = Stream::of(&response);
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        let body = body.map(|body| body.with_transfer(transfer));
+        return Ok(OriginAnswer {
+            status,
+            headers,
+            body,
+        });
+    }
+    let begin = match body {
+        Some(body) => beginning(body).await,
+        None => Vec::new(),
+    };
+    Err(OriginError::of(status, &headers, &begin).unwrap_or(OriginError::Connect))
 }
 
-/// The fields of the body as it is read. The runtime decodes what is stored compressed as soon as it
-/// is read by anyone but a client, so for us it never was: of that length, and in that coding.
-fn as_read(mut fields: Fields) -> Fields {
-    let is_decoded = fields
-        .get("content-encoding")
+/// The beginning of an error's body, or what of it has come before it broke off.
+async fn beginning(body: Stream) -> Vec<u8> {
+    let mut begin = Vec::new();
+    let Some(stream) = body.take() else {
+        return begin;
+    };
+    let mut bytes = ByteStream::from(stream);
+    let mut timeout = Delay::from(Duration::from_millis(ANSWER_TIMEOUT_MILLISECONDS));
+    while begin.len() < ERROR_BODY_LIMIT {
+        match select(bytes.next(), &mut timeout).await {
+            Either::Left((Some(Ok(chunk)), _)) => begin.extend(chunk),
+            Either::Left(_) | Either::Right(_) => break,
+        }
+    }
+    begin
+}
+
+/// The headers of the body as it is read. The runtime decodes what is stored compressed as soon as it
+/// is read by anyone but a client, so for us it never was: of that length, in that coding, or the
+/// very bytes that the tag is about.
+fn as_read(mut headers: HeaderMap) -> HeaderMap {
+    let is_decoded = headers::text(&headers, CONTENT_ENCODING)
         .is_some_and(|coding| DECODED.iter().any(|name| coding.eq_ignore_ascii_case(name)));
     if is_decoded {
-        fields.remove("Content-Encoding");
-        fields.remove("Content-Length");
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+        conditional::weaken(&mut headers);
     }
-    fields
-}
-
-fn cause_of(error: &wasm_bindgen::JsValue) -> Cause {
-    if bridge::error_text(error).starts_with("AbortError") {
-        Cause::Timeout
-    } else {
-        Cause::Connect
-    }
+    headers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use http::header::ETAG;
 
     #[test]
-    fn what_the_runtime_decodes_has_neither_coding_nor_length() {
-        let fields = |coding: &str| {
-            as_read(Fields::from_iter([
-                ("Content-Encoding", coding),
-                ("Content-Length", "5"),
+    fn what_the_runtime_decodes_has_neither_coding_nor_length_nor_a_strong_tag() {
+        let headers = |coding: &'static str| {
+            as_read(HeaderMap::from_iter([
+                (CONTENT_ENCODING, HeaderValue::from_static(coding)),
+                (CONTENT_LENGTH, HeaderValue::from_static("5")),
+                (ETAG, HeaderValue::from_static("\"a\"")),
             ]))
         };
-        assert_eq!(fields("GZIP"), Fields::new());
-        assert_eq!(fields("x-unknown").content_length(), Some(5));
+        let weak = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("W/\"a\""))]);
+        assert_eq!(headers("GZIP"), weak);
+        assert_eq!(
+            headers::number(&headers("x-unknown"), CONTENT_LENGTH),
+            Some(5)
+        );
     }
 }

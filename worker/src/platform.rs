@@ -1,83 +1,90 @@
 //! Platform mode: the calls between the gateway and the media entry, with the platform's own cache
 //! in between. It cannot be had locally, so this part is kept small.
 
-use crate::admission::{self, Admitted, ObjectKey};
-use crate::bridge::{Context, Env};
+use crate::admission::{Admitted, Asked, ObjectKey, admit};
 use crate::engine::{Origin, Read};
-use crate::gateway::Asked;
 use crate::origin::Bucket;
-use crate::policy::conditional::{self, Conditions, Evaluated, Validators};
-use crate::policy::fields::Fields;
-use crate::policy::headers;
+use crate::policy::conditional::{self, Evaluated};
+use crate::policy::headers::{self, X_CACHE_STATUS};
 use crate::policy::status::CacheStatus;
 use crate::site::Site;
-use crate::store::Stream;
-use crate::{bridge, respond, runtime, task};
-use wasm_bindgen::JsCast;
-use web_sys::{Request, Response};
+use crate::store::{OF_THE_CACHE, Stream};
+use crate::{gateway, log, respond, runtime, sdk};
+use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, RequestInit, Response as SdkResponse};
 
 /// The host of requests to the media entry: never looked up.
 const MEDIA_HOST: &str = "https://media.invalid";
 
 /// The header in which the media entry states the rule for keeping its answer.
-const RULE: &str = "Cloudflare-CDN-Cache-Control";
+const RULE: HeaderName = HeaderName::from_static("cloudflare-cdn-cache-control");
 
 /// The header in which it says what a purge is to name.
-const TAG: &str = "Cache-Tag";
+const TAG: HeaderName = HeaderName::from_static("cache-tag");
 
 /// The longest cache tag that the platform takes, in bytes.
 const LONGEST_TAG: usize = 1024;
 
 /// Reads through the platform's cache.
-pub async fn read(context: &Context, read: Read<'_>, head: bool) -> Response {
-    let url = format!("{MEDIA_HOST}{}", read.path);
-    let fields: Fields = [
-        ("Range", read.range),
-        ("If-Range", read.if_range),
-        ("If-None-Match", read.conditions.if_none_match),
-        ("If-Modified-Since", read.conditions.if_modified_since),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
-    let answer = task::settled(&bridge::ask_media(context, &url, &fields, head)).await;
-    let response: Response = match answer {
-        Ok(response) => response.unchecked_into(),
-        Err(error) => {
-            let message = bridge::error_text(&error);
-            bridge::log_error(&format!("the media entry gave no answer: {message}"));
-            return respond::plain(502);
+pub async fn read(context: &Context, read: &Read) -> Response {
+    let path = read.key.s3_path();
+    let answer = match ask_media(context, read, &path).await {
+        Ok(answer) => answer,
+        Err(reason) => {
+            log::media_failed(&path, reason);
+            return respond::plain(StatusCode::BAD_GATEWAY);
         }
     };
-    if !holds(&read, &response) {
-        // As the engine answers it. Nobody will read the body.
-        drop(Stream::of(&response));
-        return respond::made(412, Fields::new(), None);
+    let status = StatusCode::from_u16(answer.status()).unwrap_or_default();
+    let answer = SdkResponse::from(answer);
+    let mut headers = sdk::header_map(answer.headers());
+    let body = Stream::of(&answer);
+    if !holds(read, status, &headers) {
+        return respond::made(StatusCode::PRECONDITION_FAILED, &HeaderMap::new(), None);
     }
-    let word = bridge::platform_status(&response).unwrap_or_default();
-    let status = CacheStatus::from_platform(&word);
-    let dressed = headers::is_dressed(response.status());
-    let answer = bridge::stored(&response, dressed.then(|| status.as_str()), head);
-    for name in [RULE, TAG] {
-        // A copy's headers may be changed.
-        let _ = answer.headers().delete(name);
+    let cache =
+        CacheStatus::from_platform(headers::text(&headers, "cf-cache-status").unwrap_or_default());
+    for name in OF_THE_CACHE {
+        headers.remove(name);
     }
-    answer
+    headers.remove(RULE);
+    headers.remove(TAG);
+    headers.remove(X_CACHE_STATUS);
+    if headers::has_added_headers(status) {
+        headers.insert(X_CACHE_STATUS, HeaderValue::from_static(cache.as_str()));
+    }
+    respond::made(status, &headers, body.filter(|_| !read.head))
+}
+
+async fn ask_media(context: &Context, read: &Read, path: &str) -> Result<Response, String> {
+    let mut asked = read.headers.clone();
+    asked.remove(IF_MATCH);
+    asked.remove(IF_UNMODIFIED_SINCE);
+    let mut init = RequestInit::new();
+    init.with_headers(sdk::headers(&asked));
+    if read.head {
+        init.with_method(worker::Method::Head);
+    }
+    let request = worker::Request::new_with_init(&[MEDIA_HOST, path].concat(), &init)
+        .map_err(|error| error.to_string())?;
+    let answer = sdk::fetch_media(context, request.inner()).await;
+    answer.map_err(|error| sdk::error_text(&error))
 }
 
 /// Whether `If-Match` and `If-Unmodified-Since` let the answer stand. The platform's cache knows
 /// neither, so they stay here.
-fn holds(read: &Read<'_>, response: &Response) -> bool {
-    let conditions = Conditions {
-        if_match: read.conditions.if_match,
-        if_unmodified_since: read.conditions.if_unmodified_since,
-        ..Conditions::default()
-    };
-    if conditions == Conditions::default() || !matches!(response.status(), 200 | 206 | 304) {
+fn holds(read: &Read, status: StatusCode, from_media: &HeaderMap) -> bool {
+    let kept = [IF_MATCH, IF_UNMODIFIED_SINCE];
+    let conditions: HeaderMap = kept
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), read.headers.get(&name)?.clone())))
+        .collect();
+    if conditions.is_empty() || !matches!(status.as_u16(), 200 | 206 | 304) {
         return true;
     }
-    let fields = bridge::fields_of(response);
-    let evaluated = conditional::evaluate(&conditions, &Validators::of(&fields));
+    let evaluated = conditional::evaluate(&conditions, from_media);
     evaluated != Evaluated::PreconditionFailed
 }
 
@@ -86,39 +93,52 @@ fn holds(read: &Read<'_>, response: &Response) -> bool {
 /// stated in its headers.
 pub async fn fetch(request: Request, env: Env) -> Response {
     let Some(site) = Site::of(&env) else {
-        return uncached(respond::plain(500));
+        return uncached(respond::plain(StatusCode::INTERNAL_SERVER_ERROR));
     };
-    let text = bridge::request_text(&request, &site.read_headers, &site.secret_header);
-    let asked = Asked::of(&text);
-    let key = match admission::admit("GET", path_of(asked.target), false, &site.canonical) {
-        Ok(Admitted::Read { key, .. }) => key,
-        _ => return uncached(respond::plain(400)),
+    let url = request.url();
+    let asked = Asked {
+        method: Some(&Method::GET),
+        target: path_of(&url),
+        has_purge_header: false,
+        is_preflight: false,
     };
+    let Ok(Admitted::Read { key, .. }) = admit(&asked, &site.canonical) else {
+        return uncached(respond::plain(StatusCode::BAD_REQUEST));
+    };
+    let mut conditions = gateway::read_headers(&request.headers());
+    for name in [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE] {
+        conditions.remove(name);
+    }
     let answer = Bucket::new(site.settings.clone())
-        .fetch(&key, &asked.revalidation())
+        .fetch(&key, &conditions)
         .await;
     let answer = match answer {
         Ok(answer) => answer,
-        Err(cause) => return uncached(respond::failure(cause)),
+        Err(error) => {
+            log::origin_failed(&key, error, false);
+            return uncached(respond::origin_error(error));
+        }
     };
     let now = runtime::now();
-    let mut fields: Fields =
-        headers::for_client(answer.status, &answer.fields, CacheStatus::Miss, now);
+    let mut headers = headers::for_client(answer.status, &answer.headers, CacheStatus::Miss, now);
     let rule = headers::platform_cache_control(
         answer.status,
-        &answer.fields,
+        &answer.headers,
         &site.settings.freshness,
         now,
     );
-    fields.set(RULE, rule);
-    fields.set(TAG, tag_of(&key));
-    respond::made(answer.status, fields, answer.body)
+    for (name, text) in [(RULE, rule), (TAG, tag_of(&key))] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    }
+    respond::made(answer.status, &headers, answer.body)
 }
 
-/// An error of our own: without a word the platform's cache would keep it for minutes.
+/// An error of our own: without a rule the platform's cache would keep it for minutes.
 fn uncached(response: Response) -> Response {
     // It fails for headers that may not be changed, and these are ours.
-    let _ = response.headers().set(RULE, "no-store");
+    _ = response.headers().set(RULE.as_str(), "no-store");
     response
 }
 

@@ -1,18 +1,18 @@
 //! The rules of the cache, as functions of what is given to them.
 //!
-//! Two decisions carry a read: [`plan::lookup`] before a fetch and [`plan::after_response`] (or
-//! [`plan::after_failure`]) after it. The other modules answer one question each for these two.
+//! Two decisions carry a read: [`decision::lookup`] before a fetch and [`decision::after_fetch`] or
+//! [`decision::after_error`] after it. Each of the other modules answers one question for these two.
 //!
-//! **Architecture Invariant:** nothing in here is asynchronous, asks a clock, logs, or knows the
-//! runtime's SDK. The time is a parameter. Fetching, storing and waiting are the engine's.
+//! **Architecture Invariant:** nothing in here is asynchronous, reads a clock, logs, or knows the
+//! Workers SDK. The time is a parameter. Fetching, storing and waiting are the engine's.
 
 pub mod conditional;
+pub mod cors;
+pub mod decision;
 pub mod entry;
-pub mod fields;
 pub mod freshness;
 pub mod headers;
-pub mod number;
-pub mod plan;
+pub mod origin_error;
 pub mod range;
 pub mod status;
 pub mod time;

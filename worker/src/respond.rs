@@ -2,46 +2,49 @@
 //! errors. Nothing here tells a client why something failed; the log does.
 
 use crate::admission::Refusal;
-use crate::bridge;
-use crate::engine::Answer;
-use crate::policy::fields::Fields;
-use crate::policy::headers;
-use crate::policy::plan::Cause;
+use crate::engine::{Answer, Found, READ_HEADERS};
+use crate::policy::cors;
+use crate::policy::entry::Entry;
+use crate::policy::headers::{ABOUT_THE_BODY, SECURITY, X_CACHE_STATUS};
+use crate::policy::origin_error::OriginError;
+use crate::policy::status::CacheStatus;
+use crate::runtime;
+use crate::sdk;
 use crate::store::{CachedResponse, Stream};
-use web_sys::Response;
+use http::{HeaderMap, StatusCode};
+use worker::web_sys::Response;
+use worker::{Headers, Response as SdkResponse, ResponseBuilder};
 
 /// An answer of the engine. `head`: without its body.
 #[must_use]
-pub fn answer(answer: Answer<CachedResponse, Stream>, head: bool) -> Response {
+pub fn answer(answer: Answer<CachedResponse>, head: bool) -> Response {
     match answer {
-        Answer::Stored(found, cache) => {
-            let Some(response) = found.take() else {
-                return plain(500);
-            };
-            // Statuses that get no added header get no cache status either, as in nginx.
-            let word = headers::is_dressed(response.status()).then_some(cache.as_str());
-            bridge::stored(&response, word, head)
+        Answer::Stored(copy, cache) => {
+            let status = copy.found.status();
+            let (headers, body) = copy.found.into_response_parts();
+            tell_cache(&headers, cache, &copy.entry);
+            response(status, headers, body.filter(|_| !head))
         }
-        Answer::NotModified(found, cache) => match found.as_response() {
-            Some(response) => bridge::not_modified(response, cache.as_str()),
-            None => plain(500),
-        },
+        Answer::NotModified(copy, cache) => {
+            let (headers, _) = copy.found.into_response_parts();
+            for name in ABOUT_THE_BODY {
+                _ = headers.delete(name.as_str());
+            }
+            tell_cache(&headers, cache, &copy.entry);
+            response(StatusCode::NOT_MODIFIED, headers, None)
+        }
         Answer::Made {
             status,
-            fields,
+            headers,
             body,
-        } => {
-            // Not taken, the stream is cancelled.
-            made(status, fields, body.filter(|_| !head))
-        }
+        } => made(status, &headers, body.filter(|_| !head)),
     }
 }
 
-/// An answer made from its parts. Should the runtime refuse them, the origin's answer is none that can
-/// be passed on.
+/// An answer made from its parts.
 #[must_use]
-pub fn made(status: u16, fields: Fields, body: Option<Stream>) -> Response {
-    Stream::respond(body, status, fields).unwrap_or_else(|| plain(502))
+pub fn made(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Response {
+    response(status, sdk::headers(headers), body)
 }
 
 /// A request that is not let in.
@@ -50,33 +53,94 @@ pub fn refusal(refusal: Refusal) -> Response {
     plain(refusal.status())
 }
 
-/// Neither the bucket nor the store has an answer: nginx's 504 and 502.
+/// A preflight of a script on another site (fetch.spec.whatwg.org, "CORS protocol").
 #[must_use]
-pub fn failure(cause: Cause) -> Response {
-    match cause {
-        Cause::Timeout => plain(504),
-        Cause::SlowDown(status) | Cause::ServerError(status) => plain(status),
-        Cause::Connect | Cause::CapExceeded => plain(502),
+pub fn preflight(requested: &str) -> Response {
+    made(
+        StatusCode::NO_CONTENT,
+        &cors::preflight(requested, &READ_HEADERS),
+        None,
+    )
+}
+
+/// The bucket has not given the object. Its own answer never goes on: it can name key id and bucket.
+#[must_use]
+pub fn origin_error(error: OriginError) -> Response {
+    let (status, retry_after) = match error {
+        OriginError::Timeout => (504, None),
+        OriginError::Connect
+        | OriginError::CapExceeded
+        | OriginError::Credentials
+        | OriginError::WrongBucket => (502, None),
+        OriginError::Denied => (403, None),
+        OriginError::Server {
+            status,
+            retry_after,
+        }
+        | OriginError::SlowDown {
+            status,
+            retry_after,
+        } => (status, retry_after),
+        OriginError::Missing { status, .. } | OriginError::Refused { status } => (status, None),
+    };
+    let headers = plain_headers();
+    if let Some(seconds) = retry_after {
+        _ = headers.set("Retry-After", &seconds.to_string());
     }
+    if let OriginError::Missing {
+        remembered: Some(remembered),
+        ..
+    } = error
+    {
+        _ = headers.set(
+            "Cache-Control",
+            &format!("public, max-age={}", remembered.max_age),
+        );
+        _ = headers.set("Age", &remembered.age.to_string());
+    }
+    text(
+        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+        headers,
+    )
 }
 
 /// A status and its name, as plain text.
 #[must_use]
-pub fn plain(status: u16) -> Response {
-    bridge::plain_text(status, reason(status))
+pub fn plain(status: StatusCode) -> Response {
+    text(status, plain_headers())
 }
 
-const fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "200 OK\n",
-        400 => "400 Bad Request\n",
-        403 => "403 Forbidden\n",
-        404 => "404 Not Found\n",
-        414 => "414 URI Too Long\n",
-        429 => "429 Too Many Requests\n",
-        502 => "502 Bad Gateway\n",
-        503 => "503 Service Unavailable\n",
-        504 => "504 Gateway Timeout\n",
-        _ => "500 Internal Server Error\n",
+fn plain_headers() -> Headers {
+    let headers = Headers::new();
+    _ = headers.set("Content-Type", "text/plain;charset=UTF-8");
+    for (name, value) in SECURITY {
+        _ = headers.set(name.as_str(), value);
     }
+    headers
+}
+
+fn text(status: StatusCode, headers: Headers) -> Response {
+    let text = format!("{status}\n").into_bytes();
+    builder(status, headers).fixed(text).into()
+}
+
+fn response(status: StatusCode, headers: Headers, body: Option<Stream>) -> Response {
+    let builder = builder(status, headers);
+    let response: SdkResponse = match body.and_then(Stream::take) {
+        Some(stream) => builder.stream(stream),
+        None => builder.empty(),
+    };
+    response.into()
+}
+
+fn builder(status: StatusCode, headers: Headers) -> ResponseBuilder {
+    SdkResponse::builder()
+        .with_status(status.as_u16())
+        .with_headers(headers)
+}
+
+/// Says how the cache came by a stored answer, in the place of its record.
+fn tell_cache(headers: &Headers, cache: CacheStatus, entry: &Entry) {
+    _ = headers.set(X_CACHE_STATUS.as_str(), cache.as_str());
+    _ = headers.set("Age", &entry.age_seconds(runtime::now()).to_string());
 }

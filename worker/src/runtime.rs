@@ -1,12 +1,14 @@
 //! The engine's time and background work, as the worker's runtime gives them.
 
-use crate::bridge::{self, Context};
+use crate::admission::ObjectKey;
 use crate::engine::Runtime;
-use crate::policy::plan::Cause;
+use crate::policy::origin_error::OriginError;
 use crate::policy::time::UnixMillis;
-use crate::task;
+use crate::{log, sdk};
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
+use worker::{Context, Date, Delay};
 
 /// The runtime of one request.
 #[derive(Clone, Debug)]
@@ -29,36 +31,20 @@ impl Runtime for RequestRuntime {
     }
 
     async fn sleep(&self, milliseconds: u64) {
-        task::pause(milliseconds).await;
+        Delay::from(Duration::from_millis(milliseconds)).await;
     }
 
-    fn unique(&self) -> u64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number below 2^53"
-        )]
-        let number = (js_sys::Math::random() * 9_007_199_254_740_992.0) as u64;
-        number
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        sdk::wait_until(&self.context, work);
     }
 
-    fn spawn(&self, _path: &str, fill: impl Future<Output = ()> + 'static) {
-        // It refuses only once the request is over; the fill has begun all the same.
-        _ = self.context.wait_until(&task::spawn(fill));
-    }
-
-    fn note_covered(&self, path: &str, cause: Cause) {
-        bridge::log_warning(&format!("`{path}` is served stale: {}", cause.as_str()));
+    fn report(&self, key: &ObjectKey, error: OriginError, covered: bool) {
+        log::origin_failed(key, error, covered);
     }
 }
 
 /// The present moment.
 #[must_use]
 pub fn now() -> UnixMillis {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "whole milliseconds since 1970"
-    )]
-    UnixMillis(js_sys::Date::now() as u64)
+    UnixMillis(Date::now().as_millis())
 }

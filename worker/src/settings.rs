@@ -1,6 +1,6 @@
 //! The worker's settings: from the strings that are bound to it, to values that are valid.
 //!
-//! Parsed once per isolate. Everything that is wrong is found in one go, so that it can be mended
+//! Parsed once per isolate. Everything that is wrong is found in one go, so that it can be fixed
 //! in one go. `docs/settings.md` is made from the table in [`VARIABLES`]. How a fault gets into
 //! the log, and what a client is told of it, is not decided here.
 
@@ -8,13 +8,18 @@ mod forms;
 mod variables;
 
 use crate::policy::freshness::{FreshnessRule, OriginCacheControl};
-
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
 use variables::variable;
 pub use variables::{VARIABLES, Variable, document};
 
-/// The settings as they are bound: a name and, where set, its text.
+/// The settings as they are bound: a name and, where set, its text. Read with `serde` from
+/// whatever is bound to the worker; what is no setting is left alone.
 #[derive(Clone, Debug, Default)]
-pub struct RawSettings(Vec<(&'static str, String)>);
+pub struct RawSettings(BTreeMap<&'static str, String>);
 
 /// Settings that are valid, each by itself and all together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,28 +120,97 @@ pub fn describe(faults: &[Fault]) -> String {
 }
 
 impl RawSettings {
-    /// Asks `lookup` for every variable there is. An empty text counts as not set, and blanks
-    /// around a text are cut off.
-    pub fn collect(mut lookup: impl FnMut(&'static str) -> Option<String>) -> Self {
-        let set = VARIABLES.iter().filter_map(|variable| {
-            let text = lookup(variable.name)?.trim().to_owned();
-            (!text.is_empty()).then_some((variable.name, text))
-        });
-        Self(set.collect())
-    }
-
     /// The text of a variable, or its default.
     fn get(&self, name: &'static str) -> Option<&str> {
-        let set = self
-            .0
-            .iter()
-            .find(|(other, _)| *other == name)
-            .map(|(_, text)| text.as_str());
+        let set = self.0.get(name).map(String::as_str);
         set.or(variable(name).default)
     }
 }
 
+/// An empty text counts as not set, and blanks around a text are cut off.
+impl FromIterator<(&'static str, String)> for RawSettings {
+    fn from_iter<I: IntoIterator<Item = (&'static str, String)>>(settings: I) -> Self {
+        let texts = settings
+            .into_iter()
+            .map(|(name, text)| (name, text.trim().to_owned()));
+        Self(texts.filter(|(_, text)| !text.is_empty()).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for RawSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Bindings)
+    }
+}
+
+struct Bindings;
+
+impl<'de> Visitor<'de> for Bindings {
+    type Value = RawSettings;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("what is bound to the worker")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut bindings: M) -> Result<RawSettings, M::Error> {
+        let mut settings = Vec::new();
+        while let Some(name) = bindings.next_key::<String>()? {
+            match VARIABLES.iter().find(|variable| variable.name == name) {
+                Some(variable) => settings.push((variable.name, bindings.next_value::<Text>()?.0)),
+                None => _ = bindings.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(settings.into_iter().collect())
+    }
+}
+
+/// A setting's text. In `wrangler.toml` a number may stand without quotes, and is one then.
+#[derive(Deserialize)]
+#[serde(from = "Scalar")]
+struct Text(String);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Bool(bool),
+    Integer(i64),
+    Number(f64),
+    Other(IgnoredAny),
+}
+
+impl From<Scalar> for Text {
+    fn from(scalar: Scalar) -> Self {
+        Self(match scalar {
+            Scalar::Text(text) => text,
+            Scalar::Bool(value) => value.to_string(),
+            Scalar::Integer(number) => number.to_string(),
+            Scalar::Number(number) => number.to_string(),
+            // No variable may be a table or a list: it is told as a malformed text.
+            Scalar::Other(_) => "{}".to_owned(),
+        })
+    }
+}
+
 impl Settings {
+    /// Tells apart, in a cache that is shared, what deployments of different settings store: a hash
+    /// of the origin and of all else that changes an answer.
+    #[must_use]
+    pub fn cache_space(&self) -> String {
+        let answers = (
+            &self.origin_url,
+            &self.key_prefix,
+            &self.fallback_origin,
+            &self.freshness,
+        );
+        let hash = Sha256::digest(serde_json::to_vec(&answers).unwrap_or_default());
+        hash[..8]
+            .iter()
+            .fold("medialift=".to_owned(), |text, byte| {
+                format!("{text}{byte:02x}")
+            })
+    }
+
     /// Reads the settings, or lists everything that is wrong with them.
     pub fn parse(raw: &RawSettings) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader {
@@ -173,7 +247,7 @@ impl Settings {
                     ],
                 ),
             },
-            fallback_origin: reader.optional("FALLBACK_ORIGIN", forms::url),
+            fallback_origin: reader.optional("FALLBACK_ORIGIN", forms::url_with_path),
             strip_prefix: reader.optional("STRIP_PREFIX", forms::directory),
             deny_prefixes: reader
                 .optional("DENY_PREFIXES", forms::deny_list)
@@ -305,7 +379,7 @@ impl Reader<'_> {
 
     fn purge(&mut self) -> Option<PurgeSettings> {
         let header = self.optional("PURGE_SECRET_HEADER", forms::header_name);
-        let secret = self.optional("PURGE_SECRET", forms::secret);
+        let secret = self.optional("PURGE_SECRET", forms::purge_secret);
         Some(PurgeSettings {
             header: header?,
             secret: Secret(secret?),

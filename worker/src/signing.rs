@@ -7,18 +7,13 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The headers that sign a GET of `url`, whose path is encoded already. Empty where the URL is
 /// none that can be signed: the bucket then refuses the request.
 #[must_use]
-pub fn sign_get(
-    url: &str,
-    key_id: &str,
-    key: &str,
-    region: &str,
-    now: UnixMillis,
-) -> Vec<(String, String)> {
+pub fn sign_get(url: &str, key_id: &str, key: &str, region: &str, now: UnixMillis) -> HeaderMap {
     let identity = Credentials::new(key_id, key, None, None, "settings").into();
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -32,7 +27,7 @@ pub fn sign_get(
         .settings(settings)
         .build();
     let Ok(params) = params.map(Into::into) else {
-        return Vec::new();
+        return HeaderMap::new();
     };
     let Ok(request) = SignableRequest::new(
         "GET",
@@ -40,14 +35,17 @@ pub fn sign_get(
         std::iter::empty(),
         SignableBody::UnsignedPayload,
     ) else {
-        return Vec::new();
+        return HeaderMap::new();
     };
     let Ok(output) = sign(request, &params) else {
-        return Vec::new();
+        return HeaderMap::new();
     };
     let (instructions, _) = output.into_parts();
     instructions
         .headers()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value).ok()?))
+        })
         .collect()
 }

@@ -1,17 +1,13 @@
-//! What one isolate keeps between requests: valid settings and the table of fills.
+//! What one isolate keeps between requests: valid settings, and the tables of locks and purges.
 
-use crate::bridge::{self, Env};
-use crate::engine::fills::Fills;
+use crate::admission::ObjectKey;
+use crate::engine::lock::Locks;
+use crate::engine::purges::Purges;
 use crate::settings::{self, RawSettings, Settings};
+use crate::{log, sdk};
 use std::cell::OnceCell;
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
-
-/// Turns the hooks on that only tests use: see [`Site::test_hooks`].
-const TEST_HOOKS: &str = "TEST_HOOKS";
-
-/// The header that asks for one of them.
-const TEST_HEADER: &str = "x-medialift-test";
+use worker::Env;
 
 thread_local! {
     static SITE: OnceCell<Option<Rc<Site>>> = const { OnceCell::new() };
@@ -25,13 +21,11 @@ pub struct Site {
     /// The same for paths that are keys already: nothing to strip, to add or to deny.
     pub canonical: Settings,
     /// The fills under way in this isolate.
-    pub fills: Fills,
-    /// The headers that are looked at of a GET or HEAD, in the order of [`crate::gateway::Asked`].
-    pub read_headers: js_sys::Array,
-    /// The one that is looked at of any other request.
-    pub secret_header: js_sys::JsString,
-    /// Whether a request may ask for a panic: only where `TEST_HOOKS` is `on`.
-    pub test_hooks: bool,
+    pub locks: Locks,
+    /// The last purges of this isolate.
+    pub purges: Purges,
+    /// At the end of every cache key: tells deployments apart that answer differently.
+    cache_space: String,
 }
 
 impl Site {
@@ -39,39 +33,24 @@ impl Site {
     /// has every fault by then, once per isolate.
     #[must_use]
     pub fn of(env: &Env) -> Option<Rc<Self>> {
-        SITE.with(|site| site.get_or_init(|| Self::make(env).map(Rc::new)).clone())
+        SITE.with(|site| site.get_or_init(|| Self::new(env).map(Rc::new)).clone())
     }
 
-    fn make(env: &Env) -> Option<Self> {
-        let text = |name: &str| {
-            js_sys::Reflect::get(env, &JsValue::from_str(name))
-                .ok()?
-                .as_string()
-        };
-        let settings = match Settings::parse(&RawSettings::collect(text)) {
-            Ok(settings) => Rc::new(settings),
-            Err(faults) => {
-                bridge::log_error(&settings::describe(&faults));
+    fn new(env: &Env) -> Option<Self> {
+        let raw: RawSettings = match sdk::bindings(env) {
+            Ok(raw) => raw,
+            Err(error) => {
+                log::settings_refused(&sdk::error_text(&error));
                 return None;
             }
         };
-        let test_hooks = text(TEST_HOOKS).as_deref() == Some("on");
-        let secret_header = settings
-            .purge
-            .as_ref()
-            .map_or("x-medialift-purge", |purge| &purge.header)
-            .into();
-        let mut read_headers = vec![
-            "range",
-            "if-range",
-            "if-none-match",
-            "if-modified-since",
-            "if-match",
-            "if-unmodified-since",
-        ];
-        if test_hooks {
-            read_headers.push(TEST_HEADER);
-        }
+        let settings = match Settings::parse(&raw) {
+            Ok(settings) => Rc::new(settings),
+            Err(faults) => {
+                log::settings_refused(&settings::describe(&faults));
+                return None;
+            }
+        };
         let canonical = Settings {
             key_prefix: String::new(),
             strip_prefix: None,
@@ -79,12 +58,43 @@ impl Site {
             ..(*settings).clone()
         };
         Some(Self {
+            cache_space: settings.cache_space(),
             settings,
             canonical,
-            fills: Fills::default(),
-            read_headers: read_headers.into_iter().map(JsValue::from_str).collect(),
-            secret_header,
-            test_hooks,
+            locks: Locks::default(),
+            purges: Purges::default(),
         })
+    }
+
+    /// The name of an object in the Cache API: on the host that was asked for, as the documentation
+    /// wants it (developers.cloudflare.com/workers/runtime-apis/cache: another host costs look-ups),
+    /// and apart from the zone's other copies, which all workers of a zone share. No path of an
+    /// object has a `?` in it.
+    #[must_use]
+    pub fn cache_key(&self, url: &str, key: &ObjectKey) -> String {
+        [origin_of(url), &key.s3_path(), "?", &self.cache_space].concat()
+    }
+}
+
+/// Scheme, host and port of a URL.
+fn origin_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
+    &url[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin_of;
+
+    #[test]
+    fn the_origin_ends_where_the_path_begins() {
+        for (url, origin) in [
+            ("https://files.example.com/a/b", "https://files.example.com"),
+            ("http://127.0.0.1:8787/", "http://127.0.0.1:8787"),
+            ("https://files.example.com", "https://files.example.com"),
+        ] {
+            assert_eq!(origin_of(url), origin);
+        }
     }
 }

@@ -1,20 +1,40 @@
 //! The engine's store over the Cache API, and the bodies that pass through the worker.
 //!
-//! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory.
+//! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory, but
+//! for a part that is cut out of it.
+//!
+//! `put` stores whole bodies only: where a body breaks off, the runtime ends the write so that the
+//! cache "is able to see that the request was incomplete" (workerd, `src/workerd/api/cache.c++`,
+//! `Cache::put`). It says nothing of it.
 
-use crate::bridge::Made;
-use crate::engine::{Body, Found, NotStored, Store, Wanted};
+use crate::engine::{Body, Found, Store};
 use crate::policy::entry::{self, Entry};
-use crate::policy::fields::Fields;
 use crate::policy::range::ByteRange;
-use crate::{bridge, task};
-use std::cell::RefCell;
+use crate::{log, sdk};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::pin::pin;
 use std::rc::Rc;
-use wasm_bindgen::JsCast;
-use web_sys::{ReadableStream, Response};
+use std::time::Duration;
+use worker::web_sys::ReadableStream;
+use worker::{
+    AbortController, ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Headers,
+    Request, RequestInit, Response, ResponseBody, worker_sys,
+};
 
-/// The host of the cache's keys: not one that is ever fetched.
-const KEY_HOST: &str = "https://medialift.invalid";
+/// What the Cache API says of its own part in an answer; never passed on.
+pub const OF_THE_CACHE: [&str; 2] = ["CF-Cache-Status", "Age"];
+
+/// How long a body may take to its end: so many milliseconds, and one for each byte of so many. An
+/// origin that stalls in the middle is given up then. The runtime does not show the progress of a
+/// stream, and a slow reader looks like a slow origin, so the bound is a wide one.
+const BODY_MILLISECONDS: u64 = 60_000;
+const BODY_BYTES_PER_MILLISECOND: u64 = 16;
+
+/// The same where the length is not known.
+const BODY_OF_UNKNOWN_LENGTH_MILLISECONDS: u64 = 600_000;
 
 /// The Cache API of this data centre.
 #[derive(Clone, Copy, Debug)]
@@ -24,23 +44,28 @@ pub struct EdgeCache;
 #[derive(Debug)]
 pub struct Stream {
     stream: Option<ReadableStream>,
-    /// Of a split one, for both halves: the response that one of them was made the body of. The
-    /// other's is nearly always the same but for the cache status.
-    made: Option<Rc<RefCell<Option<Made>>>>,
+    /// Ends the transfer that the bytes come from.
+    transfer: Option<Rc<AbortController>>,
 }
 
-/// A response out of the Cache API. Dropped before it was taken, its body is cancelled.
-#[derive(Debug)]
-pub struct CachedResponse(Option<Response>);
-
 impl Stream {
-    /// The stream that is a response's body.
+    /// The body of a response, if it has one.
     #[must_use]
     pub fn of(response: &Response) -> Option<Self> {
-        response.body().map(|stream| Self {
-            stream: Some(stream),
-            made: None,
-        })
+        match response.body() {
+            ResponseBody::Stream(stream) => Some(Self {
+                stream: Some(stream.clone()),
+                transfer: None,
+            }),
+            ResponseBody::Empty | ResponseBody::Body(_) => None,
+        }
+    }
+
+    /// The same, of a transfer that `controller` can end.
+    #[must_use]
+    pub fn with_transfer(mut self, controller: AbortController) -> Self {
+        self.transfer = Some(Rc::new(controller));
+        self
     }
 
     /// The stream itself, for whoever reads it.
@@ -48,80 +73,119 @@ impl Stream {
     pub fn take(mut self) -> Option<ReadableStream> {
         self.stream.take()
     }
-
-    /// A response with this body; `None` where the runtime refuses its parts.
-    #[must_use]
-    pub fn respond(body: Option<Self>, status: u16, fields: Fields) -> Option<Response> {
-        let place = body.as_ref().and_then(|body| body.made.clone());
-        let stream = body.and_then(Self::take);
-        let Some(response) = bridge::response(status, &fields, stream.as_ref()) else {
-            // Or the other half would wait for this one.
-            stream.iter().for_each(bridge::cancel);
-            return None;
-        };
-        if let Some(place) = place {
-            // Another handle on it: JavaScript's own `clone` would split its body.
-            let response = Clone::clone(&response);
-            place.replace(Some(Made {
-                response,
-                status,
-                fields,
-            }));
-        }
-        Some(response)
-    }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
-            bridge::cancel(stream);
+            sdk::cancel(stream);
         }
     }
+}
+
+impl Body for Stream {
+    fn tee(mut self) -> (Self, Self) {
+        let branches = self.stream.take().map(|stream| sdk::tee(&stream));
+        let (one, other) = match branches {
+            Some(Ok((one, other))) => (Some(one), Some(other)),
+            _ => (None, None),
+        };
+        let branch = |stream| Self {
+            stream,
+            transfer: self.transfer.clone(),
+        };
+        (branch(one), branch(other))
+    }
+
+    fn slice(self, range: ByteRange) -> Self {
+        let transfer = self.transfer.clone();
+        let stream = self.take().map(|stream| {
+            let bytes = sliced(ByteStream::from(stream), range);
+            let fixed: worker_sys::FixedLengthStream =
+                FixedLengthStream::wrap(bytes, range.len()).into();
+            fixed.readable()
+        });
+        Self { stream, transfer }
+    }
+}
+
+/// The bytes of `range`. What comes after them is not read.
+fn sliced(
+    bytes: ByteStream,
+    range: ByteRange,
+) -> impl futures_util::Stream<Item = worker::Result<Vec<u8>>> {
+    let start = (bytes, range.first(), range.len());
+    futures_util::stream::unfold(start, |(mut bytes, mut skip, mut left)| async move {
+        while left > 0 {
+            let mut chunk = match bytes.next().await? {
+                Ok(chunk) => chunk,
+                Err(error) => return Some((Err(error), (bytes, 0, 0))),
+            };
+            let length = chunk.len() as u64;
+            if skip >= length {
+                skip -= length;
+                continue;
+            }
+            // Both fit: neither is greater than the chunk is long.
+            chunk.drain(..usize::try_from(skip).unwrap_or_default());
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= chunk.len() as u64;
+            return Some((Ok(chunk), (bytes, 0, left)));
+        }
+        None
+    })
+}
+
+/// A response out of the Cache API. Dropped, its body is cancelled.
+#[derive(Debug)]
+pub struct CachedResponse {
+    response: Response,
+    body: Option<Stream>,
 }
 
 impl CachedResponse {
-    /// The response itself, for whoever answers with it.
-    #[must_use]
-    pub fn take(mut self) -> Option<Response> {
-        self.0.take()
+    fn new(response: Response) -> Self {
+        let body = Stream::of(&response);
+        Self { response, body }
     }
 
-    /// The response, for whoever looks at it.
+    /// Its headers in the runtime's own form, which may be changed, and its body.
     #[must_use]
-    pub const fn as_response(&self) -> Option<&Response> {
-        self.0.as_ref()
-    }
-}
-
-impl Drop for CachedResponse {
-    fn drop(&mut self) {
-        if let Some(response) = &self.0 {
-            bridge::discard(response);
+    pub fn into_response_parts(self) -> (Headers, Option<Stream>) {
+        let headers = self.response.headers().clone();
+        for name in OF_THE_CACHE {
+            _ = headers.delete(name);
         }
+        (headers, self.body)
     }
 }
 
 impl Found for CachedResponse {
-    fn status(&self) -> u16 {
-        self.0.as_ref().map_or(0, Response::status)
+    type Body = Stream;
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.response.status_code()).unwrap_or_default()
     }
 
     fn entry(&self) -> Option<Entry> {
-        whole_record(&bridge::record_of(self.0.as_ref()?)?)
+        let record = self.response.headers().get(entry::HEADER.as_str());
+        Entry::decode(&record.ok()??)
     }
 
-    fn fields(&self) -> Fields {
-        let mut fields = self.0.as_ref().map(bridge::fields_of).unwrap_or_default();
-        // The Cache API's own words about its part in this.
-        for name in ["CF-Cache-Status", "Age"] {
-            fields.remove(name);
-        }
-        fields
+    fn selected_headers(&self) -> HeaderMap {
+        let selected = |name: HeaderName| {
+            let value = sdk::header(sdk::raw(self.response.headers()), name.as_str())?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        [ETAG, LAST_MODIFIED, CONTENT_LENGTH, CONTENT_RANGE]
+            .into_iter()
+            .filter_map(selected)
+            .collect()
     }
 
-    fn outline(&self) -> Fields {
-        self.0.as_ref().map(bridge::outline_of).unwrap_or_default()
+    fn into_parts(self) -> (HeaderMap, Option<Stream>) {
+        let (headers, body) = self.into_response_parts();
+        (sdk::header_map(&headers), body)
     }
 }
 
@@ -129,184 +193,54 @@ impl Store for EdgeCache {
     type Body = Stream;
     type Found = CachedResponse;
 
-    async fn find(&self, path: &str, wanted: Wanted<'_>) -> Option<CachedResponse> {
-        let asked = bridge::find(&key(path), wanted);
-        let found = task::settled(&asked).await.ok()?;
-        (!found.is_undefined()).then(|| CachedResponse(Some(found.unchecked_into())))
+    async fn find(&self, cache_key: &str, request: &HeaderMap) -> Option<CachedResponse> {
+        let cache = Cache::default();
+        let found = if request.is_empty() {
+            cache.get(cache_key, false).await
+        } else {
+            let mut init = RequestInit::new();
+            init.with_headers(sdk::headers(request));
+            let request = Request::new_with_init(cache_key, &init).ok()?;
+            cache.get(&request, false).await
+        };
+        // Where the cache cannot be asked, nothing is stored.
+        found.ok().flatten().map(CachedResponse::new)
     }
 
     async fn put(
         &self,
-        path: &str,
-        status: u16,
-        fields: Fields,
-        body: Option<Stream>,
-    ) -> Result<(), NotStored> {
-        let begun = fields.get(entry::HEADER).and_then(Entry::decode);
-        let fields = with_length(fields);
-        let made = body.as_ref().and_then(|body| body.made.as_ref()?.take());
-        let stream = body.and_then(Stream::take);
-        let promise = bridge::store(&key(path), status, &fields, stream.as_ref(), made.as_ref());
-        drop(made);
-        if task::settled(&promise).await.is_ok() {
-            return Ok(());
-        }
-        self.remove_what_was_begun(path, begun).await;
-        Err(NotStored)
-    }
-
-    async fn restate(
-        &self,
-        path: &str,
-        found: CachedResponse,
-        fields: Fields,
-    ) -> Result<(), NotStored> {
-        let status = found.status();
-        let body = found.take().as_ref().and_then(Stream::of);
-        self.put(path, status, fields, body).await
-    }
-
-    async fn delete(&self, path: &str) -> bool {
-        let deleted = task::settled(&bridge::remove(&key(path))).await;
-        deleted.is_ok_and(|deleted| deleted.is_truthy())
-    }
-}
-
-/// When to look, in milliseconds after the last look, for what a broken body has left behind.
-const LOOKS_AFTER_A_FAILURE: [u64; 6] = [0, 20, 50, 100, 200, 400];
-
-impl EdgeCache {
-    /// Some caches keep what has come of a body that broke off, as if it were the whole, and show
-    /// it only some time after they have told of the failure. What was there before may stay.
-    async fn remove_what_was_begun(&self, path: &str, begun: Option<Entry>) {
-        for pause in LOOKS_AFTER_A_FAILURE {
-            task::pause(pause).await;
-            let found = self.find(path, Wanted::Whole).await;
-            // One that is not whole has no record that counts.
-            if found.is_some_and(|found| found.entry().is_none_or(|entry| Some(entry) == begun)) {
-                self.delete(path).await;
-                return;
+        cache_key: &str,
+        status: StatusCode,
+        headers: HeaderMap,
+        mut body: Option<Stream>,
+    ) {
+        let length = crate::policy::headers::number(&headers, CONTENT_LENGTH);
+        let milliseconds = length.map_or(BODY_OF_UNKNOWN_LENGTH_MILLISECONDS, |length| {
+            BODY_MILLISECONDS + length / BODY_BYTES_PER_MILLISECOND
+        });
+        let transfer = body.as_mut().and_then(|body| body.transfer.take());
+        let response = Response::builder()
+            .with_status(status.as_u16())
+            .with_headers(sdk::headers(&headers));
+        let response = match body.and_then(Stream::take) {
+            Some(stream) => response.stream(stream),
+            None => response.empty(),
+        };
+        let cache = Cache::default();
+        let put = pin!(cache.put(cache_key, response));
+        match select(put, Delay::from(Duration::from_millis(milliseconds))).await {
+            Either::Left((Ok(()), _)) => {}
+            Either::Left((Err(error), _)) => log::store_failed(cache_key, &error),
+            Either::Right(_) => {
+                if let Some(transfer) = transfer.and_then(Rc::into_inner) {
+                    transfer.abort();
+                }
             }
         }
     }
-}
 
-/// What parts the record from the length of the body that belongs to it.
-const LENGTH_MARK: char = ';';
-
-/// Notes beside the record how long the body must be. A cache may keep one that broke off, tell its
-/// new length, and this request may be over before it could be removed.
-fn with_length(mut fields: Fields) -> Fields {
-    if let (Some(record), Some(length)) = (fields.get(entry::HEADER), fields.content_length()) {
-        let noted = format!("{record}{LENGTH_MARK}{length}");
-        fields.set(entry::HEADER, noted);
-    }
-    fields
-}
-
-/// Reads what [`bridge::record_of`] tells; `None` where the stored body is not of the length noted.
-fn whole_record(text: &str) -> Option<Entry> {
-    let (record, length) = match text.split_once('\n') {
-        Some((record, length)) => (record, Some(length)),
-        None => (text, None),
-    };
-    match record.split_once(LENGTH_MARK) {
-        Some((record, noted)) => {
-            Entry::decode(record).filter(|_| length.is_none_or(|length| length == noted))
-        }
-        None => Entry::decode(record),
-    }
-}
-
-fn key(path: &str) -> String {
-    let mut key = String::with_capacity(KEY_HOST.len() + path.len());
-    key.push_str(KEY_HOST);
-    key.push_str(path);
-    key
-}
-
-impl Body for Stream {
-    fn split(self) -> (Self, Self) {
-        let branches = self.take().map(|stream| stream.tee());
-        let made = Rc::default();
-        let branch = |at: u32| Self {
-            stream: branches.as_ref().map(|both| both.get(at).unchecked_into()),
-            made: Some(Rc::clone(&made)),
-        };
-        (branch(0), branch(1))
-    }
-
-    fn part(self, range: ByteRange) -> Self {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "no object is longer than 2^53 bytes"
-        )]
-        let (skip, length) = (range.first() as f64, range.len() as f64);
-        let cut = |stream| bridge::part(&stream, skip, length);
-        Self {
-            stream: self.take().map(cut),
-            made: None,
-        }
-    }
-
-    async fn peek(self, limit: usize) -> (Vec<u8>, Self) {
-        let (ahead, whole) = self.split();
-        let Some(ahead) = ahead.take() else {
-            return (Vec::new(), whole);
-        };
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let beginning = task::settled(&bridge::beginning(&ahead, limit)).await;
-        let text = beginning.ok().and_then(|text| text.as_string());
-        (text.unwrap_or_default().into_bytes(), whole)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::time::UnixMillis;
-
-    #[track_caller]
-    fn check(noted: Option<&str>, found: &str, is_whole: bool) {
-        let entry = Entry {
-            status: 200,
-            stored_at: UnixMillis(1),
-            fresh_until: UnixMillis(2),
-            stale_until: UnixMillis(3),
-        };
-        let mut fields = Fields::from_iter([(entry::HEADER, entry.encode())]);
-        if let Some(noted) = noted {
-            fields.push("Content-Length", noted);
-        }
-        let fields = with_length(fields);
-        let record = fields.get(entry::HEADER).unwrap_or_default();
-        let read = whole_record(&format!("{record}\n{found}"));
-        assert_eq!(read, is_whole.then_some(entry), "{noted:?} and {found}");
-    }
-
-    #[test]
-    fn a_stored_body_of_another_length_reads_as_absent() {
-        check(Some("400000"), "400000", true);
-        check(Some("0"), "0", true);
-        check(Some("400000"), "100000", false);
-        check(Some("400000"), "", false);
-    }
-
-    #[test]
-    fn a_body_whose_length_was_never_told_is_taken_as_it_is() {
-        check(None, "", true);
-        check(None, "100", true);
-    }
-
-    #[test]
-    fn an_answer_without_a_body_is_of_no_length() {
-        let entry = Entry {
-            status: 200,
-            stored_at: UnixMillis(1),
-            fresh_until: UnixMillis(2),
-            stale_until: UnixMillis(3),
-        };
-        let record = format!("{}{LENGTH_MARK}400000", entry.encode());
-        assert_eq!(whole_record(&record), Some(entry));
+    async fn delete(&self, cache_key: &str) -> bool {
+        let deleted = Cache::default().delete(cache_key, false).await;
+        matches!(deleted, Ok(CacheDeletionOutcome::Success))
     }
 }

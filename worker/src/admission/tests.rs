@@ -1,10 +1,11 @@
 //! Spellings of methods and paths, and the key each names or the refusal it gets.
 
 use super::*;
-use crate::settings::RawSettings;
+use crate::settings::VARIABLES;
 use Refusal::{
     AboveRoot, ControlCharacter, Denied, InvalidUtf8, KeyTooLong, MalformedEscape, Method,
 };
+use http::Method as HttpMethod;
 
 const LOCAL: (&str, &str) = ("ORIGIN_URL", "http://127.0.0.1:9000/media");
 
@@ -16,13 +17,26 @@ fn settings(variables: &[(&str, &str)]) -> Settings {
             .find(|(other, _)| *other == name);
         found.map(|(_, text)| (*text).to_owned())
     };
-    Settings::parse(&RawSettings::collect(get)).unwrap()
+    let set = VARIABLES
+        .iter()
+        .filter_map(|variable| Some((variable.name, get(variable.name)?)));
+    Settings::parse(&set.collect()).unwrap()
+}
+
+fn admit_read(target: &str, settings: &Settings) -> Result<Admitted, Refusal> {
+    let asked = Asked {
+        method: Some(&HttpMethod::GET),
+        target,
+        has_purge_header: false,
+        is_preflight: false,
+    };
+    admit(&asked, settings)
 }
 
 fn key_under(variables: &[(&str, &str)], target: &str) -> Result<String, Refusal> {
-    match admit("GET", target, false, &settings(variables))? {
+    match admit_read(target, &settings(variables))? {
         Admitted::Read { key, .. } => Ok(key.as_str().to_owned()),
-        Admitted::Purge { .. } => panic!("GET is no purge"),
+        other => panic!("GET is a read, not {other:?}"),
     }
 }
 
@@ -46,7 +60,15 @@ fn check_under(variables: &[(&str, &str)], target: &str, expected: Result<&str, 
 
 #[test]
 fn get_and_head_are_read_and_purge_purges() {
-    let admitted = |method, has_header| admit(method, "/a", has_header, &settings(&[]));
+    let admitted = |method: &str, has_purge_header| {
+        let asked = Asked {
+            method: Some(&method.parse().unwrap()),
+            target: "/a",
+            has_purge_header,
+            is_preflight: false,
+        };
+        admit(&asked, &settings(&[]))
+    };
     let key = ObjectKey("a".to_owned());
     assert_eq!(
         admitted("GET", false),
@@ -78,13 +100,32 @@ fn every_other_method_is_refused_before_the_path_is_read() {
     for method in [
         "OPTIONS", "PUT", "PATCH", "TRACE", "CONNECT", "get", "", "PROPFIND",
     ] {
-        assert_eq!(
-            admit(method, "/%zz", true, &settings(&[])),
-            Err(Method),
-            "{method}"
-        );
+        let method = method.parse::<HttpMethod>().ok();
+        let asked = Asked {
+            method: method.as_ref(),
+            target: "/%zz",
+            has_purge_header: true,
+            is_preflight: false,
+        };
+        assert_eq!(admit(&asked, &settings(&[])), Err(Method), "{method:?}");
     }
-    assert_eq!(Method.status(), 403);
+    assert_eq!(Method.status(), StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn a_preflight_is_answered_whatever_its_path() {
+    let asked = Asked {
+        method: Some(&HttpMethod::OPTIONS),
+        target: "/%zz",
+        has_purge_header: false,
+        is_preflight: true,
+    };
+    assert_eq!(admit(&asked, &settings(&[])), Ok(Admitted::Preflight));
+    let put = Asked {
+        method: Some(&HttpMethod::PUT),
+        ..asked
+    };
+    assert_eq!(admit(&put, &settings(&[])), Err(Method));
 }
 
 #[test]
@@ -199,7 +240,7 @@ fn a_key_has_1024_bytes_at_most() {
         &format!("/{longest}"),
         Err(KeyTooLong),
     );
-    assert_eq!(KeyTooLong.status(), 414);
+    assert_eq!(KeyTooLong.status().as_u16(), 414);
 }
 
 #[test]
@@ -210,13 +251,13 @@ fn the_root_is_the_index() {
         (&[], ""),
         (&[("STRIP_PREFIX", "/system/")], "/system/"),
     ] {
-        let admitted = admit("GET", target, false, &settings(variables)).unwrap();
+        let admitted = admit_read(target, &settings(variables)).unwrap();
         let Admitted::Read { key, index, .. } = admitted else {
             panic!("a read")
         };
         assert_eq!((key.as_str(), index), (INDEX, true), "{target}");
     }
-    let admitted = admit("GET", "/index.html", false, &settings(&[])).unwrap();
+    let admitted = admit_read("/index.html", &settings(&[])).unwrap();
     assert!(matches!(admitted, Admitted::Read { index: false, .. }));
 }
 

@@ -1,101 +1,137 @@
-//! From a whole 200 to what a reader's conditions and range make of it. Pure.
+//! From a whole 200 to what a reader's conditions and range make of it.
 
-use super::outside::Body;
-use super::{Answer, Read};
-use crate::policy::conditional::{self, Evaluated, Validators};
-use crate::policy::fields::Fields;
+use super::{Answer, Body, Engine, Found, Origin, Read, Runtime, Store};
+use crate::policy::conditional::{self, Evaluated};
 use crate::policy::headers;
 use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+/// How far into a body a part may reach that is cut out of the body as it comes, in bytes. The
+/// bytes pass through WebAssembly's memory then, which costs processor time for each.
+const LONGEST_SLICE: u64 = 4 << 20;
 
 /// What a reader's conditions and range make of a 200.
 pub(super) enum Shape {
     Whole,
+    /// The range, and the length of the whole.
     Part(ByteRange, u64),
     NotModified,
     PreconditionFailed,
+    /// The length of the whole.
     Unsatisfiable(u64),
 }
 
-/// What the reader's conditions and range come to for a 200 with these fields.
-pub(super) fn shape(read: Read<'_>, fields: &Fields) -> Shape {
-    let validators = Validators::of(fields);
-    match conditional::evaluate(&read.conditions, &validators) {
+/// What the reader's conditions and range come to for a 200 with these headers.
+pub(super) fn shape(request: &HeaderMap, headers: &HeaderMap) -> Shape {
+    match conditional::evaluate(request, headers) {
         Evaluated::Proceed => {}
         Evaluated::NotModified => return Shape::NotModified,
         Evaluated::PreconditionFailed => return Shape::PreconditionFailed,
     }
-    let stands = read
-        .if_range
-        .is_none_or(|if_range| conditional::if_range_holds(if_range, &validators));
-    let Some(length) = fields.content_length().filter(|_| stands) else {
+    let length = headers::number(headers, CONTENT_LENGTH)
+        .filter(|_| conditional::if_range_holds(request, headers));
+    let Some(length) = length else {
         return Shape::Whole;
     };
-    match range::plan(read.range, Some(length)) {
+    match range::plan(headers::text(request, RANGE), Some(length)) {
         RangePlan::Whole => Shape::Whole,
         RangePlan::Part(range) => Shape::Part(range, length),
         RangePlan::Unsatisfiable => Shape::Unsatisfiable(length),
     }
 }
 
-/// Makes an answer of the origin what the reader asked for. `fields` are final, for a 200 whole.
-pub(super) fn shape_made<F, B: Body>(
-    read: Read<'_>,
-    status: u16,
-    mut fields: Fields,
-    body: Option<B>,
-    cache: CacheStatus,
-    now: UnixMillis,
-) -> Answer<F, B> {
-    if status != 200 || read.is_plain() {
-        return Answer::Made {
+/// Whether a part is cut out of the body as it comes.
+const fn is_cut_now(range: ByteRange, length: u64) -> bool {
+    range.len() == length || range.last() < LONGEST_SLICE
+}
+
+impl Shape {
+    /// The answer where it needs neither the headers nor the bytes of the object.
+    pub(super) fn without_body<F: Found>(self, cache: CacheStatus, now: UnixMillis) -> Answer<F> {
+        let (status, headers) = match self {
+            Self::Unsatisfiable(length) => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                headers::for_unsatisfiable(length, cache, now),
+            ),
+            _ => (StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
+        };
+        Answer::Made {
             status,
-            fields,
+            headers,
+            body: None,
+        }
+    }
+
+    /// Whether it is made of the body as it comes, and not of what will be stored.
+    const fn takes_body(&self) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Part(range, length) => is_cut_now(*range, *length),
+            Self::NotModified | Self::PreconditionFailed | Self::Unsatisfiable(_) => false,
+        }
+    }
+}
+
+impl Read {
+    /// Whether the reader of a 200 with these headers takes the body as it comes.
+    pub(super) fn takes_body(&self, headers: &HeaderMap) -> bool {
+        !self.head && shape(&self.headers, headers).takes_body()
+    }
+
+    /// Whether the reader of a 200 with these headers wants a part that only the store can cut.
+    pub(crate) fn wants_stored_part(&self, headers: &HeaderMap) -> bool {
+        let shape = shape(&self.headers, headers);
+        !self.head && matches!(shape, Shape::Part(..)) && !shape.takes_body()
+    }
+}
+
+impl<S, O, R> Engine<S, O, R>
+where
+    S: Store,
+    O: Origin<Body = S::Body>,
+    R: Runtime,
+{
+    /// Makes an answer of the origin what the reader has asked for. `headers` are final, for a 200
+    /// whole.
+    pub(crate) fn answer_now(
+        &self,
+        read: &Read,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        body: Option<S::Body>,
+        cache: CacheStatus,
+    ) -> Answer<S::Found> {
+        let made = |status, headers, body| Answer::Made {
+            status,
+            headers,
             body,
         };
-    }
-    match shape(read, &fields) {
-        Shape::Whole => Answer::Made {
-            status,
-            fields,
-            body,
-        },
-        Shape::Part(range, length) => {
-            fields.set("Content-Range", range.content_range(length));
-            fields.set("Content-Length", range.len().to_string());
-            let whole = range.len() == length;
-            let body = body.map(|body| if whole { body } else { body.part(range) });
-            Answer::Made {
-                status: 206,
-                fields,
-                body,
-            }
+        if status != StatusCode::OK || read.headers.is_empty() {
+            return made(status, headers, body);
         }
-        Shape::NotModified => Answer::Made {
-            status: 304,
-            fields: headers::for_not_modified(&fields),
-            body: None,
-        },
-        Shape::PreconditionFailed => Answer::Made {
-            status: 412,
-            fields: Fields::new(),
-            body: None,
-        },
-        Shape::Unsatisfiable(length) => Answer::Made {
-            status: 416,
-            fields: headers::for_unsatisfiable(length, cache, now),
-            body: None,
-        },
+        match shape(&read.headers, &headers) {
+            Shape::NotModified => {
+                let headers = headers::for_not_modified(headers);
+                made(StatusCode::NOT_MODIFIED, headers, None)
+            }
+            Shape::Part(range, length) if read.head || is_cut_now(range, length) => {
+                headers.insert(CONTENT_RANGE, value(&range.content_range(length)));
+                headers.insert(CONTENT_LENGTH, value(&range.len().to_string()));
+                let is_whole = range.len() == length;
+                let body = body.map(|body| if is_whole { body } else { body.slice(range) });
+                made(StatusCode::PARTIAL_CONTENT, headers, body)
+            }
+            // The whole is always a right answer.
+            Shape::Whole | Shape::Part(..) => made(status, headers, body),
+            other => other.without_body(cache, self.runtime.now()),
+        }
     }
 }
 
-pub(super) fn range_header(range: ByteRange) -> String {
-    format!("bytes={}-{}", range.first(), range.last())
-}
-
-/// Whether a part is the right part of the very version that was looked at before.
-pub(super) fn is_part_of(part: &Fields, whole: &Fields, range: ByteRange, length: u64) -> bool {
-    Validators::of(part) == Validators::of(whole)
-        && part.get("content-range") == Some(range.content_range(length).as_str())
+/// A header value of digits and punctuation.
+pub(super) fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }

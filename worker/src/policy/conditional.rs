@@ -3,41 +3,12 @@
 //! RFC 9110, section 13. Applied to stored answers of status 200 and to no other, as nginx does.
 //! Ranges themselves are [`super::range`]'s.
 
-use super::fields::Fields;
+use super::headers::text;
 use super::time::parse_http_date;
-
-/// What identifies the stored version of an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Validators<'a> {
-    /// `ETag`, with its quotes and any `W/`.
-    pub etag: Option<&'a str>,
-    /// `Last-Modified`, as the bucket wrote it.
-    pub last_modified: Option<&'a str>,
-}
-
-impl<'a> Validators<'a> {
-    /// Those that an answer's fields carry.
-    #[must_use]
-    pub fn of(fields: &'a Fields) -> Self {
-        Self {
-            etag: fields.get("etag"),
-            last_modified: fields.get("last-modified"),
-        }
-    }
-}
-
-/// The conditions a reader sets; each the header's value where it was sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conditions<'a> {
-    /// `If-Match`.
-    pub if_match: Option<&'a str>,
-    /// `If-Unmodified-Since`.
-    pub if_unmodified_since: Option<&'a str>,
-    /// `If-None-Match`.
-    pub if_none_match: Option<&'a str>,
-    /// `If-Modified-Since`.
-    pub if_modified_since: Option<&'a str>,
-}
+use http::header::{
+    ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderValue};
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +21,24 @@ pub enum Evaluated {
     PreconditionFailed,
 }
 
-/// Evaluates a reader's conditions, in the order of RFC 9110, section 13.2.2.
+/// Evaluates a reader's conditions against a stored 200, in the order of RFC 9110, section 13.2.2.
 ///
 /// nginx differs in three points, and the RFC is followed: `If-None-Match` takes the place of
 /// `If-Modified-Since` where both are sent, a date later than the file's is "not modified" as well
 /// as the very same date, and a date that cannot be read is no condition.
 #[must_use]
-pub fn evaluate(conditions: &Conditions<'_>, stored: &Validators<'_>) -> Evaluated {
-    if let Some(tags) = conditions.if_match {
-        if !any_tag(tags, stored.etag, strong_match) {
+pub fn evaluate(request: &HeaderMap, stored: &HeaderMap) -> Evaluated {
+    let (etag, last_modified) = (text(stored, ETAG), text(stored, LAST_MODIFIED));
+    if let Some(tags) = text(request, IF_MATCH) {
+        if !any_tag(tags, etag, strong_match) {
             return Evaluated::PreconditionFailed;
         }
-    } else if is_later(stored.last_modified, conditions.if_unmodified_since) == Some(true) {
+    } else if is_later(last_modified, text(request, IF_UNMODIFIED_SINCE)) == Some(true) {
         return Evaluated::PreconditionFailed;
     }
-    let has_it = match conditions.if_none_match {
-        Some(tags) => any_tag(tags, stored.etag, weak_match),
-        None => is_later(stored.last_modified, conditions.if_modified_since) == Some(false),
+    let has_it = match text(request, IF_NONE_MATCH) {
+        Some(tags) => any_tag(tags, etag, weak_match),
+        None => is_later(last_modified, text(request, IF_MODIFIED_SINCE)) == Some(false),
     };
     if has_it {
         Evaluated::NotModified
@@ -78,28 +50,51 @@ pub fn evaluate(conditions: &Conditions<'_>, stored: &Validators<'_>) -> Evaluat
 /// Whether `If-Range` lets a `Range` stand (RFC 9110, section 13.1.5): the strong comparison of
 /// entity tags, or the very same date. Where it does not, the whole object is the answer.
 #[must_use]
-pub fn if_range_holds(if_range: &str, stored: &Validators<'_>) -> bool {
-    let if_range = if_range.trim();
+pub fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let Some(if_range) = text(request, IF_RANGE).map(str::trim) else {
+        return true;
+    };
     if if_range.ends_with('"') {
-        return stored.etag.is_some_and(|etag| strong_match(if_range, etag));
+        return text(stored, ETAG).is_some_and(|etag| strong_match(if_range, etag));
     }
     let asked = parse_http_date(if_range);
-    asked.is_some() && asked == stored.last_modified.and_then(parse_http_date)
+    asked.is_some() && asked == text(stored, LAST_MODIFIED).and_then(parse_http_date)
 }
 
-/// The conditions with which to ask the bucket whether the stored copy still holds. Empty where
-/// the copy has nothing to ask by: then the fetch is unconditional.
+/// The request headers that ask the bucket whether the stored copy still holds. Empty where the
+/// copy has no validator: then the fetch is unconditional.
+///
+/// The tag goes out in its strong form. `If-None-Match` compares weakly (RFC 9110, section 13.1.2),
+/// and a `W/` that stands for what the runtime has decoded is unknown to the bucket.
 #[must_use]
-pub fn revalidation(stored: &Validators<'_>) -> Vec<(&'static str, String)> {
-    match stored {
-        Validators {
-            etag: Some(etag), ..
-        } => vec![("If-None-Match", (*etag).to_owned())],
-        Validators {
-            last_modified: Some(date),
-            ..
-        } => vec![("If-Modified-Since", (*date).to_owned())],
-        _ => Vec::new(),
+pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
+    let mut request = HeaderMap::new();
+    if let Some(etag) = text(stored, ETAG) {
+        let strong = etag.strip_prefix("W/").unwrap_or(etag);
+        if let Ok(value) = HeaderValue::from_bytes(strong.as_bytes()) {
+            request.insert(IF_NONE_MATCH, value);
+        }
+    } else if let Some(date) = stored.get(LAST_MODIFIED) {
+        request.insert(IF_MODIFIED_SINCE, date.clone());
+    }
+    request
+}
+
+/// Whether two answers are of the same version of an object, as far as their validators tell.
+#[must_use]
+pub fn same_version(one: &HeaderMap, other: &HeaderMap) -> bool {
+    [ETAG, LAST_MODIFIED]
+        .into_iter()
+        .all(|name| one.get(&name) == other.get(&name))
+}
+
+/// Makes a strong entity tag weak: the bytes are no longer the very ones that the bucket has named.
+pub fn weaken(headers: &mut HeaderMap) {
+    let Some(etag) = text(headers, ETAG).filter(|etag| !etag.starts_with("W/")) else {
+        return;
+    };
+    if let Ok(weak) = HeaderValue::from_bytes(["W/", etag].concat().as_bytes()) {
+        headers.insert(ETAG, weak);
     }
 }
 

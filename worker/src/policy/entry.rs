@@ -1,72 +1,70 @@
-//! What is stored beside a body: when it was stored and how long it may be served.
+//! The record that is stored with a body: when the bucket was asked for it, and how long it may be served.
 //!
-//! The record is the value of one header of the stored response, [`HEADER`], which is the very
-//! header that each answer overwrites with its cache status: a hit costs one read and one write
-//! of one header, and the record cannot leak.
-//!
-//! The first word is the version. A record of another version reads as absent, so that a new
-//! release (or a rollback) never misreads what an older (or newer) one stored; the object is
-//! fetched again.
+//! The record is JSON in one header of the stored response, [`HEADER`]. Every answer overwrites that
+//! very header with its cache status: a hit reads and writes one header, and the record cannot leak.
 
-use super::number::{parse_decimal, push_decimal};
 use super::time::UnixMillis;
+use http::HeaderName;
+use serde::{Deserialize, Serialize};
 
 /// The header of the stored response that holds the record.
-pub const HEADER: &str = "X-Cache-Status";
+pub const HEADER: HeaderName = super::headers::X_CACHE_STATUS;
 
 /// The version that [`Entry::encode`] writes, and the only one that [`Entry::decode`] reads.
-const VERSION: &str = "medialift-1";
+///
+/// A record of another version reads as absent, so that no release misreads what another has
+/// stored: the object is fetched again.
+const VERSION: u32 = 2;
 
-/// What is known of a stored answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known of a stored answer. All moments are milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The status of the stored answer: 200; 404 or 410 where `NEGATIVE_SECONDS` allows it.
     pub status: u16,
-    /// When it was stored, or last confirmed by the bucket.
-    pub stored_at: UnixMillis,
+    /// When the bucket was asked for this answer, or last confirmed it. A purge that came later
+    /// makes the answer invalid.
+    pub asked_at: UnixMillis,
+    /// When the answer was of age 0 (RFC 9111, section 4.2.3): `asked_at`, less the `Age` of a cache
+    /// behind the worker.
+    pub generated_at: UnixMillis,
     /// The first moment at which it is no longer fresh.
     pub fresh_until: UnixMillis,
     /// The first moment at which it may not be served at all. Never before `fresh_until`.
     pub stale_until: UnixMillis,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    #[serde(flatten)]
+    entry: T,
+}
+
 impl Entry {
-    /// The record as a header value: ASCII, no comma, at most 90 characters.
+    /// The record as a header value: visible ASCII.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut text = String::with_capacity(64);
-        text.push_str(VERSION);
-        let numbers = [
-            u64::from(self.status),
-            self.stored_at.0,
-            self.fresh_until.0,
-            self.stale_until.0,
-        ];
-        for number in numbers {
-            text.push(' ');
-            push_decimal(&mut text, number);
-        }
-        text
+        let record = Versioned {
+            v: VERSION,
+            entry: self,
+        };
+        serde_json::to_string(&record).unwrap_or_default()
     }
 
     /// Reads a record. `None` for another version, and for anything that [`encode`](Self::encode)
     /// cannot have written.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        if words.next()? != VERSION {
-            return None;
-        }
-        let mut number = || parse_decimal(words.next()?);
-        let entry = Self {
-            status: u16::try_from(number()?).ok()?,
-            stored_at: UnixMillis(number()?),
-            fresh_until: UnixMillis(number()?),
-            stale_until: UnixMillis(number()?),
-        };
+        let Versioned { v, entry } = serde_json::from_str::<Versioned<Self>>(text).ok()?;
         let possible =
             (100..1000).contains(&entry.status) && entry.stale_until >= entry.fresh_until;
-        (words.next().is_none() && possible).then_some(entry)
+        (v == VERSION && possible).then_some(entry)
+    }
+
+    /// The value of `Age` at `now`, in seconds.
+    #[must_use]
+    pub fn age_seconds(&self, now: UnixMillis) -> u64 {
+        now.0.saturating_sub(self.generated_at.0) / 1000
     }
 }
 
@@ -76,59 +74,67 @@ mod tests {
 
     const ENTRY: Entry = Entry {
         status: 200,
-        stored_at: UnixMillis(1_790_000_000_123),
+        asked_at: UnixMillis(1_790_000_000_123),
+        generated_at: UnixMillis(1_790_000_000_123),
         fresh_until: UnixMillis(1_790_172_800_123),
         stale_until: UnixMillis(1_792_764_800_123),
     };
+
+    /// What release 0.2 writes. Never change this text: add one for each new version.
+    const VERSION_2: &str = r#"{"v":2,"status":200,"asked_at":1790000000123,"generated_at":1790000000123,"fresh_until":1790172800123,"stale_until":1792764800123}"#;
 
     #[track_caller]
     fn check(text: &str, expected: Option<Entry>) {
         assert_eq!(Entry::decode(text), expected, "{text}");
     }
 
-    /// What release 0.1 wrote. Never change this line: add one for each new version.
     #[test]
-    fn the_first_version_is_read() {
-        check(
-            "medialift-1 200 1790000000123 1790172800123 1792764800123",
-            Some(ENTRY),
-        );
-        check(&ENTRY.encode(), Some(ENTRY));
+    fn the_present_version_is_written_and_read() {
+        assert_eq!(ENTRY.encode(), VERSION_2);
+        check(VERSION_2, Some(ENTRY));
     }
 
     #[test]
     fn another_version_is_absent() {
         check(
-            "medialift-0 200 1790000000123 1790172800123 1792764800123",
+            "medialift-1 200 1790000000123 1790172800123 1792764800123",
             None,
         );
-        check(
-            "medialift-2 200 1790000000123 1790172800123 1792764800123",
-            None,
-        );
-        check(
-            "medialift-1.1 200 1790000000123 1790172800123 1792764800123",
-            None,
-        );
+        for version in ["1", "3", "2.1", "\"2\"", "null"] {
+            check(
+                &VERSION_2.replace("\"v\":2", &format!("\"v\":{version}")),
+                None,
+            );
+        }
     }
 
     #[test]
     fn what_was_never_written_is_absent() {
-        for text in [
-            "",
-            "HIT",
-            "medialift-1",
-            "medialift-1 200 1 2",
-            "medialift-1 200 1 2 3 4",
-            "medialift-1 200 1 2 3, medialift-1 200 1 2 3",
-            "medialift-1  200 1 2 3",
-            "medialift-1 200 1 3 2",
-            "medialift-1 20 1 2 3",
-            "medialift-1 70000 1 2 3",
-            "medialift-1 200 1 2 99999999999999999999",
-            "medialift-1 200 -1 2 3",
-        ] {
+        for text in ["", "HIT", "{}", "{\"v\":2}", "[2]", "null"] {
             check(text, None);
         }
+        for (from, to) in [
+            ("200", "20"),
+            ("200", "70000"),
+            ("200", "-1"),
+            ("1792764800123", "1"),
+            ("1792764800123", "99999999999999999999"),
+            ("\"fresh_until\"", "\"other\""),
+            ("}", "},"),
+        ] {
+            check(&VERSION_2.replace(from, to), None);
+        }
+        check(&format!("{VERSION_2}, {VERSION_2}"), None);
+    }
+
+    #[test]
+    fn the_age_counts_from_the_moment_of_generation() {
+        let entry = Entry {
+            generated_at: UnixMillis(ENTRY.asked_at.0 - 10_000),
+            ..ENTRY
+        };
+        assert_eq!(entry.age_seconds(entry.asked_at), 10);
+        assert_eq!(entry.age_seconds(UnixMillis(entry.asked_at.0 + 1_999)), 11);
+        assert_eq!(entry.age_seconds(UnixMillis(0)), 0, "a clock behind");
     }
 }

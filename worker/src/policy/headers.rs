@@ -1,33 +1,44 @@
-//! Which of the bucket's headers a client sees, and which are added. As data: two tables.
+//! Which of the bucket's headers a client sees, and which are added; and how header values are read.
 
 use super::entry::{self, Entry};
-use super::fields::Fields;
 use super::freshness::{self, FreshnessRule};
-use super::number::push_decimal;
 use super::range::unsatisfied_content_range;
 use super::status::CacheStatus;
 use super::time::{UnixMillis, http_date};
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, AsHeaderName, CACHE_CONTROL, CONNECTION,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    EXPIRES, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// The header in which the cache says how it came by the answer.
-pub const CACHE_STATUS: &str = "X-Cache-Status";
+pub const X_CACHE_STATUS: HeaderName = HeaderName::from_static("x-cache-status");
 
 /// For how long clients may keep a file, in seconds: a year, as nginx's `expires 1y`.
 pub const CLIENT_SECONDS: u64 = 31_536_000;
 
-/// Added to answers of the statuses in [`is_dressed`], besides `Expires` and [`CACHE_STATUS`].
-pub const ADDED: [(&str, &str); 4] = [
-    ("Cache-Control", "public, max-age=31536000"),
-    ("Access-Control-Allow-Origin", "*"),
-    ("X-Content-Type-Options", "nosniff"),
+/// Keeps a browser from taking a file for something it is not, or from running it.
+pub const SECURITY: [(HeaderName, &str); 2] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (
-        "Content-Security-Policy",
+        CONTENT_SECURITY_POLICY,
         "default-src 'none'; form-action 'none'",
     ),
 ];
 
+/// Added to answers of the statuses in [`has_added_headers`], besides [`SECURITY`], `Expires` and
+/// [`X_CACHE_STATUS`].
+pub const ADDED: [(HeaderName, &str); 2] = [
+    (CACHE_CONTROL, "public, max-age=31536000"),
+    (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+];
+
 /// Removed from every answer of the bucket, by name.
-const REMOVED: [&str; 15] = [
+const REMOVED: [&str; 16] = [
     "set-cookie",
+    // It names the bucket, or where else it is.
+    "location",
     "server",
     "via",
     "x-powered-by",
@@ -47,92 +58,113 @@ const REMOVED: [&str; 15] = [
 /// Removed from every answer of the bucket, by the start of the name.
 const REMOVED_PREFIXES: [&str; 5] = ["access-control-", "x-accel-", "x-amz-", "x-amzn-", "x-bz-"];
 
+/// Removed from a 304: what describes a body (RFC 9110, section 15.4.5).
+pub const ABOUT_THE_BODY: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    ACCEPT_RANGES,
+];
+
+/// The value of a header as text. The runtime hands values over as text, so none is lost; of several
+/// lines it is the first.
+pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    std::str::from_utf8(headers.get(name)?.as_bytes()).ok()
+}
+
+/// The values of every line of a header, in order.
+pub fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter();
+    values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+}
+
+/// The number that a header states; `None` where it states none.
+pub fn number(headers: &HeaderMap, name: impl AsHeaderName) -> Option<u64> {
+    digits(text(headers, name)?.trim())
+}
+
+/// Reads a number of ASCII digits and nothing else, not even a sign.
+#[must_use]
+pub fn digits(text: &str) -> Option<u64> {
+    let all_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| text.parse().ok()).flatten()
+}
+
+/// A value made of our own text: ASCII, no control characters.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
 /// Whether answers of this status get the added headers: nginx's list for `add_header` and
 /// `expires`, and 416, which nginx sends out of a 200.
 #[must_use]
-pub const fn is_dressed(status: u16) -> bool {
+pub fn has_added_headers(status: StatusCode) -> bool {
     matches!(
-        status,
+        status.as_u16(),
         200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308 | 416
     )
 }
 
-/// Whether a header of the bucket is kept from the client. `name` in any case.
+/// Whether a header of the bucket is kept from the client.
 #[must_use]
-pub fn is_removed(name: &str) -> bool {
-    let starts = |prefix: &&str| {
-        name.as_bytes()
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    };
-    REMOVED.iter().any(|other| other.eq_ignore_ascii_case(name))
-        || REMOVED_PREFIXES.iter().any(starts)
+pub fn is_removed(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    REMOVED.contains(&name) || REMOVED_PREFIXES.iter().any(|start| name.starts_with(start))
 }
 
-/// The headers with which an answer of the bucket goes to a client: stripped, and dressed where
-/// its status wants it. `cache` is left out on statuses that are not dressed.
+/// The headers with which an answer of the bucket goes to a client: without what identifies the
+/// bucket, and with the added ones where its status wants them.
 #[must_use]
-pub fn for_client(status: u16, bucket: &Fields, cache: CacheStatus, now: UnixMillis) -> Fields {
-    let mut fields = stripped(bucket);
-    if is_dressed(status) {
-        dress(&mut fields, cache.as_str(), now);
+pub fn for_client(
+    status: StatusCode,
+    bucket: &HeaderMap,
+    cache: CacheStatus,
+    now: UnixMillis,
+) -> HeaderMap {
+    let mut headers = stripped(bucket);
+    if has_added_headers(status) {
+        add(&mut headers, cache, now);
     }
-    fields
+    headers
 }
 
-/// The headers with which an answer of the bucket is stored; see [`recorded`].
+/// The headers with which an answer is stored: those for a client, with the record in the place of
+/// the cache status. `Age` is computed from the record.
 #[must_use]
-pub fn for_store(bucket: &Fields, entry: &Entry, now: UnixMillis) -> Fields {
-    let for_client = for_client(entry.status, bucket, CacheStatus::Miss, now);
-    recorded(for_client, entry, now)
+pub fn for_store(mut for_client: HeaderMap, entry: &Entry) -> HeaderMap {
+    for_client.remove(AGE);
+    for_client.insert(entry::HEADER, value(&entry.encode()));
+    for_client
 }
 
-/// The headers of an answer for a client, as [`for_client`] makes them, with the record in the place of
-/// the cache status: those with which it is stored.
-///
-/// An answer that is not dressed (a remembered 404) says for how long it is remembered: no cache
-/// would keep it under the `no-store` that B2 sends along. Whoever serves it removes the record.
+/// The headers under which it is remembered that an object is missing: the record, and for how long
+/// the store is to keep it.
 #[must_use]
-pub fn recorded(mut fields: Fields, entry: &Entry, now: UnixMillis) -> Fields {
-    if !is_dressed(entry.status) {
-        let mut age = "public, max-age=".to_owned();
-        push_decimal(
-            &mut age,
-            entry.fresh_until.0.saturating_sub(now.0).div_ceil(1000),
-        );
-        fields.remove("expires");
-        fields.set("Cache-Control", age);
+pub fn for_missing(entry: &Entry, now: UnixMillis) -> HeaderMap {
+    let seconds = entry.fresh_until.0.saturating_sub(now.0).div_ceil(1000);
+    HeaderMap::from_iter([
+        (CACHE_CONTROL, value(&format!("public, max-age={seconds}"))),
+        (entry::HEADER, value(&entry.encode())),
+    ])
+}
+
+/// The headers of a 304 made from those of a 200.
+#[must_use]
+pub fn for_not_modified(mut headers: HeaderMap) -> HeaderMap {
+    for name in ABOUT_THE_BODY {
+        headers.remove(name);
     }
-    fields.set(entry::HEADER, entry.encode());
-    fields
-}
-
-/// The headers of a 304 made from a stored answer's: those that describe a body are left out.
-#[must_use]
-pub fn for_not_modified(stored: &Fields) -> Fields {
-    let about_the_body = |name: &str| {
-        [
-            "content-type",
-            "content-length",
-            "content-encoding",
-            "content-range",
-            "accept-ranges",
-        ]
-        .iter()
-        .any(|other| other.eq_ignore_ascii_case(name))
-    };
-    stored
-        .iter()
-        .filter(|(name, _)| !about_the_body(name))
-        .collect()
+    headers
 }
 
 /// The headers of a 416 about an object of `length` bytes.
 #[must_use]
-pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> Fields {
-    let mut fields = Fields::from_iter([("Content-Range", unsatisfied_content_range(length))]);
-    dress(&mut fields, cache.as_str(), now);
-    fields
+pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> HeaderMap {
+    let range = value(&unsatisfied_content_range(length));
+    let mut headers = HeaderMap::from_iter([(CONTENT_RANGE, range)]);
+    add(&mut headers, cache, now);
+    headers
 }
 
 /// What to tell the platform's cache in `Cloudflare-CDN-Cache-Control`: the rule for what
@@ -140,53 +172,55 @@ pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> Fi
 /// be said: an answer without it is cached for two hours.
 #[must_use]
 pub fn platform_cache_control(
-    status: u16,
-    bucket: &Fields,
+    status: StatusCode,
+    bucket: &HeaderMap,
     rule: &FreshnessRule,
     now: UnixMillis,
 ) -> String {
     // A 304 speaks of the 200 that the platform has stored.
-    let status = if status == 304 { 200 } else { status };
-    let Ok(entry) = freshness::entry_for(status, bucket, rule, now) else {
+    let status = match status {
+        StatusCode::NOT_MODIFIED => StatusCode::OK,
+        other => other,
+    };
+    let Ok(entry) = freshness::entry_for(status, bucket, rule, now, now) else {
         return "no-store".to_owned();
     };
     let fresh = entry.fresh_until.0.saturating_sub(now.0) / 1000;
     let stale = (entry.stale_until.0 - entry.fresh_until.max(now).0) / 1000;
-    let mut text = "public, max-age=".to_owned();
-    push_decimal(&mut text, fresh);
+    let mut text = format!("public, max-age={fresh}");
     if stale > 0 {
-        for directive in [", stale-while-revalidate=", ", stale-if-error="] {
-            text.push_str(directive);
-            push_decimal(&mut text, stale);
+        for directive in ["stale-while-revalidate", "stale-if-error"] {
+            text.push_str(&format!(", {directive}={stale}"));
         }
     }
     text
 }
 
 /// What of the bucket's headers may go on: neither [`is_removed`] nor named by its `Connection`.
-fn stripped(bucket: &Fields) -> Fields {
-    let lists = bucket.all("connection");
-    let for_this_hop: Vec<&str> = lists
+fn stripped(bucket: &HeaderMap) -> HeaderMap {
+    let named: Vec<&str> = texts(bucket, CONNECTION)
         .flat_map(|list| list.split(','))
         .map(str::trim)
         .collect();
-    let is_for_this_hop = |name: &str| {
-        for_this_hop
+    let is_for_this_hop = |name: &HeaderName| {
+        named
             .iter()
-            .any(|other| other.eq_ignore_ascii_case(name))
+            .any(|other| other.eq_ignore_ascii_case(name.as_str()))
     };
     bucket
         .iter()
         .filter(|(name, _)| !is_removed(name) && !is_for_this_hop(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
 
-fn dress(fields: &mut Fields, cache_status: &str, now: UnixMillis) {
-    for (name, value) in ADDED {
-        fields.set(name, value);
+fn add(headers: &mut HeaderMap, cache: CacheStatus, now: UnixMillis) {
+    for (name, text) in ADDED.into_iter().chain(SECURITY) {
+        headers.insert(name, HeaderValue::from_static(text));
     }
-    fields.set("Expires", http_date(now.plus_seconds(CLIENT_SECONDS)));
-    fields.set(CACHE_STATUS, cache_status);
+    let expires = http_date(now.plus_seconds(CLIENT_SECONDS));
+    headers.insert(EXPIRES, value(&expires));
+    headers.insert(X_CACHE_STATUS, HeaderValue::from_static(cache.as_str()));
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
 //! number too long for it, the number is taken for the greatest there is. Whether `Range` counts
 //! at all is [`super::conditional::if_range_holds`]'s question.
 
-use super::number::{decimal, push_decimal};
-
 /// A satisfiable range: at least one byte, all of them within the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
@@ -119,23 +117,23 @@ impl ByteRange {
         self.last - self.first + 1
     }
 
+    /// The value of a `Range` header that asks for it: `bytes=0-99`.
+    #[must_use]
+    pub fn header(self) -> String {
+        format!("bytes={}-{}", self.first, self.last)
+    }
+
     /// `Content-Range` of a 206: `bytes 0-99/1234`.
     #[must_use]
     pub fn content_range(self, length: u64) -> String {
-        let mut text = "bytes ".to_owned();
-        push_decimal(&mut text, self.first);
-        text.push('-');
-        push_decimal(&mut text, self.last);
-        text.push('/');
-        push_decimal(&mut text, length);
-        text
+        format!("bytes {}-{}/{length}", self.first, self.last)
     }
 }
 
 /// `Content-Range` of a 416: `bytes */1234`.
 #[must_use]
 pub fn unsatisfied_content_range(length: u64) -> String {
-    ["bytes */", &decimal(length)].concat()
+    format!("bytes */{length}")
 }
 
 #[cfg(test)]

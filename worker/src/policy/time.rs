@@ -2,13 +2,17 @@
 //!
 //! Nothing here knows what time it is: whoever asks a question brings the moment along.
 
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The last moment that HTTP's four-digit year can write: the end of the year 9999.
 const LAST_WRITABLE_SECOND: u64 = 253_402_300_799;
 
 /// A moment, in milliseconds since the start of 1970 (UTC), as `Date.now()` counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
@@ -16,6 +20,12 @@ impl UnixMillis {
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
+    }
+
+    /// The moment that lies `milliseconds` later; the far end of time where that would overflow.
+    #[must_use]
+    pub fn plus_millis(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
     }
 
     /// Whole seconds since the start of 1970, rounded down.

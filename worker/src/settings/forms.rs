@@ -1,16 +1,19 @@
 //! What may stand in a variable: each function reads one form, and is `None` for anything else.
 
-use crate::policy::number::parse_decimal;
+use crate::policy::headers::digits;
 
 /// Ten years; longer than anything here is kept.
 const MOST_SECONDS: u64 = 315_360_000;
+
+/// The shortest secret of a purge, in characters. Anybody may try as many as they like.
+const LEAST_SECRET: usize = 16;
 
 /// The longest prefix, in bytes: half of what a key may have.
 const LONGEST_PREFIX: usize = 512;
 
 /// A number of seconds.
 pub(super) fn seconds(text: &str) -> Option<u64> {
-    parse_decimal(text).filter(|seconds| *seconds <= MOST_SECONDS)
+    digits(text).filter(|seconds| *seconds <= MOST_SECONDS)
 }
 
 /// A path of directories: without `/` at its start, with one at its end.
@@ -70,6 +73,13 @@ pub(super) fn url(text: &str) -> Option<String> {
         .then(|| text.trim_end_matches('/').to_owned())
 }
 
+/// The same with a path: without one it names a site, and not where its media are.
+pub(super) fn url_with_path(text: &str) -> Option<String> {
+    let url = url(text)?;
+    let (_, rest) = url.split_once("://")?;
+    rest.contains('/').then_some(url)
+}
+
 /// The host of a URL, with its port.
 pub(super) fn host_of(url: &str) -> Option<&str> {
     let rest = url
@@ -80,8 +90,7 @@ pub(super) fn host_of(url: &str) -> Option<&str> {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let port_possible =
-        port.is_none_or(|port| parse_decimal(port).is_some_and(|port| port <= 65_535));
+    let port_possible = port.is_none_or(|port| digits(port).is_some_and(|port| port <= 65_535));
     (port_possible && (name == "[::1]" || is_host(name))).then_some(host)
 }
 
@@ -101,6 +110,11 @@ pub(super) fn application_key_id(text: &str) -> Option<String> {
 pub(super) fn secret(text: &str) -> Option<String> {
     let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     (visible && !text.is_empty()).then(|| text.to_owned())
+}
+
+/// A secret that cannot be guessed: [`LEAST_SECRET`] characters at least.
+pub(super) fn purge_secret(text: &str) -> Option<String> {
+    secret(text).filter(|secret| secret.len() >= LEAST_SECRET)
 }
 
 /// A header's name that no other part of a request uses.
@@ -154,6 +168,6 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_loopback(name: &str) -> bool {
-    let number = |text: &str| parse_decimal(text).is_some_and(|number| number <= 255);
+    let number = |text: &str| digits(text).is_some_and(|number| number <= 255);
     name.starts_with("127.") && name.split('.').count() == 4 && name.split('.').all(number)
 }

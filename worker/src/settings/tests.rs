@@ -14,7 +14,10 @@ fn parse(variables: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
             .find(|(other, _)| *other == name)
             .map(|(_, text)| (*text).to_owned())
     };
-    Settings::parse(&RawSettings::collect(get))
+    let set = VARIABLES
+        .iter()
+        .filter_map(|variable| Some((variable.name, get(variable.name)?)));
+    Settings::parse(&set.collect())
 }
 
 fn with_bucket(variables: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
@@ -76,7 +79,7 @@ fn a_bucket_and_its_endpoint_are_enough() {
         },
         fallback_origin: None,
         strip_prefix: None,
-        deny_prefixes: vec!["backups/".to_owned()],
+        deny_prefixes: vec!["backups/".to_owned(), "imports/".to_owned()],
         origin_auth: OriginAuth::None,
         purge: None,
     };
@@ -100,7 +103,7 @@ fn every_setting_is_read() {
         ("B2_APPLICATION_KEY_ID", "00161f959a5f87b0000000005"),
         ("B2_APPLICATION_KEY", "K001abc/+="),
         ("PURGE_SECRET_HEADER", "X-Mine"),
-        ("PURGE_SECRET", " s3cret "),
+        ("PURGE_SECRET", " a-secret-of-16-or-more "),
     ])
     .unwrap();
     assert_eq!(settings.origin_url, "http://127.0.0.1:9000/media");
@@ -127,7 +130,7 @@ fn every_setting_is_read() {
     assert_eq!(settings.origin_auth, auth);
     let purge = PurgeSettings {
         header: "X-Mine".to_owned(),
-        secret: Secret("s3cret".to_owned()),
+        secret: Secret("a-secret-of-16-or-more".to_owned()),
     };
     assert_eq!(settings.purge, Some(purge));
 }
@@ -182,7 +185,7 @@ fn an_empty_text_is_not_set() {
     sound("PURGE_SECRET", "");
     assert_eq!(
         with_bucket(&[("DENY_PREFIXES", "")]).unwrap().deny_prefixes,
-        ["backups/"]
+        ["backups/", "imports/"]
     );
 }
 
@@ -208,15 +211,16 @@ fn seconds_are_whole_and_bounded() {
 #[test]
 fn plain_http_is_for_this_machine_alone() {
     for text in [
-        "https://example.com",
+        "https://example.com/a",
         "https://example.com:8443/a/b",
-        "http://localhost:1",
+        "http://localhost:1/a",
         "http://[::1]:9/a",
         "http://127.0.0.1/a%20b",
     ] {
         sound("FALLBACK_ORIGIN", text);
         sound("ORIGIN_URL", text);
     }
+    sound("ORIGIN_URL", "https://example.com");
     let texts = [
         "example.com",
         "http://example.com",
@@ -344,8 +348,65 @@ fn a_secret_is_never_shown() {
     for text in ["not an id", "not a key", "not a secret"] {
         assert!(!told.contains(text), "{told}");
     }
-    let settings = with_bucket(&[("PURGE_SECRET", "s3cret")]).unwrap();
-    assert!(!format!("{settings:?}").contains("s3cret"));
+    let settings = with_bucket(&[("PURGE_SECRET", "a-secret-of-16-or-more")]).unwrap();
+    assert!(!format!("{settings:?}").contains("a-secret-of-16-or-more"));
+}
+
+#[test]
+fn a_fallback_without_a_path_is_refused() {
+    let sites = [
+        "https://example.com",
+        "https://example.com/",
+        "http://localhost:1",
+    ];
+    faulty("FALLBACK_ORIGIN", &sites);
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_refused() {
+    sound("PURGE_SECRET", "0123456789abcdef");
+    let faults = with_bucket(&[("PURGE_SECRET", "0123456789abcde")]).unwrap_err();
+    assert_eq!(faults[0].variable, "PURGE_SECRET");
+}
+
+#[test]
+fn settings_are_read_from_whatever_is_bound_to_the_worker() {
+    let bound = r#"{
+        "ORIGIN_URL": " http://127.0.0.1:9000/media ", "FRESH_SECONDS": 60, "KEY_PREFIX": "",
+        "PURGES": {"send": null}, "OTHER": [1, true]
+    }"#;
+    let settings = Settings::parse(&serde_json::from_str(bound).unwrap()).unwrap();
+    assert_eq!(settings.origin_url, "http://127.0.0.1:9000/media");
+    assert_eq!(settings.freshness.fresh_seconds, 60);
+    let table = r#"{"ORIGIN_URL": {"a": 1}, "FRESH_SECONDS": true}"#;
+    let faults = Settings::parse(&serde_json::from_str(table).unwrap()).unwrap_err();
+    let variables: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
+    assert_eq!(variables, ["ORIGIN_URL", "FRESH_SECONDS"]);
+}
+
+#[test]
+fn deployments_that_answer_differently_have_caches_of_their_own() {
+    let space = |variables: &[(&str, &str)]| with_bucket(variables).unwrap().cache_space();
+    let same = space(&[]);
+    assert_eq!(space(&[("PURGE_SECRET", "0123456789abcdef")]), same);
+    assert_eq!(space(&[("FRESH_SECONDS", "172800")]), same, "the default");
+    for other in [
+        ("B2_BUCKET", "another-bucket"),
+        ("ORIGIN_URL", "https://example.com/media"),
+        ("KEY_PREFIX", "mastodon"),
+        ("FALLBACK_ORIGIN", "https://example.com/system"),
+        ("FRESH_SECONDS", "60"),
+        ("NEGATIVE_SECONDS", "60"),
+        ("ORIGIN_CACHE_CONTROL", "respect"),
+    ] {
+        assert_ne!(
+            parse(&[&[other][..], &BUCKET].concat())
+                .unwrap()
+                .cache_space(),
+            same,
+            "{other:?}"
+        );
+    }
 }
 
 #[test]

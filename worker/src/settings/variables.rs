@@ -82,7 +82,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "FALLBACK_ORIGIN",
-        form: "an `https://` URL without a query, or an `http://` one of this machine",
+        form: "an `https://` URL with a path and without a query, or an `http://` one of this machine",
         default: None,
         secret: false,
         meaning: "Asked for what the bucket lacks, such as `https://example.com/system`, so that the domain can be switched before the upload has ended.",
@@ -97,9 +97,9 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "DENY_PREFIXES",
         form: "paths without `.`, `..` or control characters, separated by commas, or `none`",
-        default: Some("backups/"),
+        default: Some("backups/,imports/"),
         secret: false,
-        meaning: "Keys that start with one of these are answered 403. Account archives lie under `backups/`.",
+        meaning: "Keys that start with one of these are answered 403. Account archives lie under `backups/`, imported lists of follows under `imports/`.",
     },
     Variable {
         name: "ORIGIN_AUTH",
@@ -131,7 +131,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "PURGE_SECRET",
-        form: "visible ASCII characters, best 32 random ones or more",
+        form: "16 visible ASCII characters or more, best 32 random ones",
         default: None,
         secret: true,
         meaning: "The secret of a purge: Mastodon's `CACHE_BUSTER_SECRET`. Where it is not set, every purge is answered 403. With `CACHE_MODE = \"engine\"` a purge drops the copy of one data centre, the one nearest to the Mastodon host; the others keep theirs until its time is over.",
@@ -173,7 +173,6 @@ pub fn document() -> String {
         ];
         text.push_str(&parts.concat());
     }
-    text.push_str(TEST_HOOKS);
     text
 }
 
@@ -187,12 +186,4 @@ Secrets are set with `wrangler secret put NAME`. An empty text counts as not set
 They are read once. Where anything is wrong, every request is answered with a plain 500, and the \
 log names everything that is wrong at once: each variable, what it is and what it should be. \
 A secret's text is never shown.
-";
-
-/// Not a setting of the worker's users, so it is not in the table.
-const TEST_HOOKS: &str = "
-## `TEST_HOOKS`
-
-For the tests of this project alone, and not read with the others: `on` lets any request provoke \
-a panic, or ask how much memory is in use, by a header. Never set it on a domain that is in use.
 ";

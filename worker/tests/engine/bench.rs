@@ -3,8 +3,12 @@
 use super::simulation::outside::UnderWay;
 use super::simulation::world::{Fault, World, content, etag};
 use super::simulation::{Ask, RULE, Sent, SimEngine, engine, read};
+use edge_worker::engine::lock::{Permit, Turn};
 use edge_worker::policy::freshness::FreshnessRule;
-use edge_worker::policy::plan::Cause;
+use edge_worker::policy::headers::text;
+use edge_worker::policy::origin_error::OriginError;
+use edge_worker::policy::time::UnixMillis;
+use http::header::ETAG;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -13,7 +17,7 @@ pub(crate) const FRESH: u64 = RULE.fresh_seconds * 1_000;
 pub(crate) const STALE: u64 = RULE.stale_seconds * 1_000;
 
 /// Where a reader's answer comes to lie.
-pub(crate) type Slot = Rc<RefCell<Option<Result<Sent, Cause>>>>;
+pub(crate) type Slot = Rc<RefCell<Option<Result<Sent, OriginError>>>>;
 
 /// A world with version 1 of one object, and an engine in front of it.
 pub(crate) struct Bench {
@@ -54,7 +58,7 @@ impl Bench {
     }
 
     #[track_caller]
-    pub(crate) fn read(&self, ask: Ask) -> Result<Sent, Cause> {
+    pub(crate) fn read(&self, ask: Ask) -> Result<Sent, OriginError> {
         let slot = self.start(ask);
         self.world.executor.run();
         slot.take().expect("the reader has an answer")
@@ -72,9 +76,18 @@ impl Bench {
     pub(crate) fn purge(&self) {
         let engine = self.engine.clone();
         self.world.executor.spawn(async move {
-            let outcome = UnderWay::purge(&engine, PATH).await;
-            outcome.expect("the store takes it");
+            UnderWay::purge(&engine, PATH).await;
         });
+    }
+
+    /// Takes the lock, as a fill that runs for ever.
+    #[track_caller]
+    pub(crate) fn take_lock(&self) -> Permit {
+        let now = UnixMillis(self.world.executor.now());
+        match self.engine.locks.turn(PATH, now, now) {
+            Turn::Fill(permit) => permit,
+            other => panic!("the key is not free: {other:?}"),
+        }
     }
 
     pub(crate) fn pass(&self, milliseconds: u64) {
@@ -91,14 +104,19 @@ impl Bench {
     pub(crate) fn check(&self, word: &str, version: u32, fetches: u32) {
         let sent = self.read(Ask::default()).expect("an answer");
         assert_eq!((sent.status, sent.cache_status()), (200, word));
-        assert_eq!(sent.fields.get("etag"), Some(etag(PATH, version).as_str()));
+        assert_eq!(
+            text(&sent.headers, ETAG),
+            Some(etag(PATH, version).as_str())
+        );
         assert_eq!(sent.body, Ok(content(PATH, version)));
         assert_eq!(
             self.world.fetches_of(PATH),
             fetches,
             "requests to the origin"
         );
-        assert!(self.engine.fills.is_empty(), "the lock is free again");
+        self.world.executor.run();
+        let later = UnixMillis(self.world.executor.now() + 1_000);
+        assert!(self.engine.locks.is_empty(later), "the lock is free again");
         assert_eq!(self.world.live_bodies.get(), 0, "no body is left open");
     }
 }

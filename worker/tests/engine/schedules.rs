@@ -21,6 +21,8 @@ const PATHS: [&str; 3] = ["/a", "/accounts/b.png", "/c.mp4"];
 struct Purged {
     answered_at: u64,
     version: u32,
+    /// The isolate that it came to.
+    isolate: usize,
 }
 
 /// How the seed's engines keep answers: every setting takes its turn.
@@ -195,19 +197,18 @@ impl Schedule {
             self.world.set_version(path, None);
         }
         let this = self.clone();
-        let engine = self.an_engine();
+        let isolate = self.an_engine();
         self.world.executor.spawn(async move {
-            if UnderWay::purge(&this.engines[engine], path).await.is_err() {
-                return;
-            }
+            UnderWay::purge(&this.engines[isolate], path).await;
             let answered_at = this.world.executor.now();
             let mut purges = this.purges.borrow_mut();
             let purge = purges.entry(path).or_insert(Purged {
                 answered_at,
                 version,
+                isolate,
             });
             purge.version = purge.version.max(version);
-            purge.answered_at = answered_at;
+            (purge.answered_at, purge.isolate) = (answered_at, isolate);
         });
     }
 
@@ -253,6 +254,7 @@ impl Schedule {
             _ => None,
         };
         Ask {
+            head: executor.once_in(12),
             if_range: range
                 .as_ref()
                 .filter(|_| executor.once_in(3))
@@ -269,18 +271,19 @@ impl Schedule {
         let mut engine = self.engines[number].clone();
         let background = Rc::<RefCell<Vec<TaskId>>>::default();
         engine.runtime.world.background = background.clone();
+        engine.origin.world.background = background.clone();
         let task = self.world.executor.spawn(async move {
-            let late_elsewhere = this.is_late_elsewhere(path, number);
-            let servable = this.servable_until(path);
+            let may_be_late = this.may_be_late(path, number);
+            let servable = this.servable_until(path, number);
             let result = read(&engine, path, &ask).await;
             this.answers.set(this.answers.get() + 1);
             this.check_time(started_at, &result);
             this.check_stale_covers(path, started_at, servable, &result);
+            this.check_missing(path, &result);
             if let Ok(sent) = result {
                 this.check_sent(path, &ask, &sent);
                 this.check_age(path, &sent);
-                this.check_missing(path, &sent);
-                if !late_elsewhere {
+                if !may_be_late {
                     this.check_purged(path, started_at, &sent);
                 }
             }
@@ -288,13 +291,15 @@ impl Schedule {
         self.readers.borrow_mut().push(Reader { task, background });
     }
 
-    /// Until when the copy that is stored now may be served; none while it is not to be trusted.
-    fn servable_until(&self, path: &str) -> Option<u64> {
-        if self.is_in_trouble(path) {
+    /// Until when the copy that is stored now may be served in one isolate; none while a purge is
+    /// being answered, and where one has overtaken the copy.
+    fn servable_until(&self, path: &str, number: usize) -> Option<u64> {
+        if self.is_being_purged(path) {
             return None;
         }
-        let stored = self.world.stored.borrow();
-        let copy = stored.get(path).filter(|copy| copy.is_whole())?;
-        Some(copy.entry()?.stale_until.0)
+        let entry = self.world.stored.borrow().get(path)?.entry()?;
+        let purges = &self.engines[number].purges;
+        let servable = entry.status == 200 && !purges.has_overtaken(path, entry.asked_at);
+        servable.then_some(entry.stale_until.0)
     }
 }

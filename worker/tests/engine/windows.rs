@@ -4,7 +4,7 @@ use super::bench::{Bench, FRESH, STALE};
 use super::simulation::world::{Fault, content};
 use super::simulation::{Ask, RULE};
 use edge_worker::policy::freshness::FreshnessRule;
-use edge_worker::policy::plan::Cause;
+use edge_worker::policy::origin_error::OriginError;
 
 #[test]
 fn stale_is_served_for_every_fault_of_the_origin() {
@@ -38,7 +38,7 @@ fn stale_is_served_to_the_end_of_its_window_and_not_after() {
     bench.check("STALE", 1, 2);
     bench.pass(10_000);
     bench.fault(Fault::Connect);
-    assert_eq!(bench.read(Ask::default()).err(), Some(Cause::Connect));
+    assert_eq!(bench.read(Ask::default()).err(), Some(OriginError::Connect));
 }
 
 #[test]
@@ -108,6 +108,9 @@ fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
     assert!(words.iter().all(|count| *count > 0), "{words:?}");
     for (path, stored_at) in paths.iter().zip(stored_at) {
         executor.run_until((stored_at + window + 10_000).max(executor.now()));
-        assert_eq!(read_all(path, 1).remove(0).err(), Some(Cause::Connect));
+        assert_eq!(
+            read_all(path, 1).remove(0).err(),
+            Some(OriginError::Connect)
+        );
     }
 }

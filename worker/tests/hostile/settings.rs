@@ -2,9 +2,16 @@
 
 use crate::config;
 use crate::strategies::value;
-use edge_worker::settings::{RawSettings, Settings, VARIABLES, describe};
+use edge_worker::settings::{Fault, Settings, VARIABLES, describe};
 use proptest::prelude::*;
 use proptest::sample::select;
+
+fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, Vec<Fault>> {
+    let set = VARIABLES
+        .iter()
+        .filter_map(|variable| Some((variable.name, lookup(variable.name)?)));
+    Settings::parse(&set.collect())
+}
 
 proptest! {
     #![proptest_config(config(4_000))]
@@ -15,7 +22,7 @@ proptest! {
             let index = VARIABLES.iter().position(|variable| variable.name == name)?;
             texts[index].clone()
         };
-        if let Err(faults) = Settings::parse(&RawSettings::collect(lookup)) {
+        if let Err(faults) = parse(lookup) {
             let told = describe(&faults);
             prop_assert_eq!(told.lines().count(), faults.len() + 1, "a line each: {}", told);
             for fault in &faults {
@@ -30,7 +37,7 @@ proptest! {
             "ORIGIN_AUTH" => Some("sigv4".to_owned()),
             _ => (name == which).then(|| secret.clone()),
         };
-        let faults = Settings::parse(&RawSettings::collect(lookup)).unwrap_err();
+        let faults = parse(lookup).unwrap_err();
         let told = format!("{faults:?} {}", describe(&faults));
         prop_assert!(!told.contains("ZQX"));
     }

@@ -1,9 +1,9 @@
 //! Numbers, header values and stored records where code breaks, if it breaks.
 
 use edge_worker::policy::entry::Entry;
-use edge_worker::policy::fields::Fields;
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
 use edge_worker::policy::time::UnixMillis;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -56,7 +56,7 @@ pub(crate) fn value() -> impl Strategy<Value = String> {
     proptest::collection::vec(word, 0..8).prop_map(|words| words.concat())
 }
 
-pub(crate) fn fields() -> impl Strategy<Value = Fields> {
+pub(crate) fn fields() -> impl Strategy<Value = HeaderMap> {
     const NAMES: &[&str] = &[
         "cache-control",
         "expires",
@@ -77,14 +77,21 @@ pub(crate) fn fields() -> impl Strategy<Value = Fields> {
         "x-hop",
     ];
     let field = (select(NAMES), value());
-    proptest::collection::vec(field, 0..8).prop_map(|fields| fields.into_iter().collect())
+    // The runtime hands over nothing that is no header value.
+    let parsed = |(name, text): (&'static str, String)| {
+        let value = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+        Some((HeaderName::from_static(name), value))
+    };
+    proptest::collection::vec(field, 0..8)
+        .prop_map(move |fields| fields.into_iter().filter_map(parsed).collect())
 }
 
 pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     (100..1000u16, edge_moment(), edge_moment(), edge_moment()).prop_map(
-        |(status, stored_at, one, other)| Entry {
+        |(status, asked_at, one, other)| Entry {
             status,
-            stored_at,
+            asked_at,
+            generated_at: asked_at,
             fresh_until: one.min(other),
             stale_until: one.max(other),
         },

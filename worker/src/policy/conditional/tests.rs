@@ -2,44 +2,42 @@
 
 use super::*;
 use Evaluated::{NotModified, PreconditionFailed, Proceed};
+use http::HeaderName;
 
 const DATE: &str = "Thu, 01 Jan 2015 00:00:00 GMT";
 const BEFORE: &str = "Wed, 31 Dec 2014 23:59:59 GMT";
 const AFTER: &str = "Thu, 01 Jan 2015 00:00:01 GMT";
-const STORED: Validators<'_> = Validators {
-    etag: Some("\"abc\""),
-    last_modified: Some(DATE),
-};
-const WEAK: Validators<'_> = Validators {
-    etag: Some("W/\"abc\""),
-    last_modified: None,
-};
-const NOTHING: Validators<'_> = Validators {
-    etag: None,
-    last_modified: None,
-};
+/// The validators of a stored answer: entity tag and date.
+type Validators = (Option<&'static str>, Option<&'static str>);
+
+const STORED: Validators = (Some("\"abc\""), Some(DATE));
+const WEAK: Validators = (Some("W/\"abc\""), None);
+const NOTHING: Validators = (None, None);
+
+fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
+    let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).unwrap();
+    fields
+        .iter()
+        .map(|(name, text)| (name.clone(), value(text)))
+        .collect()
+}
+
+fn stored((etag, last_modified): Validators) -> HeaderMap {
+    let etag = etag.map(|text| (ETAG, text));
+    let last_modified = last_modified.map(|text| (LAST_MODIFIED, text));
+    headers(&etag.into_iter().chain(last_modified).collect::<Vec<_>>())
+}
 
 #[track_caller]
-fn check(stored: &Validators<'_>, headers: &[(&str, &str)], expected: Evaluated) {
-    let get = |name: &str| {
-        headers
-            .iter()
-            .find(|(other, _)| *other == name)
-            .map(|(_, value)| *value)
-    };
-    let conditions = Conditions {
-        if_match: get("if-match"),
-        if_unmodified_since: get("if-unmodified-since"),
-        if_none_match: get("if-none-match"),
-        if_modified_since: get("if-modified-since"),
-    };
-    assert_eq!(evaluate(&conditions, stored), expected, "{headers:?}");
+fn check(validators: Validators, request: &[(HeaderName, &str)], expected: Evaluated) {
+    let evaluated = evaluate(&headers(request), &stored(validators));
+    assert_eq!(evaluated, expected, "{request:?}");
 }
 
 #[test]
 fn no_condition_is_no_condition() {
-    check(&STORED, &[], Proceed);
-    check(&NOTHING, &[], Proceed);
+    check(STORED, &[], Proceed);
+    check(NOTHING, &[], Proceed);
 }
 
 #[test]
@@ -53,8 +51,8 @@ fn if_none_match_compares_weakly() {
         ",, \"abc\"",
         "\"a,b\", \"abc\"",
     ] {
-        check(&STORED, &[("if-none-match", tags)], NotModified);
-        check(&WEAK, &[("if-none-match", tags)], NotModified);
+        check(STORED, &[(IF_NONE_MATCH, tags)], NotModified);
+        check(WEAK, &[(IF_NONE_MATCH, tags)], NotModified);
     }
     for tags in [
         "\"x\"",
@@ -69,92 +67,110 @@ fn if_none_match_compares_weakly() {
         "\"x\" junk \"abc\"",
         "é\"abc\"",
     ] {
-        check(&STORED, &[("if-none-match", tags)], Proceed);
+        check(STORED, &[(IF_NONE_MATCH, tags)], Proceed);
     }
-    check(&NOTHING, &[("if-none-match", "\"abc\"")], Proceed);
+    check(NOTHING, &[(IF_NONE_MATCH, "\"abc\"")], Proceed);
 }
 
 #[test]
 fn if_modified_since_counts_from_the_files_date_on() {
-    check(&STORED, &[("if-modified-since", DATE)], NotModified);
-    check(&STORED, &[("if-modified-since", AFTER)], NotModified);
-    check(&STORED, &[("if-modified-since", BEFORE)], Proceed);
-    check(&STORED, &[("if-modified-since", "garbage")], Proceed);
-    check(&NOTHING, &[("if-modified-since", DATE)], Proceed);
+    check(STORED, &[(IF_MODIFIED_SINCE, DATE)], NotModified);
+    check(STORED, &[(IF_MODIFIED_SINCE, AFTER)], NotModified);
+    check(STORED, &[(IF_MODIFIED_SINCE, BEFORE)], Proceed);
+    check(STORED, &[(IF_MODIFIED_SINCE, "garbage")], Proceed);
+    check(NOTHING, &[(IF_MODIFIED_SINCE, DATE)], Proceed);
 }
 
 #[test]
 fn if_none_match_takes_the_place_of_if_modified_since() {
     check(
-        &STORED,
-        &[("if-none-match", "\"x\""), ("if-modified-since", DATE)],
+        STORED,
+        &[(IF_NONE_MATCH, "\"x\""), (IF_MODIFIED_SINCE, DATE)],
         Proceed,
     );
     check(
-        &STORED,
-        &[("if-none-match", "\"abc\""), ("if-modified-since", BEFORE)],
+        STORED,
+        &[(IF_NONE_MATCH, "\"abc\""), (IF_MODIFIED_SINCE, BEFORE)],
         NotModified,
     );
 }
 
 #[test]
 fn if_match_compares_strongly() {
-    check(&STORED, &[("if-match", "\"abc\"")], Proceed);
-    check(&STORED, &[("if-match", "*")], Proceed);
-    check(&STORED, &[("if-match", "\"x\"")], PreconditionFailed);
-    check(&STORED, &[("if-match", "W/\"abc\"")], PreconditionFailed);
-    check(&WEAK, &[("if-match", "W/\"abc\"")], PreconditionFailed);
+    check(STORED, &[(IF_MATCH, "\"abc\"")], Proceed);
+    check(STORED, &[(IF_MATCH, "*")], Proceed);
+    check(STORED, &[(IF_MATCH, "\"x\"")], PreconditionFailed);
+    check(STORED, &[(IF_MATCH, "W/\"abc\"")], PreconditionFailed);
+    check(WEAK, &[(IF_MATCH, "W/\"abc\"")], PreconditionFailed);
 }
 
 #[test]
 fn if_unmodified_since_wants_no_later_file() {
-    check(&STORED, &[("if-unmodified-since", DATE)], Proceed);
-    check(&STORED, &[("if-unmodified-since", AFTER)], Proceed);
+    check(STORED, &[(IF_UNMODIFIED_SINCE, DATE)], Proceed);
+    check(STORED, &[(IF_UNMODIFIED_SINCE, AFTER)], Proceed);
+    check(STORED, &[(IF_UNMODIFIED_SINCE, BEFORE)], PreconditionFailed);
+    check(STORED, &[(IF_UNMODIFIED_SINCE, "x")], Proceed);
     check(
-        &STORED,
-        &[("if-unmodified-since", BEFORE)],
-        PreconditionFailed,
-    );
-    check(&STORED, &[("if-unmodified-since", "x")], Proceed);
-    check(
-        &STORED,
-        &[("if-match", "*"), ("if-unmodified-since", BEFORE)],
+        STORED,
+        &[(IF_MATCH, "*"), (IF_UNMODIFIED_SINCE, BEFORE)],
         Proceed,
     );
 }
 
 #[test]
 fn if_range_holds_for_this_version_and_no_other() {
-    for holds in ["\"abc\"", " \"abc\" ", DATE] {
-        assert!(if_range_holds(holds, &STORED), "{holds}");
+    let holds = |if_range: &str, validators| {
+        if_range_holds(&headers(&[(IF_RANGE, if_range)]), &stored(validators))
+    };
+    for same in ["\"abc\"", " \"abc\" ", DATE] {
+        assert!(holds(same, STORED), "{same}");
     }
-    for fails in ["W/\"abc\"", "abc", "\"x\"", "*", "", AFTER, BEFORE, "\""] {
-        assert!(!if_range_holds(fails, &STORED), "{fails}");
+    for other in ["W/\"abc\"", "abc", "\"x\"", "*", "", AFTER, BEFORE, "\""] {
+        assert!(!holds(other, STORED), "{other}");
     }
-    assert!(!if_range_holds("W/\"abc\"", &WEAK), "a weak tag never does");
-    assert!(!if_range_holds(DATE, &NOTHING));
-    assert!(!if_range_holds(
-        "garbage",
-        &Validators {
-            last_modified: Some("garbage"),
-            etag: None
-        }
-    ));
+    assert!(!holds("W/\"abc\"", WEAK), "a weak tag never does");
+    assert!(!holds(DATE, NOTHING));
+    assert!(!holds("garbage", (None, Some("garbage"))));
+    assert!(if_range_holds(&HeaderMap::new(), &stored(STORED)));
 }
 
 #[test]
 fn the_bucket_is_asked_by_the_best_validator() {
+    let by_tag = headers(&[(IF_NONE_MATCH, "\"abc\"")]);
+    assert_eq!(revalidation(&stored(STORED)), by_tag);
+    assert_eq!(revalidation(&stored(WEAK)), by_tag, "as the bucket has it");
+    let by_date = headers(&[(IF_MODIFIED_SINCE, DATE)]);
+    assert_eq!(revalidation(&stored((None, Some(DATE)))), by_date);
+    assert_eq!(revalidation(&stored(NOTHING)), HeaderMap::new());
+}
+
+#[test]
+fn a_tag_with_bytes_beyond_ascii_is_compared_like_any_other() {
+    let tag = (Some("\"é\""), None);
+    check(tag, &[(IF_NONE_MATCH, "\"é\"")], NotModified);
+    check(tag, &[(IF_NONE_MATCH, "\"e\"")], Proceed);
     assert_eq!(
-        revalidation(&STORED),
-        [("If-None-Match", "\"abc\"".to_owned())]
+        revalidation(&stored(tag)),
+        headers(&[(IF_NONE_MATCH, "\"é\"")])
     );
-    let dated = Validators {
-        etag: None,
-        ..STORED
-    };
-    assert_eq!(
-        revalidation(&dated),
-        [("If-Modified-Since", DATE.to_owned())]
-    );
-    assert_eq!(revalidation(&NOTHING), []);
+}
+
+#[test]
+fn a_strong_tag_becomes_weak_and_a_weak_one_stays() {
+    for (before, after) in [("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\"")] {
+        let mut tagged = headers(&[(ETAG, before)]);
+        weaken(&mut tagged);
+        assert_eq!(tagged, headers(&[(ETAG, after)]));
+    }
+    let mut untagged = HeaderMap::new();
+    weaken(&mut untagged);
+    assert_eq!(untagged, HeaderMap::new());
+}
+
+#[test]
+fn versions_are_the_same_where_both_validators_are() {
+    let one = stored(STORED);
+    assert!(same_version(&one, &one));
+    assert!(!same_version(&one, &stored((Some("\"abc\""), None))));
+    assert!(!same_version(&one, &stored((Some("\"x\""), Some(DATE)))));
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use Uncacheable::{ByOrigin, NoTime, Status, VaryAny};
+use http::HeaderValue;
 
 const NOW: UnixMillis = UnixMillis(1_790_000_000_500);
 const HOURS_48: u64 = 172_800;
@@ -15,6 +16,20 @@ fn rule(origin: OriginCacheControl) -> FreshnessRule {
     }
 }
 
+fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+    let parsed = |name: &str, text: &str| -> (HeaderName, HeaderValue) {
+        (name.parse().unwrap(), text.parse().unwrap())
+    };
+    fields
+        .iter()
+        .map(|(name, text)| parsed(name, text))
+        .collect()
+}
+
+fn of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap()
+}
+
 /// `expected`: for how many seconds from now the answer is fresh.
 #[track_caller]
 fn check(
@@ -23,8 +38,7 @@ fn check(
     fields: &[(&str, &str)],
     expected: Result<u64, Uncacheable>,
 ) {
-    let fields: Fields = fields.iter().copied().collect();
-    let entry = entry_for(status, &fields, rule, NOW);
+    let entry = entry_for(of(status), &headers(fields), rule, NOW, NOW);
     let seconds = entry.map(|entry| (entry.fresh_until.0.saturating_sub(NOW.0)).div_ceil(1000));
     assert_eq!(seconds, expected, "{fields:?}");
 }
@@ -45,22 +59,27 @@ fn only_a_200_is_stored() {
             &ignore,
             status,
             &[("x-accel-expires", "100")],
-            Err(Status(status)),
+            Err(Status(of(status))),
         );
     }
 }
 
 #[test]
 fn a_404_or_410_is_remembered_where_the_rule_says_so() {
-    let negative = FreshnessRule {
+    let forgets = rule(OriginCacheControl::Ignore);
+    let remembers = FreshnessRule {
         negative_seconds: 60,
-        ..rule(OriginCacheControl::Ignore)
+        ..forgets
     };
-    check(&negative, 404, &[], Ok(60));
-    check(&negative, 410, &[], Ok(60));
-    check(&negative, 403, &[], Err(Status(403)));
-    let entry = entry_for(404, &Fields::new(), &negative, NOW).unwrap();
-    assert_eq!(entry.stale_until, entry.fresh_until, "no stale window");
+    for status in [404, 410] {
+        assert_eq!(entry_for_missing(status, &forgets, NOW, NOW), None);
+        let entry = entry_for_missing(status, &remembers, NOW, NOW).unwrap();
+        assert_eq!(
+            (entry.status, entry.fresh_until),
+            (status, NOW.plus_seconds(60))
+        );
+        assert_eq!(entry.stale_until, entry.fresh_until, "no stale window");
+    }
 }
 
 #[test]
@@ -147,8 +166,9 @@ fn cache_control_is_read_as_nginx_reads_it() {
 
 #[test]
 fn an_age_past_the_end_of_time_is_the_end_of_time() {
-    let fields = Fields::from_iter([("cache-control", "max-age=99999999999999999999")]);
-    let entry = entry_for(200, &fields, &rule(OriginCacheControl::Respect), NOW).unwrap();
+    let headers = headers(&[("cache-control", "max-age=99999999999999999999")]);
+    let rule = rule(OriginCacheControl::Respect);
+    let entry = entry_for(StatusCode::OK, &headers, &rule, NOW, NOW).unwrap();
     assert_eq!(entry.fresh_until, UnixMillis(u64::MAX));
     assert_eq!(Entry::decode(&entry.encode()), Some(entry));
 }
@@ -181,8 +201,9 @@ fn x_accel_expires_is_seconds_or_a_moment() {
 /// As nginx: it is stored, and the next reader finds it expired.
 #[test]
 fn a_moment_in_the_past_is_stored_but_not_fresh() {
-    let fields = Fields::from_iter([("x-accel-expires", "@1")]);
-    let entry = entry_for(200, &fields, &rule(OriginCacheControl::Respect), NOW).unwrap();
+    let headers = headers(&[("x-accel-expires", "@1")]);
+    let rule = rule(OriginCacheControl::Respect);
+    let entry = entry_for(StatusCode::OK, &headers, &rule, NOW, NOW).unwrap();
     assert_eq!(entry.fresh_until, UnixMillis(1000));
     assert_eq!(entry.stale_until, NOW.plus_seconds(1000));
 }
@@ -221,14 +242,15 @@ fn x_accel_expires_outranks_cache_control_and_that_expires() {
 fn a_confirmed_copy_is_fresh_again() {
     let old = Entry {
         status: 200,
-        stored_at: UnixMillis(0),
+        asked_at: UnixMillis(0),
+        generated_at: UnixMillis(0),
         fresh_until: UnixMillis(1),
         stale_until: NOW.plus_seconds(1),
     };
     let seconds = |fields: &[(&str, &str)]| {
-        let fields: Fields = fields.iter().copied().collect();
-        let entry = confirmed(&old, &fields, &rule(OriginCacheControl::Respect), NOW);
-        assert_eq!(entry.stored_at, NOW);
+        let rule = rule(OriginCacheControl::Respect);
+        let entry = confirmed(&old, &headers(fields), &rule, NOW, NOW);
+        assert_eq!(entry.asked_at, NOW);
         assert_eq!(entry.stale_until, entry.fresh_until.plus_seconds(1000));
         (entry.fresh_until.0 - NOW.0) / 1000
     };
@@ -239,4 +261,23 @@ fn a_confirmed_copy_is_fresh_again() {
         0,
         "asked again the next time"
     );
+}
+
+/// RFC 9111, section 4.2.3: from the moment of the request on, and what a cache behind has added.
+#[test]
+fn the_age_counts_from_the_request_and_includes_that_of_a_cache_behind() {
+    let asked_at = UnixMillis(NOW.0 - 300);
+    let rule = rule(OriginCacheControl::Ignore);
+    for (fields, generated_at) in [
+        (&[][..], asked_at),
+        (&[("age", "10")], UnixMillis(asked_at.0 - 10_000)),
+        (&[("age", "soon")], asked_at),
+    ] {
+        let entry = entry_for(StatusCode::OK, &headers(fields), &rule, asked_at, NOW).unwrap();
+        assert_eq!(
+            (entry.asked_at, entry.generated_at),
+            (asked_at, generated_at)
+        );
+        assert_eq!(entry.fresh_until, NOW.plus_seconds(HOURS_48));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::freshness::OriginCacheControl;
-use crate::policy::number::decimal;
+use http::header::{ETAG, EXPIRES};
 
 const NOW: UnixMillis = UnixMillis(784_111_777_000);
 const RULE: FreshnessRule = FreshnessRule {
@@ -12,18 +12,29 @@ const RULE: FreshnessRule = FreshnessRule {
     origin: OriginCacheControl::Ignore,
 };
 
-fn names(fields: &Fields) -> Vec<String> {
-    let mut names: Vec<_> = fields
-        .iter()
-        .map(|(name, _)| name.to_ascii_lowercase())
-        .collect();
-    names.sort();
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
     names
 }
 
+fn of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap()
+}
+
+fn map(fields: &[(&str, &str)]) -> HeaderMap {
+    let parsed = |name: &str, text: &str| -> (HeaderName, HeaderValue) {
+        (name.parse().unwrap(), text.parse().unwrap())
+    };
+    fields
+        .iter()
+        .map(|(name, text)| parsed(name, text))
+        .collect()
+}
+
 /// A GetObject answer as B2 sends it to a browser's request with an `Origin`.
-fn bucket() -> Fields {
-    Fields::from_iter([
+fn bucket() -> HeaderMap {
+    map(&[
         ("accept-ranges", "bytes"),
         ("access-control-allow-origin", "https://example.com"),
         ("access-control-expose-headers", "x-amz-id-2"),
@@ -35,6 +46,7 @@ fn bucket() -> Fields {
         ("etag", "\"abc\""),
         ("keep-alive", "timeout=5"),
         ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("location", "https://f004.backblazeb2.com/"),
         ("server", "nginx"),
         ("set-cookie", "a=b"),
         ("strict-transport-security", "max-age=63072000"),
@@ -64,8 +76,8 @@ const KEPT: [&str; 9] = [
 ];
 
 #[test]
-fn an_answer_is_stripped_and_dressed() {
-    let fields = for_client(200, &bucket(), CacheStatus::Miss, NOW);
+fn an_answer_loses_what_is_the_buckets_and_gets_what_is_ours() {
+    let headers = for_client(StatusCode::OK, &bucket(), CacheStatus::Miss, NOW);
     let added = [
         "access-control-allow-origin",
         "content-security-policy",
@@ -73,13 +85,9 @@ fn an_answer_is_stripped_and_dressed() {
         "x-cache-status",
         "x-content-type-options",
     ];
-    let mut expected: Vec<_> = KEPT
-        .iter()
-        .chain(&added)
-        .map(|name| (*name).to_owned())
-        .collect();
-    expected.sort();
-    assert_eq!(names(&fields), expected);
+    let mut expected = [&KEPT[..], &added].concat();
+    expected.sort_unstable();
+    assert_eq!(names(&headers), expected);
     for (name, value) in [
         ("cache-control", "public, max-age=31536000"),
         ("access-control-allow-origin", "*"),
@@ -91,17 +99,18 @@ fn an_answer_is_stripped_and_dressed() {
             "default-src 'none'; form-action 'none'",
         ),
     ] {
-        assert_eq!(fields.all(name).collect::<Vec<_>>(), [value], "{name}");
+        let values: Vec<_> = headers.get_all(name).iter().collect();
+        assert_eq!(values, [value], "{name}");
     }
 }
 
 #[test]
-fn an_error_keeps_the_buckets_words_on_caching_and_gets_nothing_added() {
-    for status in [400, 401, 403, 404, 405, 410, 412, 429, 500, 502, 503, 504] {
-        let fields = for_client(status, &bucket(), CacheStatus::Miss, NOW);
-        assert_eq!(names(&fields), KEPT, "{status}");
+fn a_status_that_gets_nothing_added_keeps_the_buckets_own_rule() {
+    for status in [202, 203, 205] {
+        let headers = for_client(of(status), &bucket(), CacheStatus::Miss, NOW);
+        assert_eq!(names(&headers), KEPT, "{status}");
         assert_eq!(
-            fields.get("cache-control"),
+            text(&headers, CACHE_CONTROL),
             Some("max-age=0, no-cache, no-store")
         );
     }
@@ -109,22 +118,26 @@ fn an_error_keeps_the_buckets_words_on_caching_and_gets_nothing_added() {
 
 /// nginx's list, observed; and 416.
 #[test]
-fn these_statuses_are_dressed_and_no_others() {
-    let dressed: Vec<u16> = (100..600).filter(|status| is_dressed(*status)).collect();
+fn these_statuses_get_the_added_headers_and_no_others() {
+    let added: Vec<u16> = (100..600)
+        .filter(|status| has_added_headers(of(*status)))
+        .collect();
     assert_eq!(
-        dressed,
+        added,
         [200, 201, 204, 206, 301, 302, 303, 304, 307, 308, 416]
     );
 }
 
 #[test]
-fn names_are_removed_whatever_their_case() {
+fn names_are_removed_whole_or_by_their_beginning() {
+    let is_removed = |name: &str| is_removed(&name.parse().unwrap());
     for name in [
         "X-AMZ-Id-2",
         "x-Bz-Content-Sha1",
         "SERVER",
         "Access-Control-Max-Age",
         "Set-Cookie",
+        "Location",
     ] {
         assert!(is_removed(name), "{name}");
     }
@@ -133,9 +146,7 @@ fn names_are_removed_whatever_their_case() {
         "x-amz",
         "serverless",
         "accept-ranges",
-        "é",
-        "",
-        "x-äbz-",
+        "content-location",
     ] {
         assert!(!is_removed(name), "{name}");
     }
@@ -143,105 +154,123 @@ fn names_are_removed_whatever_their_case() {
 
 #[test]
 fn the_record_is_stored_in_the_place_of_the_status() {
-    let entry = freshness::entry_for(200, &bucket(), &RULE, NOW).unwrap();
-    let fields = for_store(&bucket(), &entry, NOW);
+    let mut from_bucket = bucket();
+    from_bucket.insert(AGE, HeaderValue::from_static("7"));
+    let entry = freshness::entry_for(StatusCode::OK, &from_bucket, &RULE, NOW, NOW).unwrap();
+    let for_client = for_client(StatusCode::OK, &from_bucket, CacheStatus::Miss, NOW);
     assert_eq!(
-        fields
-            .all("x-cache-status")
-            .map(Entry::decode)
-            .collect::<Vec<_>>(),
-        [Some(entry)]
+        text(&for_client, AGE),
+        Some("7"),
+        "it is the bucket's answer"
     );
+    let stored = for_store(for_client, &entry);
+    assert_eq!(stored.get_all(entry::HEADER).iter().count(), 1);
     assert_eq!(
-        names(&fields),
-        names(&for_client(200, &bucket(), CacheStatus::Hit, NOW))
+        text(&stored, entry::HEADER).and_then(Entry::decode),
+        Some(entry)
     );
+    assert_eq!(stored.get(AGE), None, "computed from the record");
 }
 
 #[test]
-fn a_remembered_404_is_stored_with_its_time_and_not_dressed() {
+fn a_missing_object_is_remembered_for_as_long_as_its_record_says() {
     let until = NOW.plus_seconds(60);
     let entry = Entry {
         status: 404,
-        stored_at: NOW,
+        asked_at: NOW,
+        generated_at: NOW,
         fresh_until: until,
         stale_until: until,
     };
-    let mut fields = for_store(&bucket(), &entry, NOW);
+    let stored = for_missing(&entry, NOW);
     assert_eq!(
-        fields.get(entry::HEADER).and_then(Entry::decode),
+        text(&stored, entry::HEADER).and_then(Entry::decode),
         Some(entry)
     );
-    assert_eq!(fields.get("cache-control"), Some("public, max-age=60"));
-    fields.remove(entry::HEADER);
-    assert_eq!(names(&fields), KEPT);
+    assert_eq!(text(&stored, CACHE_CONTROL), Some("public, max-age=60"));
 }
 
 /// A bucket cannot pass a record of its own making into the store, nor a status to a client.
 #[test]
 fn a_record_from_the_bucket_is_removed() {
-    let forged = Fields::from_iter([("x-cache-status", "medialift-1 200 1 2 3")]);
+    let forged = map(&[("x-cache-status", "{\"v\":2}")]);
+    let passed = for_client(StatusCode::ACCEPTED, &forged, CacheStatus::Miss, NOW);
+    assert_eq!(passed, HeaderMap::new());
+    let answer = for_client(StatusCode::OK, &forged, CacheStatus::Miss, NOW);
     assert_eq!(
-        for_client(404, &forged, CacheStatus::Miss, NOW),
-        Fields::new()
-    );
-    assert_eq!(
-        for_client(200, &forged, CacheStatus::Miss, NOW)
-            .all("x-cache-status")
-            .count(),
-        1
+        answer.get_all(X_CACHE_STATUS).iter().collect::<Vec<_>>(),
+        ["MISS"]
     );
 }
 
 #[test]
 fn a_304_says_nothing_of_a_body() {
-    let fields = for_not_modified(&for_client(200, &bucket(), CacheStatus::Hit, NOW));
-    assert_eq!(fields.get("etag"), Some("\"abc\""));
+    let whole = for_client(StatusCode::OK, &bucket(), CacheStatus::Hit, NOW);
+    let headers = for_not_modified(whole);
+    assert_eq!(text(&headers, ETAG), Some("\"abc\""));
     assert_eq!(
-        fields.get("cache-control"),
+        text(&headers, CACHE_CONTROL),
         Some("public, max-age=31536000")
     );
-    for name in ["content-type", "content-length", "accept-ranges"] {
-        assert_eq!(fields.get(name), None, "{name}");
+    for name in ABOUT_THE_BODY {
+        assert_eq!(headers.get(&name), None, "{name}");
     }
 }
 
 #[test]
-fn a_416_tells_the_length_and_is_dressed() {
-    let fields = for_unsatisfiable(100, CacheStatus::Hit, NOW);
-    assert_eq!(fields.get("content-range"), Some("bytes */100"));
-    assert_eq!(fields.get("x-cache-status"), Some("HIT"));
-    assert_eq!(fields.get("etag"), None);
+fn a_416_tells_the_length_and_has_the_added_headers() {
+    let headers = for_unsatisfiable(100, CacheStatus::Hit, NOW);
+    assert_eq!(text(&headers, CONTENT_RANGE), Some("bytes */100"));
+    assert_eq!(text(&headers, X_CACHE_STATUS), Some("HIT"));
+    assert_eq!(headers.get(ETAG), None);
+    assert!(headers.contains_key(EXPIRES));
 }
 
 #[test]
 fn the_age_for_clients_is_stated_once() {
-    assert!(ADDED[0].1.ends_with(&decimal(CLIENT_SECONDS)));
+    assert!(ADDED[0].1.ends_with(&CLIENT_SECONDS.to_string()));
+}
+
+#[test]
+fn values_beyond_ascii_are_read_as_the_text_they_are() {
+    let headers =
+        HeaderMap::from_iter([(ETAG, HeaderValue::from_bytes("\"é\"".as_bytes()).unwrap())]);
+    assert_eq!(text(&headers, ETAG), Some("\"é\""));
+}
+
+#[test]
+fn only_digits_are_a_number() {
+    assert_eq!(digits("0"), Some(0));
+    assert_eq!(digits("18446744073709551615"), Some(u64::MAX));
+    for text in [
+        "",
+        "+1",
+        "-1",
+        " 1",
+        "1 ",
+        "1.0",
+        "0x1",
+        "18446744073709551616",
+        "١",
+    ] {
+        assert_eq!(digits(text), None, "{text}");
+    }
 }
 
 #[test]
 fn the_platform_is_told_the_rule_and_no_store_for_the_rest() {
-    let told = |status, fields: &[(&str, &str)]| {
-        platform_cache_control(status, &fields.iter().copied().collect(), &RULE, NOW)
+    let stated = |status, fields: &[(&str, &str)]| {
+        platform_cache_control(of(status), &map(fields), &RULE, NOW)
     };
     assert_eq!(
-        told(200, &[]),
+        stated(200, &[]),
         "public, max-age=172800, stale-while-revalidate=2592000, stale-if-error=2592000"
     );
     assert_eq!(
-        told(304, &[]),
-        told(200, &[]),
+        stated(304, &[]),
+        stated(200, &[]),
         "what is confirmed is kept on"
     );
-    assert_eq!(told(404, &[]), "no-store");
-    assert_eq!(told(503, &[]), "no-store");
-    assert_eq!(told(200, &[("vary", "*")]), "no-store");
-    let negative = FreshnessRule {
-        negative_seconds: 60,
-        ..RULE
-    };
-    assert_eq!(
-        platform_cache_control(404, &Fields::new(), &negative, NOW),
-        "public, max-age=60"
-    );
+    assert_eq!(stated(204, &[]), "no-store");
+    assert_eq!(stated(200, &[("vary", "*")]), "no-store");
 }

@@ -1,6 +1,6 @@
 //! A single thread, a clock that jumps, and tasks polled in an order drawn by lot.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -26,6 +26,7 @@ pub(crate) struct Executor {
     tasks: Rc<RefCell<Tasks>>,
     woken: Arc<Mutex<Vec<TaskId>>>,
     random: Rc<RefCell<fastrand::Rng>>,
+    running: Rc<Cell<Option<TaskId>>>,
 }
 
 struct TaskWaker {
@@ -50,7 +51,13 @@ impl Executor {
             tasks: Rc::default(),
             woken: Arc::default(),
             random: Rc::new(RefCell::new(fastrand::Rng::with_seed(seed))),
+            running: Rc::default(),
         }
+    }
+
+    /// The task that is being polled.
+    pub(crate) fn running(&self) -> Option<TaskId> {
+        self.running.get()
     }
 
     /// Milliseconds since the epoch.
@@ -189,11 +196,10 @@ impl Executor {
                 id,
                 woken: self.woken.clone(),
             }));
-            if work
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-            {
+            self.running.set(Some(id));
+            let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
+            self.running.set(None);
+            if polled.is_pending() {
                 self.tasks.borrow_mut().work[id] = Some(work);
             }
         }

@@ -4,16 +4,19 @@ pub(crate) mod executor;
 pub(crate) mod outside;
 pub(crate) mod world;
 
-use edge_worker::admission::{Admitted, ObjectKey, admit};
-use edge_worker::engine::fills::Fills;
-use edge_worker::engine::{Answer, Engine, Read};
-use edge_worker::policy::conditional::Conditions;
-use edge_worker::policy::fields::Fields;
+use edge_worker::admission::{Admitted, Asked, ObjectKey, admit};
+use edge_worker::engine::lock::Locks;
+use edge_worker::engine::purges::Purges;
+use edge_worker::engine::{Answer, Engine, Found, Read};
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
-use edge_worker::policy::plan::Cause;
+use edge_worker::policy::headers::{X_CACHE_STATUS, for_not_modified, text};
+use edge_worker::policy::origin_error::OriginError;
 use edge_worker::settings::{RawSettings, Settings};
+use http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use outside::{SimOrigin, SimRuntime, SimStore, UnderWay};
-use world::{SimBody, SimFound, World};
+use std::rc::Rc;
+use world::{SimBody, SimFound, World, value};
 
 /// The engine over the simulated world.
 pub(crate) type SimEngine = Engine<SimStore, SimOrigin, SimRuntime>;
@@ -28,30 +31,39 @@ pub(crate) const RULE: FreshnessRule = FreshnessRule {
 
 /// An engine of one isolate over `world`.
 pub(crate) fn engine(world: &World, rule: FreshnessRule) -> SimEngine {
+    let under_way = UnderWay::default();
     Engine {
         store: SimStore(world.clone()),
-        origin: SimOrigin(world.clone()),
+        origin: SimOrigin {
+            world: world.clone(),
+            under_way: under_way.clone(),
+        },
         runtime: SimRuntime {
             world: world.clone(),
-            under_way: UnderWay::default(),
+            under_way,
         },
-        fills: Fills::default(),
+        locks: Locks::default(),
+        purges: Purges::default(),
         rule,
     }
 }
 
 thread_local! {
     static SETTINGS: Settings = {
-        let raw = RawSettings::collect(|name| {
-            (name == "ORIGIN_URL").then(|| "http://127.0.0.1:1/media".to_owned())
-        });
-        Settings::parse(&raw).expect("the settings are valid")
+        let origin = ("ORIGIN_URL", "http://127.0.0.1:1/media".to_owned());
+        Settings::parse(&RawSettings::from_iter([origin])).expect("the settings are valid")
     };
 }
 
 /// The key of a path.
 pub(crate) fn key(path: &str) -> ObjectKey {
-    match SETTINGS.with(|settings| admit("GET", path, false, settings)) {
+    let asked = Asked {
+        method: Some(&Method::GET),
+        target: path,
+        has_purge_header: false,
+        is_preflight: false,
+    };
+    match SETTINGS.with(|settings| admit(&asked, settings)) {
         Ok(Admitted::Read { key, .. }) => key,
         other => panic!("`{path}` is not admitted: {other:?}"),
     }
@@ -60,6 +72,7 @@ pub(crate) fn key(path: &str) -> ObjectKey {
 /// What a reader asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ask {
+    pub(crate) head: bool,
     pub(crate) range: Option<String>,
     pub(crate) if_range: Option<String>,
     pub(crate) if_none_match: Option<String>,
@@ -69,7 +82,7 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) status: u16,
-    pub(crate) fields: Fields,
+    pub(crate) headers: HeaderMap,
     /// `Err` where the transfer broke off.
     pub(crate) body: Result<Vec<u8>, ()>,
     /// When the headers were there, in milliseconds since the epoch.
@@ -81,33 +94,36 @@ pub(crate) struct Sent {
 impl Sent {
     /// The word in `X-Cache-Status`; empty where there is none.
     pub(crate) fn cache_status(&self) -> &str {
-        self.fields.get("x-cache-status").unwrap_or_default()
+        text(&self.headers, X_CACHE_STATUS).unwrap_or_default()
     }
 }
 
 /// Reads through the engine as a client does, to the last byte.
-pub(crate) async fn read(engine: &SimEngine, path: &str, ask: &Ask) -> Result<Sent, Cause> {
-    let key = key(path);
-    let read = Read {
-        key: &key,
-        path,
-        range: ask.range.as_deref(),
-        if_range: ask.if_range.as_deref(),
-        conditions: Conditions {
-            if_none_match: ask.if_none_match.as_deref(),
-            ..Conditions::default()
-        },
-    };
-    let answer = engine.read(read).await?;
+pub(crate) async fn read(engine: &SimEngine, path: &str, ask: &Ask) -> Result<Sent, OriginError> {
+    let asked = [
+        (RANGE, &ask.range),
+        (IF_RANGE, &ask.if_range),
+        (IF_NONE_MATCH, &ask.if_none_match),
+    ];
+    let read = Rc::new(Read {
+        key: key(path),
+        cache_key: path.to_owned(),
+        head: ask.head,
+        headers: asked
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, value(text.as_ref()?))))
+            .collect(),
+    });
+    let answer = engine.read(&read).await?;
     let answered_at = engine.runtime.world.executor.now();
-    let (status, fields, body, from_store) = parts(answer);
-    let body = match body {
-        Some(body) => body.read().await.map_err(|_| ()),
+    let (status, headers, body, from_store) = parts(answer);
+    let body = match body.filter(|_| !ask.head) {
+        Some(body) => body.read().await,
         None => Ok(Vec::new()),
     };
     Ok(Sent {
-        status,
-        fields,
+        status: status.as_u16(),
+        headers,
         body,
         answered_at,
         from_store,
@@ -115,23 +131,24 @@ pub(crate) async fn read(engine: &SimEngine, path: &str, ask: &Ask) -> Result<Se
 }
 
 /// What `respond.rs` does in the worker.
-fn parts(answer: Answer<SimFound, SimBody>) -> (u16, Fields, Option<SimBody>, bool) {
-    use edge_worker::engine::Found;
+fn parts(answer: Answer<SimFound>) -> (StatusCode, HeaderMap, Option<SimBody>, bool) {
     match answer {
-        Answer::Stored(found, cache) => {
-            let (status, mut fields) = (found.status(), found.fields());
-            fields.set("X-Cache-Status", cache.as_str());
-            (status, fields, Some(found.into_body()), true)
+        Answer::Stored(copy, cache) => {
+            let status = copy.found.status();
+            let (mut headers, body) = copy.found.into_parts();
+            headers.insert(X_CACHE_STATUS, HeaderValue::from_static(cache.as_str()));
+            (status, headers, body, true)
         }
-        Answer::NotModified(found, cache) => {
-            let mut fields = edge_worker::policy::headers::for_not_modified(&found.fields());
-            fields.set("X-Cache-Status", cache.as_str());
-            (304, fields, None, false)
+        Answer::NotModified(copy, cache) => {
+            let (headers, _) = copy.found.into_parts();
+            let mut headers = for_not_modified(headers);
+            headers.insert(X_CACHE_STATUS, HeaderValue::from_static(cache.as_str()));
+            (StatusCode::NOT_MODIFIED, headers, None, false)
         }
         Answer::Made {
             status,
-            fields,
+            headers,
             body,
-        } => (status, fields, body, false),
+        } => (status, headers, body, false),
     }
 }

@@ -1,44 +1,43 @@
 //! The engine's outside over a simulated world: store, origin, runtime.
 
 use super::SimEngine;
-use super::world::{Fault, SimBody, SimFound, Stored, World, content, etag, media_type};
+use super::executor::TaskId;
+use super::world::{
+    Fault, SimBody, SimFound, Stored, World, content, etag, headers, length_of, media_type, value,
+};
 use edge_worker::admission::ObjectKey;
-use edge_worker::engine::fills::LOCK_LEASE_MILLISECONDS;
-use edge_worker::engine::{NotStored, Origin, OriginAnswer, Runtime, Store, Wanted};
+use edge_worker::engine::lock::LOCK_AGE_MILLISECONDS;
+use edge_worker::engine::{Origin, OriginAnswer, Runtime, Store};
 use edge_worker::origin::ANSWER_TIMEOUT_MILLISECONDS;
 use edge_worker::policy::entry;
-use edge_worker::policy::fields::Fields;
-use edge_worker::policy::plan::Cause;
-use edge_worker::policy::range::{self, RangePlan};
+use edge_worker::policy::headers::text;
+use edge_worker::policy::origin_error::OriginError;
+use edge_worker::policy::range::{self, ByteRange, RangePlan};
 use edge_worker::policy::time::UnixMillis;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE,
+};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
-/// The simulated store.
+/// The simulated store. It cuts whatever is stored, and answers conditions about it, whatever its
+/// status, as the Cache API does.
 #[derive(Clone)]
 pub(crate) struct SimStore(pub World);
 
 impl SimStore {
-    /// A store may compare tags otherwise, or leave header fields out of its 304.
+    /// A store may compare tags otherwise, or leave headers out of its 304.
     fn says_so_wrongly(&self) -> bool {
         self.0.store_refuses.get() && self.0.executor.once_in(4)
     }
 
-    /// Some caches keep a body that broke off until it is noticed; the old copy is lost then.
-    async fn show_for_a_moment(&self, path: &str, status: u16, fields: Fields) {
-        if !self.0.store_refuses.get() || self.0.executor.once_in(2) {
-            return;
-        }
-        let stored = Stored {
-            status,
-            fields,
-            bytes: b"half of".to_vec(),
-        };
-        self.0.stored.borrow_mut().insert(path.to_owned(), stored);
-        self.0.executor.breathe(30).await;
-        self.delete(path).await;
+    fn remove(&self, path: &str) -> bool {
+        let now = self.0.executor.now();
+        self.0.removed_at.borrow_mut().insert(path.to_owned(), now);
+        self.0.stored.borrow_mut().remove(path).is_some()
     }
 }
 
@@ -46,132 +45,103 @@ impl Store for SimStore {
     type Body = SimBody;
     type Found = SimFound;
 
-    async fn find(&self, path: &str, wanted: Wanted<'_>) -> Option<SimFound> {
+    async fn find(&self, path: &str, request: &HeaderMap) -> Option<SimFound> {
+        assert!(request.len() <= 1, "the store is asked for one thing");
         self.0.executor.breathe(8).await;
         let stored = self.0.stored.borrow().get(path).cloned();
         // The answer was drawn up before it arrives.
         self.0.executor.breathe(8).await;
-        let stored = stored?;
-        // As `store.rs` does it.
-        let whole = stored.is_whole();
         let Stored {
-            mut status,
-            mut fields,
-            mut bytes,
-        } = stored;
-        if let Wanted::UnlessMatch(tags) = wanted
-            && (fields.get("etag") == Some(tags) || self.says_so_wrongly())
+            status,
+            mut headers,
+            bytes,
+        } = stored?;
+        let found = |status, headers, bytes| {
+            Some(SimFound {
+                status,
+                headers,
+                body: SimBody::new(&self.0, bytes, None),
+            })
+        };
+        if let Some(tags) = request.get(IF_NONE_MATCH)
+            && (headers.get(ETAG) == Some(tags) || self.says_so_wrongly())
         {
             if self.says_so_wrongly() {
-                fields.remove(entry::HEADER);
+                headers.remove(entry::HEADER);
             }
-            return Some(SimFound {
-                status: 304,
-                fields,
-                whole: true,
-                body: SimBody::new(&self.0, Vec::new(), None),
-            });
+            return found(StatusCode::NOT_MODIFIED, headers, Vec::new());
         }
-        if let Wanted::Part(part) = wanted
-            && status == 200
-        {
-            let length = fields.content_length();
-            match range::plan(Some(part), length) {
-                RangePlan::Part(range) => {
-                    status = 206;
-                    let whole = length.expect("a part has a whole");
-                    fields.set("Content-Range", range.content_range(whole));
-                    fields.set("Content-Length", range.len().to_string());
-                    let first = usize::try_from(range.first()).expect("small");
-                    let last = usize::try_from(range.last()).expect("small");
-                    bytes = bytes.get(first..=last).unwrap_or_default().to_vec();
-                }
-                RangePlan::Unsatisfiable => {
-                    let fields = Fields::new();
-                    return Some(SimFound {
-                        status: 416,
-                        fields,
-                        whole,
-                        body: SimBody::new(&self.0, Vec::new(), None),
-                    });
-                }
-                RangePlan::Whole => {}
+        let length = length_of(&headers);
+        match range::plan(text(request, RANGE), length) {
+            RangePlan::Whole => found(status, headers, bytes),
+            RangePlan::Unsatisfiable => found(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                HeaderMap::new(),
+                Vec::new(),
+            ),
+            RangePlan::Part(range) => {
+                let bytes = cut(&mut headers, &bytes, range, length.expect("has a whole"));
+                found(StatusCode::PARTIAL_CONTENT, headers, bytes)
             }
         }
-        Some(SimFound {
-            status,
-            fields,
-            whole,
-            body: SimBody::new(&self.0, bytes, None),
-        })
     }
 
-    async fn put(
-        &self,
-        path: &str,
-        status: u16,
-        fields: Fields,
-        body: Option<SimBody>,
-    ) -> Result<(), NotStored> {
+    async fn put(&self, path: &str, status: StatusCode, headers: HeaderMap, body: Option<SimBody>) {
         let world = &self.0;
         let bytes = match body {
-            Some(body) => match body.read().await {
-                Ok(bytes) => bytes,
-                Err(broken) => {
-                    // The worst that a store may do: what was there before is lost.
-                    world.stored.borrow_mut().remove(path);
-                    self.show_for_a_moment(path, status, fields).await;
-                    return Err(broken);
-                }
-            },
-            None => Vec::new(),
+            Some(body) => body.read().await,
+            None => Ok(Vec::new()),
         };
-        if fields
-            .content_length()
-            .is_some_and(|length| length != bytes.len() as u64)
-        {
-            return Err(NotStored);
-        }
+        let whole = bytes
+            .ok()
+            .filter(|bytes| length_of(&headers).is_none_or(|length| length == bytes.len() as u64));
+        let Some(bytes) = whole else {
+            // The worst that a store may do: what was there before is lost.
+            if world.store_refuses.get() && world.executor.once_in(2) {
+                self.remove(path);
+            }
+            return;
+        };
         world.executor.breathe(20).await;
         if world.store_refuses.get() && world.executor.once_in(25) {
-            return Err(NotStored);
+            return;
         }
-        let stored = Stored {
+        let mut stored = Stored {
             status,
-            fields,
+            headers,
             bytes,
         };
-        // An answer waits for its end, and a purge's mark stands, under names of their own.
-        let (object, suffix) = path.split_once('?').unwrap_or((path, ""));
-        if suffix != "purged" {
-            world.check_stored(object, &stored);
-        }
+        // The length of what is stored is known.
+        let length = value(&stored.bytes.len().to_string());
+        stored.headers.insert(CONTENT_LENGTH, length);
+        world.check_stored(path, &stored);
         world.stored.borrow_mut().insert(path.to_owned(), stored);
         world.executor.breathe(8).await;
-        Ok(())
-    }
-
-    async fn restate(&self, path: &str, found: SimFound, fields: Fields) -> Result<(), NotStored> {
-        let status = found.status;
-        self.put(path, status, fields, Some(found.into_body()))
-            .await
     }
 
     async fn delete(&self, path: &str) -> bool {
         self.0.executor.breathe(8).await;
-        let removed = self.0.stored.borrow_mut().remove(path).is_some();
-        self.0
-            .removed_at
-            .borrow_mut()
-            .insert(path.to_owned(), self.0.executor.now());
+        let removed = self.remove(path);
         self.0.executor.breathe(8).await;
         removed
     }
 }
 
-/// The simulated origin.
+/// Of a whole the bytes of a range, and the headers that go with them.
+fn cut(headers: &mut HeaderMap, bytes: &[u8], range: ByteRange, length: u64) -> Vec<u8> {
+    headers.insert(CONTENT_RANGE, value(&range.content_range(length)));
+    headers.insert(CONTENT_LENGTH, value(&range.len().to_string()));
+    let first = usize::try_from(range.first()).expect("small");
+    let last = usize::try_from(range.last()).expect("small");
+    bytes[first..=last].to_vec()
+}
+
+/// The simulated origin, with the fills of one isolate.
 #[derive(Clone)]
-pub(crate) struct SimOrigin(pub World);
+pub(crate) struct SimOrigin {
+    pub(crate) world: World,
+    pub(crate) under_way: UnderWay,
+}
 
 impl Origin for SimOrigin {
     type Body = SimBody;
@@ -179,17 +149,15 @@ impl Origin for SimOrigin {
     async fn fetch(
         &self,
         key: &ObjectKey,
-        conditions: &[(&'static str, String)],
-    ) -> Result<OriginAnswer<SimBody>, Cause> {
-        let world = &self.0;
+        request: &HeaderMap,
+    ) -> Result<OriginAnswer<SimBody>, OriginError> {
+        let world = &self.world;
         let path = key.s3_path();
+        self.under_way.note_fetch(world, &path);
         *world.fetches.borrow_mut().entry(path.clone()).or_default() += 1;
         world.executor.breathe(world.longest_fetch.get() / 2).await;
-        let version = world
-            .objects
-            .borrow()
-            .get(&path)
-            .and_then(|object| object.version);
+        let object = world.objects.borrow().get(&path).cloned();
+        let version = object.and_then(|object| object.version);
         let fault = {
             let mut faults = world.faults.borrow_mut();
             let next = (!faults.is_empty()).then(|| faults.remove(0));
@@ -197,75 +165,84 @@ impl Origin for SimOrigin {
         };
         if let Some(Fault::Slow(milliseconds)) = fault {
             // As `origin.rs` does it.
-            let limit = u64::from(ANSWER_TIMEOUT_MILLISECONDS);
+            let limit = ANSWER_TIMEOUT_MILLISECONDS;
             world.executor.sleep(milliseconds.min(limit)).await;
             if milliseconds > limit {
-                return Err(Cause::Timeout);
+                return Err(OriginError::Timeout);
             }
         }
         let now = world.executor.now();
-        let error = |status: u16, text: &str| {
-            let fields = Fields::from_iter([("Content-Type", "application/xml")]);
-            let body = SimBody::new(world, text.as_bytes().to_vec(), None);
-            Ok(OriginAnswer {
-                status,
-                fields,
-                body: Some(body),
-            })
+        let error = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).expect("is a status");
+            let error = OriginError::of(status, &HeaderMap::new(), body.as_bytes());
+            Err(error.expect("is an error"))
         };
         let answer = match (fault, version) {
-            (Some(Fault::Connect), _) => Err(Cause::Connect),
-            (Some(Fault::Timeout), _) => Err(Cause::Timeout),
+            (Some(Fault::Connect), _) => Err(OriginError::Connect),
+            (Some(Fault::Timeout), _) => Err(OriginError::Timeout),
             (Some(Fault::Status(status)), _) => error(status, "<Code>SlowDown</Code>"),
             (Some(Fault::CapExceeded), _) => error(
                 403,
                 "<Message>Cannot download file, download bandwidth or transaction (Class B) cap exceeded</Message>",
             ),
             (_, None) => {
-                world
-                    .objects
-                    .borrow_mut()
-                    .entry(path.clone())
-                    .or_default()
-                    .missing_at = Some(now);
+                let mut objects = world.objects.borrow_mut();
+                objects.entry(path.clone()).or_default().missing_at = Some(now);
                 error(404, "<Code>NoSuchKey</Code>")
             }
             (fault, Some(version)) => {
                 world.confirm(&path, version);
-                let tag = etag(&path, version);
-                let mut fields = Fields::from_iter([
-                    ("ETag", tag.as_str()),
-                    ("Cache-Control", cache_control(version)),
-                ]);
-                fields.push("Content-Type", media_type(&path, version));
-                fields.push("x-amz-request-id", "0123456789abcdef");
-                if conditions.iter().any(|(name, value)| {
-                    name.eq_ignore_ascii_case("if-none-match") && *value == tag
-                }) {
-                    Ok(OriginAnswer {
-                        status: 304,
-                        fields,
-                        body: None,
-                    })
-                } else {
-                    let bytes = content(&path, version);
-                    if !matches!(fault, Some(Fault::Chunked | Fault::ChunkedTruncate(_))) {
-                        fields.push("Content-Length", bytes.len().to_string());
-                    }
-                    let breaks_at = match fault {
-                        Some(Fault::Truncate(at) | Fault::ChunkedTruncate(at)) => Some(at),
-                        _ => None,
-                    };
-                    Ok(OriginAnswer {
-                        status: 200,
-                        fields,
-                        body: Some(SimBody::new(world, bytes, breaks_at)),
-                    })
-                }
+                Ok(answer_of(world, &path, version, fault, request))
             }
         };
         world.executor.breathe(world.longest_fetch.get() / 2).await;
         answer
+    }
+}
+
+/// The origin's answer where it has the object.
+fn answer_of(
+    world: &World,
+    path: &str,
+    version: u32,
+    fault: Option<Fault>,
+    request: &HeaderMap,
+) -> OriginAnswer<SimBody> {
+    let tag = etag(path, version);
+    let mut headers = headers([
+        (ETAG, &tag),
+        (CACHE_CONTROL, cache_control(version)),
+        (CONTENT_TYPE, &media_type(path, version)),
+        (
+            HeaderName::from_static("x-amz-request-id"),
+            "0123456789abcdef",
+        ),
+    ]);
+    if text(request, IF_NONE_MATCH) == Some(tag.as_str()) {
+        return OriginAnswer {
+            status: StatusCode::NOT_MODIFIED,
+            headers,
+            body: None,
+        };
+    }
+    let mut bytes = content(path, version);
+    let mut status = StatusCode::OK;
+    let length = bytes.len() as u64;
+    if !matches!(fault, Some(Fault::Chunked | Fault::ChunkedTruncate(_))) {
+        headers.insert(CONTENT_LENGTH, value(&length.to_string()));
+    }
+    if let RangePlan::Part(range) = range::plan(text(request, RANGE), Some(length)) {
+        bytes = cut(&mut headers, &bytes, range, length);
+        status = StatusCode::PARTIAL_CONTENT;
+    }
+    let breaks_at = match fault {
+        Some(Fault::Truncate(at) | Fault::ChunkedTruncate(at)) => Some(at),
+        _ => None,
+    };
+    OriginAnswer {
+        status,
+        headers,
+        body: Some(SimBody::new(world, bytes, breaks_at)),
     }
 }
 
@@ -274,59 +251,85 @@ pub(crate) fn cache_control(version: u32) -> &'static str {
     ["max-age=0, no-store", "max-age=50", "public"][version as usize % 3]
 }
 
-/// The fills under way in one isolate, as they run and not as the engine's own table has them.
+/// The fills of one isolate, as they run and not as the engine's own table has them.
 #[derive(Clone, Default)]
 pub(crate) struct UnderWay {
-    last: Rc<RefCell<u64>>,
-    fills: Rc<RefCell<BTreeMap<u64, (String, u64)>>>,
-    /// By path: fills that began up to this moment may be overtaken by a purge of this isolate, so
-    /// that the next need not wait for them.
-    overtaken: Rc<RefCell<BTreeMap<String, u64>>>,
+    fills: Rc<RefCell<BTreeMap<TaskId, Fill>>>,
+    /// When each path was last purged in this isolate; at the end of time while that is answered.
+    purged_at: Rc<RefCell<BTreeMap<String, u64>>>,
 }
 
-/// How much later than it takes the lock a fill starts, at most: it looks into the store meanwhile.
-const LOOK: u64 = 100;
+/// One fill.
+struct Fill {
+    path: String,
+    began: u64,
+    /// `None` while it runs, and where it was given up.
+    ended: Option<u64>,
+}
+
+/// How much later than its permit is taken a fill asks the origin, at most.
+const SLACK: u64 = 10;
 
 impl UnderWay {
-    /// Whether a fill of `path` runs that began before `moment`. One that was given up never ends.
-    pub(crate) fn any_since_before(&self, path: &str, moment: u64) -> bool {
-        self.fills
-            .borrow()
+    /// When the last fill of `path` ended that had begun by `moment`: at the end of time where it
+    /// runs still, or was given up.
+    pub(crate) fn last_end_of_fills_before(&self, path: &str, moment: u64) -> Option<u64> {
+        let fills = self.fills.borrow();
+        let before = fills
             .values()
-            .any(|(other, began)| other == path && *began < moment)
+            .filter(|fill| fill.path == path && fill.began <= moment);
+        before.map(|fill| fill.ended.unwrap_or(u64::MAX)).max()
     }
 
     /// Whether a purge of `path` is being answered.
     pub(crate) fn is_purging(&self, path: &str) -> bool {
-        self.overtaken.borrow().get(path) == Some(&u64::MAX)
+        self.purged_at.borrow().get(path) == Some(&u64::MAX)
     }
 
     /// Purges, as this isolate does it.
-    pub(crate) async fn purge(engine: &SimEngine, path: &str) -> Result<bool, NotStored> {
-        let runtime = &engine.runtime;
-        let set = |until| {
-            let mut overtaken = runtime.under_way.overtaken.borrow_mut();
-            overtaken.insert(path.to_owned(), until);
+    pub(crate) async fn purge(engine: &SimEngine, path: &str) -> bool {
+        let now = || engine.runtime.world.executor.now();
+        let set = |moment| {
+            let mut purged_at = engine.runtime.under_way.purged_at.borrow_mut();
+            purged_at.insert(path.to_owned(), moment);
         };
         set(u64::MAX);
-        let outcome = engine.purge(path).await;
-        set(runtime.world.executor.now() + LOOK);
-        outcome
+        let was_there = engine.purge(path).await;
+        set(now());
+        was_there
     }
 
-    /// At most one fill a key, unless a purge has overtaken it or the lease of the one before has ended.
-    fn begin(&self, path: &str, now: u64) -> u64 {
-        let lease = LOCK_LEASE_MILLISECONDS - LOOK;
-        let overtaken = self.overtaken.borrow().get(path).copied();
+    /// The task that runs asks the origin. In the background that is a fill: one at a time for a key,
+    /// unless a purge has overtaken the one before, or its lock is too old.
+    fn note_fetch(&self, world: &World, path: &str) {
+        let Some(task) = world.executor.running() else {
+            return;
+        };
         let mut fills = self.fills.borrow_mut();
-        let alone = fills.values().all(|(other, began)| {
-            other != path || began + lease <= now || overtaken.is_some_and(|until| *began <= until)
+        if !world.background.borrow().contains(&task) || fills.contains_key(&task) {
+            return;
+        }
+        let now = world.executor.now();
+        let purged_at = self.purged_at.borrow().get(path).copied();
+        let alone = fills.values().all(|fill| {
+            fill.path != path
+                || fill.ended.is_some()
+                || fill.began + LOCK_AGE_MILLISECONDS <= now + SLACK
+                || purged_at.is_some_and(|moment| fill.began <= moment)
         });
         assert!(alone, "two fills of `{path}` at once");
-        *self.last.borrow_mut() += 1;
-        let number = *self.last.borrow();
-        fills.insert(number, (path.to_owned(), now));
-        number
+        let fill = Fill {
+            path: path.to_owned(),
+            began: now,
+            ended: None,
+        };
+        fills.insert(task, fill);
+    }
+
+    fn note_end(&self, task: TaskId, now: u64) {
+        if let Some(fill) = self.fills.borrow_mut().get_mut(&task) {
+            fill.ended = Some(now);
+        }
     }
 }
 
@@ -346,19 +349,16 @@ impl Runtime for SimRuntime {
         self.world.executor.sleep(milliseconds).await;
     }
 
-    fn unique(&self) -> u64 {
-        self.world.executor.below(u64::MAX)
-    }
-
-    fn spawn(&self, path: &str, fill: impl Future<Output = ()> + 'static) {
-        let under_way = self.under_way.clone();
-        let number = under_way.begin(path, self.world.executor.now());
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let (under_way, executor) = (self.under_way.clone(), self.world.executor.clone());
         let id = self.world.executor.spawn(async move {
-            fill.await;
-            under_way.fills.borrow_mut().remove(&number);
+            work.await;
+            if let Some(task) = executor.running() {
+                under_way.note_end(task, executor.now());
+            }
         });
         self.world.background.borrow_mut().push(id);
     }
 
-    fn note_covered(&self, _path: &str, _cause: Cause) {}
+    fn report(&self, _key: &ObjectKey, _error: OriginError, _covered: bool) {}
 }

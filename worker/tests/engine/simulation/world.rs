@@ -1,10 +1,12 @@
 //! What is in the simulated world: objects, bodies, what is stored. Every byte names the key and the version it belongs to.
 
 use super::executor::Executor;
-use edge_worker::engine::{Body, Found, NotStored};
+use edge_worker::engine::{Body, Found};
 use edge_worker::policy::entry::{self, Entry};
-use edge_worker::policy::fields::Fields;
+use edge_worker::policy::headers::{number, text};
 use edge_worker::policy::range::ByteRange;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,6 +19,19 @@ pub(crate) fn content(path: &str, version: u32) -> Vec<u8> {
         .into_iter()
         .cycle()
         .take(length)
+        .collect()
+}
+
+/// A header value of a simulated answer.
+pub(crate) fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("is a header value")
+}
+
+/// Header fields.
+pub(crate) fn headers<const N: usize>(fields: [(HeaderName, &str); N]) -> HeaderMap {
+    fields
+        .into_iter()
+        .map(|(name, text)| (name, value(text)))
         .collect()
 }
 
@@ -89,11 +104,11 @@ impl SimBody {
     }
 
     /// Reads to the end; `Err` where the transfer broke off.
-    pub(crate) async fn read(self) -> Result<Vec<u8>, NotStored> {
+    pub(crate) async fn read(self) -> Result<Vec<u8>, ()> {
         self.executor.breathe(40).await;
         let broken = self.breaks_at.is_some_and(|at| at < self.window.end);
         if broken {
-            Err(NotStored)
+            Err(())
         } else {
             Ok(self.bytes[self.window.clone()].to_vec())
         }
@@ -107,73 +122,56 @@ impl Drop for SimBody {
 }
 
 impl Body for SimBody {
-    fn split(self) -> (Self, Self) {
+    fn tee(self) -> (Self, Self) {
         let other = self.clone_handle();
         (self, other)
     }
 
-    fn part(mut self, range: ByteRange) -> Self {
+    fn slice(mut self, range: ByteRange) -> Self {
         self.window = usize::try_from(range.first()).expect("small")
             ..usize::try_from(range.last()).expect("small") + 1;
         self
-    }
-
-    async fn peek(self, limit: usize) -> (Vec<u8>, Self) {
-        self.executor.breathe(5).await;
-        (self.bytes.iter().take(limit).copied().collect(), self)
     }
 }
 
 /// What is stored under a path.
 #[derive(Clone)]
 pub(crate) struct Stored {
-    pub(crate) status: u16,
-    pub(crate) fields: Fields,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Stored {
-    /// Whether all of it is there.
-    pub(crate) fn is_whole(&self) -> bool {
-        let length = self.fields.content_length();
-        length.is_none_or(|length| length == self.bytes.len() as u64)
-    }
-
     pub(crate) fn entry(&self) -> Option<Entry> {
-        Entry::decode(self.fields.get(entry::HEADER)?)
+        Entry::decode(text(&self.headers, entry::HEADER)?)
     }
 }
 
 /// An answer out of the simulated store.
 pub(crate) struct SimFound {
-    pub(super) status: u16,
-    pub(super) fields: Fields,
-    /// Whether all of it is there.
-    pub(super) whole: bool,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) body: SimBody,
 }
 
-impl SimFound {
-    pub(crate) fn into_body(self) -> SimBody {
-        self.body
-    }
-}
-
 impl Found for SimFound {
-    fn status(&self) -> u16 {
+    type Body = SimBody;
+
+    fn status(&self) -> StatusCode {
         self.status
     }
 
     fn entry(&self) -> Option<Entry> {
-        Entry::decode(self.fields.get(entry::HEADER)?).filter(|_| self.whole)
+        Entry::decode(text(&self.headers, entry::HEADER)?)
     }
 
-    fn fields(&self) -> Fields {
-        self.fields.clone()
+    fn selected_headers(&self) -> HeaderMap {
+        self.headers.clone()
     }
 
-    fn outline(&self) -> Fields {
-        self.fields()
+    fn into_parts(self) -> (HeaderMap, Option<SimBody>) {
+        (self.headers, Some(self.body))
     }
 }
 
@@ -253,18 +251,20 @@ impl World {
             .insert(version, now);
     }
 
-    /// What is stored as fresh is a whole 200 of one version, and nothing else.
+    /// What is stored is a whole 200 of one version, or that an object is missing, and nothing else.
     pub(super) fn check_stored(&self, path: &str, stored: &Stored) {
         let entry = stored.entry().expect("what is stored has a record");
         assert_eq!(
-            entry.status, stored.status,
+            entry.status,
+            stored.status.as_u16(),
             "the record is of another status"
         );
-        if self.stores_errors.get() && stored.status == 404 {
+        if self.stores_errors.get() && stored.status == StatusCode::NOT_FOUND {
+            assert!(stored.bytes.is_empty(), "a mark has no body");
             return;
         }
-        assert_eq!(stored.status, 200, "only a 200 is stored");
-        let tag = stored.fields.get("etag").expect("has an entity tag");
+        assert_eq!(stored.status, StatusCode::OK, "only a 200 is stored");
+        let tag = text(&stored.headers, ETAG).expect("has an entity tag");
         let version = version_of(path, tag).expect("stored under its own path");
         assert_eq!(
             stored.bytes,
@@ -272,8 +272,13 @@ impl World {
             "stored bytes are not those of the version"
         );
         assert_eq!(
-            stored.fields.get("content-type"),
+            text(&stored.headers, CONTENT_TYPE),
             Some(media_type(path, version).as_str())
         );
     }
+}
+
+/// The length that an answer states.
+pub(crate) fn length_of(headers: &HeaderMap) -> Option<u64> {
+    number(headers, CONTENT_LENGTH)
 }

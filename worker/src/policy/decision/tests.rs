@@ -1,0 +1,167 @@
+//! The two decisions: each row of the read table that they carry.
+
+use super::*;
+use crate::policy::freshness::OriginCacheControl;
+use http::HeaderValue;
+use http::header::VARY;
+
+const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+const RULE: FreshnessRule = FreshnessRule {
+    fresh_seconds: 100,
+    stale_seconds: 1000,
+    negative_seconds: 0,
+    origin: OriginCacheControl::Ignore,
+};
+
+/// A 200 that was stored `seconds` ago.
+fn stored(seconds: u64) -> Entry {
+    let asked_at = UnixMillis(NOW.0 - seconds * 1000);
+    Entry {
+        status: 200,
+        asked_at,
+        generated_at: asked_at,
+        fresh_until: asked_at.plus_seconds(100),
+        stale_until: asked_at.plus_seconds(1100),
+    }
+}
+
+const FRESH: Entry = Entry {
+    status: 200,
+    asked_at: NOW,
+    generated_at: NOW,
+    fresh_until: UnixMillis(NOW.0 + 100_000),
+    stale_until: UnixMillis(NOW.0 + 1_100_000),
+};
+
+#[track_caller]
+fn check_lookup(age: u64, expected: Lookup) {
+    assert_eq!(
+        lookup(Some(&stored(age)), NOW),
+        expected,
+        "stored {age} s ago"
+    );
+}
+
+#[track_caller]
+fn check(status: u16, headers: &HeaderMap, stored: Option<Entry>, expected: Outcome) {
+    let status = StatusCode::from_u16(status).unwrap();
+    let outcome = after_fetch(status, headers, stored.as_ref(), &RULE, NOW, NOW);
+    assert_eq!(outcome, expected, "{status} {headers:?}");
+}
+
+#[track_caller]
+fn check_error(error: OriginError, stored: Option<Entry>, expected: AfterError) {
+    let after = after_error(error, stored.as_ref(), &RULE, NOW, NOW);
+    assert_eq!(after, expected, "{error:?}");
+}
+
+const MISSING: OriginError = OriginError::Missing {
+    status: 404,
+    remembered: None,
+};
+
+#[test]
+fn a_copy_is_fresh_then_stale_then_absent() {
+    check_lookup(0, Lookup::Fresh);
+    check_lookup(99, Lookup::Fresh);
+    check_lookup(100, Lookup::Stale);
+    check_lookup(1099, Lookup::Stale);
+    check_lookup(1100, Lookup::Absent);
+    assert_eq!(lookup(None, NOW), Lookup::Absent);
+}
+
+/// The isolate's clock may be behind that of the one that stored the copy.
+#[test]
+fn a_copy_of_the_future_is_fresh() {
+    assert_eq!(lookup(Some(&FRESH), UnixMillis(0)), Lookup::Fresh);
+}
+
+#[test]
+fn a_200_is_stored_whether_or_not_there_is_a_copy() {
+    let vary = HeaderMap::from_iter([(VARY, HeaderValue::from_static("*"))]);
+    for copy in [None, Some(stored(200))] {
+        check(200, &HeaderMap::new(), copy, Outcome::Store(FRESH));
+        check(200, &vary, copy, Outcome::Pass(Uncacheable::VaryAny));
+    }
+}
+
+#[test]
+fn a_304_freshens_a_copy_and_nothing_else() {
+    let none = HeaderMap::new();
+    check(304, &none, Some(stored(200)), Outcome::Freshen(FRESH));
+    for copy in [None, Some(stored(1100))] {
+        let passed = Outcome::Pass(Uncacheable::Status(StatusCode::NOT_MODIFIED));
+        check(304, &none, copy, passed);
+    }
+}
+
+#[test]
+fn other_statuses_are_passed_on_and_the_copy_kept() {
+    for status in [201, 204, 206] {
+        for copy in [None, Some(stored(200))] {
+            let reason = Uncacheable::Status(StatusCode::from_u16(status).unwrap());
+            check(status, &HeaderMap::new(), copy, Outcome::Pass(reason));
+        }
+    }
+}
+
+#[test]
+fn a_fault_is_covered_by_a_stale_copy() {
+    let retry_after = None;
+    for error in [
+        OriginError::Connect,
+        OriginError::Timeout,
+        OriginError::Server {
+            status: 599,
+            retry_after,
+        },
+        OriginError::SlowDown {
+            status: 429,
+            retry_after,
+        },
+        OriginError::CapExceeded,
+        OriginError::Credentials,
+        OriginError::WrongBucket,
+    ] {
+        check_error(error, Some(stored(200)), AfterError::ServeStale);
+        check_error(error, Some(stored(1100)), AfterError::Fail);
+        check_error(error, None, AfterError::Fail);
+    }
+}
+
+#[test]
+fn a_denial_is_passed_on_and_the_copy_kept() {
+    for error in [OriginError::Denied, OriginError::Refused { status: 400 }] {
+        check_error(error, Some(stored(200)), AfterError::Fail);
+        check_error(error, None, AfterError::Fail);
+    }
+}
+
+#[test]
+fn what_the_bucket_has_no_more_is_deleted() {
+    check_error(MISSING, Some(stored(200)), AfterError::Delete);
+    check_error(MISSING, None, AfterError::Delete);
+}
+
+#[test]
+fn a_remembered_404_takes_the_place_of_the_copy() {
+    let rule = FreshnessRule {
+        negative_seconds: 60,
+        ..RULE
+    };
+    let until = NOW.plus_seconds(60);
+    let expected = Entry {
+        status: 404,
+        asked_at: NOW,
+        generated_at: NOW,
+        fresh_until: until,
+        stale_until: until,
+    };
+    let after = after_error(MISSING, Some(&stored(200)), &rule, NOW, NOW);
+    assert_eq!(after, AfterError::Remember(expected));
+    assert_eq!(
+        lookup(Some(&expected), until),
+        Lookup::Absent,
+        "it is never stale"
+    );
+}
