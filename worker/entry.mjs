@@ -1,25 +1,13 @@
-// The two entries of the worker: the gateway, and behind the platform's cache the media entry.
-// Reads go through `worker/src/gateway.rs` and `worker/src/media.rs`; only what the platform
-// wants to find as a method of an entry stands here.
-import { WorkerEntrypoint } from "cloudflare:workers";
-import { fetch, media } from "./build/index.js";
+// The two entries of the worker, both of the class that `worker-build` makes of `worker/src/lib.rs`: the
+// gateway, and behind the platform's cache the media entry. Only what the platform wants to find as a
+// method of an entry stands here.
+import Gateway from "./build/index.js";
 
-export default {
-  fetch(request, env, ctx) {
-    return fetch(request, env, ctx);
-  },
+export default Gateway;
 
-  // Purges that were queued in platform mode, up to a hundred in a batch.
-  async queue(batch, env, ctx) {
-    const tags = batch.messages.map((message) => message.body);
-    if (await ctx.exports.Media.purge(tags)) batch.ackAll();
-    else batch.retryAll();
-  },
-};
-
-export class Media extends WorkerEntrypoint {
+export class Media extends Gateway {
   fetch(request) {
-    return media(request, this.env, this.ctx);
+    return super.media(request, this.env);
   }
 
   // Called by the gateway and never cached: a purge reaches only the cache of the entry that asks.

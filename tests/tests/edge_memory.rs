@@ -148,9 +148,13 @@ fn a_large_object_passes_without_being_held() {
 
     let ordinary = ordinary_worker_peak(&tools, &origin, &block);
 
-    let edge = Edge::start(
+    let edge = Edge::start_with(
         &tools,
-        &[("ORIGIN_URL", bucket.as_str()), ("TEST_HOOKS", "on")],
+        EdgeOptions {
+            variables: vec![("ORIGIN_URL".to_owned(), bucket)],
+            test_hooks: true,
+            ..EdgeOptions::default()
+        },
     )
     .unwrap();
     let url = edge.url.trim_end_matches('/');

@@ -29,9 +29,9 @@ pub mod respond;
 mod test_hooks;
 
 use purge::PurgeMessage;
-use worker::wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::{Request, Response};
-use worker::{Context, Env, MessageBatch, event, wasm_bindgen, worker_sys};
+use worker::{Context, Env, MessageBatch, event};
 
 /// Requests to the files domain.
 #[event(fetch)]
@@ -40,8 +40,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 }
 
 /// Requests to the media entry, in platform mode; `entry.mjs` hands them on.
-#[wasm_bindgen(wasm_bindgen_futures = worker::wasm_bindgen_futures)]
-pub async fn media(request: Request, env: Env, _context: worker_sys::Context) -> Response {
+#[wasm_bindgen(js_sys = worker::js_sys)]
+pub async fn media(request: Request, env: Env) -> Response {
     platform::fetch(request, env).await
 }
 

@@ -7,25 +7,19 @@ use serde::Serialize;
 use worker::{console_error, console_warn};
 
 /// A line of the log.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Event<'a> {
-    /// The origin has not given an object.
-    OriginFailed {
-        key: &'a str,
-        #[serde(flatten)]
-        error: OriginError,
-        /// Whether a stale copy was served instead.
-        covered: bool,
-    },
-    /// The Cache API has refused an answer.
-    StoreFailed { cache_key: &'a str, reason: String },
-    /// The media entry cannot be reached.
-    MediaFailed { path: &'a str, reason: String },
-    /// A purge was not carried out.
-    PurgeFailed { key: &'a str, reason: &'a str },
-    /// A message in the queue is no purge; it is dropped.
-    MessageDropped { reason: String },
+#[derive(Debug, Default, Serialize)]
+struct Line<'a> {
+    event: &'a str,
+    /// What it is about: an object's key, a cache key or a cache tag.
+    subject: &'a str,
+    /// Why, by a name of [`OriginError`] or in the runtime's words.
+    reason: &'a str,
+    /// The bucket's status, where it says more than the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// Whether a stale copy was served instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    covered: Option<bool>,
 }
 
 /// The origin has not given an object. A missing one is no failure.
@@ -33,12 +27,14 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
     if matches!(error, OriginError::Missing { .. }) {
         return;
     }
-    let key = key.as_str();
-    let text = line(&Event::OriginFailed {
-        key,
-        error,
-        covered,
-    });
+    let line = Line {
+        event: "origin_failed",
+        subject: key.as_str(),
+        reason: error.name(),
+        status: error.status(),
+        covered: Some(covered),
+    };
+    let text = line.encode();
     if covered {
         console_warn!("{text}");
     } else {
@@ -47,24 +43,23 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
 }
 
 /// The Cache API has refused an answer.
-pub fn store_failed(cache_key: &str, error: &worker::Error) {
-    let reason = error.to_string();
-    console_warn!("{}", line(&Event::StoreFailed { cache_key, reason }));
+pub fn store_failed(cache_key: &str, reason: &str) {
+    failed("store_failed", cache_key, reason);
 }
 
 /// The media entry cannot be reached.
-pub fn media_failed(path: &str, reason: String) {
-    console_error!("{}", line(&Event::MediaFailed { path, reason }));
+pub fn media_failed(path: &str, reason: &str) {
+    failed("media_failed", path, reason);
 }
 
 /// A purge was not carried out.
-pub fn purge_failed(key: &str, reason: &str) {
-    console_error!("{}", line(&Event::PurgeFailed { key, reason }));
+pub fn purge_failed(subject: &str, reason: &str) {
+    failed("purge_failed", subject, reason);
 }
 
-/// A message in the queue is no purge.
-pub fn message_dropped(reason: String) {
-    console_error!("{}", line(&Event::MessageDropped { reason }));
+/// A message in the queue is no purge; it is dropped.
+pub fn message_dropped(queue: &str, reason: &str) {
+    failed("message_dropped", queue, reason);
 }
 
 /// The settings cannot be used: every fault, a line each.
@@ -72,6 +67,18 @@ pub fn settings_refused(faults: &str) {
     console_error!("{faults}");
 }
 
-fn line(event: &Event<'_>) -> String {
-    serde_json::to_string(event).unwrap_or_default()
+fn failed(event: &str, subject: &str, reason: &str) {
+    let line = Line {
+        event,
+        subject,
+        reason,
+        ..Line::default()
+    };
+    console_error!("{}", line.encode());
+}
+
+impl Line<'_> {
+    fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }

@@ -18,9 +18,7 @@ use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{
-    AbortController, ByteStream, CacheMode, Delay, Fetch, Request, RequestInit, RequestRedirect,
-};
+use worker::{AbortController, ByteStream, Delay, Fetch};
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.
@@ -129,16 +127,8 @@ fn encoded_length(prefix: &str) -> usize {
 }
 
 /// One request, with nothing of the reader's own headers.
-///
-/// `no-store` keeps Cloudflare's CDN out of it, which would turn a HEAD into a GET and drop a `Range`
-/// for names with the usual endings of files.
 async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
-    let mut init = RequestInit::new();
-    init.with_headers(sdk::headers(request))
-        .with_redirect(RequestRedirect::Manual)
-        .with_cache(CacheMode::NoStore);
-    let fetch =
-        Fetch::Request(Request::new_with_init(url, &init).map_err(|_| OriginError::Connect)?);
+    let fetch = Fetch::Request(sdk::get_from_origin(url, request).ok_or(OriginError::Connect)?);
     // It stays in force for the body.
     let transfer = AbortController::default();
     let signal = transfer.signal();

@@ -13,7 +13,7 @@ use crate::{gateway, log, respond, runtime, sdk};
 use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use worker::web_sys::{Request, Response};
-use worker::{Context, Env, RequestInit, Response as SdkResponse};
+use worker::{Context, Env, Response as SdkResponse};
 
 /// The host of requests to the media entry: never looked up.
 const MEDIA_HOST: &str = "https://media.invalid";
@@ -33,7 +33,7 @@ pub async fn read(context: &Context, read: &Read) -> Response {
     let answer = match ask_media(context, read, &path).await {
         Ok(answer) => answer,
         Err(reason) => {
-            log::media_failed(&path, reason);
+            log::media_failed(&path, &reason);
             return respond::plain(StatusCode::BAD_GATEWAY);
         }
     };
@@ -62,13 +62,8 @@ async fn ask_media(context: &Context, read: &Read, path: &str) -> Result<Respons
     let mut asked = read.headers.clone();
     asked.remove(IF_MATCH);
     asked.remove(IF_UNMODIFIED_SINCE);
-    let mut init = RequestInit::new();
-    init.with_headers(sdk::headers(&asked));
-    if read.head {
-        init.with_method(worker::Method::Head);
-    }
-    let request = worker::Request::new_with_init(&[MEDIA_HOST, path].concat(), &init)
-        .map_err(|error| error.to_string())?;
+    // The platform answers HEAD from a GET (developers.cloudflare.com/workers/cache).
+    let request = sdk::get(&[MEDIA_HOST, path].concat(), &asked).ok_or("no request")?;
     let answer = sdk::fetch_media(context, request.inner()).await;
     answer.map_err(|error| sdk::error_text(&error))
 }

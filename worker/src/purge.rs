@@ -6,7 +6,7 @@ use crate::settings::CacheMode;
 use crate::site::Site;
 use crate::{log, platform, respond, sdk, serve};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 use worker::web_sys::{Headers, Response};
@@ -19,12 +19,10 @@ const QUEUE: &str = "PURGES";
 /// (developers.cloudflare.com/workers/cache/purge).
 const RETRY_SECONDS: u32 = 60;
 
-/// A purge that waits in the queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PurgeMessage {
-    /// The cache tag of the object.
-    pub tag: String,
-}
+/// A purge that waits in the queue: the cache tag of the object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PurgeMessage(String);
 
 /// Drops an object from the cache: 200 when it was there, 404 when it was not, 403 without the
 /// right secret. In platform mode 200 says that the purge was taken on.
@@ -68,10 +66,10 @@ pub async fn handle(
 /// Puts a purge into the queue, or where none is bound, has it done at once.
 async fn enqueue(env: &Env, context: &Context, tag: String) -> Result<(), String> {
     if let Ok(queue) = env.queue(QUEUE) {
-        let sent = queue.send(PurgeMessage { tag }).await;
+        let sent = queue.send(PurgeMessage(tag)).await;
         return sent.map_err(|error| error.to_string());
     }
-    match sdk::purge_media(context, &[tag]).await {
+    match sdk::purge_media(context, &[&tag]).await {
         Ok(true) => Ok(()),
         Ok(false) => Err("the platform refused the purge".to_owned()),
         Err(error) => Err(sdk::error_text(&error)),
@@ -80,35 +78,32 @@ async fn enqueue(env: &Env, context: &Context, tag: String) -> Result<(), String
 
 /// Carries a batch of purges out, in one call: all are acknowledged, or all come again.
 pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
-    let mut messages = Vec::new();
-    for raw in batch.raw_iter() {
-        match serde_wasm_bindgen::from_value::<PurgeMessage>(raw.body()) {
-            Ok(message) => messages.push((raw, message)),
-            Err(error) => {
-                log::message_dropped(error.to_string());
-                raw.ack();
+    let mut purges = Vec::new();
+    for message in batch.raw_iter() {
+        match message.body().as_string() {
+            Some(tag) => purges.push((message, tag)),
+            None => {
+                log::message_dropped(QUEUE, "it is no text");
+                message.ack();
             }
         }
     }
-    if messages.is_empty() {
+    if purges.is_empty() {
         return;
     }
-    let tags: Vec<String> = messages
-        .iter()
-        .map(|(_, message)| message.tag.clone())
-        .collect();
+    let tags: Vec<&str> = purges.iter().map(|(_, tag)| tag.as_str()).collect();
     let refusal = match sdk::purge_media(context, &tags).await {
         Ok(true) => None,
         Ok(false) => Some("the platform refused the purge".to_owned()),
         Err(error) => Some(sdk::error_text(&error)),
     };
-    for (raw, message) in messages {
+    for (message, tag) in &purges {
         match &refusal {
-            None => raw.ack(),
+            None => message.ack(),
             Some(reason) => {
-                log::purge_failed(&message.tag, reason);
+                log::purge_failed(tag, reason);
                 let options = QueueRetryOptionsBuilder::new().with_delay_seconds(RETRY_SECONDS);
-                raw.retry_with_options(&options.build());
+                message.retry_with_options(&options.build());
             }
         }
     }

@@ -5,10 +5,14 @@
 //! the instance unusable for all its requests.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use worker::js_sys::{self, Array, Promise};
-use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
-use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
-use worker::web_sys::{self, ReadableStream, Request, Response};
+use worker::web_sys::{
+    self, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect, Response,
+};
 use worker::{Context, Env, Headers};
 
 #[wasm_bindgen]
@@ -47,10 +51,12 @@ extern "C" {
 }
 
 /// The headers as a map. The SDK's conversion panics on a value that is not ASCII; the runtime hands
-/// values over as text, which is kept here as its UTF-8 bytes.
+/// values over as text, which is kept here as its UTF-8 bytes. A value that is no UTF-8 comes with
+/// replacement characters: it is left out, for a wrong name is worse than none.
 pub fn header_map(headers: &Headers) -> HeaderMap {
     headers
         .entries()
+        .filter(|(_, value)| !value.contains(char::REPLACEMENT_CHARACTER))
         .filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
@@ -82,6 +88,24 @@ pub fn header(headers: &web_sys::Headers, name: &str) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
+/// A GET with these headers; `None` where the runtime refuses the URL. The SDK's `RequestInit` has no way
+/// around Cloudflare's own properties of a request, whose code is a tenth of this worker's.
+pub fn get(url: &str, request: &HeaderMap) -> Option<worker::Request> {
+    let init = RequestInit::new();
+    init.set_headers(headers(request).as_ref());
+    Some(Request::new_with_str_and_init(url, &init).ok()?.into())
+}
+
+/// The same for the origin: redirects are answers, and `no-store` keeps Cloudflare's CDN out of it, which
+/// would drop a `Range` for names with the usual endings of files, and so break signatures.
+pub fn get_from_origin(url: &str, request: &HeaderMap) -> Option<worker::Request> {
+    let init = RequestInit::new();
+    init.set_headers(headers(request).as_ref());
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_cache(RequestCache::NoStore);
+    Some(Request::new_with_str_and_init(url, &init).ok()?.into())
+}
+
 /// The same bytes for two readers; `Err` where the stream is locked.
 pub fn tee(stream: &ReadableStream) -> Result<(ReadableStream, ReadableStream), JsValue> {
     let branches = stream.unchecked_ref::<Throwing>().tee()?;
@@ -102,7 +126,7 @@ pub fn cancel(stream: &ReadableStream) {
 /// Keeps the request alive until `work` has ended. The SDK's `wait_until` panics where the request is
 /// over already; `work` has begun then all the same.
 pub fn wait_until(context: &Context, work: impl Future<Output = ()> + 'static) {
-    let promise = worker::wasm_bindgen_futures::future_to_promise(async {
+    let promise = future_to_promise(async {
         work.await;
         Ok(JsValue::UNDEFINED)
     });
@@ -123,7 +147,7 @@ pub async fn fetch_media(context: &Context, request: &Request) -> Result<Respons
 
 /// Has the media entry purge tags from its cache: a purge reaches only the cache of the entry that
 /// asks. False where the platform refused.
-pub async fn purge_media(context: &Context, tags: &[String]) -> Result<bool, JsValue> {
+pub async fn purge_media(context: &Context, tags: &[&str]) -> Result<bool, JsValue> {
     let tags = tags.iter().map(|tag| JsValue::from_str(tag)).collect();
     let media = context
         .as_ref()
@@ -133,16 +157,24 @@ pub async fn purge_media(context: &Context, tags: &[String]) -> Result<bool, JsV
     Ok(JsFuture::from(media.purge(tags)?).await?.is_truthy())
 }
 
-/// The value of everything that is bound to the worker, for `serde`. The SDK reads bindings one by one.
-pub fn bindings<T: serde::de::DeserializeOwned>(env: &Env) -> Result<T, JsValue> {
-    let env: &JsValue = env.as_ref();
-    Ok(serde_wasm_bindgen::from_value(env.clone())?)
+/// What is bound to the worker under these names, for `serde`. The SDK's `Env::var` takes a number, as
+/// `wrangler.toml` may have it, for nothing at all.
+pub fn variables<T: DeserializeOwned>(
+    env: &Env,
+    names: impl Iterator<Item = &'static str>,
+) -> Result<T, serde::de::value::Error> {
+    let text = |name| {
+        let value = js_sys::Reflect::get(env, &JsValue::from_str(name)).ok()?;
+        let json = || js_sys::JSON::stringify(&value).ok()?.as_string();
+        value.as_string().or_else(json)
+    };
+    let set = names.filter_map(|name| Some((name, text(name)?)));
+    T::deserialize(MapDeserializer::new(set))
 }
 
 /// What an error calls itself, and what it says.
 pub fn error_text(error: &JsValue) -> String {
-    let text = error
-        .dyn_ref::<js_sys::Error>()
-        .map(js_sys::Error::to_string);
-    text.map_or_else(|| format!("{error:?}"), String::from)
+    let object = error.dyn_ref::<js_sys::Object>();
+    let text = object.map(|object| String::from(object.to_string()));
+    text.or_else(|| error.as_string()).unwrap_or_default()
 }

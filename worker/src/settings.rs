@@ -8,18 +8,16 @@ mod forms;
 mod variables;
 
 use crate::policy::freshness::{FreshnessRule, OriginCacheControl};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::HashMap;
 use variables::variable;
 pub use variables::{VARIABLES, Variable, document};
 
-/// The settings as they are bound: a name and, where set, its text. Read with `serde` from
-/// whatever is bound to the worker; what is no setting is left alone.
-#[derive(Clone, Debug, Default)]
-pub struct RawSettings(BTreeMap<&'static str, String>);
+/// The settings as they are bound to the worker: names and texts.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct RawSettings(HashMap<String, String>);
 
 /// Settings that are valid, each by itself and all together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,75 +118,12 @@ pub fn describe(faults: &[Fault]) -> String {
 }
 
 impl RawSettings {
-    /// The text of a variable, or its default.
+    /// The text of a variable, or its default. An empty text counts as not set, and blanks around a
+    /// text are cut off.
     fn get(&self, name: &'static str) -> Option<&str> {
-        let set = self.0.get(name).map(String::as_str);
-        set.or(variable(name).default)
-    }
-}
-
-/// An empty text counts as not set, and blanks around a text are cut off.
-impl FromIterator<(&'static str, String)> for RawSettings {
-    fn from_iter<I: IntoIterator<Item = (&'static str, String)>>(settings: I) -> Self {
-        let texts = settings
-            .into_iter()
-            .map(|(name, text)| (name, text.trim().to_owned()));
-        Self(texts.filter(|(_, text)| !text.is_empty()).collect())
-    }
-}
-
-impl<'de> Deserialize<'de> for RawSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Bindings)
-    }
-}
-
-struct Bindings;
-
-impl<'de> Visitor<'de> for Bindings {
-    type Value = RawSettings;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("what is bound to the worker")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut bindings: M) -> Result<RawSettings, M::Error> {
-        let mut settings = Vec::new();
-        while let Some(name) = bindings.next_key::<String>()? {
-            match VARIABLES.iter().find(|variable| variable.name == name) {
-                Some(variable) => settings.push((variable.name, bindings.next_value::<Text>()?.0)),
-                None => _ = bindings.next_value::<IgnoredAny>()?,
-            }
-        }
-        Ok(settings.into_iter().collect())
-    }
-}
-
-/// A setting's text. In `wrangler.toml` a number may stand without quotes, and is one then.
-#[derive(Deserialize)]
-#[serde(from = "Scalar")]
-struct Text(String);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Text(String),
-    Bool(bool),
-    Integer(i64),
-    Number(f64),
-    Other(IgnoredAny),
-}
-
-impl From<Scalar> for Text {
-    fn from(scalar: Scalar) -> Self {
-        Self(match scalar {
-            Scalar::Text(text) => text,
-            Scalar::Bool(value) => value.to_string(),
-            Scalar::Integer(number) => number.to_string(),
-            Scalar::Number(number) => number.to_string(),
-            // No variable may be a table or a list: it is told as a malformed text.
-            Scalar::Other(_) => "{}".to_owned(),
-        })
+        let text = self.0.get(name).map(|text| text.trim());
+        text.filter(|text| !text.is_empty())
+            .or(variable(name).default)
     }
 }
 
@@ -204,11 +139,7 @@ impl Settings {
             &self.freshness,
         );
         let hash = Sha256::digest(serde_json::to_vec(&answers).unwrap_or_default());
-        hash[..8]
-            .iter()
-            .fold("medialift=".to_owned(), |text, byte| {
-                format!("{text}{byte:02x}")
-            })
+        ["medialift=", &hex::encode(&hash[..8])].concat()
     }
 
     /// Reads the settings, or lists everything that is wrong with them.

@@ -3,7 +3,7 @@
 use crate::admission::ObjectKey;
 use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
-use crate::settings::{self, RawSettings, Settings};
+use crate::settings::{self, RawSettings, Settings, VARIABLES};
 use crate::{log, sdk};
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -37,13 +37,14 @@ impl Site {
     }
 
     fn new(env: &Env) -> Option<Self> {
-        let raw: RawSettings = match sdk::bindings(env) {
-            Ok(raw) => raw,
-            Err(error) => {
-                log::settings_refused(&sdk::error_text(&error));
-                return None;
-            }
-        };
+        let raw: RawSettings =
+            match sdk::variables(env, VARIABLES.iter().map(|variable| variable.name)) {
+                Ok(raw) => raw,
+                Err(error) => {
+                    log::settings_refused(&error.to_string());
+                    return None;
+                }
+            };
         let settings = match Settings::parse(&raw) {
             Ok(settings) => Rc::new(settings),
             Err(faults) => {

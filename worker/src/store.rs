@@ -21,7 +21,7 @@ use std::time::Duration;
 use worker::web_sys::ReadableStream;
 use worker::{
     AbortController, ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Headers,
-    Request, RequestInit, Response, ResponseBody, worker_sys,
+    Response, ResponseBody, worker_sys,
 };
 
 /// What the Cache API says of its own part in an answer; never passed on.
@@ -198,10 +198,7 @@ impl Store for EdgeCache {
         let found = if request.is_empty() {
             cache.get(cache_key, false).await
         } else {
-            let mut init = RequestInit::new();
-            init.with_headers(sdk::headers(request));
-            let request = Request::new_with_init(cache_key, &init).ok()?;
-            cache.get(&request, false).await
+            cache.get(&sdk::get(cache_key, request)?, false).await
         };
         // Where the cache cannot be asked, nothing is stored.
         found.ok().flatten().map(CachedResponse::new)
@@ -230,7 +227,7 @@ impl Store for EdgeCache {
         let put = pin!(cache.put(cache_key, response));
         match select(put, Delay::from(Duration::from_millis(milliseconds))).await {
             Either::Left((Ok(()), _)) => {}
-            Either::Left((Err(error), _)) => log::store_failed(cache_key, &error),
+            Either::Left((Err(error), _)) => log::store_failed(cache_key, &error.to_string()),
             Either::Right(_) => {
                 if let Some(transfer) = transfer.and_then(Rc::into_inner) {
                     transfer.abort();

@@ -1,28 +1,25 @@
 //! `cargo xtask build`: the worker as WebAssembly, in `worker/build`, and how big it is.
-
-pub(crate) mod steps;
+//!
+//! `worker/build.sh` does it, for `wrangler` too; what has not changed is not built again.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
-use walkdir::WalkDir;
 
 use crate::progress;
 use crate::stack::Profile;
-use crate::tools::{Tools, WasmRust};
+use crate::tools::Tools;
 
 /// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
 /// the start of an isolate.
 pub(crate) const BUDGET: Size = Size {
-    plain: 350_000,
-    gzipped: 140_000,
+    plain: 400_000,
+    gzipped: 170_000,
 };
 
 /// Size of the worker's WebAssembly.
@@ -45,87 +42,60 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// Builds the worker unless what it is made from has not changed since.
+/// Builds the worker as it is deployed.
 ///
 /// # Errors
 /// Fails when it does not compile, with the compiler's own words.
 pub fn worker(tools: &Tools) -> Result<Size> {
-    let directory = crate::root().join("worker");
-    let output = directory.join("build");
-    let shipped = output.join("index_bg.wasm");
-    // Beside what it is about, so that it goes with it.
-    let stamp = output.join("inputs");
-    let inputs = fingerprint(tools, &directory)?;
-    let made = [
-        &shipped,
-        &output.join("index.js"),
-        &bound().join("index_bg.wasm"),
-        &bound().join("index.js"),
-    ];
-    if made.iter().all(|file| file.exists())
-        && fs::read_to_string(&stamp).is_ok_and(|old| old == inputs)
-    {
-        return weigh(&shipped);
-    }
-    eprintln!("build: the edge worker (about 2 minutes the first time)");
-    let start = Instant::now();
-    // Beside the native build: two compilers would spoil each other's work.
-    let workshop = crate::target_directory().join("wasm");
-    fs::create_dir_all(&workshop)
-        .with_context(|| format!("cannot create `{}`", workshop.display()))?;
-    let wasm = steps::bind(
-        tools,
-        steps::SHIPPED,
-        &workshop,
-        &bound(),
-        &workshop.join("build.log"),
-    )
-    .context("cannot build the edge worker")?;
-    let optimised = wasm.with_extension("optimised.wasm");
-    steps::optimise(tools, &wasm, steps::OPTIMISER, false, &optimised)?;
-    // Whatever was there before is gone, and for as short a time as may be.
-    if output.exists() {
-        fs::remove_dir_all(&output)
-            .with_context(|| format!("cannot remove `{}`", output.display()))?;
-    }
-    fs::create_dir_all(&output).with_context(|| format!("cannot create `{}`", output.display()))?;
-    fs::copy(&optimised, &shipped)
-        .with_context(|| format!("cannot write `{}`", shipped.display()))?;
-    steps::glue(tools, &bound(), false, &output.join("index.js"))?;
-    fs::write(&stamp, &inputs).with_context(|| format!("cannot write `{}`", stamp.display()))?;
-    let size = weigh(&shipped)?;
-    eprintln!(
-        "build: done in {}, {size}",
-        progress::duration(start.elapsed())
-    );
-    Ok(size)
+    let output = crate::root().join("worker/build");
+    build_worker(tools, &output, &[], &[]).context("cannot build the edge worker")?;
+    weigh(&output.join("index_bg.wasm"))
 }
 
-/// What `wasm-bindgen` has made of the worker as it is shipped, before it was optimised.
-pub(crate) fn bound() -> PathBuf {
-    crate::target_directory().join("wasm/bound")
+/// Where the worker with the hooks for tests is built: its `entry.mjs`, and its `build` beside it.
+pub(crate) fn hooked_directory() -> PathBuf {
+    crate::target_directory().join("worker-with-test-hooks")
 }
 
-/// Flags of the compiler for WebAssembly alone.
+/// Builds the worker with the hooks for tests, which what is deployed has not.
 ///
-/// SHA-256 in its small form: it is run over some hundred bytes for each signature. And the places
-/// that panics name are told from the crate on: where this machine keeps its crates is nobody's
-/// business, and a build says the same everywhere.
-pub(crate) fn flags() -> [(&'static str, String); 1] {
-    let home = std::env::var_os("CARGO_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
-        PathBuf::from,
-    );
-    let mut flags = vec![r#"--cfg=sha2_backend_soft="compact""#.to_owned()];
-    let registries = fs::read_dir(home.join("registry/src")).ok();
-    for registry in registries.into_iter().flatten().flatten() {
-        flags.push(format!(
-            "--remap-path-prefix={}/=",
-            registry.path().display()
-        ));
-    }
-    flags.sort();
-    [("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))]
+/// # Errors
+/// Fails when it does not compile, with the compiler's own words.
+pub fn worker_with_test_hooks(tools: &Tools) -> Result<()> {
+    let directory = hooked_directory();
+    let arguments = ["--features", "test-hooks"];
+    build_worker(tools, &directory.join("build"), &arguments, &[])
+        .context("cannot build the edge worker with its test hooks")?;
+    let (entry, copy) = ("worker/entry.mjs", directory.join("entry.mjs"));
+    fs::copy(crate::root().join(entry), &copy)
+        .with_context(|| format!("cannot copy `{entry}` to `{}`", copy.display()))?;
+    Ok(())
+}
+
+/// Builds the worker into a directory, with more arguments for cargo and other settings in its
+/// environment.
+pub(crate) fn build_worker(
+    tools: &Tools,
+    output: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<()> {
+    fs::create_dir_all(output).with_context(|| format!("cannot create `{}`", output.display()))?;
+    let mut command = Command::new("sh");
+    command
+        .arg(crate::root().join("worker/build.sh"))
+        .arg(output)
+        .args(arguments)
+        .env("MEDIALIFT_CACHE", &tools.cache)
+        .envs(environment.iter().copied());
+    let log = output.join("build.log");
+    fs::remove_file(&log).ok();
+    progress::run(command, &log)
+}
+
+/// What the compiler has made of the worker that was built last, with the names of its functions.
+pub(crate) fn unbound_worker() -> PathBuf {
+    crate::target_directory().join("wasm32-unknown-unknown/worker/edge_worker.wasm")
 }
 
 /// Builds `medialift` and `b2-origin`, as the tests and the demonstration run them.
@@ -180,45 +150,4 @@ pub(crate) fn weigh(file: &Path) -> Result<Size> {
         plain: bytes.len() as u64,
         gzipped: gzipped as u64,
     })
-}
-
-/// A hash of all that the worker is made from: its files, the workspace's, and the tools.
-pub(crate) fn fingerprint(tools: &Tools, directory: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"]
-        .map(|name| crate::root().join(name))
-        .to_vec();
-    for entry in WalkDir::new(directory).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("cannot read `{}`", directory.display()))?;
-        let below = entry.path().strip_prefix(directory).unwrap_or(entry.path());
-        let made = below.starts_with("build")
-            || below.starts_with("node_modules")
-            || below.starts_with("tests");
-        if entry.file_type().is_file() && !made {
-            files.push(entry.into_path());
-        }
-    }
-    for file in files {
-        let bytes = fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
-        hash.update(file.as_os_str().as_encoded_bytes());
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(&bytes);
-    }
-    hash.update(include_str!("build/steps.rs"));
-    for (name, value) in flags() {
-        hash.update(name);
-        hash.update(value);
-    }
-    for tool in [&tools.wasm_bindgen, &tools.node_modules] {
-        hash.update(tool.as_os_str().as_encoded_bytes());
-    }
-    match &tools.rust {
-        WasmRust::OnPath => {
-            hash.update(
-                crate::process::output("rustc", &["--version", "--verbose"]).unwrap_or_default(),
-            );
-        }
-        WasmRust::Assembled(sysroot) => hash.update(sysroot.as_os_str().as_encoded_bytes()),
-    }
-    Ok(hex::encode(hash.finalize()))
 }

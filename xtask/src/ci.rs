@@ -8,11 +8,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::build::{self, BUDGET};
-use crate::pins::{self, WASM_TARGET};
-use crate::process::{output, run as run_command};
+use crate::pins::WASM_TARGET;
+use crate::process::run as run_command;
 use crate::setup::{Scope, setup};
 use crate::test::{self, Count};
-use crate::tools::{Tools, WasmRust};
+use crate::tools::Tools;
 use crate::{deploy, docs, progress, tidy};
 
 /// Runs every gate; false when one failed.
@@ -22,7 +22,6 @@ use crate::{deploy, docs, progress, tidy};
 pub fn run() -> Result<bool> {
     let start = Instant::now();
     let tools = setup(Scope::Everything, true)?;
-    note_other_compiler();
     let mut gates = Gates::default();
     gates.run("fmt", || cargo("fmt", &["--all", "--check"]));
     gates.run("clippy", || {
@@ -38,14 +37,22 @@ pub fn run() -> Result<bool> {
             ],
         )
     });
-    match tools.rust {
-        WasmRust::OnPath => gates.run("clippy of the worker for WebAssembly", || {
-            clippy_wasm(&tools)
-        }),
-        WasmRust::Assembled(_) => eprintln!(
-            "\nci: clippy of the worker for WebAssembly: left out, Debian's Rust has no clippy; the build below compiles the same code"
-        ),
-    }
+    gates.run("clippy of the worker for WebAssembly", || {
+        cargo(
+            "clippy",
+            &[
+                "--package",
+                "edge-worker",
+                "--target",
+                WASM_TARGET,
+                "--all-features",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
+    });
     gates.run("tidy", || {
         tidy::run(crate::root()).map(|said| eprintln!("{said}"))
     });
@@ -79,18 +86,6 @@ pub fn run() -> Result<bool> {
     }
     writeln!(output, "\n{count}")?;
     Ok(gates.done.iter().all(|(_, outcome)| outcome.is_ok()))
-}
-
-/// What rustup calls `stable` moves on, and each new compiler brings lints of its own: said before one of
-/// them fails a gate.
-fn note_other_compiler() {
-    let ours = output("rustc", &["--version"]).unwrap_or_default();
-    if !ours.starts_with(&format!("rustc {}.", pins::RUST)) {
-        eprintln!(
-            "ci: {ours} compiles here; the gates are known to hold with {}",
-            pins::RUST
-        );
-    }
 }
 
 #[derive(Default)]
@@ -127,25 +122,6 @@ fn cargo(chore: &str, arguments: &[&str]) -> Result<()> {
         .args(arguments)
         .current_dir(crate::root());
     run_command(&format!("`cargo {chore}`"), command)
-}
-
-fn clippy_wasm(tools: &Tools) -> Result<()> {
-    let mut command = Command::new("cargo");
-    command
-        .args([
-            "clippy",
-            "--quiet",
-            "--package",
-            "edge-worker",
-            "--target",
-            WASM_TARGET,
-            "--",
-            "-D",
-            "warnings",
-        ])
-        .current_dir(crate::root());
-    tools.apply_wasm_environment(&mut command);
-    run_command("`cargo clippy`", command)
 }
 
 fn budget(tools: &Tools) -> Result<()> {

@@ -1,26 +1,14 @@
-//! The versions of every tool, in one place. npm's stand in `package.json` and `package-lock.json`;
-//! `wasm-bindgen` must match the crate, so `Cargo.lock` names its version.
+//! The versions of every tool, in one place. npm's stand in `package.json` and `package-lock.json`, the
+//! compiler's in `rust-toolchain.toml`; `worker-build` and `wasm-bindgen` must match the crates, so
+//! `Cargo.lock` names their versions.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The compiler that all is known to build and to pass with, the same as `rust-version` in
-/// `Cargo.toml`. There is no `rust-toolchain.toml`: with one, rustup would insist on downloading exactly
-/// that compiler, also where a newer one is installed.
-pub const RUST: &str = "1.95";
-
 /// The triple of the edge worker.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
-
-/// Debian's packages with a Rust that can build the standard library for [`WASM_TARGET`].
-pub const DEBIAN_RUST: &[&str] = &[
-    "rustc-web",
-    "cargo-web",
-    "libstd-rust-web-dev",
-    "rust-web-src",
-];
 
 /// Debian's package of the reference that the tests compare the worker with.
 pub const DEBIAN_NGINX: &str = "nginx-light";

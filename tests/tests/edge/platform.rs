@@ -2,11 +2,16 @@
 //! without the cache in between.
 
 use super::stack::{PURGE_SECRET, Stack, bytes};
+use xtask::stack::EdgeOptions;
 
 #[test]
 fn a_read_goes_through_both_entries_and_a_purge_into_the_queue() {
     let config = xtask::root().join("tests/fixtures/platform/wrangler.toml");
-    let stack = Stack::start_with("media", &[("CACHE_MODE", "platform")], Some(config));
+    let options = EdgeOptions {
+        configuration: Some(config),
+        ..EdgeOptions::default()
+    };
+    let stack = Stack::start_with("media", &[("CACHE_MODE", "platform")], options);
     let body = bytes(50_000, 51);
     stack.put("a b.png", &body);
 

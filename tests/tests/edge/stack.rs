@@ -5,7 +5,6 @@ use e2e::edge;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
 use xtask::tools::Tools;
@@ -39,14 +38,14 @@ pub(crate) fn shared() -> Arc<Stack> {
 impl Stack {
     /// An origin and an edge with these settings on top of what reading `bucket` needs.
     pub(crate) fn start(bucket: &'static str, settings: &[(&str, &str)]) -> Self {
-        Self::start_with(bucket, settings, None)
+        Self::start_with(bucket, settings, EdgeOptions::default())
     }
 
-    /// As [`Stack::start`], with another `wrangler.toml`.
+    /// As [`Stack::start`], with other options too.
     pub(crate) fn start_with(
         bucket: &'static str,
         settings: &[(&str, &str)],
-        configuration: Option<PathBuf>,
+        options: EdgeOptions,
     ) -> Self {
         let buckets = ["media=public", "fallback=public", "private=private"];
         let origin = Origin::start(OriginOptions {
@@ -68,9 +67,11 @@ impl Stack {
                 },
             )
         }));
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let options = EdgeOptions {
-            configuration,
-            ..edge::options(&all)
+            before: edge::options(&[]).before,
+            variables: all.into_iter().map(owned).collect(),
+            ..options
         };
         let edge = Edge::start_with(&Tools::load().unwrap(), options).unwrap();
         Self {

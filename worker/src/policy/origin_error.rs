@@ -6,14 +6,12 @@
 
 use super::headers;
 use http::{HeaderMap, StatusCode, header};
-use serde::Serialize;
 
 /// How much of an error answer's body is read to tell what it means, in bytes.
 pub const ERROR_BODY_LIMIT: usize = 4096;
 
 /// Why the bucket has not given the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "cause", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginError {
     /// No connection, or one that broke before the headers of the answer were there.
     Connect,
@@ -46,7 +44,6 @@ pub enum OriginError {
         /// The bucket's status.
         status: u16,
         /// Where the answer is remembered: for how long, and how old it is.
-        #[serde(skip)]
         remembered: Option<Remembered>,
     },
     /// Another status of 400 to 499.
@@ -103,6 +100,35 @@ impl OriginError {
                 retry_after,
             },
         })
+    }
+
+    /// Its name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Server { .. } => "server",
+            Self::SlowDown { .. } => "slow_down",
+            Self::CapExceeded => "cap_exceeded",
+            Self::Credentials => "credentials",
+            Self::WrongBucket => "wrong_bucket",
+            Self::Denied => "denied",
+            Self::Missing { .. } => "missing",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// The bucket's status, where it is part of the error.
+    #[must_use]
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Server { status, .. }
+            | Self::SlowDown { status, .. }
+            | Self::Missing { status, .. }
+            | Self::Refused { status } => Some(status),
+            _ => None,
+        }
     }
 
     /// Whether a stale copy is served instead: where the fault is passing, or ours and not the

@@ -2,17 +2,13 @@
 //!
 //! Nothing here knows what time it is: whoever asks a question brings the moment along.
 
-use serde::{Deserialize, Serialize};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The last moment that HTTP's four-digit year can write: the end of the year 9999.
 const LAST_WRITABLE_SECOND: u64 = 253_402_300_799;
 
 /// A moment, in milliseconds since the start of 1970 (UTC), as `Date.now()` counts.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {

@@ -17,7 +17,9 @@ fn parse(variables: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
     let set = VARIABLES
         .iter()
         .filter_map(|variable| Some((variable.name, get(variable.name)?)));
-    Settings::parse(&set.collect())
+    Settings::parse(&RawSettings(
+        set.map(|(name, text)| (name.to_owned(), text)).collect(),
+    ))
 }
 
 fn with_bucket(variables: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
@@ -367,21 +369,6 @@ fn a_secret_that_can_be_guessed_is_refused() {
     sound("PURGE_SECRET", "0123456789abcdef");
     let faults = with_bucket(&[("PURGE_SECRET", "0123456789abcde")]).unwrap_err();
     assert_eq!(faults[0].variable, "PURGE_SECRET");
-}
-
-#[test]
-fn settings_are_read_from_whatever_is_bound_to_the_worker() {
-    let bound = r#"{
-        "ORIGIN_URL": " http://127.0.0.1:9000/media ", "FRESH_SECONDS": 60, "KEY_PREFIX": "",
-        "PURGES": {"send": null}, "OTHER": [1, true]
-    }"#;
-    let settings = Settings::parse(&serde_json::from_str(bound).unwrap()).unwrap();
-    assert_eq!(settings.origin_url, "http://127.0.0.1:9000/media");
-    assert_eq!(settings.freshness.fresh_seconds, 60);
-    let table = r#"{"ORIGIN_URL": {"a": 1}, "FRESH_SECONDS": true}"#;
-    let faults = Settings::parse(&serde_json::from_str(table).unwrap()).unwrap_err();
-    let variables: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
-    assert_eq!(variables, ["ORIGIN_URL", "FRESH_SECONDS"]);
 }
 
 #[test]

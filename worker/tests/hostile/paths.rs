@@ -20,7 +20,8 @@ fn settings(variables: &[(&str, &str)]) -> Settings {
     let set = VARIABLES
         .iter()
         .filter_map(|variable| Some((variable.name, lookup(variable.name)?)));
-    Settings::parse(&set.collect()).unwrap()
+    let raw = serde_json::from_value(set.collect());
+    Settings::parse(&raw.unwrap()).unwrap()
 }
 
 fn admit(

@@ -10,7 +10,8 @@ fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, Vec<Fault>
     let set = VARIABLES
         .iter()
         .filter_map(|variable| Some((variable.name, lookup(variable.name)?)));
-    Settings::parse(&set.collect())
+    let raw = serde_json::from_value(set.collect());
+    Settings::parse(&raw.unwrap())
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -38,14 +38,25 @@ pub(super) fn install(workshop: &Workshop) -> Result<()> {
     })
 }
 
-/// Lets `node_modules` in the checkout point at the packages, so that `npx wrangler` finds them. A
-/// directory that somebody made with npm is left alone: nothing of ours reads it.
+/// Whether the checkout has a `node_modules` of its own, made by `npm ci`, or the cache has one.
+pub(super) fn is_installed(cache: &Path) -> Result<bool> {
+    Ok(is_own(&link_path()) || tools::npm_directory(cache)?.exists())
+}
+
+fn link_path() -> PathBuf {
+    crate::root().join("node_modules")
+}
+
+fn is_own(node_modules: &Path) -> bool {
+    node_modules.is_dir() && !node_modules.is_symlink()
+}
+
+/// Lets `node_modules` in the checkout point at the packages of the cache, so that several checkouts share
+/// them. A directory that somebody made with npm is left as it is.
 pub(super) fn link(cache: &Path) -> Result<()> {
-    let link = crate::root().join("node_modules");
+    let link = link_path();
     let packages = tools::npm_directory(cache)?.join("node_modules");
-    if fs::read_link(&link).is_ok_and(|target| target == packages)
-        || link.is_dir() && !link.is_symlink()
-    {
+    if is_own(&link) || fs::read_link(&link).is_ok_and(|target| target == packages) {
         return Ok(());
     }
     // Renamed into place, for two at once.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::build;
 use crate::process::{Guarded, ScratchDirectory, scratch_directory};
 use crate::tools::Tools;
 
@@ -24,6 +25,8 @@ pub struct EdgeOptions {
     /// A module that runs before the worker's own, to correct what the local simulator does
     /// otherwise than the platform.
     pub before: Option<PathBuf>,
+    /// Whether to run the worker that has the hooks for tests, not the one that is deployed.
+    pub test_hooks: bool,
 }
 
 /// A running edge.
@@ -69,15 +72,24 @@ impl Edge {
         fs::write(&environment, "")
             .with_context(|| format!("cannot write `{}`", environment.display()))?;
 
+        let configuration = inside("wrangler.toml");
+        let source = options
+            .configuration
+            .unwrap_or_else(|| crate::root().join("wrangler.toml"));
+        let main = if options.test_hooks {
+            build::hooked_directory().join("entry.mjs")
+        } else {
+            main_of(&source)?
+        };
+        let main = match &options.before {
+            Some(before) => write_entry(&inside("entry.mjs"), before, &main)?,
+            None => main,
+        };
+        write_configuration(&source, &main, &configuration)?;
+
         let mut command = tools.wrangler();
-        command.arg("dev");
-        if let Some(before) = &options.before {
-            let entry = inside("entry.mjs");
-            write_entry(&entry, before, options.configuration.as_deref())?;
-            command.arg(entry);
-        }
         command
-            .args(["--local", "--ip", "127.0.0.1", "--port"])
+            .args(["dev", "--local", "--ip", "127.0.0.1", "--port"])
             .arg(options.port.unwrap_or(0).to_string())
             .args(["--inspector-port", &free_port()?.to_string()])
             .args(["--show-interactive-dev-session=false", "--log-level", "log"])
@@ -85,6 +97,8 @@ impl Edge {
             .arg(&persist)
             .arg("--env-file")
             .arg(&environment)
+            .arg("--config")
+            .arg(&configuration)
             .env("WRANGLER_WRITE_LOGS", "false")
             .env("WRANGLER_LOG_PATH", inside("logs"))
             .env("WRANGLER_REGISTRY_PATH", inside("registry"))
@@ -93,9 +107,6 @@ impl Edge {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env_remove("FORCE_COLOR");
-        if let Some(configuration) = &options.configuration {
-            command.arg("--config").arg(configuration);
-        }
         for (name, value) in &options.variables {
             command.arg("--var").arg(format!("{name}:{value}"));
         }
@@ -132,22 +143,40 @@ impl Edge {
     }
 }
 
-/// Writes an entry that imports `before`, then the `main` of a worker's configuration.
-fn write_entry(entry: &Path, before: &Path, configuration: Option<&Path>) -> Result<()> {
-    let configuration =
-        configuration.map_or_else(|| crate::root().join("wrangler.toml"), Path::to_path_buf);
-    let text = fs::read_to_string(&configuration)
-        .with_context(|| format!("cannot read `{}`", configuration.display()))?;
-    let table: toml::Table = toml::from_str(&text)
-        .with_context(|| format!("cannot read `{}`", configuration.display()))?;
+fn read_configuration(file: &Path) -> Result<toml::Table> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    toml::from_str(&text).with_context(|| format!("cannot read `{}`", file.display()))
+}
+
+/// The module that a worker's configuration names.
+fn main_of(configuration: &Path) -> Result<PathBuf> {
+    let table = read_configuration(configuration)?;
     let main = table.get("main").and_then(toml::Value::as_str);
     let main = main.with_context(|| format!("`{}` has no `main`", configuration.display()))?;
+    Ok(configuration.with_file_name(main))
+}
+
+/// Writes an entry that imports `before`, then `main`.
+fn write_entry(entry: &Path, before: &Path, main: &Path) -> Result<PathBuf> {
     // As JavaScript wants a text.
     let before = serde_json::to_string(before)?;
-    let main = serde_json::to_string(&configuration.with_file_name(main))?;
+    let main = serde_json::to_string(main)?;
     let code =
         format!("import {before};\nexport * from {main};\nexport {{ default }} from {main};\n");
-    fs::write(entry, code).with_context(|| format!("cannot write `{}`", entry.display()))
+    fs::write(entry, code).with_context(|| format!("cannot write `{}`", entry.display()))?;
+    Ok(entry.to_path_buf())
+}
+
+/// Copies a worker's configuration with another `main` and without its `[build]`: what is started here was
+/// built before, and many at once must not build over each other.
+fn write_configuration(source: &Path, main: &Path, copy: &Path) -> Result<()> {
+    let mut table = read_configuration(source)?;
+    table.remove("build");
+    let main = main.to_str().context("a path that is not UTF-8")?;
+    table.insert("main".to_owned(), main.into());
+    fs::write(copy, toml::to_string(&table)?)
+        .with_context(|| format!("cannot write `{}`", copy.display()))
 }
 
 /// A port that was free just now. wrangler takes 0 for the inspector as its usual port.

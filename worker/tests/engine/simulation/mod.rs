@@ -50,8 +50,9 @@ pub(crate) fn engine(world: &World, rule: FreshnessRule) -> SimEngine {
 
 thread_local! {
     static SETTINGS: Settings = {
-        let origin = ("ORIGIN_URL", "http://127.0.0.1:1/media".to_owned());
-        Settings::parse(&RawSettings::from_iter([origin])).expect("the settings are valid")
+        let raw = serde_json::json!({ "ORIGIN_URL": "http://127.0.0.1:1/media" });
+        let raw: RawSettings = serde_json::from_value(raw).expect("names and texts");
+        Settings::parse(&raw).expect("the settings are valid")
     };
 }
 

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::steps::FEATURES;
 use crate::tools::Tools;
 
 /// Crates with less code than this, in bytes, are shown together.
@@ -37,7 +36,7 @@ pub(super) struct Code {
 pub(super) fn of(tools: &Tools, named: &Path) -> Result<Code> {
     let output = Command::new(&tools.wasm_opt)
         .arg("--func-metrics")
-        .args(FEATURES)
+        .arg("-Oz")
         .arg(named)
         .env("PATH", tools.path())
         .output()
