@@ -1,10 +1,11 @@
-//! The edge worker in the real runtime, in front of the B2-like origin.
+//! The edge worker in the real runtime, in front of the B2-like origin or a scripted one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crowds;
 mod expiry;
 mod faults;
+mod keys;
 mod platform;
 mod private;
 mod purges;
