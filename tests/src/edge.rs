@@ -6,13 +6,13 @@ use anyhow::Result;
 use xtask::stack::{Edge, EdgeOptions};
 use xtask::tools::Tools;
 
-/// The options for an edge with these settings. What the module put before the worker corrects is told in it.
+/// The options for an edge with these settings.
 #[must_use]
 pub fn options(settings: &[(&str, &str)]) -> EdgeOptions {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     EdgeOptions {
         variables: settings.iter().map(owned).collect(),
-        before: Some(before()),
+        before: Some(simulator("whole-bodies.mjs")),
         ..EdgeOptions::default()
     }
 }
@@ -25,6 +25,8 @@ pub fn start(settings: &[(&str, &str)]) -> Result<Edge> {
     Edge::start_with(&Tools::load()?, options(settings))
 }
 
-fn before() -> PathBuf {
-    xtask::root().join("tests/fixtures/simulator/whole-bodies.mjs")
+/// A module that makes the simulator another; what it does is told in it.
+#[must_use]
+pub fn simulator(module: &str) -> PathBuf {
+    xtask::root().join("tests/fixtures/simulator").join(module)
 }

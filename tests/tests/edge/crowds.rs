@@ -55,36 +55,12 @@ fn a_reader_who_goes_away_in_the_middle_leaves_the_object_stored() {
 }
 
 #[test]
-fn a_slow_first_reader_keeps_nobody_from_the_bytes() {
-    let stack = Stack::start("media", &[]);
-    let body = bytes(60_000_000, 13);
-    stack.put("slow.mp4", &body);
-    let mut first = begin_reading(&stack.edge, "/slow.mp4", "");
-    read_beginning(&mut first);
-    // He takes no more for now; the others come.
-    std::thread::scope(|scope| {
-        let whole = scope.spawn(|| stack.send("GET", "/slow.mp4", &[]));
-        let part = stack.send("GET", "/slow.mp4", &[("Range", "bytes=59999000-")]);
-        assert_eq!(part.status, 206);
-        assert!(part.body == body[59_999_000..]);
-        assert!(whole.join().unwrap().body == body);
-    });
-    // He still does not read on. His fill has its lease, and then another stores the object.
-    assert!(stack.until_hit("/slow.mp4").body == body);
-    let stored = stack.gets("slow.mp4");
-    stack.check("/slow.mp4", "HIT", &body);
-    assert_eq!(stack.gets("slow.mp4"), stored);
-    drop(first);
-}
-
-#[test]
 fn a_panic_costs_its_own_request_and_not_the_next() {
     // A stack of its own: the isolate starts anew, and with it goes what it was doing for others.
-    let options = EdgeOptions {
+    let stack = Stack::start_with("media", &[], |options| EdgeOptions {
         test_hooks: true,
-        ..EdgeOptions::default()
-    };
-    let stack = Stack::start_with("media", &[], options);
+        ..options
+    });
     stack.put("crowds/calm.png", b"calm");
     for hook in ["panic", "panic-later"] {
         let answer = stack.send("GET", "/crowds/calm.png", &[("X-Medialift-Test", hook)]);

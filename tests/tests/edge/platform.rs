@@ -7,11 +7,12 @@ use xtask::stack::EdgeOptions;
 #[test]
 fn a_read_goes_through_both_entries_and_a_purge_into_the_queue() {
     let config = xtask::root().join("tests/fixtures/platform/wrangler.toml");
-    let options = EdgeOptions {
-        configuration: Some(config),
-        ..EdgeOptions::default()
-    };
-    let stack = Stack::start_with("media", &[("CACHE_MODE", "platform")], options);
+    let stack = Stack::start_with("media", &[("CACHE_MODE", "platform")], |options| {
+        EdgeOptions {
+            configuration: Some(config),
+            ..options
+        }
+    });
     let body = bytes(50_000, 51);
     stack.put("a b.png", &body);
 
@@ -38,7 +39,7 @@ fn a_read_goes_through_both_entries_and_a_purge_into_the_queue() {
     }
     assert!(stack.send("HEAD", "/a%20b.png", &[]).body.is_empty());
     let missing = stack.send("GET", "/missing.png", &[]);
-    assert_eq!(missing.error(), "404 NoSuchKey");
+    assert_eq!(missing.status, 404);
     assert_eq!(missing.header("cloudflare-cdn-cache-control"), "");
 
     let purge = |secret: &str| {

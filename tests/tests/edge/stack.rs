@@ -38,14 +38,14 @@ pub(crate) fn shared() -> Arc<Stack> {
 impl Stack {
     /// An origin and an edge with these settings on top of what reading `bucket` needs.
     pub(crate) fn start(bucket: &'static str, settings: &[(&str, &str)]) -> Self {
-        Self::start_with(bucket, settings, EdgeOptions::default())
+        Self::start_with(bucket, settings, |options| options)
     }
 
-    /// As [`Stack::start`], with other options too.
+    /// As [`Stack::start`], with other options for the edge.
     pub(crate) fn start_with(
         bucket: &'static str,
         settings: &[(&str, &str)],
-        options: EdgeOptions,
+        change: impl FnOnce(EdgeOptions) -> EdgeOptions,
     ) -> Self {
         let buckets = ["media=public", "fallback=public", "private=private"];
         let origin = Origin::start(OriginOptions {
@@ -67,12 +67,7 @@ impl Stack {
                 },
             )
         }));
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let options = EdgeOptions {
-            before: edge::options(&[]).before,
-            variables: all.into_iter().map(owned).collect(),
-            ..options
-        };
+        let options = change(edge::options(&all));
         let edge = Edge::start_with(&Tools::load().unwrap(), options).unwrap();
         Self {
             reader: Client::anonymous(edge.url.trim_end_matches('/')),
