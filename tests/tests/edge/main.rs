@@ -13,3 +13,4 @@ mod purges;
 mod reads;
 mod runtime;
 mod stack;
+mod uncacheable;

@@ -1,0 +1,87 @@
+//! Many readers at once of what is not stored: a missing key, an error, an object without freshness.
+//! They do not wait for one another.
+
+use super::stack::Stack;
+use e2e::client::Answer;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const READERS: u64 = 20;
+/// How long the origin takes for an answer.
+const LATENCY_MILLISECONDS: u64 = 500;
+/// What it may cost: the origin's answer is the same for all, and short.
+const FEW_REQUESTS: u64 = 5;
+
+fn slow_origin(settings: &[(&str, &str)]) -> Stack {
+    let stack = Stack::start("media", settings);
+    // The runtime has started by now, and the first request is answered.
+    stack.send("GET", "/warm.png", &[]);
+    stack.fault(
+        json!({"kind": "latency", "rate": 1.0, "latency_ms": LATENCY_MILLISECONDS, "method": "GET"}),
+        "crowd",
+    );
+    stack
+}
+
+/// Has a path read by all the readers at once, and checks that all have their answer in time.
+#[track_caller]
+fn check_crowd(stack: &Stack, path: &str, longest: Duration) -> Vec<Answer> {
+    let since = Instant::now();
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| scope.spawn(|| stack.send("GET", path, &[])))
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| reader.join().unwrap())
+            .collect()
+    });
+    let elapsed = since.elapsed();
+    assert!(elapsed <= longest, "{path}: {elapsed:?}");
+    answers
+}
+
+#[test]
+fn readers_of_a_missing_key_are_answered_together() {
+    let stack = slow_origin(&[]);
+    for answer in check_crowd(&stack, "/crowd-missing.png", Duration::from_millis(1_500)) {
+        assert_eq!(answer.status, 404);
+    }
+    let asked = stack.gets("crowd-missing.png");
+    assert!(asked <= FEW_REQUESTS, "{asked} requests");
+    // Whoever comes then waits for nobody, and what has come meanwhile is found.
+    stack.put("crowd-missing.png", b"here");
+    std::thread::sleep(Duration::from_secs(2));
+    let since = Instant::now();
+    stack.check("/crowd-missing.png", "MISS", b"here");
+    assert!(since.elapsed() < Duration::from_millis(2 * LATENCY_MILLISECONDS));
+}
+
+#[test]
+fn readers_of_what_the_bucket_refuses_or_fails_at_are_answered_together() {
+    let stack = slow_origin(&[]);
+    for (kind, longest) in [
+        ("cap_exceeded", 1_500),
+        // It is asked twice, and the first one's second question is a while after the first.
+        ("internal_error", 2_500),
+    ] {
+        let key = format!("crowd-{kind}.png");
+        stack.put(&key, b"here");
+        stack.fault(json!({"kind": kind, "rate": 1.0, "method": "GET"}), &key);
+        let path = format!("/{key}");
+        for answer in check_crowd(&stack, &path, Duration::from_millis(longest)) {
+            assert!(answer.status >= 400, "{kind}: {}", answer.status);
+        }
+        let asked = stack.gets(&key);
+        assert!(asked <= FEW_REQUESTS, "{kind}: {asked} requests");
+    }
+}
+
+#[test]
+fn readers_of_an_object_that_is_never_fresh_do_not_wait_for_one_another() {
+    let stack = slow_origin(&[("FRESH_SECONDS", "0")]);
+    stack.put("crowd-object.png", b"here");
+    for answer in check_crowd(&stack, "/crowd-object.png", Duration::from_millis(1_500)) {
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"here"[..]));
+    }
+}
