@@ -12,5 +12,7 @@ mod private;
 mod purges;
 mod reads;
 mod runtime;
+mod scripted;
 mod stack;
+mod stalls;
 mod uncacheable;

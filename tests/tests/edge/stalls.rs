@@ -1,0 +1,56 @@
+//! An origin that begins to answer and then says no more.
+
+use super::scripted::ScriptedStack;
+use e2e::scripted::{Answer, Fault};
+use std::time::{Duration, Instant};
+
+/// How long an answer of a few hundred kilobytes may take before it is given up.
+const LONGEST: Duration = Duration::from_secs(90);
+
+#[test]
+fn a_body_that_stalls_is_given_up_and_not_stored() {
+    let stalled = Answer {
+        size: Some(400_000),
+        fault: Some(Fault::Stall),
+        after: 100_000,
+        ..Answer::default()
+    };
+    let stack = ScriptedStack::start([("stalled.png", stalled)], &[]);
+    let since = Instant::now();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let address = stack.edge.url.trim_end_matches('/');
+                    read_until_it_breaks_off(&format!("{address}/stalled.png"))
+                })
+            })
+            .collect();
+        for reader in readers {
+            assert!(reader.join().unwrap() < 400_000);
+        }
+    });
+    let elapsed = since.elapsed();
+    assert!(elapsed < LONGEST, "{elapsed:?}");
+    assert!(stack.asked("stalled.png") >= 1);
+}
+
+/// How many bytes come before the connection ends.
+fn read_until_it_breaks_off(url: &str) -> usize {
+    use std::io::Read as _;
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(LONGEST * 2))
+        .proxy(None)
+        .build()
+        .into();
+    let mut reader = agent.get(url).call().unwrap().into_body().into_reader();
+    let mut chunk = vec![0; 64 * 1024];
+    let mut read = 0;
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) => panic!("{read} bytes look like the whole"),
+            Ok(count) => read += count,
+            Err(_) => return read,
+        }
+    }
+}
