@@ -13,6 +13,7 @@ mod platform;
 mod private;
 mod purges;
 mod reads;
+mod refusals;
 mod runtime;
 mod scripted;
 mod stack;

@@ -47,10 +47,7 @@ fn a_private_bucket_is_read_with_signatures_under_a_prefix_with_a_fallback() {
     stack.put_into("fallback", "only/on the host.png", b"host");
     stack.check("/only/on%20the%20host.png", "MISS", b"host");
     assert_eq!(stack.until_hit("/only/on%20the%20host.png").body, b"host");
-    assert_eq!(
-        stack.send("GET", "/on/neither.png", &[]).error(),
-        "404 NoSuchKey"
-    );
+    assert_eq!(stack.send("GET", "/on/neither.png", &[]).status, 404);
 
     // A fallback that cannot answer has not said that it lacks the object.
     stack.put_into("fallback", "only/for a while.png", b"host");

@@ -6,13 +6,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
 
-/// The names of an answer's headers, but for those that every answer of the runtime has.
+/// The names of an answer's headers, but for those that every answer of the runtime has, and for
+/// `Age`, which an answer of the bucket's does not have (`ages.rs`).
 fn names(answer: &Answer) -> Vec<String> {
     let mut names: Vec<String> = answer
         .headers
         .keys()
         .map(|name| name.as_str().to_owned())
-        .filter(|name| !["date", "connection", "keep-alive", "vary"].contains(&name.as_str()))
+        .filter(|name| {
+            !["date", "connection", "keep-alive", "vary", "age"].contains(&name.as_str())
+        })
         .collect();
     names.sort();
     names.dedup();
@@ -50,15 +53,7 @@ fn the_first_read_is_a_miss_and_the_next_a_hit_with_the_same_headers() {
         assert!(answer.header("etag").starts_with('"'));
         assert!(!answer.header("expires").is_empty());
         for name in names(answer) {
-            let gone = [
-                "x-amz-",
-                "x-bz-",
-                "cf-",
-                "age",
-                "set-cookie",
-                "server",
-                "via",
-            ];
+            let gone = ["x-amz-", "x-bz-", "cf-", "set-cookie", "server", "via"];
             assert!(
                 !gone.iter().any(|start| name.starts_with(start)),
                 "{name} is shown"
@@ -291,11 +286,11 @@ fn the_root_is_the_index_and_forbidden_without_one() {
 }
 
 #[test]
-fn a_missing_key_is_the_buckets_own_404_without_what_identifies_it() {
+fn a_missing_key_is_a_404_without_what_identifies_the_bucket() {
     let stack = shared();
     for _ in 0..2 {
         let answer = stack.send("GET", "/reads/missing.png", &[]);
-        assert_eq!(answer.error(), "404 NoSuchKey");
+        assert_eq!(answer.status, 404);
         for name in [
             "x-cache-status",
             "access-control-allow-origin",

@@ -1,0 +1,194 @@
+//! What a reader sees of an error of the bucket: a short answer of the edge's own, with no word of
+//! the bucket's, whose XML can name key id and bucket. The log says why.
+
+use super::scripted::ScriptedStack;
+use super::stack::{Stack, shared};
+use e2e::client::Answer;
+use e2e::scripted;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use xtask::stack::{Edge, OriginOptions};
+
+/// Checks that an answer says its status and nothing else.
+#[track_caller]
+fn check_own(answer: &Answer, status: u16, about: &str) {
+    let text = answer.text();
+    assert_eq!(answer.status, status, "{about}: {text}");
+    assert!(text.starts_with(&status.to_string()), "{about}: {text}");
+    assert!(text.len() <= 40 && !text.contains('<'), "{about}: {text}");
+    assert!(
+        answer.header("content-type").starts_with("text/plain"),
+        "{about}"
+    );
+    assert_eq!(
+        answer.header("x-content-type-options"),
+        "nosniff",
+        "{about}"
+    );
+    assert_eq!(
+        answer.header("content-security-policy"),
+        "default-src 'none'; form-action 'none'",
+        "{about}"
+    );
+    for name in [
+        "location",
+        "etag",
+        "last-modified",
+        "x-cache-status",
+        "retry-after",
+    ] {
+        let allowed = name == "retry-after" && (status == 429 || status >= 500);
+        assert!(allowed || answer.header(name).is_empty(), "{about}: {name}");
+    }
+    let all = format!("{:?} {text}", answer.headers);
+    for secret in [OriginOptions::KEY_ID, "media", "private", "amz", "x-bz"] {
+        assert!(!all.contains(secret), "{about}: {all}");
+    }
+}
+
+/// Waits until the log has a line about a key with this word in it: it is a pipe away.
+#[track_caller]
+fn check_log(edge: &Edge, key: &str, cause: &str) {
+    let since = Instant::now();
+    let is_about = |line: &str| line.contains(key) && line.contains(cause);
+    while !edge.log().lines().any(is_about) {
+        assert!(
+            since.elapsed() < Duration::from_secs(10),
+            "no line with `{key}` and `{cause}`:\n{}",
+            edge.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_missing_key_is_a_short_404() {
+    let stack = shared();
+    check_own(&stack.send("GET", "/refusals/missing.png", &[]), 404, "GET");
+    let head = stack.send("HEAD", "/refusals/missing.png", &[]);
+    assert_eq!((head.status, head.body.len()), (404, 0));
+}
+
+#[test]
+fn a_failing_bucket_is_told_by_its_status_alone() {
+    let stack = shared();
+    for (kind, status, cause) in [
+        ("slow_down", 503, "slow_down"),
+        ("internal_error", 500, "500"),
+        ("cap_exceeded", 502, "cap_exceeded"),
+        ("revoked", 502, "credentials"),
+        ("skewed_clock", 502, "credentials"),
+        ("too_many_requests", 429, "slow_down"),
+    ] {
+        let key = format!("refusals/{kind}-.png");
+        stack.put(&key, b"here");
+        // As often as the edge asks.
+        stack.fault(json!({"kind": kind, "next": 2, "method": "GET"}), &key);
+        let answer = stack.send("GET", &format!("/{key}"), &[]);
+        check_own(&answer, status, kind);
+        check_log(&stack.edge, &key, cause);
+    }
+}
+
+#[test]
+fn a_wrong_key_or_bucket_is_no_readers_business() {
+    let signing = |id, key| {
+        Stack::start(
+            "private",
+            &[
+                ("ORIGIN_AUTH", "sigv4"),
+                ("B2_APPLICATION_KEY_ID", id),
+                ("B2_APPLICATION_KEY", key),
+                ("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
+            ],
+        )
+    };
+    let revoked = "00261f959a5f87b0000000009";
+    let stack = signing(revoked, OriginOptions::KEY);
+    stack.put("a.png", b"private");
+    let answer = stack.send("GET", "/a.png", &[]);
+    check_own(&answer, 502, "a key that is not known");
+    assert!(!answer.text().contains(revoked));
+    check_log(&stack.edge, "a.png", "credentials");
+
+    let stack = signing(OriginOptions::KEY_ID, "K00another");
+    check_own(&stack.send("GET", "/a.png", &[]), 502, "a wrong key");
+    check_log(&stack.edge, "a.png", "credentials");
+
+    // Nothing is signed, and the bucket is not public.
+    let stack = Stack::start("private", &[]);
+    check_own(&stack.send("GET", "/a.png", &[]), 502, "no key");
+    check_log(&stack.edge, "a.png", "credentials");
+
+    let nowhere = format!("{}/nowhere", stack.origin.s3_url);
+    let stack = Stack::start("media", &[("ORIGIN_URL", &nowhere)]);
+    check_own(&stack.send("GET", "/a.png", &[]), 502, "no bucket");
+    check_log(&stack.edge, "a.png", "wrong_bucket");
+}
+
+#[test]
+fn a_redirect_of_the_bucket_leads_nobody_there() {
+    let redirect = |status| {
+        scripted::Answer {
+        status,
+        headers: vec!["Location: https://s3.eu-central-003.backblazeb2.com/media/a.png".to_owned()],
+        text: Some(
+            "<?xml version=\"1.0\"?><Error><Code>PermanentRedirect</Code><Bucket>media</Bucket></Error>"
+                .to_owned(),
+        ),
+        ..scripted::Answer::default()
+    }
+    };
+    let statuses = [301, 302, 303, 307, 308];
+    let keys = ["301.png", "302.png", "303.png", "307.png", "308.png"];
+    let stack = ScriptedStack::start(
+        std::array::from_fn::<_, 5, _>(|at| (keys[at], redirect(statuses[at]))),
+        &[],
+    );
+    for key in keys {
+        for _ in 0..2 {
+            check_own(&stack.send("GET", &format!("/{key}"), &[]), 502, key);
+        }
+        check_log(&stack.edge, key, "wrong_bucket");
+    }
+}
+
+#[test]
+fn nothing_of_an_unknown_refusal_goes_out() {
+    let refusal = |status, code: &str| scripted::Answer {
+        status,
+        text: Some(format!(
+            "<Error><Code>{code}</Code><Message>bucket media, key {}</Message></Error>",
+            OriginOptions::KEY_ID
+        )),
+        ..scripted::Answer::default()
+    };
+    let stack = ScriptedStack::start(
+        [
+            ("400.png", refusal(400, "InvalidRequest")),
+            ("401.png", refusal(401, "Unauthorized")),
+            ("403.png", refusal(403, "AccessDenied")),
+            ("405.png", refusal(405, "MethodNotAllowed")),
+            ("410.png", refusal(410, "Gone")),
+            ("451.png", refusal(451, "Legal")),
+            ("500.png", refusal(500, "InternalError")),
+            ("501.png", refusal(501, "NotImplemented")),
+            ("503.png", refusal(503, "SlowDown")),
+        ],
+        &[],
+    );
+    for (key, status) in [
+        ("400.png", 400),
+        // Nobody asked the reader for a key.
+        ("401.png", 502),
+        ("403.png", 403),
+        ("405.png", 405),
+        ("410.png", 410),
+        ("451.png", 451),
+        ("500.png", 500),
+        ("501.png", 501),
+        ("503.png", 503),
+    ] {
+        check_own(&stack.send("GET", &format!("/{key}"), &[]), status, key);
+    }
+}
