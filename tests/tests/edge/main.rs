@@ -10,6 +10,7 @@ mod faults;
 mod keys;
 mod lock;
 mod platform;
+mod preflight;
 mod private;
 mod purges;
 mod reads;
