@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::client::Client;
-use xtask::stack::Edge;
+use xtask::stack::{Edge, Origin, OriginOptions};
 use xtask::tools::Tools;
 
 const SECRET: &str = "two words of a secret";
@@ -28,7 +28,23 @@ fn every_fault_is_in_the_log_and_none_in_the_answer() {
         "B2_APPLICATION_KEY",
         "PURGE_SECRET",
     ];
-    let edge = Edge::start(&Tools::load().unwrap(), &faulty).unwrap();
+    check_faults(&faulty, &told);
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_and_a_fallback_without_a_path_are_faults() {
+    // Fifteen characters; and a host alone, which would be asked for keys that are the instance's own pages.
+    let faulty = [
+        ("ORIGIN_URL", "http://127.0.0.1:9/media"),
+        ("PURGE_SECRET", "fifteen-letters"),
+        ("FALLBACK_ORIGIN", "https://social.example/"),
+    ];
+    check_faults(&faulty, &["PURGE_SECRET", "FALLBACK_ORIGIN"]);
+}
+
+/// Starts an edge with settings that are at fault, and checks that the log alone tells of each of these.
+fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
+    let edge = Edge::start(&Tools::load().unwrap(), faulty).unwrap();
     let client = Client::anonymous(edge.url.trim_end_matches('/'));
     for (method, path) in [
         ("GET", "/"),
@@ -63,14 +79,42 @@ fn every_fault_is_in_the_log_and_none_in_the_answer() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let log = edge.log();
-    assert!(
-        log.contains("is `48h`; it should be a whole number"),
-        "{log}"
-    );
     // What wrangler itself prints of its variables is not the worker's doing: the lines about faults are.
     let about_faults = log.lines().filter(|line| line.contains("it should be"));
     assert!(about_faults.clone().count() >= told.len(), "{log}");
     for line in about_faults {
-        assert!(!line.contains(SECRET), "{line}");
+        assert!(
+            !line.contains(SECRET) && !line.contains("fifteen-letters"),
+            "{line}"
+        );
+    }
+    assert_eq!(
+        log.contains("is `48h`; it should be a whole number"),
+        told.contains(&"FRESH_SECONDS"),
+        "{log}"
+    );
+}
+
+#[test]
+fn what_is_shipped_has_no_hooks_for_tests() {
+    let origin = Origin::start(OriginOptions::default()).unwrap();
+    let writer = Client::signing(&origin.s3_url, OriginOptions::KEY_ID, OriginOptions::KEY);
+    assert_eq!(
+        writer.put("media", "a.png", &[], b"calm").unwrap().status,
+        200
+    );
+    let url = origin.bucket_url("media");
+    let settings = [("ORIGIN_URL", url.as_str()), ("TEST_HOOKS", "on")];
+    let edge = Edge::start(&Tools::load().unwrap(), &settings).unwrap();
+    let reader = Client::anonymous(edge.url.trim_end_matches('/'));
+    for hook in ["panic", "panic-later", "memory"] {
+        let headers = [("X-Medialift-Test", hook)];
+        let answer = reader.send("GET", "/a.png", &headers, &[]).unwrap();
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "calm"),
+            "{hook}"
+        );
+        assert_eq!(answer.header("x-memory"), "", "{hook}");
     }
 }
