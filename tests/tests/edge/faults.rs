@@ -40,7 +40,7 @@ fn a_lasting_fault_of_a_cold_read_is_passed_on_and_not_stored() {
     for (kind, status, next) in [
         ("slow_down", 503, 2),
         ("internal_error", 500, 2),
-        ("cap_exceeded", 403, 1),
+        ("cap_exceeded", 502, 1),
         ("reset", 502, 20),
     ] {
         let key = format!("faults/lasting-{kind}.png");
