@@ -92,26 +92,25 @@ fn a_failing_bucket_is_told_by_its_status_alone() {
 
 #[test]
 fn a_wrong_key_or_bucket_is_no_readers_business() {
-    let signing = |id, key| {
-        Stack::start(
-            "private",
-            &[
-                ("ORIGIN_AUTH", "sigv4"),
-                ("B2_APPLICATION_KEY_ID", id),
-                ("B2_APPLICATION_KEY", key),
-                ("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
-            ],
-        )
+    let signing = |id, key, more: &[(&str, &str)]| {
+        let mut settings = vec![
+            ("ORIGIN_AUTH", "sigv4"),
+            ("B2_APPLICATION_KEY_ID", id),
+            ("B2_APPLICATION_KEY", key),
+            ("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
+        ];
+        settings.extend(more);
+        Stack::start("private", &settings)
     };
     let revoked = "00261f959a5f87b0000000009";
-    let stack = signing(revoked, OriginOptions::KEY);
+    let stack = signing(revoked, OriginOptions::KEY, &[]);
     stack.put("a.png", b"private");
     let answer = stack.send("GET", "/a.png", &[]);
     check_own(&answer, 502, "a key that is not known");
     assert!(!answer.text().contains(revoked));
     check_log(&stack.edge, "a.png", "credentials");
 
-    let stack = signing(OriginOptions::KEY_ID, "K00another");
+    let stack = signing(OriginOptions::KEY_ID, "K00another", &[]);
     check_own(&stack.send("GET", "/a.png", &[]), 502, "a wrong key");
     check_log(&stack.edge, "a.png", "credentials");
 
@@ -120,8 +119,11 @@ fn a_wrong_key_or_bucket_is_no_readers_business() {
     check_own(&stack.send("GET", "/a.png", &[]), 502, "no key");
     check_log(&stack.edge, "a.png", "credentials");
 
-    let nowhere = format!("{}/nowhere", stack.origin.s3_url);
-    let stack = Stack::start("media", &[("ORIGIN_URL", &nowhere)]);
+    let stack = signing(
+        OriginOptions::KEY_ID,
+        OriginOptions::KEY,
+        &[("ORIGIN_URL", "{nowhere}")],
+    );
     check_own(&stack.send("GET", "/a.png", &[]), 502, "no bucket");
     check_log(&stack.edge, "a.png", "wrong_bucket");
 }

@@ -54,18 +54,13 @@ impl Stack {
         })
         .unwrap();
         let url = origin.bucket_url(bucket);
-        let fallback = origin.bucket_url("fallback");
+        let [fallback, nowhere] = ["fallback", "nowhere"].map(|bucket| origin.bucket_url(bucket));
         let mut all = vec![("ORIGIN_URL", url.as_str()), ("PURGE_SECRET", PURGE_SECRET)];
-        // The word stands for an address that is not known before.
-        all.extend(settings.iter().map(|(name, value)| {
-            (
-                *name,
-                if *value == "{fallback}" {
-                    fallback.as_str()
-                } else {
-                    *value
-                },
-            )
+        // Two words stand for addresses that are not known before; the last of a name counts.
+        all.extend(settings.iter().map(|(name, value)| match *value {
+            "{fallback}" => (*name, fallback.as_str()),
+            "{nowhere}" => (*name, nowhere.as_str()),
+            value => (*name, value),
         }));
         let options = change(edge::options(&all));
         let edge = Edge::start_with(&Tools::load().unwrap(), options).unwrap();
