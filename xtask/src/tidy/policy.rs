@@ -17,10 +17,11 @@ const STD_MODULES: &[&str] = &["cmp", "collections", "fmt", "iter", "ops", "str"
 const CRATES: &[&str] = &[
     "clippy",
     "header",
+    "hex",
     "http",
     "httpdate",
+    "postcard",
     "serde",
-    "serde_json",
 ];
 
 const PRIMITIVES: &[&str] = &[
