@@ -162,7 +162,6 @@ impl Mastodon {
     }
 
     /// Everything that changes; nothing is written or deleted while this is held.
-    #[must_use]
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.lock()
     }

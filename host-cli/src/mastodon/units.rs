@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(known("S3_ENABLED"), Some(Value::Known("true".to_owned())));
         assert_eq!(known("S3_BUCKET"), Some(Value::Known("media".to_owned())));
         assert_eq!(known("PORT"), Some(Value::Known("3000".to_owned())));
-        assert_eq!(read.files, [file.clone()]);
+        assert_eq!(read.files, std::slice::from_ref(&file));
 
         fs::remove_file(&file).unwrap();
         assert!(super::read(&[directory], &root).unreadable.is_some());
