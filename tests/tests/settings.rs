@@ -44,7 +44,7 @@ fn a_secret_that_can_be_guessed_and_a_fallback_without_a_path_are_faults() {
 
 /// Starts an edge with settings that are at fault, and checks that the log alone tells of each of these.
 fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
-    let edge = Edge::start(&Tools::load().unwrap(), faulty).unwrap();
+    let edge = Edge::start(&Tools::load().expect("the tools"), faulty).expect("an edge");
     let client = Client::anonymous(edge.url.trim_end_matches('/'));
     for (method, path) in [
         ("GET", "/"),
@@ -53,7 +53,7 @@ fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
         ("POST", "/a"),
         ("GET", "/a/%2e%2e/b"),
     ] {
-        let answer = client.send(method, path, &[], &[]).unwrap();
+        let answer = client.send(method, path, &[], &[]).expect("an answer");
         assert_eq!(answer.status, 500, "{method} {path}");
         let expected = if method == "HEAD" {
             ""
