@@ -160,7 +160,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let pairs = pairs_options(&args, &directory, &target)?;
     // Looked at before anything is written, so that a wrong path leaves nothing behind.
     tree::walk(&pairs.tree)?;
-    let owner = owner(&args, &directory, &target, context).await?;
+    let (owner, alone) = owner(&args, &directory, &target, context).await?;
     let credentials = args.target.credentials(context)?;
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
@@ -174,7 +174,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if let Some(said) = said {
         context.ui.say(format!("note: {said}"));
     }
-    if owner != Owner::Bucket {
+    if owner == Owner::Disk {
         let failed = |e| Error::new(format!("write the journal `{}`", path.display())).cause(e);
         journal.unsettle().map_err(failed)?;
     }
@@ -187,7 +187,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         replace: args.replace,
         delete: args.delete,
         include_hidden: args.include_hidden,
-        unrecorded_is_new: journal.is_settled(),
+        unrecorded_is_new: journal.is_settled() || alone,
         send_unclear: args.send_unrecorded,
     };
     let options = Options {
@@ -269,17 +269,18 @@ fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<p
     })
 }
 
-/// Who owns the media in this bucket, and whether that allows what is asked for.
+/// Who owns the media in this bucket, where that allows what is asked for, and whether no Mastodon
+/// has to do with the directory.
 async fn owner(
     args: &SyncArgs,
     directory: &Path,
     target: &Target,
     context: &Context,
-) -> Result<Owner> {
+) -> Result<(Owner, bool)> {
     let mut installation = Installation::find(Some(directory), &context.file)?;
     if args.not_mastodon {
         may_do_without(&installation).or_refuse("take the directory for the truth")?;
-        return Ok(Owner::Disk);
+        return Ok((Owner::Disk, true));
     }
     let operation = format!("copy `{}` to `{target}`", directory.display());
     may_sync(&installation).or_refuse(operation)?;
@@ -292,7 +293,14 @@ async fn owner(
         let operation = format!("replace objects of `{target}`");
         may_overwrite(&installation, target).or_refuse(operation)?;
     }
-    Ok(installation.owner_of(target))
+    let owner = installation.owner_of(target);
+    let alone = installation.alone && matches!(owner, Owner::Unknown(_));
+    if let (Owner::Unknown(why), false) = (&owner, alone) {
+        context.ui.say(format!(
+            "note: it cannot be told where Mastodon keeps its media: {why}; nothing is sent that Mastodon may have deleted in the bucket"
+        ));
+    }
+    Ok((owner, alone))
 }
 
 /// A master key is told before anything is sent: at the S3 endpoint it only ever fails.

@@ -118,6 +118,8 @@ struct Run {
     /// Uploads that were cut off, whose outcome nobody knows.
     cut_off: bool,
     writer: Writer,
+    /// Each key is written down before it is sent.
+    announces: bool,
     pace: Pace,
     window: Window,
     window_begin: Instant,
@@ -155,6 +157,12 @@ impl Run {
             tasks: JoinSet::new(),
             cut_off: false,
             writer: journal.writer(),
+            announces: match options.owner {
+                Owner::Disk => false,
+                Owner::Bucket => true,
+                // Without such a promise nothing is taken for what never was there.
+                Owner::Unknown(_) => journal.is_settled(),
+            },
             pace: Pace::new(options.concurrency),
             window: Window::default(),
             window_begin: Instant::now(),
@@ -211,12 +219,12 @@ impl Run {
         }
     }
 
-    /// Sends a file, where Mastodon owns the bucket once that is written down: if the run is killed
+    /// Sends a file, where Mastodon may own the bucket once that is written down: if the run is killed
     /// meanwhile, it must not pass for one that never was there.
     fn spawn(&mut self, job: Job) {
         let uploader = self.uploader.clone();
         let sends_new = matches!(job.decision, Decision::Send(_));
-        if self.options.owner != Owner::Bucket || self.options.dry_run || !sends_new {
+        if !self.announces || self.options.dry_run || !sends_new {
             self.tasks.spawn(upload_one(uploader, job));
             return;
         }
@@ -352,7 +360,7 @@ impl Run {
         }
         if !error.status().is_some_and(|s| s.is_client_error()) {
             self.remember_unclear(pair);
-        } else if self.options.owner == Owner::Bucket {
+        } else if self.announces {
             // Surely not stored.
             self.writer.forget(path.clone());
         }
@@ -394,9 +402,12 @@ impl Run {
             && !self.summary.interrupted
             && self.options.pairs.files_from.is_none()
             && self.options.pairs.filter.takes_all();
-        let bucket_owns = self.options.owner == Owner::Bucket;
-        let sends_unrecorded = !bucket_owns || self.options.flags.send_unclear;
-        (bucket_owns || !self.cut_off) && (journal.is_settled() || whole && sends_unrecorded)
+        match self.options.owner {
+            Owner::Disk => !self.cut_off && (journal.is_settled() || whole),
+            Owner::Bucket => journal.is_settled() || whole && self.options.flags.send_unclear,
+            // What Mastodon may have deleted meanwhile is explained by nothing in this run.
+            Owner::Unknown(_) => journal.is_settled(),
+        }
     }
 
     /// Closes the journal and the account.
