@@ -15,7 +15,7 @@
 //! | there | open | – | compare: read the file, decide again | compare | compare |
 //! | hidden | – | – | hidden: left out unless `--include-hidden` | hidden | hidden |
 //! | absent | there | – | only there; `--delete` deletes | only there: Mastodon's own | only there |
-//! | absent | absent | recorded | gone: the record is forgotten | gone | gone |
+//! | absent | absent | recorded | gone: the record is forgotten | gone: kept | gone: kept |
 //!
 //! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
 //! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`. A directory that no

@@ -271,7 +271,12 @@ impl Run {
             }
             (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
             (Decision::Delete, _) => self.to_delete.add(&pair),
-            (Decision::Gone, _) => self.writer.forget(pair.path.clone()),
+            // A file may be away for a moment only; while the bucket is Mastodon's, that it is recorded
+            // tells that it was there.
+            (Decision::Gone, _) if self.options.owner == Owner::Disk => {
+                self.writer.forget(pair.path.clone());
+            }
+            (Decision::Gone, _) => {}
             _ => self.summary.only_in_bucket += 1,
         }
         self.remember_seen(&pair);

@@ -223,3 +223,20 @@ fn an_installation_that_does_not_tell_where_its_media_are_sends_nothing_unrecord
     expect(&media, &[], 0, 2, 0)?;
     Ok(())
 }
+
+#[test]
+fn what_was_deleted_in_the_bucket_is_remembered_while_the_disk_is_away() -> Result<()> {
+    let media = Media::with(&[("cache/a.png", "a"), ("b.png", "b")])?;
+    owned_by_disk(&media)?;
+    expect(&media, &[], 0, 2, 0)?;
+    owned_by_bucket(&media)?;
+    media.delete("cache/a.png")?;
+    let (cache, away) = (media.live().join("cache"), media.path().join("away"));
+    fs::rename(&cache, &away)?;
+    expect(&media, &[], 0, 0, 1)?;
+    fs::rename(&away, &cache)?;
+    let report = expect(&media, &[], 0, 0, 1)?;
+    assert_eq!(report["deleted_there"], 1, "{report}");
+    assert_eq!(content(&media, "cache/a.png")?.0, 404);
+    Ok(())
+}
