@@ -101,11 +101,11 @@ impl Pairs {
     /// in `self` before anything is awaited again.
     ///
     /// # Errors
-    /// Where the bucket cannot be listed, or lists out of order.
+    /// Where the bucket cannot be listed, or lists out of order, or the journal cannot be read.
     pub async fn next(&mut self) -> Result<Option<Pair>> {
         loop {
             if self.ahead_here.is_none() && !self.here_ended {
-                self.ahead_here = self.local.next().await;
+                self.ahead_here = self.local.next().await?;
                 self.here_ended = self.ahead_here.is_none();
                 self.note();
             }
