@@ -363,10 +363,10 @@ impl Run {
                 .get_or_insert_with(|| error.into_error(operation));
             return;
         }
-        if !error.status().is_some_and(|s| s.is_client_error()) {
+        if !error.is_surely_not_stored() {
             self.remember_unclear(pair);
-        } else if self.announces {
-            // Surely not stored.
+        } else if self.announces && pair.known.is_none() {
+            // Only what this run has written down: an earlier one's doubt stays.
             self.writer.forget(path.clone());
         }
         let error = error.to_string();

@@ -198,7 +198,7 @@ async fn put(uploader: &Uploader, job: &Job, request: PutRequest, stamp: Stamp) 
                 return Outcome::Uploaded { bytes, record };
             }
             Err(e) if e.kind.is_wrong_content() && tries < TRIES => tries += 1,
-            Err(e) => return Outcome::Failed(Box::new(e)),
+            Err(e) => return Outcome::Failed(Box::new(e.after(tries - 1))),
         }
     }
 }
