@@ -329,6 +329,11 @@ impl Run {
                 let line = self.summary.conflict(path, conflict);
                 return self.progress.say(&line);
             }
+            Outcome::Hidden => {
+                self.remember_unclear(&job.pair);
+                let line = self.summary.hide(path, job.pair.object.is_some());
+                return self.progress.say(&line);
+            }
             Outcome::Skipped(skipped) => {
                 self.remember_unclear(&job.pair);
                 let line = self.summary.skip(skipped);
