@@ -161,7 +161,7 @@ impl Pairs {
             .and_then(|local| local.entry.as_ref());
         self.entries += u64::from(entry.is_some());
         if let Some(Entry::Skipped(skipped)) = entry
-            && skipped.reason.hides_entries()
+            && skipped.hides_entries()
         {
             self.saw_everything = false;
             self.unseen = Some(skipped.path.clone());

@@ -156,3 +156,22 @@ fn another_directory_in_the_place_of_the_first_is_not_believed() -> Result<()> {
     assert_eq!(deletions(&media)?, 0);
     Ok(())
 }
+
+#[test]
+fn nothing_goes_while_a_directory_is_passed_over_for_its_name() -> Result<()> {
+    for name in ["gone\u{7}".to_owned(), "gone".repeat(63)] {
+        let media = with_gone(1)?;
+        write(&media.live().join(&name).join("00.png"), "seen by nobody")?;
+        let ran = media.run("sync", &["--delete"])?.expect(1);
+        assert!(
+            ran.stderr.contains("could not be looked into") && ran.stderr.contains("rename"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(deletions(&media)?, 0);
+        fs::remove_dir_all(media.live().join(&name))?;
+        media.run("sync", &["--delete"])?.expect(0);
+        assert_eq!(deletions(&media)?, 1);
+    }
+    Ok(())
+}

@@ -198,7 +198,7 @@ impl Scan {
 
     fn takes(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Skipped(skipped) if skipped.reason.hides_entries() => {
+            Entry::Skipped(skipped) if skipped.hides_entries() => {
                 self.filter.may_take_below(&skipped.path)
             }
             entry => self.filter.takes(entry.path()),

@@ -101,7 +101,7 @@ impl ToDelete {
             return refused(
                 "a directory could not be looked into, and what seems missing may be in it"
                     .to_owned(),
-                "make every directory readable, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
+                "make every directory readable, rename one whose name cannot be a key's, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
             );
         }
         if self.total > self.most() {
