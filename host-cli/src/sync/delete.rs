@@ -51,19 +51,21 @@ impl ToDelete {
         self.most.unwrap_or(MOST_DELETIONS)
     }
 
-    /// Deletes until interrupted.
+    /// Deletes until interrupted, where `owner_is_the_same` after all else was looked at.
     pub(super) async fn delete(
         &self,
         client: &Client,
         pairs: &Pairs,
         summary: &mut Summary,
         interrupt: &Interrupt,
+        owner_is_the_same: impl Future<Output = Result<()>>,
     ) -> Result<()> {
         if self.total == 0 {
             return Ok(());
         }
         let bucket = &client.target().bucket;
         self.check(bucket, pairs)?;
+        owner_is_the_same.await?;
         for key in &self.keys {
             if interrupt.is_set() {
                 summary.interrupted = true;

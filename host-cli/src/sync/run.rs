@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
 use super::delete::ToDelete;
+use super::owner::Question;
 use super::summary::{Summary, fail_line};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
@@ -24,6 +25,9 @@ use crate::upload::{Job, Limits, Outcome, Uploader, upload_one};
 /// How often the number of uploads at once is reconsidered.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether the owner of the media still is the same.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// After Ctrl-C, what is under way may take this long to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -38,6 +42,8 @@ pub struct Options {
     pub pairs: pairs::Options,
     /// Who owns the media.
     pub owner: Owner,
+    /// How to ask for the owner again.
+    pub question: Question,
     /// What else decides.
     pub flags: Flags,
     /// Change nothing.
@@ -85,9 +91,10 @@ pub async fn run(
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let deleted = run
-            .to_delete
-            .delete(&client, &pairs, &mut run.summary, &run.interrupt);
+        let again = options.question.ask_again(&options.owner);
+        let deleted =
+            run.to_delete
+                .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
         stopped = deleted.await.err();
     }
     let settled = run.is_settled(stopped.is_none(), &journal);
@@ -190,6 +197,7 @@ impl Run {
     async fn work(&mut self, pairs: &mut Pairs) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval_at((Instant::now() + LOOK_AGAIN).into(), LOOK_AGAIN);
         let mut interrupt = self.interrupt.clone();
         let mut next: Option<Job> = None;
         let mut more = true;
@@ -211,6 +219,7 @@ impl Run {
                 () = interrupt.requested() => {}
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.note(ended),
                 _ = tick.tick() => self.tick(),
+                _ = look.tick() => self.options.question.look_again(&self.options.owner).await?,
                 pair = pairs.next(), if more && next.is_none() => match pair? {
                     Some(pair) => next = self.take(pair),
                     None => more = false,
