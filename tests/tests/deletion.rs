@@ -175,3 +175,25 @@ fn nothing_goes_while_a_directory_is_passed_over_for_its_name() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_switch_to_the_bucket_in_the_middle_of_a_run_is_not_missed() -> Result<()> {
+    let media = with_gone(1)?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 2_000 }))?;
+    let child = media
+        .command(&["sync", "public/system", "--delete", "--size-only"])?
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    let settings = "S3_ENABLED=true\nS3_BUCKET=media\n";
+    write(&media.path().join(".env.production"), settings)?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Mastodon writes to this bucket"), "{said}");
+    assert_eq!(deletions(&media)?, 0);
+    Ok(())
+}
