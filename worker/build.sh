@@ -40,7 +40,7 @@ output=${1:-build}
 mkdir -p "$output"
 sources='../Cargo.lock ../Cargo.toml ../package-lock.json ../rust-toolchain.toml Cargo.toml build.sh src'
 # shellcheck disable=SC2086 # a list of names without spaces
-if [ -e "$output/index.js" ] && [ -e "$output/.built" ] &&
+if [ -e "$output/index.js" ] && [ "$(cat "$output/.built" 2>/dev/null)" = "with $*" ] &&
     [ -z "$(find $sources -newer "$output/.built" -print)" ]; then
     exit
 fi
@@ -62,7 +62,7 @@ done
 export CARGO_ENCODED_RUSTFLAGS="$flags"
 
 # What is changed from here on is for the next build.
-touch "$output/.started"
+echo "with $*" >"$output/.started"
 "$worker_build" --profile worker --out-dir "$output" --locked "$@"
 # `worker-build` keeps the names of functions, a fifth of the size. A second pass finds some more.
 "$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug -Oz -o "$output/index_bg.wasm"

@@ -46,6 +46,9 @@ pub fn run() -> Result<bool> {
                 "--target",
                 WASM_TARGET,
                 "--all-features",
+                "--lib",
+                "--test",
+                "wasm",
                 "--quiet",
                 "--",
                 "-D",
@@ -58,6 +61,9 @@ pub fn run() -> Result<bool> {
     });
     let mut count = Count::default();
     gates.run("unit tests", || counted(&mut count, test::unit(None)?));
+    gates.run("tests in WebAssembly", || {
+        counted(&mut count, test::wasm(None)?)
+    });
     gates.run("size of the worker", || budget(&tools));
     gates.run("end-to-end tests", || {
         counted(&mut count, test::end_to_end(&[], None)?)
@@ -98,9 +104,9 @@ impl Gates {
         eprintln!("\nci: {name}");
         let start = Instant::now();
         let outcome = gate();
-        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        let status = if outcome.is_ok() { "ok" } else { "FAILED" };
         eprintln!(
-            "ci: {name}: {word} in {}",
+            "ci: {name}: {status} in {}",
             progress::duration(start.elapsed())
         );
         self.done.push((name, outcome));

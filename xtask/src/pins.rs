@@ -10,6 +10,9 @@ use serde::Deserialize;
 /// The triple of the edge worker.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
+/// What runs the tests of the worker as WebAssembly.
+pub const WASM_PACK: &str = "0.15.1";
+
 /// Debian's package of the reference that the tests compare the worker with.
 pub const DEBIAN_NGINX: &str = "nginx-light";
 

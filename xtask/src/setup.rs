@@ -41,15 +41,15 @@ struct Item {
     install: Install,
 }
 
-type Install = Box<dyn Fn(&Workshop) -> Result<()>>;
+type Install = Box<dyn Fn(&Installer) -> Result<()>>;
 
 /// Where an installation works.
-pub(crate) struct Workshop {
+pub(crate) struct Installer {
     pub(crate) cache: PathBuf,
     pub(crate) log: PathBuf,
 }
 
-impl Workshop {
+impl Installer {
     /// Runs one command of an installation, its output kept for a failure.
     fn run(&self, command: Command) -> Result<()> {
         progress::run(command, &self.log)
@@ -128,7 +128,7 @@ pub fn debian_program(package: &'static str) -> Result<PathBuf> {
         name: format!("{package}, for the bench"),
         duration: "about a minute",
         hint: format!("as root, `apt-get install --no-install-recommends {package}`"),
-        install: Box::new(move |workshop| debian::install(workshop, &[package])),
+        install: Box::new(move |installer| debian::install(installer, &[package])),
     };
     install(&cache, vec![item])?;
     Ok(program)
@@ -159,11 +159,11 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
             .chars()
             .map(|c| if c.is_alphanumeric() { c } else { '-' })
             .collect();
-        let workshop = Workshop {
+        let installer = Installer {
             cache: cache.to_owned(),
             log: cache.join("logs").join(format!("{slug}.log")),
         };
-        fs::remove_file(&workshop.log).ok();
+        fs::remove_file(&installer.log).ok();
         eprintln!(
             "setup: [{}/{total}] {} ({})",
             number + 1,
@@ -171,7 +171,7 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
             item.duration
         );
         let start = Instant::now();
-        match (item.install)(&workshop) {
+        match (item.install)(&installer) {
             Ok(()) => eprintln!(
                 "setup: [{}/{total}] done in {}",
                 number + 1,
@@ -232,6 +232,16 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
         );
     }
     if scope == Scope::Everything {
+        let version = pins::WASM_PACK;
+        let wasm_pack = tools::crate_program(cache, "wasm-pack", version, "wasm-pack");
+        if !is_executable(&wasm_pack) {
+            add(
+                format!("wasm-pack {version}, for the tests"),
+                "about 3 minutes",
+                compile,
+                Box::new(cargo::install_wasm_pack),
+            );
+        }
         if !tools::python_directory(cache).exists() {
             let hint = "install Python 3.11 or newer with `venv`, and let pip reach its index";
             add(
@@ -253,7 +263,7 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
                     format!("{program}, for the tests"),
                     "about a minute",
                     &hint,
-                    Box::new(move |workshop| debian::install(workshop, &[package])),
+                    Box::new(move |installer| debian::install(installer, &[package])),
                 );
             }
         }
@@ -262,7 +272,7 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
                 "Ruby with Mastodon's S3 client, for the tests".into(),
                 "under a minute",
                 &tools::ruby_remedy(),
-                Box::new(|workshop| debian::install(workshop, pins::DEBIAN_RUBY)),
+                Box::new(|installer| debian::install(installer, pins::DEBIAN_RUBY)),
             );
         }
     }

@@ -16,7 +16,7 @@ const UNIT_PACKAGES: &[&str] = &["xtask", "edge-worker", "medialift", "b2-origin
 /// What somebody wants to test.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TestOptions {
-    /// `unit`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
+    /// `unit`, `wasm`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
     #[arg(value_name = "WHAT")]
     pub what: Vec<String>,
     /// Run only tests whose name contains this
@@ -76,7 +76,7 @@ pub fn run(options: &TestOptions) -> Result<bool> {
         .what
         .iter()
         .map(String::as_str)
-        .filter(|what| !matches!(*what, "unit" | "e2e"))
+        .filter(|what| !matches!(*what, "unit" | "wasm" | "e2e"))
         .collect();
     for suite in &suites {
         let file = crate::root().join(format!("tests/tests/{suite}.rs"));
@@ -86,13 +86,16 @@ pub fn run(options: &TestOptions) -> Result<bool> {
                 .exists()
         {
             bail!(
-                "there is no suite `{suite}`\n\nhint: `unit`, `e2e`, or a name from `tests/tests`"
+                "there is no suite `{suite}`\n\nhint: `unit`, `wasm`, `e2e`, or a name from `tests/tests`"
             );
         }
     }
     let mut count = Count::default();
     if all || named("unit") {
         count = count.and(unit(options.only.as_deref())?);
+    }
+    if all || named("wasm") {
+        count = count.and(wasm(options.only.as_deref())?);
     }
     if all || named("e2e") {
         count = count.and(end_to_end(&[], options.only.as_deref())?);
@@ -119,6 +122,19 @@ pub fn unit(only: Option<&str>) -> Result<Count> {
         command.args(["--package", package]);
     }
     counted("unit tests", command, only)
+}
+
+/// The tests of the worker that run as WebAssembly, in Node.js.
+///
+/// # Errors
+/// Fails when the tools cannot be had.
+pub fn wasm(only: Option<&str>) -> Result<Count> {
+    let tools = setup(Scope::Everything, false)?;
+    let mut command = tools.wasm_pack()?;
+    command
+        .args(["test", "--node", "--mode", "no-install", "worker"])
+        .args(["--locked", "--test", "wasm"]);
+    counted("tests in WebAssembly", command, only)
 }
 
 /// The end-to-end tests, all or only some suites, with what they need installed and built.

@@ -86,6 +86,29 @@ impl Tools {
         present(&bin.join("python")).map(|()| bin)
     }
 
+    /// A `wasm-pack` command, run at the root of the repository, that finds `wasm-bindgen` and Node.js and
+    /// has to download nothing.
+    ///
+    /// # Errors
+    /// Fails when it is not installed.
+    pub fn wasm_pack(&self) -> Result<Command> {
+        let wasm_pack = crate_program(&self.cache, "wasm-pack", pins::WASM_PACK, "wasm-pack");
+        present(&wasm_pack)?;
+        let bindgen = pins::locked_version("wasm-bindgen")?;
+        let bindgen = crate_program(&self.cache, "wasm-bindgen-cli", &bindgen, "wasm-bindgen");
+        let path = self.path();
+        let directories = bindgen
+            .parent()
+            .map(Path::to_path_buf)
+            .into_iter()
+            .chain(std::env::split_paths(&path));
+        let mut command = Command::new(wasm_pack);
+        command
+            .current_dir(crate::root())
+            .env("PATH", std::env::join_paths(directories)?);
+        Ok(command)
+    }
+
     /// `PATH` with our Node.js ahead of all else.
     #[must_use]
     pub fn path(&self) -> OsString {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use super::{Options, Pair};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filter::Filter;
 use crate::journal::{Cursor, Recorded};
 use crate::s3::Listed;
@@ -51,7 +51,7 @@ impl Local {
 /// The local side as a stream. Dropping it waits for its thread, which reads the journal.
 #[derive(Debug)]
 pub(super) struct LocalStream {
-    batches: mpsc::Receiver<Result<Vec<Local>>>,
+    batches: mpsc::Receiver<Vec<Local>>,
     batch: std::vec::IntoIter<Local>,
     thread: Option<JoinHandle<()>>,
     root_id: Option<(u64, u64)>,
@@ -83,7 +83,10 @@ impl LocalStream {
         Ok(LocalStream {
             batches,
             batch: Vec::new().into_iter(),
-            thread: Some(std::thread::spawn(move || scan.run(entries))),
+            thread: Some(std::thread::spawn(move || {
+                // None: nobody takes what comes any more.
+                let _ = scan.run(entries);
+            })),
             root_id,
         })
     }
@@ -92,23 +95,12 @@ impl LocalStream {
         self.root_id
     }
 
-    /// # Errors
-    /// Where the walk or the journal ended before its end.
-    pub(super) async fn next(&mut self) -> Result<Option<Local>> {
+    pub(super) async fn next(&mut self) -> Option<Local> {
         loop {
             if let Some(local) = self.batch.next() {
-                return Ok(Some(local));
+                return Some(local);
             }
-            let Some(batch) = self.batches.recv().await else {
-                // All was handed over, so this waits for nothing.
-                return match self.thread.take().map(JoinHandle::join) {
-                    Some(Err(_)) => Err(Error::new("read the directory beside the journal")
-                        .cause("the thread that does so ended unexpectedly")
-                        .hint("check the disks; if the journal is damaged, move it aside and run the command again, which reads every file once")),
-                    _ => Ok(None),
-                };
-            };
-            self.batch = batch?.into_iter();
+            self.batch = self.batches.recv().await?.into_iter();
         }
     }
 }
@@ -128,32 +120,19 @@ struct Scan {
     filter: Filter,
     excluded: Arc<AtomicU64>,
     journal: Cursor,
-    sender: mpsc::Sender<Result<Vec<Local>>>,
+    sender: mpsc::Sender<Vec<Local>>,
     batch: Vec<Local>,
 }
 
 impl Scan {
-    fn run(mut self, entries: impl Iterator<Item = Entry>) {
-        let last = match self.scan(entries) {
-            Ok(Some(())) => Ok(std::mem::take(&mut self.batch)),
-            // Nobody takes what comes any more.
-            Ok(None) => return,
-            Err(e) => Err(e),
-        };
-        let _ = self.sender.blocking_send(last);
-    }
-
-    /// `None` where nobody takes what comes any more.
-    fn scan(&mut self, entries: impl Iterator<Item = Entry>) -> Result<Option<()>> {
+    fn run(mut self, entries: impl Iterator<Item = Entry>) -> Option<()> {
         for entry in entries {
             let path = entry.path();
             let known = if matches!(&entry, Entry::Skipped(s) if s.reason == SkipReason::NotUtf8) {
                 None
             } else {
-                while let Some(gone) = self.journal.next_before(Some(path))? {
-                    if self.push_known(gone).is_none() {
-                        return Ok(None);
-                    }
+                while let Some(gone) = self.journal.next_before(Some(path)) {
+                    self.push_known(gone)?;
                 }
                 self.journal.take(path)
             };
@@ -161,21 +140,17 @@ impl Scan {
                 self.excluded.fetch_add(1, Relaxed);
                 continue;
             }
-            let local = Local {
+            self.push(Local {
                 path: path.to_owned(),
                 entry: Some(entry),
                 known,
-            };
-            if self.push(local).is_none() {
-                return Ok(None);
-            }
+            })?;
         }
-        while let Some(gone) = self.journal.next_before(None)? {
-            if self.push_known(gone).is_none() {
-                return Ok(None);
-            }
+        while let Some(gone) = self.journal.next_before(None) {
+            self.push_known(gone)?;
         }
-        Ok(Some(()))
+        let batch = std::mem::take(&mut self.batch);
+        self.sender.blocking_send(batch).ok()
     }
 
     fn push_known(&mut self, (path, known): (String, Recorded)) -> Option<()> {
@@ -193,12 +168,12 @@ impl Scan {
         }
         let next = Vec::with_capacity(BATCH);
         let batch = std::mem::replace(&mut self.batch, next);
-        self.sender.blocking_send(Ok(batch)).ok()
+        self.sender.blocking_send(batch).ok()
     }
 
     fn takes(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Skipped(skipped) if skipped.hides_entries() => {
+            Entry::Skipped(skipped) if skipped.reason.hides_entries() => {
                 self.filter.may_take_below(&skipped.path)
             }
             entry => self.filter.takes(entry.path()),

@@ -60,9 +60,7 @@ export default {
     // The first thousands of rounds say more of the collector of garbage than of what is run.
     for (let round = 0; round < 5000; round++) await send(URL_OF_HIT);
 
-    const time = (name, body, length = TIME) => {
-      if (handler.only === undefined || handler.only === name) c.run(name, body, length);
-    };
+    const time = (name, body, length = TIME) => c.run(name, body, length);
     time("hit", async () => c.blackBox(await send(URL_OF_HIT)));
     time("range", async () => c.blackBox(await send(URL_OF_HIT, range)));
     time("not modified", async () => c.blackBox(await send(URL_OF_HIT, known)));

@@ -30,14 +30,6 @@ async function ask(url) {
   }
 }
 
-// A body that breaks off is not stored, and the Cache API alone does not always notice.
-async function store(name, body, headers) {
-  const length = headers.get("Content-Length");
-  const passage = length ? new FixedLengthStream(Number(length)) : new IdentityTransformStream();
-  const stored = caches.default.put(name, new Response(passage.readable, { headers }));
-  await Promise.all([body.pipeTo(passage.writable), stored]).catch(() => caches.default.delete(name));
-}
-
 export async function call(request, env, ctx) {
   if (request.method !== "GET" && request.method !== "HEAD") return new Response("403 Forbidden\n", { status: 403 });
   const path = admit(request.url);
@@ -72,7 +64,8 @@ export async function call(request, env, ctx) {
   headers.set("Content-Security-Policy", "default-src 'none'; form-action 'none'");
   headers.set("X-Cache-Status", String(Date.now()));
   const [client, kept] = fetched.body.tee();
-  ctx.waitUntil(store(name, kept, headers).finally(() => fills.delete(name)));
+  const put = caches.default.put(name, new Response(kept, { headers }));
+  ctx.waitUntil(put.finally(() => fills.delete(name)));
   const answer = new Response(client, { headers });
   answer.headers.set("X-Cache-Status", "MISS");
   return answer;

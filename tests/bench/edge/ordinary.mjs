@@ -8,10 +8,6 @@ const LONGEST_WAIT_MS = 5_000;
 const STRIPPED = ["Set-Cookie", "Server", "Via", "X-Powered-By", "x-amz-request-id", "x-amz-id-2", "x-amz-version-id"];
 const CONDITIONS = ["Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"];
 
-// nginx stores no body that breaks off, and the Cache API alone does not always notice. What this rule
-// costs is measured too: see `unchecked.mjs`.
-export const rules = { refusesBrokenBodies: true };
-
 // The keys that this isolate is fetching.
 const fills = new Set();
 
@@ -58,25 +54,11 @@ async function purge(request, env, name) {
   return (await caches.default.delete(name)) ? text(200, "OK") : text(404, "Not Found");
 }
 
-function passage(length) {
-  return length ? new FixedLengthStream(Number(length)) : new IdentityTransformStream();
-}
-
-async function putWhole(name, copy) {
-  const { readable, writable } = passage(copy.headers.get("Content-Length"));
-  const passed = copy.body.pipeTo(writable);
-  try {
-    await Promise.all([passed, caches.default.put(name, new Response(readable, copy))]);
-  } catch {
-    await caches.default.delete(name);
-  }
-}
-
 function keep(name, fetched, ctx) {
   const copy = new Response(fetched.clone().body, fetched);
   copy.headers.set("Cache-Control", "public, max-age=2764800");
   copy.headers.set("X-Stored-At", String(Date.now()));
-  const put = rules.refusesBrokenBodies ? putWhole(name, copy) : caches.default.put(name, copy);
+  const put = caches.default.put(name, copy);
   ctx.waitUntil(put.finally(() => fills.delete(name)));
 }
 

@@ -1,6 +1,8 @@
 //! The engine over a simulated store, origin and clock: the read table row by row, and random
 //! schedules.
 
+#![cfg(not(target_arch = "wasm32"))]
+
 mod bench;
 mod purges;
 mod read_table;

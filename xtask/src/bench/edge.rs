@@ -27,14 +27,12 @@ const RATIO: &str = "ratio";
 const WORKER: &str = "the worker";
 const ORDINARY: &str = "ordinary JavaScript";
 const LEAN: &str = "lean JavaScript";
-const UNCHECKED: &str = "ordinary, without the check of bodies";
 
 /// Who is measured: the name in the report, and the handler's file without its ending.
-const CONTENDERS: [Contender; 4] = [
+const CONTENDERS: [Contender; 3] = [
     Contender::new(WORKER, "rust"),
     Contender::new(ORDINARY, "ordinary"),
     Contender::new(LEAN, "lean"),
-    Contender::new(UNCHECKED, "unchecked"),
 ];
 
 /// What each case may cost at most, as a multiple of what it costs in ordinary JavaScript.
@@ -57,7 +55,7 @@ const MORE_STARTS: usize = 2;
 /// How it was measured.
 const NOTES: [&str; 3] = [
     "Each round starts `workerd bench` anew for each contender; the worker is called by the entry that is deployed, made one file as `wrangler` makes it. CPU is the median that it tells of a case, its own overhead subtracted; a refusal, a miss, a 206 and a 304 are looked at, headers and bytes, before anything is timed. The store is a stub in memory that hands out a 100 KB blob without copying it. The bucket is a worker of its own in the same process that answers at once; its part is in everybody's figure for a miss, and so is the runtime's for the subrequest: *the bucket alone* tells how much that is, a fetch whose body is read and no more.",
-    "*Ordinary* keeps the bucket's answer and edits a copy's headers at each hit; *lean* keeps final headers and sets one. *Ordinary* has nginx's rules too: the lock and its time limit, stale answers, one more try, the rules for paths, purges, and that a body that breaks off is not stored. *Lean* has of them what the timed requests meet (the lock, the rules for paths, that a body is stored whole), and no stale answers, no second try and no purge. The ordinary way is measured without the check of bodies as well, and does then not keep the same rules.",
+    "*Ordinary* keeps the bucket's answer and edits a copy's headers at each hit; *lean* keeps final headers and sets one. *Ordinary* has nginx's rules too: the lock and its time limit, stale answers, one more try, the rules for paths, and purges. *Lean* has of them what the timed requests meet (the lock, the rules for paths), and no stale answers, no second try and no purge. That a body that breaks off is not stored is the platform's part in all of them.",
     "A miss is measured for longer than the other cases: a miss leaves streams behind, and for its first thousands the collector of garbage has not come to them yet. Every object has a tag of its own: were all the same, headers that were kept from one miss would serve the next.",
 ];
 
@@ -78,11 +76,7 @@ impl Contender {
 
     /// Whether it takes part in this case.
     fn does(self, case: &str) -> bool {
-        match self.name {
-            UNCHECKED => case == "miss",
-            ORDINARY => true,
-            _ => case != "the bucket alone",
-        }
+        self.name == ORDINARY || case != "the bucket alone"
     }
 }
 
@@ -194,7 +188,7 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
 
 /// What `workerd bench --format json` tells; times in nanoseconds.
 #[derive(Deserialize)]
-struct Told {
+struct BenchOutput {
     groups: Vec<Group>,
 }
 
@@ -228,7 +222,7 @@ fn run(
     cases: &str,
     scratch: &Path,
 ) -> Result<Vec<(String, f64)>> {
-    let (told, log) = (scratch.join("told.json"), scratch.join("workerd.log"));
+    let (results, log) = (scratch.join("results.json"), scratch.join("workerd.log"));
     fs::remove_file(&log).ok();
     let mut command = Command::new(&tools.workerd);
     command
@@ -236,14 +230,14 @@ fn run(
         .arg(configuration)
         .arg(cases)
         .args(["--format", "json", "--output"])
-        .arg(&told)
+        .arg(&results)
         .env("PATH", tools.path());
     run_logged("`workerd bench`", command, &log)?;
-    let text = fs::read_to_string(&told).context("`workerd bench` wrote no report")?;
-    let told: Told =
+    let text = fs::read_to_string(&results).context("`workerd bench` wrote no report")?;
+    let output: BenchOutput =
         serde_json::from_str(&text).context("cannot understand what `workerd bench` tells")?;
     let mut figures = Vec::new();
-    for case in told.groups.into_iter().flat_map(|group| group.cases) {
+    for case in output.groups.into_iter().flat_map(|group| group.cases) {
         let Some(cpu) = case.cpu_ns.filter(|_| case.status == "ok") else {
             bail!(
                 "the case `{}` is `{}`: {}",
@@ -261,7 +255,7 @@ fn run(
 /// the same round, since the machine changes its pace from round to round.
 fn conclude(report: &mut Report) {
     for (case, bound) in TARGETS {
-        for other in [ORDINARY, LEAN, UNCHECKED] {
+        for other in [ORDINARY, LEAN] {
             let (own, theirs) = (
                 report.rounds(case, WORKER, CPU),
                 report.rounds(case, other, CPU),

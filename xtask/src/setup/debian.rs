@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::Workshop;
+use super::Installer;
 use crate::process::{find_program, output};
 
 /// Installs packages without starting any service that comes with them.
-pub(super) fn install(workshop: &Workshop, packages: &[&str]) -> Result<()> {
+pub(super) fn install(installer: &Installer, packages: &[&str]) -> Result<()> {
     if find_program("apt-get").is_none() {
         bail!("there is no `apt-get` here");
     }
@@ -40,9 +40,9 @@ pub(super) fn install(workshop: &Workshop, packages: &[&str]) -> Result<()> {
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
     // An old package list names versions that are gone, so look again before giving up.
-    if workshop.run(apt(&arguments)).is_err() {
-        workshop.run(apt(&["update"]))?;
-        workshop.run(apt(&arguments))?;
+    if installer.run(apt(&arguments)).is_err() {
+        installer.run(apt(&["update"]))?;
+        installer.run(apt(&arguments))?;
     }
     if !nginx_ran && Path::new("/run/nginx.pid").exists() {
         let mut stop = if root {
@@ -54,7 +54,7 @@ pub(super) fn install(workshop: &Workshop, packages: &[&str]) -> Result<()> {
             stop.args(["-n", "nginx"]);
         }
         stop.args(["-s", "stop"]);
-        workshop.run(stop)?;
+        installer.run(stop)?;
     }
     Ok(())
 }

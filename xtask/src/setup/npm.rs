@@ -7,16 +7,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::Workshop;
+use super::Installer;
 use crate::process::find_program;
 use crate::tools;
 
 /// Installs exactly what `package-lock.json` lists.
-pub(super) fn install(workshop: &Workshop) -> Result<()> {
+pub(super) fn install(installer: &Installer) -> Result<()> {
     let Some(npm) = find_program("npm") else {
         bail!("there is no `npm` on PATH")
     };
-    workshop.install_into(&tools::npm_directory(&workshop.cache)?, |directory| {
+    installer.install_into(&tools::npm_directory(&installer.cache)?, |directory| {
         for name in ["package.json", "package-lock.json"] {
             fs::copy(crate::root().join(name), directory.join(name))
                 .with_context(|| format!("cannot copy `{name}`"))?;
@@ -25,7 +25,7 @@ pub(super) fn install(workshop: &Workshop) -> Result<()> {
         command
             .args(["ci", "--no-audit", "--no-fund", "--no-update-notifier"])
             .current_dir(directory);
-        workshop.run(command)?;
+        installer.run(command)?;
         // Node.js comes by an installation script; a user's settings can switch those off.
         let node = directory.join("node_modules/.bin/node");
         if !node.exists() {

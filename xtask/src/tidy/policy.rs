@@ -15,13 +15,7 @@ const STD_MODULES: &[&str] = &["cmp", "collections", "fmt", "iter", "ops", "str"
 
 /// Crates that it may name, the one module of `http` that is named by itself, and the linter in attributes.
 const CRATES: &[&str] = &[
-    "clippy",
-    "header",
-    "hex",
-    "http",
-    "httpdate",
-    "postcard",
-    "serde",
+    "clippy", "header", "hex", "http", "httpdate", "postcard", "serde",
 ];
 
 const PRIMITIVES: &[&str] = &[

@@ -1,0 +1,109 @@
+//! What the platform has and Node.js has not, as far as the tests need it.
+
+use wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::{self, Array, Object, Reflect};
+use worker::{Context, worker_sys};
+
+/// Runs JavaScript; what its last expression gives.
+#[track_caller]
+pub(crate) fn run(code: &str) -> JsValue {
+    js_sys::eval(code).expect("the code of a test throws nothing")
+}
+
+/// A property, by a path of names with dots.
+#[track_caller]
+pub(crate) fn property(value: &JsValue, path: &str) -> JsValue {
+    path.split('.').fold(value.clone(), |value, name| {
+        Reflect::get(&value, &name.into()).expect("an object")
+    })
+}
+
+/// `FixedLengthStream`, and timers that are numbers.
+const RUNTIME: &str = r#"
+    globalThis.FixedLengthStream = class extends TransformStream {
+        constructor(length) {
+            let left = Number(length);
+            super({
+                transform(chunk, controller) {
+                    left -= chunk.byteLength;
+                    controller.enqueue(chunk);
+                },
+                flush() {
+                    if (left !== 0) throw new TypeError(`${left} bytes are missing`);
+                },
+            });
+        }
+    };
+    {
+        const { setTimeout } = globalThis;
+        globalThis.setTimeout = (...given) => Number(setTimeout(...given));
+    }
+    const install = (cache) => {
+        Object.defineProperty(globalThis, "caches", { value: { default: cache }, configurable: true });
+        return cache;
+    };
+"#;
+
+/// Puts a Cache API in place that keeps what is put into it, and notes the headers of each look-up in
+/// `asked`.
+pub(crate) fn install_cache() -> JsValue {
+    run(&[
+        "(() => {",
+        RUNTIME,
+        r#"
+            const entries = new Map();
+            const url = (request) => typeof request === "string" ? request : request.url;
+            const asked = [];
+            return install({
+                asked,
+                async match(request) {
+                    asked.push(typeof request === "string" ? {} : Object.fromEntries(request.headers));
+                    return entries.get(url(request))?.clone();
+                },
+                async put(request, response) {
+                    const body = await response.arrayBuffer();
+                    entries.set(url(request), new Response(body, response));
+                },
+                async delete(request) {
+                    return entries.delete(url(request));
+                },
+            });
+        })()"#,
+    ]
+    .concat())
+}
+
+/// Puts a Cache API in place each of whose calls fails.
+pub(crate) fn install_broken_cache() {
+    run(&[
+        "(() => {",
+        RUNTIME,
+        r#"
+            const fail = async () => { throw new Error("no cache today"); };
+            install({ match: fail, put: fail, delete: fail });
+        })()"#,
+    ]
+    .concat());
+}
+
+/// A context whose media entry answers a purge with what `purge`, a function in JavaScript, gives. The
+/// object is there to be looked at.
+pub(crate) fn context_with_purge(purge: &str) -> (Context, JsValue) {
+    let object = run(&format!(
+        "({{ waitUntil() {{}}, exports: {{ Media: {{ purge: {purge} }} }} }})"
+    ));
+    let context: worker_sys::Context = object.clone().unchecked_into();
+    (Context::new(context), object)
+}
+
+/// The texts of an array.
+pub(crate) fn texts(array: &JsValue) -> Vec<String> {
+    let array: &Array = array.unchecked_ref();
+    array.iter().filter_map(|text| text.as_string()).collect()
+}
+
+/// A thing in JavaScript, as JSON.
+pub(crate) fn json(value: &JsValue) -> String {
+    let object: &Object = value.unchecked_ref();
+    js_sys::JSON::stringify(object).map_or_else(|_| String::new(), String::from)
+}
