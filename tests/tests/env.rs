@@ -343,6 +343,8 @@ fn a_broken_line_stops_it_and_is_named() -> Result<()> {
             1,
         ),
         ("A=b\nexport SOMETHING=\n", 2),
+        ("A=b\nSMTP_SERVER\n", 2),
+        ("A=b\nDB_HOST='a' DB_PORT='5432'\n", 2),
     ] {
         let world = World::new(before)?;
         let ran = world.env(&["--visibility", "private"])?.expect(3);

@@ -215,7 +215,14 @@ fn each_pitfall_is_found() {
             "lone-name",
             Error,
         ),
-        ("NONE", "SOMETHING", "lone-name", Warning),
+        ("NONE", "SOMETHING", "lone-name", Error),
+        ("NONE", "DB_HOST=a DB_PORT=5432", "several-settings", Error),
+        (
+            "NONE",
+            "DB_HOST='a' DB_PORT='5432'",
+            "several-settings",
+            Error,
+        ),
         ("NONE", "some thing", "stray-line", Warning),
         ("NONE", "export SOMETHING=", "refused", Error),
         (

@@ -35,22 +35,11 @@ impl Lint<'_> {
                 },
             );
         }
-        let known_name = |name: &str| concerns_media(name) || self.document.get(name).is_some();
-        let lone_names: Vec<(usize, bool)> = self
-            .document
-            .lone_names()
-            .into_iter()
-            .map(|(line, name)| (line, known_name(name)))
-            .collect();
-        for (line, sets_a_variable) in lone_names {
-            let severity = if sets_a_variable {
-                Severity::Error
-            } else {
-                Severity::Warning
-            };
+        let lone_names = self.document.lone_names();
+        for line in lone_names.into_iter().map(|(line, _)| line) {
             self.line(
                 "lone-name",
-                severity,
+                Severity::Error,
                 line,
                 "the line is a name and nothing more: recent Mastodon takes that variable for empty, whatever is set above",
                 "put `#` before it, or take it out",
@@ -91,28 +80,24 @@ impl Lint<'_> {
     fn broken_assignments(&mut self) {
         for (line, assignment) in self.document.assignments() {
             let text = String::from_utf8_lossy(assignment.written());
-            let inside = settings_inside(&text);
-            let media = concerns_media(assignment.key());
-            let severity = |media: bool| {
-                if media {
-                    Severity::Error
-                } else {
-                    Severity::Warning
-                }
-            };
-            if assignment.quoting() == Quoting::Bare && !inside.is_empty() {
+            if !is_one_quoted_text(assignment) && !settings_inside(&text).is_empty() {
                 self.line(
                     "several-settings",
-                    severity(media || inside.into_iter().any(concerns_media)),
+                    Severity::Error,
                     line,
                     "several settings stand on this line: all behind the first `=` is read as one value",
                     "give each setting a line of its own",
                 );
             }
             if assignment.separator.contains(&b'\n') || assignment.separator.contains(&b'\r') {
+                let severity = if concerns_media(assignment.key()) {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                };
                 self.line(
                     "next-line",
-                    severity(media),
+                    severity,
                     line,
                     "the value is taken from a line further down",
                     "write `NAME=''` for an empty value, and `NAME=value` on one line",
@@ -303,4 +288,15 @@ impl Lint<'_> {
             );
         }
     }
+}
+
+/// Whether the quotes at the value's ends are one pair: `A='b' C='d'` has two.
+fn is_one_quoted_text(assignment: &Assignment) -> bool {
+    let [quote, inner @ .., _] = assignment.written() else {
+        return false;
+    };
+    let ends = |pair: &[u8]| pair[1] == *quote && pair[0] != b'\\';
+    assignment.quoting() != Quoting::Bare
+        && inner.first() != Some(quote)
+        && !inner.windows(2).any(ends)
 }
