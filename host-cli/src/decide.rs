@@ -6,7 +6,7 @@
 //!
 //! | local | object | journal | disk owns | bucket owns | nobody knows |
 //! |---|---|---|---|---|---|
-//! | there | absent | not recorded | send | send¹ | send |
+//! | there | absent | not recorded | send | send¹ | send¹ |
 //! | there | absent | recorded | send | deleted there: left, never sent again | conflict |
 //! | there | absent | about to be sent³ | send | conflict; `--send-unrecorded` sends | conflict |
 //! | there | the same | – | same | same | same |
@@ -15,10 +15,11 @@
 //! | there | open | – | compare: read the file, decide again | compare | compare |
 //! | hidden | – | – | hidden: left out unless `--include-hidden` | hidden | hidden |
 //! | absent | there | – | only there; `--delete` deletes | only there: Mastodon's own | only there |
-//! | absent | absent | recorded | gone: the record is forgotten | gone | gone |
+//! | absent | absent | recorded | gone: the record is forgotten | gone: kept | gone: kept |
 //!
 //! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
-//! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`.
+//! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`. A directory that no
+//! Mastodon has anything to do with needs none.
 //! ² The object still is what the record says that we put there or found equal.
 //! ³ A run was killed while it sent it: whether it ever was there is not known.
 //!
@@ -46,7 +47,7 @@ pub struct Flags {
     /// Hidden files take part as any other.
     pub include_hidden: bool,
     /// What the bucket lacks and no record tells of was never there: the journal has records of this
-    /// bucket, or the person has said so.
+    /// bucket, or no Mastodon has to do with the directory.
     pub unrecorded_is_new: bool,
     /// Send what the bucket lacks although it is not known whether it ever was there.
     pub send_unclear: bool,
@@ -109,7 +110,7 @@ pub enum Conflict {
     NotOurs,
     /// The object differs, and Mastodon owns it.
     BucketOwns,
-    /// The object differs, or was there and is gone, and who owns the media cannot be told.
+    /// The object differs or is not there, and who owns the media cannot be told.
     OwnerUnknown,
     /// The bucket lacks it, Mastodon owns the bucket, and the journal does not tell whether it was ever
     /// there.
@@ -127,7 +128,7 @@ impl Conflict {
                 "the object differs, and Mastodon keeps its media in the bucket: it is never overwritten"
             }
             Conflict::OwnerUnknown => {
-                "it differs from the bucket, and whether Mastodon keeps its media here or there cannot be told"
+                "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be told; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon"
             }
             Conflict::NoJournal => {
                 "the bucket lacks it, and no journal tells whether Mastodon deleted it there; `--send-unrecorded` sends it"
@@ -184,12 +185,15 @@ fn decide_file(
     }
     let Some(object) = &pair.object else {
         return match (owner, &pair.known) {
-            (Owner::Disk, _) | (Owner::Unknown(_), None) => Decision::Send(Why::New),
+            (Owner::Disk, _) => Decision::Send(Why::New),
             (Owner::Bucket, Some(known)) if !known.sending => Decision::DeletedThere,
             (Owner::Bucket, _) if flags.send_unclear => Decision::Send(Why::New),
             (Owner::Bucket, None) if flags.unrecorded_is_new => Decision::Send(Why::New),
             (Owner::Bucket, _) => Decision::Conflict(Conflict::NoJournal),
-            (Owner::Unknown(_), Some(_)) => Decision::Conflict(Conflict::OwnerUnknown),
+            (Owner::Unknown(_), None) if flags.unrecorded_is_new || flags.send_unclear => {
+                Decision::Send(Why::New)
+            }
+            (Owner::Unknown(_), _) => Decision::Conflict(Conflict::OwnerUnknown),
         };
     };
     match (content, owner) {

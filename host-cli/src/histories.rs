@@ -28,6 +28,8 @@ enum Event {
     Switch,
     SwitchBack,
     Sync(u8),
+    /// While a disk below the media directory is away.
+    SyncAway(u8),
     Cutover(u8),
     Rollback(u8),
     Prune(u8),
@@ -42,6 +44,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Switch),
         1 => Just(Event::SwitchBack),
         4 => kill.clone().prop_map(Event::Sync),
+        2 => kill.clone().prop_map(Event::SyncAway),
         2 => kill.clone().prop_map(Event::Cutover),
         1 => kill.clone().prop_map(Event::Rollback),
         2 => kill.prop_map(Event::Prune),
@@ -212,12 +215,19 @@ impl World {
             == Some(read(file))
     }
 
-    fn sync(&mut self, fuse: &mut Fuse) -> Result<()> {
+    /// `away`: the disk below this directory is not mounted.
+    fn sync(&mut self, fuse: &mut Fuse, away: Option<&str>) -> Result<()> {
         let root = swap::media_at(&self.site.live());
         let unrecorded_is_new = self.settled;
         self.settled = false;
         let mut explained = true;
-        for pair in self.pairs(&root) {
+        for mut pair in self.pairs(&root) {
+            if away.is_some_and(|away| pair.path.starts_with(away)) {
+                pair.local = None;
+                if pair.object.is_none() && pair.known.is_none() {
+                    continue;
+                }
+            }
             let decision = self.decide(&pair, Compare::Digest, unrecorded_is_new);
             match (decision, &pair.local) {
                 (Decision::Send(_), Some(Entry::File(file))) => {
@@ -240,7 +250,7 @@ impl World {
                 (Decision::Conflict(_), _) if pair.object.is_some() && pair.known.is_none() => {
                     self.journal.insert(pair.path, Recorded::seen());
                 }
-                (Decision::Gone, _) => {
+                (Decision::Gone, _) if self.owner == Owner::Disk => {
                     self.journal.remove(&pair.path);
                 }
                 _ => {}
@@ -338,7 +348,8 @@ impl World {
                 }
             }
             // Killed or refused: what matters is what is left.
-            Event::Sync(kill) => drop(self.sync(&mut Fuse(kill))),
+            Event::Sync(kill) => drop(self.sync(&mut Fuse(kill), None)),
+            Event::SyncAway(kill) => drop(self.sync(&mut Fuse(kill), Some("cache/"))),
             Event::Cutover(kill) => drop(self.cutover(&mut Fuse(kill))),
             Event::Rollback(kill) => drop(self.rollback(&mut Fuse(kill))),
             Event::Prune(kill) => drop(self.prune(&mut Fuse(kill))),

@@ -12,7 +12,7 @@ mod writer;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{
@@ -133,6 +133,7 @@ impl Recorded {
 #[derive(Clone, Debug)]
 pub struct Journal {
     store: Arc<Store>,
+    path: PathBuf,
     settled: bool,
 }
 
@@ -187,6 +188,7 @@ impl Journal {
             Err(OpenError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
                 let journal = Journal {
                     store: Arc::new(Store::Absent),
+                    path: path.to_owned(),
                     settled: false,
                 };
                 let said = format!(
@@ -215,6 +217,7 @@ impl Journal {
         let settled = read_settled(&store);
         let journal = Journal {
             store: Arc::new(store),
+            path: path.to_owned(),
             settled,
         };
         Ok((journal, said))
@@ -261,6 +264,7 @@ impl Journal {
         let settled = read_settled(&store);
         let journal = Journal {
             store: Arc::new(store),
+            path: path.to_owned(),
             settled,
         };
         Ok((journal, said))
@@ -274,7 +278,7 @@ impl Journal {
 
     /// Reads beside a walk in the same order.
     pub fn cursor(&self) -> Cursor {
-        Cursor::new(self.store.clone())
+        Cursor::new(self.store.clone(), self.path.clone())
     }
 
     /// Starts the thread that writes. A journal that is only read takes records and drops them.

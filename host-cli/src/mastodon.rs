@@ -87,6 +87,9 @@ pub struct Installation {
     pub deployment: Option<Deployment>,
     /// Files with settings that are there, the one that outranks the others first.
     pub env_files: Vec<PathBuf>,
+    /// No Mastodon has to do with the directory, as far as can be seen.
+    #[serde(skip)]
+    pub alone: bool,
     /// Where to ask the running instance, and what its answer is compared with.
     #[serde(skip)]
     question: instance::Question,
@@ -112,7 +115,13 @@ impl Installation {
         let processes = process::of_mastodon();
         let found = match place::find(&absolute, settings, &processes) {
             Ok(found) => found,
-            Err(why) => return Ok(Installation::not_found(absolute, why, settings)),
+            Err(place::NotFound { why, alone }) => {
+                let installation = Installation::not_found(absolute, why, settings);
+                return Ok(Installation {
+                    alone,
+                    ..installation
+                });
+            }
         };
         let running: Vec<_> = processes
             .iter()
@@ -132,6 +141,7 @@ impl Installation {
             running: Running::NotAsked("no process of it is seen on this machine".to_owned()),
             deployment,
             env_files: read.files,
+            alone: false,
             question: instance::Question::of(settings, read.media.as_ref().ok()),
         };
         match read.media {
@@ -174,6 +184,7 @@ impl Installation {
                 .and_then(Version::parse),
             deployment: settings.mastodon.deployment,
             env_files: Vec::new(),
+            alone: false,
             question: instance::Question::of(settings, None),
         };
         installation.take_settings(why, settings);

@@ -101,11 +101,11 @@ impl Pairs {
     /// in `self` before anything is awaited again.
     ///
     /// # Errors
-    /// Where the bucket cannot be listed, or lists out of order.
+    /// Where the bucket cannot be listed, or lists out of order, or the journal cannot be read.
     pub async fn next(&mut self) -> Result<Option<Pair>> {
         loop {
             if self.ahead_here.is_none() && !self.here_ended {
-                self.ahead_here = self.local.next().await;
+                self.ahead_here = self.local.next().await?;
                 self.here_ended = self.ahead_here.is_none();
                 self.note();
             }
@@ -161,7 +161,7 @@ impl Pairs {
             .and_then(|local| local.entry.as_ref());
         self.entries += u64::from(entry.is_some());
         if let Some(Entry::Skipped(skipped)) = entry
-            && skipped.reason.hides_entries()
+            && skipped.hides_entries()
         {
             self.saw_everything = false;
             self.unseen = Some(skipped.path.clone());

@@ -5,8 +5,10 @@
 //! overwritten or deleted but by [`crate::decide`].
 
 mod delete;
+mod owner;
 mod run;
 mod summary;
 
+pub use self::owner::{Answer, Question};
 pub use self::run::{Finished, Options, run};
 pub use self::summary::Summary;

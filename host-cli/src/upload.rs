@@ -23,6 +23,9 @@ use crate::tree::{SkipReason, Skipped};
 pub async fn upload_one(uploader: Arc<Uploader>, job: Job) -> (Job, Outcome) {
     for tries in 1..=TRIES {
         match attempt(&uploader, &job).await {
+            Try::Over(Outcome::Failed(error)) => {
+                return (job, Outcome::Failed(Box::new(error.after(tries - 1))));
+            }
             Try::Over(outcome) => return (job, outcome),
             Try::Changed if tries < TRIES => {
                 tokio::time::sleep(Duration::from_millis(150 * u64::from(tries))).await;

@@ -435,3 +435,25 @@ fn git_clean_leaves_what_a_cutover_put_aside() -> Result<()> {
     assert_eq!(files(&media.live())?.len(), FILES.len());
     Ok(())
 }
+
+#[test]
+fn an_instance_that_goes_back_to_the_disk_meanwhile_keeps_its_media() -> Result<()> {
+    let media = uploaded()?;
+    media.origin.reset_requests()?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 2_000 }))?;
+    let child = media
+        .command(&["cutover", "public/system"])?
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    media.switch_back()?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("S3_ENABLED"), "{said}");
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}

@@ -156,3 +156,44 @@ fn another_directory_in_the_place_of_the_first_is_not_believed() -> Result<()> {
     assert_eq!(deletions(&media)?, 0);
     Ok(())
 }
+
+#[test]
+fn nothing_goes_while_a_directory_is_passed_over_for_its_name() -> Result<()> {
+    for name in ["gone\u{7}".to_owned(), "gone".repeat(63)] {
+        let media = with_gone(1)?;
+        write(&media.live().join(&name).join("00.png"), "seen by nobody")?;
+        let ran = media.run("sync", &["--delete"])?.expect(1);
+        assert!(
+            ran.stderr.contains("could not be looked into") && ran.stderr.contains("rename"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(deletions(&media)?, 0);
+        fs::remove_dir_all(media.live().join(&name))?;
+        media.run("sync", &["--delete"])?.expect(0);
+        assert_eq!(deletions(&media)?, 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_switch_to_the_bucket_in_the_middle_of_a_run_is_not_missed() -> Result<()> {
+    let media = with_gone(1)?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 2_000 }))?;
+    let child = media
+        .command(&["sync", "public/system", "--delete", "--size-only"])?
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    let settings = "S3_ENABLED=true\nS3_BUCKET=media\n";
+    write(&media.path().join(".env.production"), settings)?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Mastodon writes to this bucket"), "{said}");
+    assert_eq!(deletions(&media)?, 0);
+    Ok(())
+}

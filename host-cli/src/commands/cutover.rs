@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use self::compare::{Compared, compare, compare_written_since};
 use crate::Context;
-use crate::config::TargetArgs;
+use crate::config::{Target, TargetArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
-use crate::mastodon::{Deployment, named_media_dir};
+use crate::mastodon::{Deployment, Installation, named_media_dir};
 use crate::named::Named;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
@@ -95,15 +95,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     };
     let aside = swap::media_are_aside(&site, &state)?;
     let target = args.target.resolve(context)?;
-    let installation = sides::installation(
-        args.not_mastodon,
-        &site.live(),
-        &target,
-        guards::may_cutover,
-        format!("move `{}` aside", site.live().display()),
-        context,
-    )
-    .await?;
+    let installation = allowed(&args, &site, &target, context).await?;
     let client = sides::client(&args.target, target, context)?;
     let root = if aside { site.kept() } else { site.live() };
     let owner = sides::owner(installation.as_ref());
@@ -131,6 +123,8 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     }
+    // The comparison may have taken hours.
+    let installation = allowed(&args, &site, sides.client.target(), context).await?;
     protect_from_git(&site, context);
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
     sides.root = site.kept();
@@ -158,6 +152,24 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         "next: look at the instance; `medialift rollback` is the way back, `medialift prune` frees the disk",
     );
     Ok(exit)
+}
+
+/// The installation, where it allows that its media are moved; none where there is no Mastodon.
+async fn allowed(
+    args: &CutoverArgs,
+    site: &Site,
+    target: &Target,
+    context: &Context,
+) -> Result<Option<Installation>> {
+    sides::installation(
+        args.not_mastodon,
+        &site.live(),
+        target,
+        guards::may_cutover,
+        format!("move `{}` aside", site.live().display()),
+        context,
+    )
+    .await
 }
 
 /// What speaks against moving the media, as what to do about it.

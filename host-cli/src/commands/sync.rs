@@ -15,13 +15,12 @@ use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::filter::Filter;
-use crate::guards::{may_do_without, may_overwrite, may_sync, may_sync_delete};
 use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::mastodon::{Installation, Owner, named_media_dir};
+use crate::mastodon::{Owner, named_media_dir};
 use crate::s3::{Client, Retry};
-use crate::sync::{self, Options};
+use crate::sync::{self, Options, Question};
 use crate::upload::Limits;
 use crate::{ledger, pairs, tree};
 
@@ -160,7 +159,20 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let pairs = pairs_options(&args, &directory, &target)?;
     // Looked at before anything is written, so that a wrong path leaves nothing behind.
     tree::walk(&pairs.tree)?;
-    let owner = owner(&args, &directory, &target, context).await?;
+    let question = Question {
+        directory: directory.clone(),
+        target: target.clone(),
+        settings: context.file.clone(),
+        not_mastodon: args.not_mastodon,
+        delete: args.delete,
+        replace: args.replace,
+    };
+    let sync::Answer { owner, alone } = question.ask().await?;
+    if let (Owner::Unknown(why), false) = (&owner, alone) {
+        context.ui.say(format!(
+            "note: it cannot be told where Mastodon keeps its media: {why}; nothing is sent that Mastodon may have deleted in the bucket"
+        ));
+    }
     let credentials = args.target.credentials(context)?;
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
@@ -174,7 +186,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if let Some(said) = said {
         context.ui.say(format!("note: {said}"));
     }
-    if owner != Owner::Bucket {
+    if owner == Owner::Disk {
         let failed = |e| Error::new(format!("write the journal `{}`", path.display())).cause(e);
         journal.unsettle().map_err(failed)?;
     }
@@ -187,12 +199,13 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         replace: args.replace,
         delete: args.delete,
         include_hidden: args.include_hidden,
-        unrecorded_is_new: journal.is_settled(),
+        unrecorded_is_new: journal.is_settled() || alone,
         send_unclear: args.send_unrecorded,
     };
     let options = Options {
         pairs,
         owner,
+        question,
         flags,
         dry_run: args.dry_run,
         most_deletions: args.max_delete,
@@ -267,32 +280,6 @@ fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<p
         filter: Filter::new(&args.include, &args.exclude)?,
         sort_listing: args.sort_listing,
     })
-}
-
-/// Who owns the media in this bucket, and whether that allows what is asked for.
-async fn owner(
-    args: &SyncArgs,
-    directory: &Path,
-    target: &Target,
-    context: &Context,
-) -> Result<Owner> {
-    let mut installation = Installation::find(Some(directory), &context.file)?;
-    if args.not_mastodon {
-        may_do_without(&installation).or_refuse("take the directory for the truth")?;
-        return Ok(Owner::Disk);
-    }
-    let operation = format!("copy `{}` to `{target}`", directory.display());
-    may_sync(&installation).or_refuse(operation)?;
-    installation.ask().await;
-    if args.delete {
-        let operation = format!("delete what is only in `{target}`");
-        may_sync_delete(&installation, target).or_refuse(operation)?;
-    }
-    if args.replace {
-        let operation = format!("replace objects of `{target}`");
-        may_overwrite(&installation, target).or_refuse(operation)?;
-    }
-    Ok(installation.owner_of(target))
 }
 
 /// A master key is told before anything is sent: at the S3 endpoint it only ever fails.

@@ -82,7 +82,7 @@ fn settled() -> Flags {
 fn a_file_without_an_object() {
     let no_journal = Decision::Conflict(Conflict::NoJournal);
     row(None, "", settled(), [NEW, NEW, NEW]);
-    row(None, "", Flags::default(), [NEW, no_journal, NEW]);
+    row(None, "", Flags::default(), [NEW, no_journal, UNKNOWN]);
     row(None, "sending", settled(), [NEW, no_journal, UNKNOWN]);
     let send_unclear = Flags {
         send_unclear: true,

@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use redb::TableError;
+
 use super::{FILES, Recorded, Store};
+use crate::error::{Error, Result};
 
 /// Records read at a time, so that no read transaction keeps old pages alive for long.
 const READ_BATCH: usize = 1000;
@@ -13,15 +17,17 @@ const READ_BATCH: usize = 1000;
 #[derive(Debug)]
 pub struct Cursor {
     store: Arc<Store>,
+    path: PathBuf,
     ahead: VecDeque<(String, Recorded)>,
     last: Option<String>,
     ended: bool,
 }
 
 impl Cursor {
-    pub(super) fn new(store: Arc<Store>) -> Self {
+    pub(super) fn new(store: Arc<Store>, path: PathBuf) -> Self {
         Cursor {
             store,
+            path,
             ahead: VecDeque::new(),
             last: None,
             ended: false,
@@ -29,16 +35,16 @@ impl Cursor {
     }
 
     /// The path of the next record, if there is one before `path`, or any where there is no `path`.
-    pub fn next_before(&mut self, path: Option<&str>) -> Option<(String, Recorded)> {
-        if self.ahead.is_empty() && !self.read_ahead() {
-            return None;
+    ///
+    /// # Errors
+    /// Where the journal cannot be read to its end: what it does not tell would pass for new.
+    pub fn next_before(&mut self, path: Option<&str>) -> Result<Option<(String, Recorded)>> {
+        if self.ahead.is_empty() {
+            self.read_ahead()?;
         }
-        let ahead = self.ahead.front()?.0.as_str();
-        if path.is_none_or(|path| ahead < path) {
-            self.ahead.pop_front()
-        } else {
-            None
-        }
+        Ok(self
+            .ahead
+            .pop_front_if(|(ahead, _)| path.is_none_or(|path| ahead.as_str() < path)))
     }
 
     /// The record of `path`. Paths come in ascending order, after [`Cursor::next_before`] has given all
@@ -52,22 +58,20 @@ impl Cursor {
         }
     }
 
-    /// Reads the next batch; an unreadable journal reads as an empty one.
-    fn read_ahead(&mut self) -> bool {
+    fn read_ahead(&mut self) -> Result<()> {
         if self.ended {
-            return false;
+            return Ok(());
         }
-        match read_batch(&self.store, self.last.as_deref()) {
-            Ok(batch) if !batch.is_empty() => {
-                self.last = batch.back().map(|(path, _)| path.clone());
-                self.ahead = batch;
-                true
-            }
-            _ => {
-                self.ended = true;
-                false
-            }
+        self.ahead = read_batch(&self.store, self.last.as_deref()).map_err(|e| {
+            Error::new(format!("read the journal `{}`", self.path.display()))
+                .cause(e)
+                .hint("check the disk; if the file is damaged, move it aside and run the command again, which reads every file once")
+        })?;
+        match self.ahead.back() {
+            Some((path, _)) => self.last = Some(path.clone()),
+            None => self.ended = true,
         }
+        Ok(())
     }
 }
 
@@ -78,7 +82,11 @@ fn read_batch(
     let Some(transaction) = store.begin_read()? else {
         return Ok(VecDeque::new());
     };
-    let table = transaction.open_table(FILES)?;
+    let table = match transaction.open_table(FILES) {
+        // A run was killed while it made the journal.
+        Err(TableError::TableDoesNotExist(_)) => return Ok(VecDeque::new()),
+        opened => opened?,
+    };
     let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut batch = VecDeque::with_capacity(READ_BATCH);
     for row in table
@@ -86,10 +94,9 @@ fn read_batch(
         .take(READ_BATCH)
     {
         let (path, bytes) = row?;
-        // A record that does not read counts as none: its file is read again.
-        if let Some(record) = Recorded::from_bytes(bytes.value()) {
-            batch.push_back((path.value().to_owned(), record));
-        }
+        // Of a record that does not read, only that there is one is known.
+        let record = Recorded::from_bytes(bytes.value()).unwrap_or_else(Recorded::sending);
+        batch.push_back((path.value().to_owned(), record));
     }
     Ok(batch)
 }

@@ -38,7 +38,7 @@ fn what_is_written_is_found_in_order_and_what_is_forgotten_is_not() {
     let mut cursor = journal.cursor();
     let mut gone = Vec::new();
     let mut find = |path: &str| {
-        while let Some((before, _)) = cursor.next_before(Some(path)) {
+        while let Some((before, _)) = cursor.next_before(Some(path)).unwrap() {
             gone.push(before);
         }
         cursor.take(path)
@@ -50,7 +50,7 @@ fn what_is_written_is_found_in_order_and_what_is_forgotten_is_not() {
     }
     assert_eq!(find("z"), None);
     assert_eq!(gone, ["f00007", "f01007", "f02007"]);
-    assert!(cursor.next_before(None).is_none());
+    assert!(cursor.next_before(None).unwrap().is_none());
 }
 
 #[test]
@@ -76,7 +76,50 @@ async fn what_is_about_to_be_sent_is_written_at_once() {
     writer.sending("a".to_owned()).await.unwrap();
     let mut cursor = journal.cursor();
     assert_eq!(
-        cursor.next_before(None),
+        cursor.next_before(None).unwrap(),
+        Some(("a".to_owned(), Recorded::sending()))
+    );
+}
+
+#[test]
+fn a_journal_that_breaks_off_is_an_error_and_not_its_end() {
+    let state = tempfile::tempdir().unwrap();
+    let (journal, _) = open_at(&state);
+    let writer = journal.writer();
+    for number in 0..50_000_u64 {
+        writer.record(format!("f{number:05}"), record(number));
+    }
+    writer.finish(true).unwrap();
+    drop(journal);
+    let path = state.path().join("j.redb");
+    let (journal, _) = Journal::read_only(&path).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 8).unwrap();
+    let mut cursor = journal.cursor();
+    let error = loop {
+        match cursor.next_before(None) {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it looks like the end"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("j.redb"), "{error}");
+    assert!(error.hint_text().unwrap().contains("aside"));
+}
+
+#[test]
+fn a_record_that_does_not_read_is_in_doubt() {
+    let state = tempfile::tempdir().unwrap();
+    let (journal, _) = open_at(&state);
+    journal
+        .change(|transaction| {
+            let mut files = transaction.open_table(FILES)?;
+            files.insert("a", b"of another version".as_slice())?;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(
+        journal.cursor().next_before(None).unwrap(),
         Some(("a".to_owned(), Recorded::sending()))
     );
 }

@@ -38,6 +38,15 @@ pub(super) struct Found {
     pub(super) place: Place,
 }
 
+/// Why there is not one installation of a directory.
+#[derive(Debug)]
+pub(super) struct NotFound {
+    /// In one sentence without a full stop.
+    pub(super) why: String,
+    /// No Mastodon has to do with the directory, as far as can be seen.
+    pub(super) alone: bool,
+}
+
 /// Where Mastodon is installed by its own guide, by packages, and by habit.
 const USUAL_ROOTS: [&str; 5] = [
     "/home/mastodon/live",
@@ -55,7 +64,7 @@ pub(super) fn find(
     directory: &Path,
     settings: &config::File,
     processes: &[Process],
-) -> Result<Found, String> {
+) -> Result<Found, NotFound> {
     let mut found: Vec<Found> = Vec::new();
     let mut uses_another = None;
     let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
@@ -82,21 +91,21 @@ pub(super) fn find(
         }
     }
     let shown = directory.display();
-    match (found.len(), uses_another) {
-        (1, _) => Ok(found.remove(0)),
-        (0, Some(media_dir)) => Err(format!(
+    let alone = found.is_empty() && uses_another.is_none();
+    let why = match (found.len(), uses_another) {
+        (1, _) => return Ok(found.remove(0)),
+        (0, Some(media_dir)) => format!(
             "`{shown}` is not the media directory of the installation that was found, which uses `{}`",
             media_dir.display()
-        )),
-        (0, None) => Err(format!(
-            "no Mastodon installation was found that uses `{shown}`"
-        )),
-        _ => Err(format!(
+        ),
+        (0, None) => format!("no Mastodon installation was found that uses `{shown}`"),
+        _ => format!(
             "`{shown}` is used by more than one installation: `{}` and `{}`",
             found[0].root.display(),
             found[1].root.display()
-        )),
-    }
+        ),
+    };
+    Err(NotFound { why, alone })
 }
 
 /// Directories that look like Mastodon's own, resolved, each once.

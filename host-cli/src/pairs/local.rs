@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use super::{Options, Pair};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::journal::{Cursor, Recorded};
 use crate::s3::Listed;
@@ -51,7 +51,7 @@ impl Local {
 /// The local side as a stream. Dropping it waits for its thread, which reads the journal.
 #[derive(Debug)]
 pub(super) struct LocalStream {
-    batches: mpsc::Receiver<Vec<Local>>,
+    batches: mpsc::Receiver<Result<Vec<Local>>>,
     batch: std::vec::IntoIter<Local>,
     thread: Option<JoinHandle<()>>,
     root_id: Option<(u64, u64)>,
@@ -83,10 +83,7 @@ impl LocalStream {
         Ok(LocalStream {
             batches,
             batch: Vec::new().into_iter(),
-            thread: Some(std::thread::spawn(move || {
-                // None: nobody takes what comes any more.
-                let _ = scan.run(entries);
-            })),
+            thread: Some(std::thread::spawn(move || scan.run(entries))),
             root_id,
         })
     }
@@ -95,12 +92,23 @@ impl LocalStream {
         self.root_id
     }
 
-    pub(super) async fn next(&mut self) -> Option<Local> {
+    /// # Errors
+    /// Where the walk or the journal ended before its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Local>> {
         loop {
             if let Some(local) = self.batch.next() {
-                return Some(local);
+                return Ok(Some(local));
             }
-            self.batch = self.batches.recv().await?.into_iter();
+            let Some(batch) = self.batches.recv().await else {
+                // All was handed over, so this waits for nothing.
+                return match self.thread.take().map(JoinHandle::join) {
+                    Some(Err(_)) => Err(Error::new("read the directory beside the journal")
+                        .cause("the thread that does so ended unexpectedly")
+                        .hint("check the disks; if the journal is damaged, move it aside and run the command again, which reads every file once")),
+                    _ => Ok(None),
+                };
+            };
+            self.batch = batch?.into_iter();
         }
     }
 }
@@ -120,19 +128,32 @@ struct Scan {
     filter: Filter,
     excluded: Arc<AtomicU64>,
     journal: Cursor,
-    sender: mpsc::Sender<Vec<Local>>,
+    sender: mpsc::Sender<Result<Vec<Local>>>,
     batch: Vec<Local>,
 }
 
 impl Scan {
-    fn run(mut self, entries: impl Iterator<Item = Entry>) -> Option<()> {
+    fn run(mut self, entries: impl Iterator<Item = Entry>) {
+        let last = match self.scan(entries) {
+            Ok(Some(())) => Ok(std::mem::take(&mut self.batch)),
+            // Nobody takes what comes any more.
+            Ok(None) => return,
+            Err(e) => Err(e),
+        };
+        let _ = self.sender.blocking_send(last);
+    }
+
+    /// `None` where nobody takes what comes any more.
+    fn scan(&mut self, entries: impl Iterator<Item = Entry>) -> Result<Option<()>> {
         for entry in entries {
             let path = entry.path();
             let known = if matches!(&entry, Entry::Skipped(s) if s.reason == SkipReason::NotUtf8) {
                 None
             } else {
-                while let Some(gone) = self.journal.next_before(Some(path)) {
-                    self.push_known(gone)?;
+                while let Some(gone) = self.journal.next_before(Some(path))? {
+                    if self.push_known(gone).is_none() {
+                        return Ok(None);
+                    }
                 }
                 self.journal.take(path)
             };
@@ -140,17 +161,21 @@ impl Scan {
                 self.excluded.fetch_add(1, Relaxed);
                 continue;
             }
-            self.push(Local {
+            let local = Local {
                 path: path.to_owned(),
                 entry: Some(entry),
                 known,
-            })?;
+            };
+            if self.push(local).is_none() {
+                return Ok(None);
+            }
         }
-        while let Some(gone) = self.journal.next_before(None) {
-            self.push_known(gone)?;
+        while let Some(gone) = self.journal.next_before(None)? {
+            if self.push_known(gone).is_none() {
+                return Ok(None);
+            }
         }
-        let batch = std::mem::take(&mut self.batch);
-        self.sender.blocking_send(batch).ok()
+        Ok(Some(()))
     }
 
     fn push_known(&mut self, (path, known): (String, Recorded)) -> Option<()> {
@@ -168,12 +193,12 @@ impl Scan {
         }
         let next = Vec::with_capacity(BATCH);
         let batch = std::mem::replace(&mut self.batch, next);
-        self.sender.blocking_send(batch).ok()
+        self.sender.blocking_send(Ok(batch)).ok()
     }
 
     fn takes(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Skipped(skipped) if skipped.reason.hides_entries() => {
+            Entry::Skipped(skipped) if skipped.hides_entries() => {
                 self.filter.may_take_below(&skipped.path)
             }
             entry => self.filter.takes(entry.path()),

@@ -234,6 +234,22 @@ impl S3Error {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
+    /// Whether what was sent is surely not stored: it was sent once, and refused. An attempt before
+    /// that may have been stored although its answer was lost.
+    pub fn is_surely_not_stored(&self) -> bool {
+        self.attempts <= 1
+            && self.status().is_some_and(|status| {
+                status.is_client_error() && !matches!(status.as_u16(), 408 | 429)
+            })
+    }
+
+    /// The failure after so many `earlier` attempts, which other requests made.
+    #[must_use]
+    pub fn after(mut self, earlier: u32) -> Self {
+        self.attempts += earlier;
+        self
+    }
+
     /// Whether every other request of the run will fail for the same reason.
     pub fn ends_the_run(&self) -> bool {
         self.kind.ends_the_run()

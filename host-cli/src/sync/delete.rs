@@ -51,19 +51,21 @@ impl ToDelete {
         self.most.unwrap_or(MOST_DELETIONS)
     }
 
-    /// Deletes until interrupted.
+    /// Deletes until interrupted, where `owner_is_the_same` after all else was looked at.
     pub(super) async fn delete(
         &self,
         client: &Client,
         pairs: &Pairs,
         summary: &mut Summary,
         interrupt: &Interrupt,
+        owner_is_the_same: impl Future<Output = Result<()>>,
     ) -> Result<()> {
         if self.total == 0 {
             return Ok(());
         }
         let bucket = &client.target().bucket;
         self.check(bucket, pairs)?;
+        owner_is_the_same.await?;
         for key in &self.keys {
             if interrupt.is_set() {
                 summary.interrupted = true;
@@ -101,7 +103,7 @@ impl ToDelete {
             return refused(
                 "a directory could not be looked into, and what seems missing may be in it"
                     .to_owned(),
-                "make every directory readable, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
+                "make every directory readable, rename one whose name cannot be a key's, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
             );
         }
         if self.total > self.most() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
 use super::delete::ToDelete;
+use super::owner::Question;
 use super::summary::{Summary, fail_line};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
@@ -24,6 +25,9 @@ use crate::upload::{Job, Limits, Outcome, Uploader, upload_one};
 /// How often the number of uploads at once is reconsidered.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether the owner of the media still is the same.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// After Ctrl-C, what is under way may take this long to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -38,6 +42,8 @@ pub struct Options {
     pub pairs: pairs::Options,
     /// Who owns the media.
     pub owner: Owner,
+    /// How to ask for the owner again.
+    pub question: Question,
     /// What else decides.
     pub flags: Flags,
     /// Change nothing.
@@ -85,9 +91,10 @@ pub async fn run(
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let deleted = run
-            .to_delete
-            .delete(&client, &pairs, &mut run.summary, &run.interrupt);
+        let again = options.question.ask_again(&options.owner);
+        let deleted =
+            run.to_delete
+                .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
         stopped = deleted.await.err();
     }
     let settled = run.is_settled(stopped.is_none(), &journal);
@@ -118,6 +125,8 @@ struct Run {
     /// Uploads that were cut off, whose outcome nobody knows.
     cut_off: bool,
     writer: Writer,
+    /// Each key is written down before it is sent.
+    announces: bool,
     pace: Pace,
     window: Window,
     window_begin: Instant,
@@ -155,6 +164,12 @@ impl Run {
             tasks: JoinSet::new(),
             cut_off: false,
             writer: journal.writer(),
+            announces: match options.owner {
+                Owner::Disk => false,
+                Owner::Bucket => true,
+                // Without such a promise nothing is taken for what never was there.
+                Owner::Unknown(_) => journal.is_settled(),
+            },
             pace: Pace::new(options.concurrency),
             window: Window::default(),
             window_begin: Instant::now(),
@@ -182,6 +197,7 @@ impl Run {
     async fn work(&mut self, pairs: &mut Pairs) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval_at((Instant::now() + LOOK_AGAIN).into(), LOOK_AGAIN);
         let mut interrupt = self.interrupt.clone();
         let mut next: Option<Job> = None;
         let mut more = true;
@@ -203,6 +219,7 @@ impl Run {
                 () = interrupt.requested() => {}
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.note(ended),
                 _ = tick.tick() => self.tick(),
+                _ = look.tick() => self.options.question.look_again(&self.options.owner).await?,
                 pair = pairs.next(), if more && next.is_none() => match pair? {
                     Some(pair) => next = self.take(pair),
                     None => more = false,
@@ -211,12 +228,12 @@ impl Run {
         }
     }
 
-    /// Sends a file, where Mastodon owns the bucket once that is written down: if the run is killed
+    /// Sends a file, where Mastodon may own the bucket once that is written down: if the run is killed
     /// meanwhile, it must not pass for one that never was there.
     fn spawn(&mut self, job: Job) {
         let uploader = self.uploader.clone();
         let sends_new = matches!(job.decision, Decision::Send(_));
-        if self.options.owner != Owner::Bucket || self.options.dry_run || !sends_new {
+        if !self.announces || self.options.dry_run || !sends_new {
             self.tasks.spawn(upload_one(uploader, job));
             return;
         }
@@ -263,7 +280,12 @@ impl Run {
             }
             (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
             (Decision::Delete, _) => self.to_delete.add(&pair),
-            (Decision::Gone, _) => self.writer.forget(pair.path.clone()),
+            // A file may be away for a moment only; while the bucket is Mastodon's, that it is recorded
+            // tells that it was there.
+            (Decision::Gone, _) if self.options.owner == Owner::Disk => {
+                self.writer.forget(pair.path.clone());
+            }
+            (Decision::Gone, _) => {}
             _ => self.summary.only_in_bucket += 1,
         }
         self.remember_seen(&pair);
@@ -316,6 +338,11 @@ impl Run {
                 let line = self.summary.conflict(path, conflict);
                 return self.progress.say(&line);
             }
+            Outcome::Hidden => {
+                self.remember_unclear(&job.pair);
+                let line = self.summary.hide(path, job.pair.object.is_some());
+                return self.progress.say(&line);
+            }
             Outcome::Skipped(skipped) => {
                 self.remember_unclear(&job.pair);
                 let line = self.summary.skip(skipped);
@@ -350,10 +377,10 @@ impl Run {
                 .get_or_insert_with(|| error.into_error(operation));
             return;
         }
-        if !error.status().is_some_and(|s| s.is_client_error()) {
+        if !error.is_surely_not_stored() {
             self.remember_unclear(pair);
-        } else if self.options.owner == Owner::Bucket {
-            // Surely not stored.
+        } else if self.announces && pair.known.is_none() {
+            // Only what this run has written down: an earlier one's doubt stays.
             self.writer.forget(path.clone());
         }
         let error = error.to_string();
@@ -394,9 +421,12 @@ impl Run {
             && !self.summary.interrupted
             && self.options.pairs.files_from.is_none()
             && self.options.pairs.filter.takes_all();
-        let bucket_owns = self.options.owner == Owner::Bucket;
-        let sends_unrecorded = !bucket_owns || self.options.flags.send_unclear;
-        (bucket_owns || !self.cut_off) && (journal.is_settled() || whole && sends_unrecorded)
+        match self.options.owner {
+            Owner::Disk => !self.cut_off && (journal.is_settled() || whole),
+            Owner::Bucket => journal.is_settled() || whole && self.options.flags.send_unclear,
+            // What Mastodon may have deleted meanwhile is explained by nothing in this run.
+            Owner::Unknown(_) => journal.is_settled(),
+        }
     }
 
     /// Closes the journal and the account.

@@ -69,7 +69,7 @@ fn child(directory: &OwnedFd, name: &CStr, listed: FileType, follow_links: bool)
     let mut name = name.to_bytes().to_vec();
     let directory = match &kind {
         Kind::Directory { .. } => true,
-        Kind::Skipped(reason, _) => reason.hides_entries(),
+        Kind::Skipped(reason, _) => reason.is_of_a_directory(),
         Kind::File(_) => false,
     };
     if directory {

@@ -89,6 +89,8 @@ pub struct LocalFile {
     /// Neither group nor others may read it although they can get to it: so Mastodon hides the media
     /// of a suspended account.
     pub hidden: bool,
+    /// Whether group or others can get to it.
+    open_to_others: bool,
     /// Names that the file has (hard links).
     pub links: u64,
     /// Bytes that it takes on disk.
@@ -109,6 +111,7 @@ impl LocalFile {
             path,
             stamp: seen.stamp,
             hidden: open_to_others && seen.mode & FOR_OTHERS == 0,
+            open_to_others,
             links: seen.links,
             disk_bytes: seen.disk_bytes,
             device: seen.device,
@@ -143,6 +146,12 @@ impl LocalFile {
             FileType::Directory => Err(OpenError::new(SkipReason::Vanished)),
             other => Err(OpenError::new(special(other))),
         }
+    }
+
+    /// Whether it is hidden by now, by the mode of what was opened. See [`LocalFile::hidden`].
+    pub fn is_hidden_now(&self, opened: &File) -> io::Result<bool> {
+        let mode = rustix::fs::fstat(opened)?.st_mode;
+        Ok(self.open_to_others && mode & FOR_OTHERS == 0)
     }
 
     /// Opens the very file that was seen.

@@ -65,8 +65,8 @@ impl SkipReason {
         }
     }
 
-    /// Whether there may be files below that were not seen.
-    pub fn hides_entries(self) -> bool {
+    /// Whether it is of a directory, below which there may be files that were not seen.
+    pub(super) fn is_of_a_directory(self) -> bool {
         matches!(
             self,
             SkipReason::LinkedDirectory | SkipReason::UnreadableDirectory
@@ -83,14 +83,21 @@ impl fmt::Display for SkipReason {
 /// An entry that is passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// Its path; bytes that are not UTF-8 are shown as `\u{FFFD}`. Ends in `/` where
-    /// [`SkipReason::hides_entries`].
+    /// Its path; bytes that are not UTF-8 are shown as `\u{FFFD}`. Ends in `/` where a directory is
+    /// passed over, for whatever reason.
     pub path: String,
     /// Why.
     pub reason: SkipReason,
     /// What the system said, where it said something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+impl Skipped {
+    /// Whether there may be files below that were not seen.
+    pub fn hides_entries(&self) -> bool {
+        self.path.ends_with('/')
+    }
 }
 
 /// Names what is neither file nor directory nor link.

@@ -79,6 +79,8 @@ pub enum Outcome {
     },
     /// Read, found to differ, and left.
     Conflict(Conflict),
+    /// Hidden since it was seen, and not sent.
+    Hidden,
     /// Not to be sent.
     Skipped(Skipped),
     /// The bucket did not take it.
@@ -126,6 +128,11 @@ impl Uploader {
         // The semaphore is never closed, so there always is a permit in the end.
         let memory = self.memory.clone();
         memory.acquire_many_owned(kibibytes).await.ok()
+    }
+
+    /// Whether hidden files take part as any other.
+    pub(super) fn includes_hidden(&self) -> bool {
+        self.flags.include_hidden
     }
 
     /// Memory for the pieces of one request.

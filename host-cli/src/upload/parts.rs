@@ -156,16 +156,16 @@ async fn complete(
         let unclear =
             matches!(*error.kind, ErrorKind::Malformed(_)) || error.code() == Some("NoSuchUpload");
         if !unclear {
-            return Err(error);
+            return Err(error.after(tries - 1));
         }
         match client.head_object(key).await {
             Ok(head) if head.size == size && head.etag == expected => return Ok(head.etag),
             Ok(_) => {}
             Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e),
+            Err(e) => return Err(e.after(tries)),
         }
         if tries == TRIES || error.code().is_some() {
-            return Err(error);
+            return Err(error.after(tries - 1));
         }
         tries += 1;
     }

@@ -40,13 +40,16 @@ enum ReadFile {
     },
     Large(Opened),
     Changed,
+    /// Mastodon has hidden it since the walk.
+    Hidden,
 }
 
 /// Opens the file and, if it is small, brings it into the bucket.
 pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
     let memory = uploader.memory(job.file.stamp.size.min(SMALL)).await;
     let file = job.file.clone();
-    let read = blocking(move || Ok(read(&file))).await;
+    let include_hidden = uploader.includes_hidden();
+    let read = blocking(move || Ok(read(&file, include_hidden))).await;
     let read = match read {
         Ok(Ok(read)) => read,
         Ok(Err(OpenError { reason, detail })) => {
@@ -56,6 +59,7 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
     };
     match read {
         ReadFile::Changed => Attempt::Ended(Try::Changed),
+        ReadFile::Hidden => Attempt::Ended(Try::Over(Outcome::Hidden)),
         // The memory is given back: the way of a large file asks for its own.
         ReadFile::Large(opened) => Attempt::Large(opened),
         ReadFile::Whole {
@@ -83,11 +87,15 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
 }
 
 /// Opens a file, and reads and digests it where it is small. Blocks.
-fn read(file: &LocalFile) -> Result<ReadFile, OpenError> {
-    let path = &file.path;
-    let mut file = file.open()?;
+fn read(local: &LocalFile, include_hidden: bool) -> Result<ReadFile, OpenError> {
+    let path = &local.path;
+    let mut file = local.open()?;
     let mut read = || {
         let stamp = Stamp::of_file(&file)?;
+        // After the stamp: a later change of the mode is a change of the stamp.
+        if !include_hidden && local.is_hidden_now(&file)? {
+            return Ok(ReadFile::Hidden);
+        }
         if stamp.size > SMALL {
             let mut first = [0; SNIFFED];
             let length = file.read_at(&mut first, 0)?;
@@ -198,7 +206,47 @@ async fn put(uploader: &Uploader, job: &Job, request: PutRequest, stamp: Stamp) 
                 return Outcome::Uploaded { bytes, record };
             }
             Err(e) if e.kind.is_wrong_content() && tries < TRIES => tries += 1,
-            Err(e) => return Outcome::Failed(Box::new(e)),
+            Err(e) => return Outcome::Failed(Box::new(e.after(tries - 1))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::tree::{Entry, Options, walk};
+
+    #[test]
+    fn what_is_hidden_after_the_walk_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        let mode = |path: &str, mode| {
+            set_permissions(root.join(path), Permissions::from_mode(mode)).unwrap();
+        };
+        mode("", 0o755);
+        for (name, size) in [("small", 3), ("large", SMALL + 1)] {
+            let file = File::create(root.join(name)).unwrap();
+            file.set_len(size).unwrap();
+            mode(name, 0o644);
+        }
+        let options = Options {
+            root: root.clone(),
+            prefix_length: 0,
+            follow_links: false,
+        };
+        for entry in walk(&options).unwrap() {
+            let Entry::File(file) = entry else {
+                panic!("{entry:?}")
+            };
+            assert!(!file.hidden);
+            let hidden = |all| matches!(read(&file, all).unwrap(), ReadFile::Hidden);
+            assert!(!hidden(false), "{}", file.path);
+            mode(&file.path, 0o600);
+            assert!(hidden(false), "{}", file.path);
+            assert!(!hidden(true), "{}", file.path);
         }
     }
 }

@@ -205,3 +205,38 @@ fn a_kill_after_the_switch_leaves_only_what_was_on_its_way_in_doubt() -> Result<
     expect(&media, &["--send-unrecorded"], 0, 2, 21)?;
     Ok(())
 }
+
+#[test]
+fn an_installation_that_does_not_tell_where_its_media_are_sends_nothing_unrecorded() -> Result<()> {
+    let media = Media::with(&[("a.png", "a"), ("b.png", "b")])?;
+    let settings = "S3_ENABLED=true\nS3_BUCKET=${SAID_ELSEWHERE}\n";
+    write(&media.path().join(".env.production"), settings)?;
+    // Twice: the first run explains nothing.
+    for _ in 0..2 {
+        let report = expect(&media, &[], 4, 0, 0)?;
+        assert_eq!(report["conflicts"], json!({ "owner_unknown": 2 }));
+    }
+    let ran = media.run("sync", &[])?.expect(4);
+    assert!(ran.stderr.contains("medialift.toml"), "{}", ran.stderr);
+    // No Mastodon at all has to do with the directory.
+    fs::remove_file(media.path().join(".env.production"))?;
+    expect(&media, &[], 0, 2, 0)?;
+    Ok(())
+}
+
+#[test]
+fn what_was_deleted_in_the_bucket_is_remembered_while_the_disk_is_away() -> Result<()> {
+    let media = Media::with(&[("cache/a.png", "a"), ("b.png", "b")])?;
+    owned_by_disk(&media)?;
+    expect(&media, &[], 0, 2, 0)?;
+    owned_by_bucket(&media)?;
+    media.delete("cache/a.png")?;
+    let (cache, away) = (media.live().join("cache"), media.path().join("away"));
+    fs::rename(&cache, &away)?;
+    expect(&media, &[], 0, 0, 1)?;
+    fs::rename(&away, &cache)?;
+    let report = expect(&media, &[], 0, 0, 1)?;
+    assert_eq!(report["deleted_there"], 1, "{report}");
+    assert_eq!(content(&media, "cache/a.png")?.0, 404);
+    Ok(())
+}

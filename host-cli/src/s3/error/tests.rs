@@ -148,3 +148,21 @@ fn the_error_names_request_and_attempts() {
         "the service answered 503 SlowDown: no tomes available (PUT https://s3.us-west-004.backblazeb2.com/media/a, 3 attempts in 1.5 s)"
     );
 }
+
+#[test]
+fn only_what_was_sent_once_and_refused_is_surely_not_stored() {
+    for (status, sure) in [
+        (400, true),
+        (403, true),
+        (408, false),
+        (429, false),
+        (503, false),
+    ] {
+        let refused = service(status, "", "");
+        assert_eq!(refused.is_surely_not_stored(), sure, "{status}");
+        // The answer to an earlier attempt was lost.
+        assert!(!refused.after(1).is_surely_not_stored(), "{status}");
+    }
+    let unread = S3Error::local("a", std::io::ErrorKind::NotFound.into());
+    assert!(!unread.is_surely_not_stored());
+}
