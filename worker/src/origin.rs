@@ -18,7 +18,8 @@ use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{AbortController, ByteStream, Delay, Fetch};
+use worker::web_sys::AbortController;
+use worker::{AbortSignal, ByteStream, Delay, Fetch};
 
 /// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
 /// a reader of media has given up long before.
@@ -130,8 +131,8 @@ fn encoded_length(prefix: &str) -> usize {
 async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
     let fetch = Fetch::Request(sdk::get_from_origin(url, request).ok_or(OriginError::Connect)?);
     // It stays in force for the body.
-    let transfer = AbortController::default();
-    let signal = transfer.signal();
+    let transfer = AbortController::new().map_err(|_| OriginError::Connect)?;
+    let signal = AbortSignal::from(transfer.signal());
     let answered = pin!(fetch.send_with_signal(&signal));
     let timeout = Delay::from(Duration::from_millis(ANSWER_TIMEOUT_MILLISECONDS));
     let response = match select(answered, timeout).await {

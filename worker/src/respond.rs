@@ -98,8 +98,11 @@ pub fn origin_error(error: OriginError) -> Response {
         );
         _ = headers.set("Age", &remembered.age.to_string());
     }
+    // The runtime makes no response of a status beyond 599.
+    let status = StatusCode::from_u16(status).ok();
+    let is_error = |status: &StatusCode| status.is_client_error() || status.is_server_error();
     text(
-        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+        status.filter(is_error).unwrap_or(StatusCode::BAD_GATEWAY),
         headers,
     )
 }

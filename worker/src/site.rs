@@ -70,32 +70,33 @@ impl Site {
     /// The name of an object in the Cache API: on the host that was asked for, as the documentation
     /// wants it (developers.cloudflare.com/workers/runtime-apis/cache: another host costs look-ups),
     /// and apart from the zone's other copies, which all workers of a zone share. No path of an
-    /// object has a `?` in it.
+    /// object has a `?` in it. A request without encryption shares the copy.
     #[must_use]
     pub fn cache_key(&self, url: &str, key: &ObjectKey) -> String {
-        [origin_of(url), &key.s3_path(), "?", &self.cache_space].concat()
+        let path = key.s3_path();
+        ["https://", host_of(url), &path, "?", &self.cache_space].concat()
     }
 }
 
-/// Scheme, host and port of a URL.
-fn origin_of(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
-    &url[..end]
+/// Host and port of a URL.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::origin_of;
+    use super::host_of;
 
     #[test]
-    fn the_origin_ends_where_the_path_begins() {
-        for (url, origin) in [
-            ("https://files.example.com/a/b", "https://files.example.com"),
-            ("http://127.0.0.1:8787/", "http://127.0.0.1:8787"),
-            ("https://files.example.com", "https://files.example.com"),
+    fn the_host_ends_where_the_path_begins() {
+        for (url, host) in [
+            ("https://files.example.com/a/b", "files.example.com"),
+            ("http://files.example.com/a", "files.example.com"),
+            ("http://127.0.0.1:8787/", "127.0.0.1:8787"),
+            ("https://files.example.com", "files.example.com"),
         ] {
-            assert_eq!(origin_of(url), origin);
+            assert_eq!(host_of(url), host);
         }
     }
 }

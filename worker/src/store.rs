@@ -16,22 +16,25 @@ use futures_util::future::{Either, select};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Duration;
-use worker::web_sys::ReadableStream;
+use worker::web_sys::{AbortController, ReadableStream};
 use worker::{
-    AbortController, ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Headers,
-    Response, ResponseBody, worker_sys,
+    ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Headers, Response,
+    ResponseBody, worker_sys,
 };
 
 /// What the Cache API says of its own part in an answer; never passed on.
 pub const OF_THE_CACHE: [&str; 2] = ["CF-Cache-Status", "Age"];
 
 /// How long a body may take to its end: so many milliseconds, and one for each byte of so many. An
-/// origin that stalls in the middle is given up then. The runtime does not show the progress of a
-/// stream, and a slow reader looks like a slow origin, so the bound is a wide one.
+/// origin that stalls in the middle is given up then, and so is the first reader of an object who takes less
+/// than 16 KB a second: the runtime does not show the progress of a stream, and a slow reader looks like a
+/// slow origin.
 const BODY_MILLISECONDS: u64 = 60_000;
 const BODY_BYTES_PER_MILLISECOND: u64 = 16;
+
+/// The longest time that the SDK's timer can count.
+const LONGEST_TIMER_MILLISECONDS: u64 = 2_147_483_647;
 
 /// The same where the length is not known.
 const BODY_OF_UNKNOWN_LENGTH_MILLISECONDS: u64 = 600_000;
@@ -44,8 +47,8 @@ pub struct EdgeCache;
 #[derive(Debug)]
 pub struct Stream {
     stream: Option<ReadableStream>,
-    /// Ends the transfer that the bytes come from.
-    transfer: Option<Rc<AbortController>>,
+    /// Ends the transfer that the bytes come from, for every branch of it.
+    transfer: Option<AbortController>,
 }
 
 impl Stream {
@@ -64,7 +67,7 @@ impl Stream {
     /// The same, of a transfer that `controller` can end.
     #[must_use]
     pub fn with_transfer(mut self, controller: AbortController) -> Self {
-        self.transfer = Some(Rc::new(controller));
+        self.transfer = Some(controller);
         self
     }
 
@@ -84,17 +87,13 @@ impl Drop for Stream {
 }
 
 impl Body for Stream {
-    fn tee(mut self) -> (Self, Self) {
-        let branches = self.stream.take().map(|stream| sdk::tee(&stream));
-        let (one, other) = match branches {
-            Some(Ok((one, other))) => (Some(one), Some(other)),
-            _ => (None, None),
-        };
+    fn tee(mut self) -> Option<(Self, Self)> {
+        let (one, other) = sdk::tee(&self.stream.take()?).ok()?;
         let branch = |stream| Self {
-            stream,
+            stream: Some(stream),
             transfer: self.transfer.clone(),
         };
-        (branch(one), branch(other))
+        Some((branch(one), branch(other)))
     }
 
     fn slice(self, range: ByteRange) -> Self {
@@ -213,7 +212,8 @@ impl Store for EdgeCache {
     ) {
         let length = crate::policy::headers::number(&headers, CONTENT_LENGTH);
         let milliseconds = length.map_or(BODY_OF_UNKNOWN_LENGTH_MILLISECONDS, |length| {
-            BODY_MILLISECONDS + length / BODY_BYTES_PER_MILLISECOND
+            (BODY_MILLISECONDS + length / BODY_BYTES_PER_MILLISECOND)
+                .min(LONGEST_TIMER_MILLISECONDS)
         });
         let transfer = body.as_mut().and_then(|body| body.transfer.take());
         let response = Response::builder()
@@ -229,7 +229,7 @@ impl Store for EdgeCache {
             Either::Left((Ok(()), _)) => {}
             Either::Left((Err(error), _)) => log::store_failed(cache_key, &error.to_string()),
             Either::Right(_) => {
-                if let Some(transfer) = transfer.and_then(Rc::into_inner) {
+                if let Some(transfer) = transfer {
                     transfer.abort();
                 }
             }

@@ -5,7 +5,6 @@
 //! `docs/performance/`, and `docs/performance.md` is made from those files alone. Nothing here is a
 //! test: only `--check` looks at the targets.
 
-mod cost;
 mod crowd;
 mod edge;
 mod growth;
@@ -51,18 +50,15 @@ pub enum Part {
     Growth,
     /// The worker and nginx under load
     Crowd,
-    /// What a million reads cost, from the policy's own code
-    Cost,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 5] = [
         Self::Edge,
         Self::Size,
         Self::Sync,
         Self::Growth,
         Self::Crowd,
-        Self::Cost,
     ];
 
     /// Its name, in files and on the command line.
@@ -73,7 +69,6 @@ impl Part {
             Self::Sync => "sync",
             Self::Growth => "growth",
             Self::Crowd => "crowd",
-            Self::Cost => "cost",
         }
     }
 
@@ -85,7 +80,6 @@ impl Part {
             Self::Sync => "`medialift sync` beside other clients",
             Self::Growth => "More files, larger files",
             Self::Crowd => "Under load, beside nginx",
-            Self::Cost => "What a million reads cost",
         }
     }
 
@@ -100,7 +94,6 @@ impl Part {
             Self::Sync => sync::measure(),
             Self::Growth => growth::measure(),
             Self::Crowd => crowd::measure(),
-            Self::Cost => cost::measure(),
         }?;
         report.processors = thread::available_parallelism()?.get();
         report.save(self.name())?;
@@ -159,9 +152,6 @@ fn prepare(parts: &[Part]) -> Result<bool> {
         let size = any(&[Part::Size]).then(|| scope.spawn(|| Part::Size.measure()));
         if any(&[Part::Sync, Part::Growth, Part::Crowd]) {
             build::programs_of(Profile::Release)?;
-        }
-        if any(&[Part::Cost]) {
-            cost::build()?;
         }
         size.map_or(Ok(true), |size| {
             size.join()

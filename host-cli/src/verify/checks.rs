@@ -152,10 +152,15 @@ async fn second_read(domain: &Domain, probes: &Probes) -> Finding {
             Err(error) => return unreachable(check, &error),
         }
     }
+    let hint = if domain.url.is_workers_dev() {
+        "the Cache API keeps nothing on `workers.dev`: give the worker a route or a custom domain of yours"
+    } else {
+        "every read would go to the bucket: check the worker's `CACHE_MODE` and `FRESH_SECONDS`, and that no rule of the zone bypasses the cache"
+    };
     Finding::failed(
         check,
         format!("nothing is kept: {}", states.join(", ")),
-        "every read would go to the bucket: check the worker's `CACHE_MODE` and `FRESH_SECONDS`, and that no rule of the zone bypasses the cache",
+        hint,
     )
 }
 

@@ -57,6 +57,15 @@ impl FilesUrl {
         format!("{}{}", self.0, path_of(key))
     }
 
+    /// Whether it is Cloudflare's own domain for workers, where the Cache API keeps nothing
+    /// (developers.cloudflare.com/workers/runtime-apis/cache).
+    pub fn is_workers_dev(&self) -> bool {
+        let host = self.0.split("://").nth(1).unwrap_or_default();
+        host.split('/')
+            .next()
+            .is_some_and(|host| host.ends_with(".workers.dev"))
+    }
+
     /// Whether it is reached over TLS.
     pub fn is_encrypted(&self) -> bool {
         self.0.starts_with("https://")
@@ -156,6 +165,13 @@ mod tests {
         check("https://", None);
         check("https:///", None);
         check("", None);
+    }
+
+    #[test]
+    fn the_domain_that_keeps_nothing_is_known() {
+        let is = |text| FilesUrl::parse(text).unwrap().is_workers_dev();
+        assert!(is("https://medialift-edge.example.workers.dev"));
+        assert!(!is("https://files.example.com/workers.dev"));
     }
 
     #[test]

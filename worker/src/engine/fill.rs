@@ -123,10 +123,13 @@ where
             Outcome::Store(entry) => {
                 let to_store = headers::for_store(headers.clone(), &entry);
                 let (for_reader, for_store) = match body {
-                    Some(body) if read.takes_body(&headers) => {
-                        let (for_reader, for_store) = body.tee();
-                        (Some(for_reader), Some(for_store))
-                    }
+                    Some(body) if read.takes_body(&headers) => match body.tee() {
+                        Some((for_reader, for_store)) => (Some(for_reader), Some(for_store)),
+                        None => {
+                            _ = reader.send(Filled::Failed(OriginError::Connect));
+                            return;
+                        }
+                    },
                     body => (None, body),
                 };
                 _ = reader.send(Filled::Fetched {

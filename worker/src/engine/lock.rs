@@ -29,7 +29,8 @@ pub struct Locks(Rc<RefCell<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     keys: HashMap<String, KeyState>,
-    /// Keys in the order in which fills ended, for the table to forget them.
+    /// Keys in the order in which fills began and ended, for the table to forget them.
+    began: VecDeque<(UnixMillis, String, u64)>,
     ended: VecDeque<(UnixMillis, String)>,
     last_permit: u64,
 }
@@ -106,6 +107,7 @@ impl Locks {
             permit: number,
             began: now,
         });
+        table.began.push_back((now, cache_key.to_owned(), number));
         Turn::Fill(Permit {
             locks: self.clone(),
             cache_key: cache_key.to_owned(),
@@ -145,8 +147,21 @@ impl Locks {
 }
 
 impl Table {
-    /// Forgets the fills that ended too long ago.
+    /// Forgets the fills that ended too long ago, and those that the runtime gave up.
     fn forget(&mut self, now: UnixMillis) {
+        while let Some((at, ..)) = self.began.front()
+            && at.plus_millis(LOCK_AGE_MILLISECONDS) <= now
+        {
+            if let Some((_, cache_key, permit)) = self.began.pop_front()
+                && let Some(state) = self.keys.get_mut(&cache_key)
+                && state.is_filled_by(permit)
+            {
+                state.filling = None;
+                if state.last.is_none() {
+                    self.keys.remove(&cache_key);
+                }
+            }
+        }
         while let Some((at, _)) = self.ended.front()
             && at.plus_millis(MEMORY_MILLISECONDS) <= now
         {
@@ -168,9 +183,10 @@ impl Permit {
     /// Ends the fill, and tells those who wait how.
     pub fn end(self, ended: Ended, now: UnixMillis) {
         let mut table = self.locks.0.borrow_mut();
+        // One who was overtaken has stored the object all the same.
         if ended != Ended::Abandoned
             && let Some(state) = table.keys.get_mut(&self.cache_key)
-            && state.is_filled_by(self.number)
+            && (state.is_filled_by(self.number) || ended == Ended::Stored)
         {
             state.last = Some((ended, now));
             table.ended.push_back((now, self.cache_key.clone()));

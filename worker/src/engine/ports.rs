@@ -13,8 +13,9 @@ use std::future::Future;
 
 /// A body that passes by; it is never held as a whole. Dropped, it is cancelled.
 pub trait Body: Sized + 'static {
-    /// The same bytes for two readers. The slower one sets the pace: nothing is held for it.
-    fn tee(self) -> (Self, Self);
+    /// The same bytes for two readers. The slower one sets the pace: nothing is held for it. `None`
+    /// where the bytes cannot be had.
+    fn tee(self) -> Option<(Self, Self)>;
     /// The part of a whole body that `range` names, cut out of the bytes as they come.
     fn slice(self, range: ByteRange) -> Self;
 }

@@ -35,7 +35,7 @@ pub const ADDED: [(HeaderName, &str); 2] = [
 ];
 
 /// Removed from every answer of the bucket, by name.
-const REMOVED: [&str; 16] = [
+const REMOVED: [&str; 19] = [
     "set-cookie",
     // It names the bucket, or where else it is.
     "location",
@@ -53,10 +53,21 @@ const REMOVED: [&str; 16] = [
     "transfer-encoding",
     "upgrade",
     "x-cache-status",
+    // Of the connection to the bucket, as Cloudflare's edge reports it.
+    "alt-svc",
+    "nel",
+    "report-to",
 ];
 
 /// Removed from every answer of the bucket, by the start of the name.
-const REMOVED_PREFIXES: [&str; 5] = ["access-control-", "x-accel-", "x-amz-", "x-amzn-", "x-bz-"];
+const REMOVED_PREFIXES: [&str; 6] = [
+    "access-control-",
+    "cf-",
+    "x-accel-",
+    "x-amz-",
+    "x-amzn-",
+    "x-bz-",
+];
 
 /// Removed from a 304: what describes a body (RFC 9110, section 15.4.5).
 pub const ABOUT_THE_BODY: [HeaderName; 5] = [

@@ -134,7 +134,7 @@ pub const VARIABLES: &[Variable] = &[
         form: "16 visible ASCII characters or more, best 32 random ones",
         default: None,
         secret: true,
-        meaning: "The secret of a purge: Mastodon's `CACHE_BUSTER_SECRET`. Where it is not set, every purge is answered 403. With `CACHE_MODE = \"engine\"` a purge drops the copy of one data centre, the one nearest to the Mastodon host; the others keep theirs until its time is over.",
+        meaning: "The secret of a purge: Mastodon's `CACHE_BUSTER_SECRET`. Where it is not set, every purge is answered 403. A purge is for the host that it comes to. With `CACHE_MODE = \"engine\"` a purge drops the copy of one data centre, the one nearest to the Mastodon host; the others keep theirs until its time is over.",
     },
 ];
 

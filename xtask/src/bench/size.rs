@@ -13,7 +13,7 @@ const PLAIN: &str = "kB";
 const GZIPPED: &str = "kB gzipped";
 
 /// `opt-level` of the profile `worker` in `Cargo.toml`; the first is what is shipped.
-const OPT_LEVELS: [&str; 3] = ["s", "z", "3"];
+const OPT_LEVELS: [&str; 3] = ["z", "s", "3"];
 
 /// Builds the variants and weighs them.
 ///

@@ -94,7 +94,7 @@ pub(super) async fn archives(domain: &Domain, probes: &Probes) -> Finding {
         Ok(answer) if answer.status.is_success() => Finding::warned(
             check,
             "whoever knows its address can read an account archive under `backups/`",
-            "the worker refuses them with `DENY_PREFIXES = \"backups/\"`; Mastodon hands archives out by signed addresses of the bucket instead",
+            "the worker refuses them with `DENY_PREFIXES = \"backups/,imports/\"`; Mastodon hands archives out by signed addresses of the bucket instead",
         ),
         Ok(answer) => Finding::passed(
             check,

@@ -39,6 +39,8 @@ fn bucket() -> HeaderMap {
         ("access-control-allow-origin", "https://example.com"),
         ("access-control-expose-headers", "x-amz-id-2"),
         ("cache-control", "max-age=0, no-cache, no-store"),
+        ("cf-cache-status", "DYNAMIC"),
+        ("cf-ray", "0"),
         ("connection", "keep-alive, x-hop"),
         ("content-length", "100"),
         ("content-type", "image/png"),

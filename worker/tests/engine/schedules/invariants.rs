@@ -4,6 +4,7 @@ use super::{Purged, Schedule};
 use crate::simulation::outside::cache_control;
 use crate::simulation::world::{content, media_type, version_of};
 use crate::simulation::{Ask, RULE, Sent};
+use edge_worker::engine::lock::LOCK_AGE_MILLISECONDS;
 use edge_worker::origin::ANSWER_TIMEOUT_MILLISECONDS;
 use edge_worker::policy::freshness::OriginCacheControl;
 use edge_worker::policy::headers::text;
@@ -222,12 +223,12 @@ impl Schedule {
                 assert!(!self.world.executor.is_alive(*task), "a task never ended");
             }
         }
+        for engine in &self.engines {
+            let later = self.world.executor.now() + LOCK_AGE_MILLISECONDS + 2_000;
+            assert!(engine.locks.is_empty(UnixMillis(later)), "a lock is left");
+        }
         if self.abandons {
             return;
-        }
-        for engine in &self.engines {
-            let later = UnixMillis(self.world.executor.now() + 2_000);
-            assert!(engine.locks.is_empty(later), "a lock is left");
         }
         assert_eq!(self.world.live_bodies.get(), 0, "a body is left");
         let stored = self.world.stored.borrow();

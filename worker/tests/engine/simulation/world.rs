@@ -122,9 +122,9 @@ impl Drop for SimBody {
 }
 
 impl Body for SimBody {
-    fn tee(self) -> (Self, Self) {
+    fn tee(self) -> Option<(Self, Self)> {
         let other = self.clone_handle();
-        (self, other)
+        Some((self, other))
     }
 
     fn slice(mut self, range: ByteRange) -> Self {
