@@ -5,9 +5,7 @@ use crate::admission::{Admitted, Asked, ObjectKey, admit};
 use crate::engine::{Origin, Read};
 use crate::origin::Bucket;
 use crate::policy::conditional::{self, Evaluated};
-use crate::policy::freshness::FreshnessRule;
 use crate::policy::headers::{self, X_CACHE_STATUS};
-use crate::policy::origin_error::{OriginError, Remembered};
 use crate::policy::status::CacheStatus;
 use crate::site::Site;
 use crate::store::{OF_THE_CACHE, Stream};
@@ -113,8 +111,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
         Ok(answer) => answer,
         Err(error) => {
             log::origin_failed(&key, error, false);
-            return missing(&key, error, &site.settings.freshness)
-                .unwrap_or_else(|| uncached(respond::origin_error(error)));
+            return uncached(respond::origin_error(error));
         }
     };
     let now = runtime::now();
@@ -131,23 +128,6 @@ pub async fn fetch(request: Request, env: Env) -> Response {
         }
     }
     respond::made(answer.status, &headers, answer.body)
-}
-
-/// That the bucket lacks an object, where it is to be remembered.
-fn missing(key: &ObjectKey, error: OriginError, rule: &FreshnessRule) -> Option<Response> {
-    let OriginError::Missing { status, .. } = error else {
-        return None;
-    };
-    let max_age = rule.negative_seconds;
-    let response = respond::origin_error(OriginError::Missing {
-        status,
-        remembered: (max_age > 0).then_some(Remembered { max_age, age: 0 }),
-    });
-    let headers = response.headers();
-    let stated = headers
-        .set(RULE.as_str(), &format!("public, max-age={max_age}"))
-        .and_then(|()| headers.set(TAG.as_str(), &tag_of(key)));
-    stated.ok().filter(|()| max_age > 0).map(|()| response)
 }
 
 /// An error of our own: without a rule the platform's cache would keep it for minutes.

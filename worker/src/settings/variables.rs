@@ -71,7 +71,7 @@ pub const VARIABLES: &[Variable] = &[
         form: "a whole number from 0 to 315360000",
         default: Some("0"),
         secret: false,
-        meaning: "For how long a 404 or 410 is remembered, here and by clients. 0: it is not.",
+        meaning: "For how long a 404 or 410 is remembered, here and by clients. 0: it is not. With `CACHE_MODE = \"platform\"` it never is.",
     },
     Variable {
         name: "ORIGIN_CACHE_CONTROL",
