@@ -129,7 +129,7 @@ fn encoded_length(prefix: &str) -> usize {
 
 /// One request, with nothing of the reader's own headers.
 async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
-    let fetch = Fetch::Request(sdk::get_from_origin(url, request).ok_or(OriginError::Connect)?);
+    let fetch = Fetch::Request(sdk::get(url, request, true).ok_or(OriginError::Connect)?);
     // It stays in force for the body.
     let transfer = AbortController::new().map_err(|_| OriginError::Connect)?;
     let signal = AbortSignal::from(transfer.signal());

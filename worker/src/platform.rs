@@ -63,7 +63,7 @@ async fn ask_media(context: &Context, read: &Read, path: &str) -> Result<Respons
     asked.remove(IF_MATCH);
     asked.remove(IF_UNMODIFIED_SINCE);
     // The platform answers HEAD from a GET (developers.cloudflare.com/workers/cache).
-    let request = sdk::get(&[MEDIA_HOST, path].concat(), &asked).ok_or("no request")?;
+    let request = sdk::get(&[MEDIA_HOST, path].concat(), &asked, false).ok_or("no request")?;
     let answer = sdk::fetch_media(context, request.inner()).await;
     answer.map_err(|error| sdk::error_text(&error))
 }

@@ -90,19 +90,16 @@ pub fn header(headers: &web_sys::Headers, name: &str) -> Option<String> {
 
 /// A GET with these headers; `None` where the runtime refuses the URL. The SDK's `RequestInit` has no way
 /// around Cloudflare's own properties of a request, whose code is a tenth of this worker's.
-pub fn get(url: &str, request: &HeaderMap) -> Option<worker::Request> {
+///
+/// `from_origin`: redirects are answers, and `no-store` keeps Cloudflare's CDN out of it, which would drop a
+/// `Range` for names with the usual endings of files, and so break signatures.
+pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Option<worker::Request> {
     let init = RequestInit::new();
     init.set_headers(headers(request).as_ref());
-    Some(Request::new_with_str_and_init(url, &init).ok()?.into())
-}
-
-/// The same for the origin: redirects are answers, and `no-store` keeps Cloudflare's CDN out of it, which
-/// would drop a `Range` for names with the usual endings of files, and so break signatures.
-pub fn get_from_origin(url: &str, request: &HeaderMap) -> Option<worker::Request> {
-    let init = RequestInit::new();
-    init.set_headers(headers(request).as_ref());
-    init.set_redirect(RequestRedirect::Manual);
-    init.set_cache(RequestCache::NoStore);
+    if from_origin {
+        init.set_redirect(RequestRedirect::Manual);
+        init.set_cache(RequestCache::NoStore);
+    }
     Some(Request::new_with_str_and_init(url, &init).ok()?.into())
 }
 

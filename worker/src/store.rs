@@ -197,7 +197,9 @@ impl Store for EdgeCache {
         let found = if request.is_empty() {
             cache.get(cache_key, false).await
         } else {
-            cache.get(&sdk::get(cache_key, request)?, false).await
+            cache
+                .get(&sdk::get(cache_key, request, false)?, false)
+                .await
         };
         // Where the cache cannot be asked, nothing is stored.
         found.ok().flatten().map(CachedResponse::new)

@@ -29,9 +29,8 @@ pub struct Locks(Rc<RefCell<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     keys: HashMap<String, KeyState>,
-    /// Keys in the order in which fills began and ended, for the table to forget them.
-    began: VecDeque<(UnixMillis, String, u64)>,
-    ended: VecDeque<(UnixMillis, String)>,
+    /// Each key once, with the moment since which it is in the table or was last looked at, in this order.
+    order: VecDeque<(UnixMillis, String)>,
     last_permit: u64,
 }
 
@@ -88,6 +87,7 @@ impl Locks {
         table.forget(now);
         let state = table.keys.get(cache_key);
         let last = state.and_then(|state| state.last);
+        let last = last.filter(|(_, at)| now < at.plus_millis(MEMORY_MILLISECONDS));
         if let Some((Ended::Stored, at)) = last
             && at >= looked_at
         {
@@ -102,12 +102,20 @@ impl Locks {
         }
         table.last_permit += 1;
         let number = table.last_permit;
-        let state = table.keys.entry(cache_key.to_owned()).or_default();
-        state.filling = Some(Filling {
+        let filling = Some(Filling {
             permit: number,
             began: now,
         });
-        table.began.push_back((now, cache_key.to_owned(), number));
+        if let Some(state) = table.keys.get_mut(cache_key) {
+            state.filling = filling;
+        } else {
+            let state = KeyState {
+                filling,
+                last: None,
+            };
+            table.keys.insert(cache_key.to_owned(), state);
+            table.order.push_back((now, cache_key.to_owned()));
+        }
         Turn::Fill(Permit {
             locks: self.clone(),
             cache_key: cache_key.to_owned(),
@@ -135,7 +143,9 @@ impl Locks {
 
     /// After a purge: the next reader need not wait for a fill that began before it.
     pub fn release(&self, cache_key: &str) {
-        self.0.borrow_mut().keys.remove(cache_key);
+        if let Some(state) = self.0.borrow_mut().keys.get_mut(cache_key) {
+            *state = KeyState::default();
+        }
     }
 
     /// Whether the table holds nothing at `now`.
@@ -147,32 +157,24 @@ impl Locks {
 }
 
 impl Table {
-    /// Forgets the fills that ended too long ago, and those that the runtime gave up.
+    /// Forgets the keys about which nothing is known any more: the fill has ended and its end is no news,
+    /// or the runtime gave it up.
     fn forget(&mut self, now: UnixMillis) {
-        while let Some((at, ..)) = self.began.front()
+        while let Some((at, _)) = self.order.front()
             && at.plus_millis(LOCK_AGE_MILLISECONDS) <= now
+            && let Some((_, cache_key)) = self.order.pop_front()
         {
-            if let Some((_, cache_key, permit)) = self.began.pop_front()
-                && let Some(state) = self.keys.get_mut(&cache_key)
-                && state.is_filled_by(permit)
-            {
-                state.filling = None;
-                if state.last.is_none() {
-                    self.keys.remove(&cache_key);
-                }
-            }
-        }
-        while let Some((at, _)) = self.ended.front()
-            && at.plus_millis(MEMORY_MILLISECONDS) <= now
-        {
-            let Some((at, cache_key)) = self.ended.pop_front() else {
-                return;
-            };
-            let Some(state) = self.keys.get_mut(&cache_key) else {
-                continue;
-            };
-            state.last = state.last.filter(|(_, last)| *last > at);
-            if state.last.is_none() && state.filling.is_none() {
+            let is_known = self.keys.get(&cache_key).is_some_and(|state| {
+                let filling = state.filling.as_ref();
+                filling
+                    .is_some_and(|filling| now < filling.began.plus_millis(LOCK_AGE_MILLISECONDS))
+                    || state
+                        .last
+                        .is_some_and(|(_, at)| now < at.plus_millis(MEMORY_MILLISECONDS))
+            });
+            if is_known {
+                self.order.push_back((now, cache_key));
+            } else {
                 self.keys.remove(&cache_key);
             }
         }
@@ -189,7 +191,6 @@ impl Permit {
             && (state.is_filled_by(self.number) || ended == Ended::Stored)
         {
             state.last = Some((ended, now));
-            table.ended.push_back((now, self.cache_key.clone()));
         }
         // The rest is `drop`'s.
     }
@@ -210,9 +211,6 @@ impl Drop for Permit {
             && state.is_filled_by(self.number)
         {
             state.filling = None;
-            if state.last.is_none() {
-                table.keys.remove(&self.cache_key);
-            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::simulation::outside::UnderWay;
 use super::simulation::world::{Fault, World, content, etag};
 use super::simulation::{Ask, RULE, Sent, SimEngine, engine, read};
-use edge_worker::engine::lock::{Permit, Turn};
+use edge_worker::engine::lock::{LOCK_AGE_MILLISECONDS, Permit, Turn};
 use edge_worker::policy::freshness::FreshnessRule;
 use edge_worker::policy::headers::text;
 use edge_worker::policy::origin_error::OriginError;
@@ -115,7 +115,7 @@ impl Bench {
             "requests to the origin"
         );
         self.world.executor.run();
-        let later = UnixMillis(self.world.executor.now() + 1_000);
+        let later = UnixMillis(self.world.executor.now() + 2 * LOCK_AGE_MILLISECONDS);
         assert!(self.engine.locks.is_empty(later), "the lock is free again");
         assert_eq!(self.world.live_bodies.get(), 0, "no body is left open");
     }

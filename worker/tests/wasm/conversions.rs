@@ -57,7 +57,7 @@ fn of_a_request_only_the_headers_of_a_read_are_taken() {
 #[wasm_bindgen_test]
 fn the_origin_is_asked_past_the_cdn_and_its_redirects_are_answers() {
     let map = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-1"))]);
-    let request = sdk::get_from_origin("https://bucket.example/a", &map).unwrap();
+    let request = sdk::get("https://bucket.example/a", &map, true).unwrap();
     let raw = request.inner();
     assert_eq!(raw.method(), "GET");
     assert_eq!(raw.cache(), RequestCache::NoStore);

@@ -224,7 +224,7 @@ impl Schedule {
             }
         }
         for engine in &self.engines {
-            let later = self.world.executor.now() + LOCK_AGE_MILLISECONDS + 2_000;
+            let later = self.world.executor.now() + 2 * LOCK_AGE_MILLISECONDS;
             assert!(engine.locks.is_empty(UnixMillis(later)), "a lock is left");
         }
         if self.abandons {
