@@ -63,7 +63,7 @@ fn the_origin_is_asked_past_the_cdn_and_its_redirects_are_answers() {
     assert_eq!(raw.cache(), RequestCache::NoStore);
     assert_eq!(raw.redirect(), RequestRedirect::Manual);
     assert_eq!(raw.headers().get("range").unwrap().unwrap(), "bytes=0-1");
-    assert!(sdk::get_from_origin("no URL", &map).is_none());
+    assert!(sdk::get("no URL", &map, true).is_none());
 }
 
 #[wasm_bindgen_test]

@@ -38,7 +38,7 @@ const TYPES: &[(&str, &str)] = &[
     ("webp", "image/webp"),
     ("mp4", "video/mp4"),
     ("mp3", "audio/mpeg"),
-    ("m4a", "audio/m4a"),
+    ("m4a", "audio/mp4"),
 ];
 
 /// A file that should be served.
