@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::b2sim::MASTER_KEY;
@@ -297,6 +298,8 @@ fn switch(page: &mut Page) -> Result<()> {
     page.world.mastodon.restart()?;
     page.show("medialift sync --delete", 2)?;
     page.heading("What Mastodon has deleted or replaced in the bucket since")?;
+    // An upload counts as one after the switch from the next second on.
+    std::thread::sleep(Duration::from_millis(1_100));
     page.quietly("medialift sync")?;
     page.world.mastodon.delete(AVATAR)?;
     page.world.mastodon.write(EMOJI, b"another emoji")?;

@@ -69,7 +69,7 @@ fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
 
     // The log is a pipe away.
     let since = Instant::now();
-    let is_told = |log: &str, name: &str| log.contains(&format!("`{name}`"));
+    let is_told = |log: &str, name: &str| log.contains(&format!("\"subject\":\"{name}\""));
     while !told.iter().all(|name| is_told(&edge.log(), name)) {
         let log = edge.log();
         assert!(

@@ -8,7 +8,7 @@ use crate::engine::{READ_HEADERS, Read};
 use crate::settings::{CacheMode, Settings};
 use crate::site::Site;
 use crate::{platform, purge, respond, sdk, serve};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use std::rc::Rc;
 use worker::web_sys::{Headers, Request, Response};
 use worker::{Context, Env};
@@ -41,7 +41,7 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
                 cache_key: site.cache_key(&url, &key),
                 key,
                 head,
-                headers: read_headers(&headers),
+                headers: sdk::selected_headers(&headers, &READ_HEADERS),
             };
             let response = match site.settings.cache_mode {
                 CacheMode::Engine => serve::respond(&site, Rc::new(context), read).await,
@@ -74,15 +74,4 @@ fn asked<'a>(
             && has("origin")
             && has("access-control-request-method"),
     }
-}
-
-/// Of the request's headers those that a read heeds.
-pub fn read_headers(headers: &Headers) -> HeaderMap {
-    READ_HEADERS
-        .into_iter()
-        .filter_map(|name| {
-            let value = sdk::header(headers, name.as_str())?;
-            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        })
-        .collect()
 }

@@ -28,11 +28,9 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
         return;
     }
     let line = Line {
-        event: "origin_failed",
-        subject: key.as_str(),
-        reason: error.name(),
         status: error.status(),
         covered: Some(covered),
+        ..Line::failed("origin_failed", key.as_str(), error.name())
     };
     let text = line.encode();
     if covered {
@@ -40,6 +38,16 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
     } else {
         console_error!("{text}");
     }
+}
+
+/// The host behind the bucket has not said whether it has the object. The line that follows about
+/// the origin is of the same fault.
+pub fn fallback_failed(key: &ObjectKey, error: OriginError) {
+    let line = Line {
+        status: error.status(),
+        ..Line::failed("fallback_failed", key.as_str(), error.name())
+    };
+    console_error!("{}", line.encode());
 }
 
 /// The Cache API has refused an answer.
@@ -62,22 +70,25 @@ pub fn message_dropped(queue: &str, reason: &str) {
     failed("message_dropped", queue, reason);
 }
 
-/// The settings cannot be used: every fault, a line each.
-pub fn settings_refused(faults: &str) {
-    console_error!("{faults}");
+/// A setting that cannot be used. `problem` is read after the variable's name.
+pub fn settings_refused(variable: &str, problem: &str) {
+    failed("settings_refused", variable, problem);
 }
 
 fn failed(event: &str, subject: &str, reason: &str) {
-    let line = Line {
-        event,
-        subject,
-        reason,
-        ..Line::default()
-    };
-    console_error!("{}", line.encode());
+    console_error!("{}", Line::failed(event, subject, reason).encode());
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn failed(event: &'a str, subject: &'a str, reason: &'a str) -> Self {
+        Self {
+            event,
+            subject,
+            reason,
+            ..Self::default()
+        }
+    }
+
     fn encode(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -6,11 +6,10 @@ use crate::engine::{Origin, OriginAnswer};
 use crate::policy::conditional;
 use crate::policy::headers;
 use crate::policy::origin_error::{ERROR_BODY_LIMIT, OriginError};
-use crate::runtime;
-use crate::sdk;
 use crate::settings::{OriginAuth, Settings};
 use crate::signing;
 use crate::store::Stream;
+use crate::{log, runtime, sdk};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -81,15 +80,19 @@ impl Bucket {
         let inside = &path[1 + encoded_length(&self.settings.key_prefix)..];
         match fetch(&[fallback, "/", inside].concat(), request).await {
             Ok(answer) => Ok(Some(answer)),
+            Err(
+                OriginError::Missing { .. }
+                | OriginError::Denied
+                | OriginError::Refused {
+                    status: 400..=415 | 417..=499,
+                },
+            ) => Ok(None),
             // A host that cannot answer has not said that it lacks the object: taken for a 404, that
             // would delete a stored copy, or be remembered.
-            Err(
-                error @ (OriginError::Connect
-                | OriginError::Timeout
-                | OriginError::Server { .. }
-                | OriginError::SlowDown { .. }),
-            ) => Err(error),
-            Err(_) => Ok(None),
+            Err(error) => {
+                log::fallback_failed(key, error);
+                Err(error)
+            }
         }
     }
 }

@@ -2,14 +2,14 @@
 //! in between. It cannot be had locally, so this part is kept small.
 
 use crate::admission::{Admitted, Asked, ObjectKey, admit};
-use crate::engine::{Origin, Read};
+use crate::engine::{Origin, READ_HEADERS, Read};
 use crate::origin::Bucket;
 use crate::policy::conditional::{self, Evaluated};
 use crate::policy::headers::{self, X_CACHE_STATUS};
 use crate::policy::status::CacheStatus;
 use crate::site::Site;
 use crate::store::{OF_THE_CACHE, Stream};
-use crate::{gateway, log, respond, runtime, sdk};
+use crate::{log, respond, runtime, sdk};
 use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use worker::web_sys::{Request, Response};
@@ -100,7 +100,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     let Ok(Admitted::Read { key, .. }) = admit(&asked, &site.canonical) else {
         return uncached(respond::plain(StatusCode::BAD_REQUEST));
     };
-    let mut conditions = gateway::read_headers(&request.headers());
+    let mut conditions = sdk::selected_headers(&request.headers(), &READ_HEADERS);
     for name in [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE] {
         conditions.remove(name);
     }

@@ -88,6 +88,18 @@ pub fn header(headers: &web_sys::Headers, name: &str) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
+/// Of the headers those of these names.
+pub fn selected_headers(headers: &web_sys::Headers, names: &[HeaderName]) -> HeaderMap {
+    let selected = |name: &HeaderName| {
+        let value = header(headers, name.as_str())?;
+        Some((
+            name.clone(),
+            HeaderValue::from_bytes(value.as_bytes()).ok()?,
+        ))
+    };
+    names.iter().filter_map(selected).collect()
+}
+
 /// A GET with these headers; `None` where the runtime refuses the URL. The SDK's `RequestInit` has no way
 /// around Cloudflare's own properties of a request, whose code is a tenth of this worker's.
 ///

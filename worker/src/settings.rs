@@ -105,18 +105,6 @@ pub struct Fault {
     pub problem: String,
 }
 
-/// Every fault, a line each, for the log.
-#[must_use]
-pub fn describe(faults: &[Fault]) -> String {
-    let mut text = "the settings cannot be used:".to_owned();
-    for fault in faults {
-        for part in ["\n  `", fault.variable, "` ", &fault.problem] {
-            text.push_str(part);
-        }
-    }
-    text
-}
-
 impl RawSettings {
     /// The text of a variable, or its default. An empty text counts as not set, and blanks around a
     /// text are cut off.

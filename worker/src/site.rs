@@ -3,7 +3,7 @@
 use crate::admission::ObjectKey;
 use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
-use crate::settings::{self, RawSettings, Settings, VARIABLES};
+use crate::settings::{RawSettings, Settings, VARIABLES};
 use crate::{log, sdk};
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -41,14 +41,16 @@ impl Site {
             match sdk::variables(env, VARIABLES.iter().map(|variable| variable.name)) {
                 Ok(raw) => raw,
                 Err(error) => {
-                    log::settings_refused(&error.to_string());
+                    log::settings_refused("", &error.to_string());
                     return None;
                 }
             };
         let settings = match Settings::parse(&raw) {
             Ok(settings) => Rc::new(settings),
             Err(faults) => {
-                log::settings_refused(&settings::describe(&faults));
+                for fault in faults {
+                    log::settings_refused(fault.variable, &fault.problem);
+                }
                 return None;
             }
         };

@@ -14,7 +14,7 @@ use crate::{log, sdk};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::time::Duration;
 use worker::web_sys::{AbortController, ReadableStream};
@@ -172,14 +172,8 @@ impl Found for CachedResponse {
     }
 
     fn selected_headers(&self) -> HeaderMap {
-        let selected = |name: HeaderName| {
-            let value = sdk::header(sdk::raw(self.response.headers()), name.as_str())?;
-            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        };
-        [ETAG, LAST_MODIFIED, CONTENT_LENGTH, CONTENT_RANGE]
-            .into_iter()
-            .filter_map(selected)
-            .collect()
+        let names = [ETAG, LAST_MODIFIED, CONTENT_LENGTH, CONTENT_RANGE];
+        sdk::selected_headers(sdk::raw(self.response.headers()), &names)
     }
 
     fn into_parts(self) -> (HeaderMap, Option<Stream>) {

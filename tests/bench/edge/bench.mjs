@@ -18,7 +18,7 @@ const TIME_OF_MISSES = { minTime: "2s", warmup: "1500ms", samples: 50 };
 async function expect(name, response, status, cache, bytes) {
   const headers = response.headers;
   const length = (await response.arrayBuffer()).byteLength;
-  const dressed = cache === null || [
+  const isComplete = cache === null || [
     headers.get("Cache-Control") === "public, max-age=31536000",
     Math.abs(Date.parse(headers.get("Expires")) - Date.now() - 31_536_000_000) < 60_000,
     headers.get("Access-Control-Allow-Origin") === "*",
@@ -28,7 +28,7 @@ async function expect(name, response, status, cache, bytes) {
     headers.get("ETag") === '"0cc175b9c0f1b6a831c399e269772661"',
     !headers.has("x-amz-request-id") && !headers.has("x-amz-id-2") && !headers.has("x-amz-version-id"),
   ].every(Boolean);
-  if (response.status !== status || headers.get("X-Cache-Status") !== cache || length !== bytes || !dressed) {
+  if (response.status !== status || headers.get("X-Cache-Status") !== cache || length !== bytes || !isComplete) {
     const seen = JSON.stringify([...headers]);
     throw new Error(`${name}: ${response.status}, ${length} bytes, ${seen}; not ${status} ${cache}, ${bytes} bytes`);
   }

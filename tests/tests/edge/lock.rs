@@ -2,6 +2,7 @@
 
 use super::runtime;
 use super::stack::{Stack, begin_reading, bytes, read_beginning, shared};
+use e2e::client::Client;
 use e2e::edge;
 use serde_json::json;
 use std::io::Read as _;
@@ -58,15 +59,32 @@ fn a_first_reader_who_stops_reading_holds_the_object_for_seconds_only() {
     let stack = Stack::start("media", &[]);
     let body = bytes(60_000_000, 13);
     stack.put("slow.mp4", &body);
+    let head = Client::anonymous(&stack.origin.s3_url)
+        .send("HEAD", &Client::path("media", "slow.mp4"), &[], &[])
+        .unwrap();
+    let tag = head.header("etag");
+    let end = ("Range", "bytes=59999000-");
+    let conditions: [(Vec<_>, u16, &[u8]); 4] = [
+        (vec![end], 206, &body[59_999_000..]),
+        (vec![end, ("If-Range", tag)], 206, &body[59_999_000..]),
+        (vec![end, ("If-Range", "\"other\"")], 200, &body),
+        (vec![end, ("If-None-Match", tag)], 304, &[]),
+    ];
     let mut first = begin_reading(&stack.edge, "/slow.mp4", "");
     read_beginning(&mut first);
     let since = Instant::now();
     // He takes no more for now; the others come.
     std::thread::scope(|scope| {
         let whole = scope.spawn(|| stack.send("GET", "/slow.mp4", &[]));
-        let part = stack.send("GET", "/slow.mp4", &[("Range", "bytes=59999000-")]);
-        assert_eq!(part.status, 206);
-        assert!(part.body == body[59_999_000..]);
+        let readers = conditions.each_ref().map(|(fields, status, bytes)| {
+            let reader = scope.spawn(|| stack.send("GET", "/slow.mp4", fields));
+            (fields, *status, *bytes, reader)
+        });
+        for (fields, status, bytes, reader) in readers {
+            let answer = reader.join().unwrap();
+            assert_eq!(answer.status, status, "{fields:?}");
+            assert!(answer.body == bytes, "{fields:?}: other bytes");
+        }
         assert!(whole.join().unwrap().body == body);
     });
     assert!(stack.until_hit("/slow.mp4").body == body);

@@ -21,10 +21,12 @@ impl ScriptedStack {
         answers: [(&str, scripted::Answer); COUNT],
         settings: &[(&str, &str)],
     ) -> Self {
-        let script: Script = answers
-            .into_iter()
-            .map(|(key, answer)| (key.to_owned(), vec![answer]))
-            .collect();
+        let script = answers.map(|(key, answer)| (key.to_owned(), vec![answer]));
+        Self::play(Script::from(script), settings)
+    }
+
+    /// Starts both.
+    pub(crate) fn play(script: Script, settings: &[(&str, &str)]) -> Self {
         let runtime = Runtime::new().unwrap();
         let origin = runtime.block_on(ScriptedOrigin::start(script)).unwrap();
         let url = origin.url(Side::Worker);

@@ -15,13 +15,24 @@ fn a_fill_whose_body_stalls_is_given_up() {
         after: 100_000,
         ..Answer::default()
     };
-    let stack = ScriptedStack::start([("stalled.png", stalled)], &[]);
+    let whole = Answer {
+        fault: None,
+        ..stalled.clone()
+    };
+    let answers = vec![stalled, whole];
+    let script = [("stalled.png".to_owned(), answers)].into();
+    let stack = ScriptedStack::play(script, &[]);
     let since = Instant::now();
     let address = stack.edge.url.trim_end_matches('/');
     assert!(read_until_it_breaks_off(&format!("{address}/stalled.png")) < 400_000);
     let elapsed = since.elapsed();
     assert!(elapsed < LONGEST, "{elapsed:?}");
-    assert!(stack.asked("stalled.png") >= 1);
+    assert_eq!(stack.asked("stalled.png"), 1);
+    // Nothing of the half is stored, and nobody holds the lock.
+    let whole = stack.send("GET", "/stalled.png", &[]);
+    assert_eq!((whole.status, whole.body.len()), (200, 400_000));
+    assert_eq!(whole.header("x-cache-status"), "MISS");
+    assert_eq!(stack.asked("stalled.png"), 2);
 }
 
 /// How many bytes come before the connection ends.

@@ -109,10 +109,16 @@ where
             headers,
             body,
         };
-        if status != StatusCode::OK || read.headers.is_empty() {
+        let is_object = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+        if !is_object || read.headers.is_empty() {
             return made(status, headers, body);
         }
-        match shape(&read.headers, &headers) {
+        let shape = match shape(&read.headers, &headers) {
+            // The origin has cut it; what it comes to is told by the conditions alone.
+            Shape::Part(..) | Shape::Unsatisfiable(_) if status != StatusCode::OK => Shape::Whole,
+            shape => shape,
+        };
+        match shape {
             Shape::NotModified => {
                 let headers = headers::for_not_modified(headers);
                 made(StatusCode::NOT_MODIFIED, headers, None)

@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::strategies::value;
-use edge_worker::settings::{Fault, Settings, VARIABLES, describe};
+use edge_worker::settings::{Fault, Settings, VARIABLES};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -24,9 +24,8 @@ proptest! {
             texts[index].clone()
         };
         if let Err(faults) = parse(lookup) {
-            let told = describe(&faults);
-            prop_assert_eq!(told.lines().count(), faults.len() + 1, "a line each: {}", told);
             for fault in &faults {
+                prop_assert!(!fault.problem.contains(char::is_control), "one line: {}", fault.problem);
                 prop_assert!(VARIABLES.iter().any(|variable| variable.name == fault.variable));
             }
         }
@@ -39,7 +38,7 @@ proptest! {
             _ => (name == which).then(|| secret.clone()),
         };
         let faults = parse(lookup).unwrap_err();
-        let told = format!("{faults:?} {}", describe(&faults));
+        let told = format!("{faults:?}");
         prop_assert!(!told.contains("ZQX"));
     }
 }

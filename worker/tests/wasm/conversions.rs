@@ -1,11 +1,11 @@
 //! Requests, responses and headers, from the runtime's form to ours and back.
 
 use crate::platform::run;
-use edge_worker::engine::Body;
+use edge_worker::engine::{Body, READ_HEADERS};
 use edge_worker::policy::origin_error::OriginError;
 use edge_worker::policy::range::{RangePlan, plan};
 use edge_worker::store::Stream;
-use edge_worker::{gateway, respond, sdk};
+use edge_worker::{respond, sdk};
 use http::header::{CONTENT_TYPE, RANGE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use wasm_bindgen::JsCast;
@@ -48,7 +48,7 @@ fn of_a_request_only_the_headers_of_a_read_are_taken() {
             headers: { Range: "bytes=0-1", "If-None-Match": "\"a\"", Authorization: "secret", Accept: "*/*" },
         })"#)
     .unchecked_into();
-    let map = gateway::read_headers(&request.headers());
+    let map = sdk::selected_headers(&request.headers(), &READ_HEADERS);
     assert_eq!(map.len(), 2, "{map:?}");
     assert_eq!(map["range"], "bytes=0-1");
     assert_eq!(map["if-none-match"], "\"a\"");

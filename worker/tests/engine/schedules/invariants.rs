@@ -64,8 +64,8 @@ impl Schedule {
             return;
         }
         match result {
-            // The object is gone, or denied: no fault that a copy covers.
-            Err(OriginError::Missing { .. } | OriginError::Denied) => {}
+            // The object is gone: no fault that a copy covers.
+            Err(OriginError::Missing { .. }) => {}
             Err(error) => panic!("`{path}`: {error:?} reached a reader past a copy"),
             Ok(sent) => {
                 assert!(
