@@ -10,8 +10,9 @@ use crate::build;
 use crate::process::Guarded;
 use crate::setup::{Scope, setup};
 
-/// Packages whose tests need nothing but themselves.
-const UNIT_PACKAGES: &[&str] = &["xtask", "edge-worker", "medialift", "b2-origin"];
+/// What needs nothing but itself. The worker's other suites have namesakes among the end-to-end tests,
+/// and run with them.
+const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine"];
 
 /// What somebody wants to test.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -112,15 +113,13 @@ pub fn run(options: &TestOptions) -> Result<bool> {
     Ok(count.good())
 }
 
-/// The unit tests of every package.
+/// The tests of every package that need nothing but themselves.
 ///
 /// # Errors
 /// Fails when cargo cannot be run.
 pub fn unit(only: Option<&str>) -> Result<Count> {
     let mut command = cargo_test();
-    for package in UNIT_PACKAGES {
-        command.args(["--package", package]);
-    }
+    command.args(UNIT_TARGETS);
     counted("unit tests", command, only)
 }
 
@@ -140,24 +139,44 @@ pub fn wasm(only: Option<&str>) -> Result<Count> {
 /// The end-to-end tests, all or only some suites, with what they need installed and built.
 ///
 /// # Errors
-/// Fails when the tools cannot be had or a program does not compile.
+/// Fails when the tools cannot be had, or a program does not compile.
 pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
     let tools = setup(Scope::Everything, false)?;
     build::worker(&tools)?;
     build::worker_with_test_hooks(&tools)?;
     build::programs()?;
     let mut command = cargo_test();
-    command.args(["--package", "e2e"]);
-    for suite in suites {
-        command.args(["--test", suite]);
+    let all = match suites {
+        [] => every_suite()?,
+        suites => suites.iter().map(|&suite| suite.to_owned()).collect(),
+    };
+    for suite in all {
+        command.args(["--test", &suite]);
     }
     counted("end-to-end tests", command, only)
 }
 
+/// The names of all end-to-end suites.
+fn every_suite() -> Result<Vec<String>> {
+    let folder = crate::root().join("tests/tests");
+    let mut suites = Vec::new();
+    for entry in std::fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let is_suite =
+            path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").exists();
+        if let Some(name) = path.file_stem().filter(|_| is_suite) {
+            suites.push(name.to_string_lossy().into_owned());
+        }
+    }
+    suites.sort();
+    Ok(suites)
+}
+
+/// Always of the whole workspace: cargo compiles dependencies anew for every other choice of packages.
 fn cargo_test() -> Command {
     let mut command = Command::new(build::cargo());
     command
-        .args(["test", "--no-fail-fast"])
+        .args(["test", "--workspace", "--no-fail-fast"])
         .current_dir(crate::root());
     command
 }
