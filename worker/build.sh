@@ -65,5 +65,5 @@ export CARGO_ENCODED_RUSTFLAGS="$flags"
 echo "with $*" >"$output/.started"
 "$worker_build" --profile worker --out-dir "$output" --locked "$@"
 # `worker-build` keeps the names of functions, a fifth of the size. A second pass finds some more.
-"$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug -Oz -o "$output/index_bg.wasm"
+"$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug --strip-producers -Oz -o "$output/index_bg.wasm"
 mv "$output/.started" "$output/.built"

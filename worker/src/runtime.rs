@@ -35,7 +35,7 @@ impl Runtime for RequestRuntime {
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        sdk::wait_until(&self.context, work);
+        sdk::wait_until(&self.context, Box::pin(work));
     }
 
     fn report(&self, key: &ObjectKey, error: OriginError, covered: bool) {

@@ -4,6 +4,7 @@
 //! Every call that can throw returns a `Result`: an exception that crosses Rust frames unseen leaves
 //! the instance unusable for all its requests.
 
+use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
@@ -134,7 +135,7 @@ pub fn cancel(stream: &ReadableStream) {
 
 /// Keeps the request alive until `work` has ended. The SDK's `wait_until` panics where the request is
 /// over already; `work` has begun then all the same.
-pub fn wait_until(context: &Context, work: impl Future<Output = ()> + 'static) {
+pub fn wait_until(context: &Context, work: LocalBoxFuture<'static, ()>) {
     let promise = future_to_promise(async {
         work.await;
         Ok(JsValue::UNDEFINED)
