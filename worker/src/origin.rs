@@ -80,8 +80,11 @@ impl Bucket {
         let inside = &path[1 + encoded_length(&self.settings.key_prefix)..];
         match fetch(&[fallback, "/", inside].concat(), request).await {
             Ok(answer) => Ok(Some(answer)),
+            // After the switch an instance's own server sends what it lacks back to the files domain
+            // (docs/migrate.md): a redirect says that it is not here.
             Err(
                 OriginError::Missing { .. }
+                | OriginError::WrongBucket
                 | OriginError::Denied
                 | OriginError::Refused {
                     status: 400..=415 | 417..=499,
