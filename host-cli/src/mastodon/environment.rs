@@ -37,10 +37,14 @@ pub struct Media {
     pub bucket: String,
     /// `S3_KEY_PREFIX`, as written.
     pub key_prefix: String,
-    /// Host and port of `S3_ENDPOINT`, in lower case.
-    pub endpoint: Option<String>,
-    /// Hosts that media are read from: the alias, else the bucket's own.
+    /// Host and port of `S3_ENDPOINT`, in lower case; Amazon's where it is not set.
+    pub endpoint: String,
+    /// Hosts that media are read from when they are in a bucket: the alias, else the bucket's own.
     pub hosts: Vec<String>,
+    /// `CDN_HOST`, in lower case: media of the disk are read from there too.
+    pub cdn_host: Option<String>,
+    /// Path before the media of the disk in their addresses: `system/`.
+    pub disk_path: String,
     /// `LOCAL_DOMAIN`.
     pub local_domain: Option<String>,
     /// `WEB_DOMAIN`, where the site has another name than accounts have.
@@ -85,35 +89,71 @@ impl Media {
         if in_bucket && bucket.is_empty() {
             return Err("`S3_ENABLED` is `true` and `S3_BUCKET` is not set".to_owned());
         }
-        let endpoint = of_bucket("S3_ENDPOINT")?;
+        let endpoint = if in_bucket {
+            endpoint(values)?
+        } else {
+            String::new()
+        };
         let mut hosts = Vec::new();
-        for key in [
-            "S3_ALIAS_HOST",
-            "S3_CLOUDFRONT_HOST",
-            "S3_HOSTNAME",
-            "S3_ENDPOINT",
-        ] {
-            let value = of_bucket(key)?.to_ascii_lowercase();
-            let host = value.split_once("://").map_or(&*value, |(_, rest)| rest);
-            let host = host.split('/').next().unwrap_or_default();
-            if !host.is_empty() {
-                hosts.push(host.to_owned());
-            }
+        for key in ["S3_ALIAS_HOST", "S3_CLOUDFRONT_HOST"] {
+            hosts.extend(host(&of_bucket(key)?));
+        }
+        let region = match of_bucket("S3_REGION")? {
+            region if region.is_empty() => "us-east-1".to_owned(),
+            region => region,
+        };
+        let by_region = host(&format!("s3-{region}.amazonaws.com"));
+        let services = [
+            host(&of_bucket("S3_HOSTNAME")?).or(by_region),
+            host(&of_bucket("S3_ENDPOINT")?),
+        ];
+        for service in services.into_iter().flatten() {
+            hosts.push(format!("{bucket}.{service}").to_ascii_lowercase());
+            hosts.push(service);
         }
         let domain = |key| text(key).ok().filter(|domain| !domain.is_empty());
         Ok(Media {
             in_bucket,
             bucket,
             key_prefix: of_bucket("S3_KEY_PREFIX")?,
-            endpoint: Endpoint::parse(&endpoint)
-                .ok()
-                .map(|endpoint| endpoint.authority().to_owned()),
+            endpoint,
             hosts,
+            cdn_host: domain("CDN_HOST").and_then(|url| host(&url)),
+            disk_path: with_slash(domain("PAPERCLIP_ROOT_URL").as_deref().unwrap_or("system")),
             local_domain: domain("LOCAL_DOMAIN"),
             web_domain: domain("WEB_DOMAIN"),
             port: text("PORT").ok().filter(|port| !port.is_empty()),
         })
     }
+}
+
+/// The service that Mastodon sends its media to.
+fn endpoint(values: &Values) -> Result<String, String> {
+    let elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    match values.get("S3_ENDPOINT") {
+        Some(Value::Known(text)) => Endpoint::parse(text)
+            .map(|endpoint| endpoint.authority().to_owned())
+            .map_err(|_| {
+                "`S3_ENDPOINT` is not `https://` and a host: what bucket that is cannot be told"
+                    .to_owned()
+            }),
+        Some(Value::Unclear(on)) => Err(format!(
+            "`S3_ENDPOINT` depends on `{on}`, which is not set in any file that can be read"
+        )),
+        None => match elsewhere.iter().find(|key| values.contains_key(**key)) {
+            Some(key) => Err(format!(
+                "`S3_ENDPOINT` is not set and `{key}` is, which only some versions of Mastodon heed"
+            )),
+            None => Ok("s3.amazonaws.com".to_owned()),
+        },
+    }
+}
+
+/// The host of an address, or of a host with or without a path, in lower case.
+fn host(address: &str) -> Option<String> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 /// `media/` of `media`; nothing of nothing.

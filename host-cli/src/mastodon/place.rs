@@ -15,6 +15,7 @@ use super::environment;
 use super::process::Process;
 use super::units;
 use crate::config::{self, Deployment};
+use crate::swap::around;
 
 /// What the named directory is to Mastodon's media directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +56,25 @@ const USUAL_ROOTS: [&str; 5] = [
     "/var/www/mastodon",
     "/usr/share/webapps/mastodon",
 ];
+
+/// Directories that Paperclip makes below the media directory, and in each of them one an attachment.
+/// Those of other servers' media are in `cache/`.
+pub(super) const ATTACHMENTS: [(&str, &str); 10] = [
+    ("accounts", "avatars"),
+    ("accounts", "headers"),
+    ("backups", "dumps"),
+    ("custom_emojis", "images"),
+    ("imports", "data"),
+    ("media_attachments", "files"),
+    ("media_attachments", "thumbnails"),
+    ("preview_card_providers", "icons"),
+    ("preview_cards", "images"),
+    ("site_uploads", "files"),
+];
+const CACHE: &str = "cache";
+
+/// Directories of one file each.
+const STYLES: [&str; 3] = ["original", "small", "static"];
 
 /// Finds the one installation that uses `directory`, an absolute path.
 ///
@@ -201,6 +221,64 @@ fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
     });
     // Everything lies in `/`.
     (above && resolved.parent().is_some()).then_some(Place::Above)
+}
+
+/// The media directory that `directory` has to do with, and what it is to it, told by names and state
+/// files alone: no installation was found.
+pub(super) fn by_names(directory: &Path) -> (PathBuf, Place) {
+    let sites = around(directory).unwrap_or_default();
+    let known: Vec<(PathBuf, Place)> = sites
+        .iter()
+        .filter(|site| !matches!(site.state(), Ok(None)) || looks_like_media(&site.live()))
+        .filter_map(|site| Some((site.live(), place(directory, &site.live())?)))
+        .collect();
+    let is_itself = |(_, place): &&(PathBuf, Place)| matches!(place, Place::Whole | Place::Kept);
+    if let Some(found) = known.iter().find(is_itself).or(known.first()) {
+        return found.clone();
+    }
+    let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    for path in [directory, &resolved] {
+        if let Some(below) = end_of_key(path)
+            && let Some(media_dir) = path.ancestors().nth(below.iter().count())
+        {
+            return (media_dir.to_owned(), Place::Below(below));
+        }
+    }
+    (directory.to_owned(), Place::Whole)
+}
+
+/// Whether it lies where Mastodon's lies, or has one of Paperclip's directories.
+fn looks_like_media(directory: &Path) -> bool {
+    directory
+        .parent()
+        .is_some_and(|path| path.ends_with("public"))
+        || ATTACHMENTS
+            .iter()
+            .any(|(class, _)| directory.join(class).is_dir())
+}
+
+/// `cache/accounts/avatars` of `/mnt/copy/cache/accounts/avatars`: the end of a path that Paperclip
+/// has made.
+fn end_of_key(path: &Path) -> Option<PathBuf> {
+    let names: Vec<&str> = path
+        .iter()
+        .map(|name| name.to_str().unwrap_or(""))
+        .collect();
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let last = names
+        .iter()
+        .rposition(|name| !is_number(name) && !STYLES.contains(name))?;
+    let class = last.checked_sub(1).filter(|&at| {
+        let pair = (names[at], names[last]);
+        ATTACHMENTS.contains(&pair)
+    });
+    let alone = || {
+        let is_class = |name| name == CACHE || ATTACHMENTS.iter().any(|(class, _)| name == *class);
+        (last + 1 == names.len() && is_class(names[last])).then_some(last)
+    };
+    let from = class.or_else(alone)?;
+    let in_cache = from.checked_sub(1).filter(|&at| names[at] == CACHE);
+    Some(names[in_cache.unwrap_or(from)..].iter().collect())
 }
 
 /// `system_` of `system`.
