@@ -6,6 +6,7 @@
 //! [`place`] finds the directories, [`environment`] reads the settings, [`process`] looks at the
 //! running processes and [`instance`] asks the instance itself.
 
+mod compose;
 pub mod environment;
 mod instance;
 mod place;
@@ -146,17 +147,18 @@ impl Installation {
             storage: None,
             running: Running::NotAsked("no process of it is seen on this machine".to_owned()),
             deployment,
-            env_files: read.files,
             alone: false,
             question: instance::Question::of(settings, read.media.as_ref().ok()),
+            env_files: Vec::new(),
         };
-        match read.media {
+        match &read.media {
             Ok(media) => {
-                installation.running = environment::running(&media, &running, read.changed);
+                installation.running = environment::running(media, &running, &read);
                 (installation.owner, installation.storage) = media.owner();
             }
-            Err(why) => installation.take_settings(why, settings),
+            Err(why) => installation.take_settings(why.clone(), settings),
         }
+        installation.env_files = read.files;
         Ok(installation)
     }
 

@@ -6,11 +6,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use regex::Regex;
 use serde::Serialize;
 
+use super::compose;
 use super::environment;
 use super::process::Process;
 use super::units;
@@ -170,18 +169,17 @@ fn looks_like_mastodon(directory: &Path) -> bool {
     marks
         .iter()
         .any(|mark| fs::symlink_metadata(directory.join(mark)).is_ok())
-        || compose_file(directory).is_some_and(|text| text.contains("public/system"))
+        || compose::find(directory).is_some_and(|compose| compose.names_media())
 }
 
 /// Where the installation may keep its media: as its settings say, or as a container mounts it.
 fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
     let moved = environment::media_root(root, settings).map(|path| root.join(path));
-    let mounted = compose_file(root)
-        .and_then(|text| mounted_media_dir(&text))
-        .map(|path| {
-            let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
-            root.join(path)
-        });
+    let compose = compose::find(root);
+    let mounted = compose
+        .as_ref()
+        .and_then(|compose| compose.mounted_media_dir())
+        .map(|path| root.join(path.strip_prefix("./").unwrap_or(path)));
     let usual = root.join("public/system");
     // A path in a container is not one of this machine.
     let moved = moved.filter(|path| mounted.is_none() || path.is_dir());
@@ -300,43 +298,9 @@ fn same(a: &Path, b: &Path) -> bool {
 pub(super) fn deployment(root: &Path) -> Option<Deployment> {
     if units::read(&units::DIRECTORIES, root).found {
         Some(Deployment::Systemd)
-    } else if compose_file(root).is_some() && !root.join("Gemfile").exists() {
+    } else if compose::find(root).is_some() && !root.join("Gemfile").exists() {
         Some(Deployment::Docker)
     } else {
         None
     }
-}
-
-/// The Compose file of `root`.
-pub(super) fn compose_file(root: &Path) -> Option<String> {
-    [
-        "compose.yaml",
-        "compose.yml",
-        "docker-compose.yaml",
-        "docker-compose.yml",
-    ]
-    .iter()
-    .find_map(|name| fs::read_to_string(root.join(name)).ok())
-}
-
-/// `v4.3.1` of `image: ghcr.io/mastodon/mastodon:v4.3.1`.
-pub(super) fn compose_image_tag(root: &Path) -> Option<String> {
-    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
-    static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?m)^\s*image:\s*["']?\S*mastodon:(\S+?)["']?\s*$"#).unwrap()
-    });
-    let text = compose_file(root)?;
-    IMAGE.captures(&text).map(|found| found[1].to_owned())
-}
-
-/// `./public/system` of `- ./public/system:/mastodon/public/system`.
-fn mounted_media_dir(compose_file: &str) -> Option<String> {
-    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
-    static VOLUME: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?m)^\s*-\s*["']?([./][^:"'\n]*):/[^:"'\n]*public/system(?::\w+)?["']?\s*$"#)
-            .unwrap()
-    });
-    VOLUME
-        .captures(compose_file)
-        .map(|found| found[1].to_owned())
 }

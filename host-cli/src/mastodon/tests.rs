@@ -118,6 +118,10 @@ fn what_can_be_read_in_more_than_one_way_is_not_assumed() {
         unknown("may not start"),
     );
     check_owner("SWIFT_ENABLED=true\n", unknown("Swift"));
+    check_owner(
+        "PAPERCLIP_ROOT_PATH=$ELSEWHERE\n",
+        unknown("`PAPERCLIP_ROOT_PATH`"),
+    );
 }
 
 #[test]
@@ -174,6 +178,13 @@ fn files_that_outrank_the_main_one_count() {
     symlink("nowhere", world.path("live/.env.local")).unwrap();
     let found = world.find("live/public/system");
     assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("cannot be read")));
+    fs::remove_file(world.path("live/.env.local")).unwrap();
+    let settings = config::File {
+        env_file: Some(world.path("live/.env.production/below")),
+        ..config::File::default()
+    };
+    let found = world.find_with("live/public/system", &settings);
+    assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("cannot be looked at")));
 }
 
 #[test]
