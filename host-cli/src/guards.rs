@@ -5,7 +5,7 @@
 
 use crate::config::Target;
 use crate::error::{Error, Result};
-use crate::mastodon::{Installation, Owner, Place, Running};
+use crate::mastodon::{Installation, Owner, Place};
 
 /// A guard's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,28 +116,39 @@ pub fn may_do_without(installation: &Installation) -> Verdict {
     }
 }
 
+/// `sync --not-mastodon`: is the directory the truth? Not where the bucket has taken its place.
+pub fn may_sync_without(installation: &Installation) -> Verdict {
+    may_do_without(installation).and(|| is_in_place(installation))
+}
+
 /// The directory that Mastodon uses, and not what a cutover has put aside.
 fn is_in_use(installation: &Installation) -> Verdict {
-    names_the_media(installation).and(|| {
-        let aside = match (&installation.moved_aside, &installation.place) {
-            (Some(directory), _) => directory,
-            (None, Place::Kept) => &installation.media_dir,
-            (None, _) => return Verdict::Allow,
-        };
-        refuse(
+    names_the_media(installation).and(|| is_in_place(installation))
+}
+
+fn is_in_place(installation: &Installation) -> Verdict {
+    match &installation.moved_aside {
+        None => Verdict::Allow,
+        Some(directory) => refuse(
             format!(
                 "`{}` has been moved aside by `medialift cutover`",
-                aside.display()
+                directory.display()
             ),
-            "what Mastodon uploads from then on is in the bucket only; nothing was changed",
-        )
-    })
+            "what was uploaded or deleted from then on is told by the bucket only; `medialift rollback` is the way back; nothing was changed",
+        ),
+    }
 }
 
 /// Paths below another directory would be other keys.
 fn names_the_media(installation: &Installation) -> Verdict {
     let media_dir = installation.media_dir.display();
-    let what_to_do = format!("name `{media_dir}` itself; nothing was changed");
+    let or_else = match installation.root {
+        Some(_) => "",
+        None => {
+            ", or put `root` of Mastodon under `[mastodon]` in medialift.toml, or add `--not-mastodon` where there is none"
+        }
+    };
+    let what_to_do = format!("name `{media_dir}` itself{or_else}; nothing was changed");
     match &installation.place {
         Place::Whole | Place::Kept => Verdict::Allow,
         Place::Below(path) => refuse(
@@ -155,22 +166,26 @@ fn names_the_media(installation: &Installation) -> Verdict {
 }
 
 fn bucket_is_a_copy(installation: &Installation, target: &Target, what_to_do: &str) -> Verdict {
-    match (installation.owner_of(target), &installation.running) {
-        (Owner::Unknown(why), _) => cannot_tell(&why),
-        (Owner::Bucket, _) => refuse(
+    match installation.owner_by_settings(target) {
+        Owner::Unknown(why) => cannot_tell(&why),
+        Owner::Bucket => refuse(
             format!(
                 "Mastodon writes to this bucket, `{}`: what it uploads is there only",
                 target.bucket
             ),
             what_to_do,
         ),
-        (Owner::Disk, Running::Shows(Owner::Bucket)) if installation.owner == Owner::Disk => {
-            refuse(
-                "the running Mastodon still keeps its media in a bucket",
-                "restart Mastodon, so that it reads its settings; nothing was changed",
-            )
-        }
-        (Owner::Disk, _) => Verdict::Allow,
+        Owner::Disk => runs_by_its_settings(installation),
+    }
+}
+
+fn runs_by_its_settings(installation: &Installation) -> Verdict {
+    match installation.runs_otherwise() {
+        None => Verdict::Allow,
+        Some(why) => refuse(
+            why,
+            "restart Mastodon (`systemctl restart 'mastodon-*.service'`, or `docker compose up -d --force-recreate`), then run this again; nothing was changed",
+        ),
     }
 }
 
@@ -190,34 +205,14 @@ fn works_with(installation: &Installation, target: &Target) -> Verdict {
         let storage = installation.storage.as_ref();
         let its = storage.map_or_else(
             || "a bucket that is not known".to_owned(),
-            |s| {
-                format!(
-                    "`{}`",
-                    [
-                        s.endpoint.as_deref().unwrap_or(""),
-                        &s.bucket,
-                        &s.key_prefix
-                    ]
-                    .join("/")
-                )
-            },
+            |s| format!("`{}`", [&*s.endpoint, &s.bucket, &s.key_prefix].join("/")),
         );
         return refuse(
             format!("Mastodon keeps its media in {its}, and this is `{target}`"),
-            "name Mastodon's own bucket, endpoint and key prefix; nothing was changed",
+            "name Mastodon's own bucket, endpoint and key prefix; where medialift.toml says `owner = \"bucket\"`, name them there; nothing was changed",
         );
     }
-    match &installation.running {
-        Running::NotRestarted(why) => refuse(
-            why.clone(),
-            "restart Mastodon (`systemctl restart 'mastodon-*.service'`, or `docker compose up -d --force-recreate`), then run this again; nothing was changed",
-        ),
-        Running::Shows(Owner::Disk) => refuse(
-            "the running Mastodon still gives out addresses of the media directory",
-            "restart Mastodon, so that it reads its settings, then run this again; nothing was changed",
-        ),
-        Running::Shows(_) | Running::NotAsked(_) => Verdict::Allow,
-    }
+    runs_by_its_settings(installation)
 }
 
 fn cannot_tell(why: &str) -> Verdict {

@@ -6,6 +6,7 @@
 //! [`place`] finds the directories, [`environment`] reads the settings, [`process`] looks at the
 //! running processes and [`instance`] asks the instance itself.
 
+mod compose;
 pub mod environment;
 mod instance;
 mod place;
@@ -20,7 +21,7 @@ use serde::Serialize;
 pub use self::place::Place;
 pub use self::version::Version;
 pub use crate::config::Deployment;
-use crate::config::{self, MediaOwner, Target};
+use crate::config::{self, Endpoint, MediaOwner, Target};
 use crate::error::{Error, Result};
 use crate::swap::{Site, around};
 use environment::Media;
@@ -44,8 +45,8 @@ pub struct Storage {
     pub bucket: String,
     /// What comes before every key: empty, or ending in `/`.
     pub key_prefix: String,
-    /// Host of `S3_ENDPOINT` in lower case, with its port if it has one; none where not set.
-    pub endpoint: Option<String>,
+    /// Host of `S3_ENDPOINT` in lower case, with its port if it has one; Amazon's where not set.
+    pub endpoint: String,
 }
 
 /// What the running processes do at this moment, as far as they can be asked.
@@ -73,7 +74,8 @@ pub struct Installation {
     pub place: Place,
     /// Mastodon's own directory, `/home/mastodon/live`; none where it was not found.
     pub root: Option<PathBuf>,
-    /// The media directory that `medialift cutover` has moved aside, while that stands.
+    /// The media directory that `medialift cutover` has moved aside, while that stands. Where it
+    /// cannot be told, it counts as moved.
     pub moved_aside: Option<PathBuf>,
     /// Who writes and deletes media by the settings.
     pub owner: Owner,
@@ -116,9 +118,10 @@ impl Installation {
         let found = match place::find(&absolute, settings, &processes) {
             Ok(found) => found,
             Err(place::NotFound { why, alone }) => {
-                let installation = Installation::not_found(absolute, why, settings);
+                let installation = Installation::not_found(&absolute, why, settings);
                 return Ok(Installation {
-                    alone,
+                    // Of media that were moved aside the bucket is the truth.
+                    alone: alone && installation.moved_aside.is_none(),
                     ..installation
                 });
             }
@@ -129,28 +132,33 @@ impl Installation {
             .collect();
         let deployment = deployment(&found.root, settings, &running);
         let read = environment::Sources::find(&found.root, settings, deployment, &running).read();
+        let moved_aside = match found.place {
+            Place::Kept => Some(found.media_dir.clone()),
+            _ => moved_aside(&absolute),
+        };
         let mut installation = Installation {
             resolved_dir: resolved(&found.media_dir),
             media_dir: found.media_dir,
             place: found.place,
-            moved_aside: moved_aside(&absolute),
+            moved_aside,
             version: version(&found.root, settings, deployment, &running),
             root: Some(found.root),
             owner: Owner::Disk,
             storage: None,
             running: Running::NotAsked("no process of it is seen on this machine".to_owned()),
             deployment,
-            env_files: read.files,
             alone: false,
             question: instance::Question::of(settings, read.media.as_ref().ok()),
+            env_files: Vec::new(),
         };
-        match read.media {
+        match &read.media {
             Ok(media) => {
-                installation.running = environment::running(&media, &running, read.changed);
+                installation.running = environment::running(media, &running, &read);
                 (installation.owner, installation.storage) = media.owner();
             }
-            Err(why) => installation.take_settings(why, settings),
+            Err(why) => installation.take_settings(why.clone(), settings),
         }
+        installation.env_files = read.files;
         Ok(installation)
     }
 
@@ -159,7 +167,7 @@ impl Installation {
     pub(crate) fn for_tests(owner: Owner, storage: Option<Storage>) -> Installation {
         let directory = PathBuf::from("/home/mastodon/live/public/system");
         let settings = config::File::default();
-        let installation = Installation::not_found(directory, String::new(), &settings);
+        let installation = Installation::not_found(&directory, String::new(), &settings);
         Installation {
             owner,
             storage,
@@ -167,12 +175,13 @@ impl Installation {
         }
     }
 
-    fn not_found(directory: PathBuf, why: String, settings: &config::File) -> Installation {
+    fn not_found(directory: &Path, why: String, settings: &config::File) -> Installation {
+        let (media_dir, place) = place::by_names(directory);
         let mut installation = Installation {
-            resolved_dir: resolved(&directory),
-            moved_aside: moved_aside(&directory),
-            media_dir: directory,
-            place: Place::Whole,
+            resolved_dir: resolved(&media_dir),
+            moved_aside: moved_aside(directory),
+            media_dir,
+            place,
             root: None,
             owner: Owner::Disk,
             storage: None,
@@ -198,11 +207,14 @@ impl Installation {
             Some(MediaOwner::Disk) => Owner::Disk,
             Some(MediaOwner::Bucket) => Owner::Bucket,
         };
-        if let (Owner::Bucket, Some(bucket)) = (&self.owner, &settings.bucket) {
+        let endpoint = settings.endpoint.as_deref().map(Endpoint::parse);
+        if let (Owner::Bucket, Some(bucket), Some(Ok(endpoint))) =
+            (&self.owner, &settings.bucket, endpoint)
+        {
             self.storage = Some(Storage {
                 bucket: bucket.to_ascii_lowercase(),
                 key_prefix: environment::with_slash(settings.key_prefix.as_deref().unwrap_or("")),
-                endpoint: None,
+                endpoint: endpoint.authority().to_owned(),
             });
         }
     }
@@ -218,21 +230,52 @@ impl Installation {
             answer.shows,
             matches!(self.running, Running::NotRestarted(_)),
         ) {
-            self.running = Running::Shows(shows);
+            self.running = shows;
         }
     }
 
     /// Who owns what is in `target`: a bucket that Mastodon does not write to is a copy of the disk.
     ///
-    /// Told by the bucket's name alone: two endpoints, or two prefixes, can lead to one bucket.
+    /// That the disk is the truth is believed only where the running Mastodon shows nothing else.
     pub fn owner_of(&self, target: &Target) -> Owner {
-        match (&self.owner, &self.storage) {
+        match (self.owner_by_settings(target), self.runs_otherwise()) {
+            (Owner::Disk, Some(why)) => Owner::Unknown(format!("{why}: restart Mastodon")),
+            (owner, _) => owner,
+        }
+    }
+
+    /// [`Installation::owner_of`] by what the disk tells alone.
+    ///
+    /// Told by the bucket's name alone: two endpoints, or two prefixes, can lead to one bucket.
+    pub fn owner_by_settings(&self, target: &Target) -> Owner {
+        let owner = match (&self.owner, &self.storage) {
             (Owner::Bucket, Some(storage))
                 if !storage.bucket.eq_ignore_ascii_case(&target.bucket) =>
             {
-                Owner::Disk
+                &Owner::Disk
             }
+            (owner, _) => owner,
+        };
+        match (owner, &self.moved_aside) {
+            (Owner::Disk, Some(directory)) => Owner::Unknown(format!(
+                "`{}` has been moved aside by `medialift cutover`, and by its settings Mastodon does not use this bucket",
+                directory.display()
+            )),
             (owner, _) => owner.clone(),
+        }
+    }
+
+    /// What the running Mastodon does otherwise than its settings say; none where nothing is seen.
+    pub fn runs_otherwise(&self) -> Option<String> {
+        match (&self.running, &self.owner) {
+            (Running::NotRestarted(why), _) => Some(why.clone()),
+            (Running::Shows(Owner::Disk), Owner::Bucket) => Some(
+                "the running Mastodon still gives out addresses of the media directory".to_owned(),
+            ),
+            (Running::Shows(Owner::Bucket), Owner::Disk) => {
+                Some("the running Mastodon still keeps its media in a bucket".to_owned())
+            }
+            _ => None,
         }
     }
 
@@ -285,11 +328,10 @@ fn version(
 impl Storage {
     /// Whether it is the same bucket at the same service, whatever the prefix.
     pub fn is_bucket_of(&self, target: &Target) -> bool {
+        // Amazon has many endpoints, and one bucket of a name.
+        let both_amazon = is_amazon(&self.endpoint) && is_amazon(target.endpoint.authority());
         self.bucket.eq_ignore_ascii_case(&target.bucket)
-            && self
-                .endpoint
-                .as_ref()
-                .is_none_or(|endpoint| *endpoint == target.endpoint.authority())
+            && (both_amazon || self.endpoint == target.endpoint.authority())
     }
 }
 
@@ -303,9 +345,15 @@ impl From<&Media> for Storage {
     }
 }
 
+fn is_amazon(host: &str) -> bool {
+    host.ends_with(".amazonaws.com")
+}
+
 /// The media directory around `directory` that a cutover has moved aside.
 fn moved_aside(directory: &Path) -> Option<PathBuf> {
-    let sites = around(directory).ok()?;
+    let Ok(sites) = around(directory) else {
+        return Some(directory.to_owned());
+    };
     let moved = |site: &Site| !matches!(site.state(), Ok(None));
     sites.iter().find(|site| moved(site)).map(Site::live)
 }

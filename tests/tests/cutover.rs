@@ -345,6 +345,12 @@ fn without_an_installation_it_must_be_said() -> Result<()> {
     media.run("cutover", &[])?.expect(2);
     media.run("cutover", &["--not-mastodon"])?.expect(0);
     assert_eq!(files(&media.kept())?.len(), FILES.len());
+    // From then on the bucket tells what there is: nothing is brought back to it, or replaced in it.
+    for directory in ["public/system", "public/system_"] {
+        let arguments = ["sync", directory, "--not-mastodon", "--replace"];
+        let ran = e2e::medialift::run(&mut media.command(&arguments)?)?.expect(2);
+        assert!(ran.stderr.contains("moved aside"), "{}", ran.stderr);
+    }
     Ok(())
 }
 

@@ -155,3 +155,29 @@ fn a_cutover_and_a_prune_need_a_mastodon_that_works_with_this_bucket() -> Result
     );
     Ok(())
 }
+
+/// Their paths would be other keys than Mastodon asks for.
+#[test]
+fn a_part_of_a_media_directory_is_not_uploaded() -> Result<()> {
+    let media = Media::with(&[("cache/accounts/avatars/1/original/a.png", "one")])?;
+    let copy = media.path().join("copy");
+    fs::rename(media.live(), &copy)?;
+    let sync = |directory: &str, flags: &[&str]| {
+        let arguments = [&["sync", directory], flags].concat();
+        e2e::medialift::run(&mut media.command(&arguments)?)
+    };
+    for directory in [
+        "copy/cache",
+        "copy/cache/accounts",
+        "copy/cache/accounts/avatars/1",
+    ] {
+        let ran = sync(directory, &[])?.expect(2);
+        let hint = format!("hint: name `{}` itself", copy.display());
+        assert!(ran.stderr.contains(&hint), "{}", ran.stderr);
+    }
+    assert_eq!(media.origin.requests()?.of("PutObject"), 0);
+    sync("copy/cache", &["--not-mastodon"])?.expect(0);
+    sync("copy", &[])?.expect(0);
+    assert_eq!(media.origin.requests()?.of("PutObject"), 2);
+    Ok(())
+}

@@ -167,8 +167,8 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         delete: args.delete,
         replace: args.replace,
     };
-    let sync::Answer { owner, alone } = question.ask().await?;
-    if let (Owner::Unknown(why), false) = (&owner, alone) {
+    let answer = question.ask().await?;
+    if let (Owner::Unknown(why), false) = (&answer.owner, answer.alone) {
         context.ui.say(format!(
             "note: it cannot be told where Mastodon keeps its media: {why}; nothing is sent that Mastodon may have deleted in the bucket"
         ));
@@ -186,7 +186,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if let Some(said) = said {
         context.ui.say(format!("note: {said}"));
     }
-    if owner == Owner::Disk {
+    if answer.owner == Owner::Disk {
         let failed = |e| Error::new(format!("write the journal `{}`", path.display())).cause(e);
         journal.unsettle().map_err(failed)?;
     }
@@ -199,12 +199,12 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         replace: args.replace,
         delete: args.delete,
         include_hidden: args.include_hidden,
-        unrecorded_is_new: journal.is_settled() || alone,
+        unrecorded_is_new: journal.is_settled() || answer.alone,
         send_unclear: args.send_unrecorded,
     };
     let options = Options {
         pairs,
-        owner,
+        answer,
         question,
         flags,
         dry_run: args.dry_run,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Endpoint;
-use crate::mastodon::{Installation, Storage};
+use crate::mastodon::{Installation, Running, Storage};
 
 fn target() -> Target {
     Target {
@@ -17,7 +17,7 @@ fn installation(owner: Owner) -> Installation {
     let storage = (owner == Owner::Bucket).then(|| Storage {
         bucket: "media".to_owned(),
         key_prefix: String::new(),
-        endpoint: Some("s3.us-west-004.backblazeb2.com".to_owned()),
+        endpoint: "s3.us-west-004.backblazeb2.com".to_owned(),
     });
     Installation::for_tests(owner, storage)
 }
@@ -68,12 +68,7 @@ fn another_bucket_prefix_or_service_is_not_this_one() {
         [true, true, false, false, true],
     );
     check(&of(|s| s.key_prefix = "media/".to_owned()), NEITHER);
-    check(
-        &of(|s| s.endpoint = Some("s3.example.com".to_owned())),
-        NEITHER,
-    );
-    // An endpoint that is not written is the service's default, and cannot be compared.
-    check(&of(|s| s.endpoint = None), BUCKET);
+    check(&of(|s| s.endpoint = "s3.example.com".to_owned()), NEITHER);
     let mut unknown = installation(Owner::Bucket);
     unknown.storage = None;
     check(&unknown, NEITHER);
@@ -89,8 +84,31 @@ fn an_instance_with_old_settings_must_be_restarted() {
     before.running = Running::Shows(Owner::Bucket);
     check(&before, BUCKET);
     let mut back = installation(Owner::Disk);
-    back.running = Running::Shows(Owner::Bucket);
-    check(&back, NEITHER);
+    for running in [
+        Running::Shows(Owner::Bucket),
+        Running::NotRestarted("puma is older".to_owned()),
+    ] {
+        back.running = running;
+        check(&back, NEITHER);
+        let owner = back.owner_of(&target());
+        assert!(matches!(owner, Owner::Unknown(why) if why.contains("restart Mastodon")));
+    }
+    let mut elsewhere = installation(Owner::Bucket);
+    elsewhere.storage.as_mut().unwrap().bucket = "other".to_owned();
+    elsewhere.running = Running::NotRestarted("puma is older".to_owned());
+    check(&elsewhere, NEITHER);
+}
+
+#[test]
+fn amazon_has_one_bucket_of_a_name_and_no_other_service_has_it() {
+    let mut amazon = installation(Owner::Bucket);
+    amazon.storage.as_mut().unwrap().endpoint = "s3.amazonaws.com".to_owned();
+    check(&amazon, NEITHER);
+    let target = Target {
+        endpoint: Endpoint::parse("s3.eu-west-1.amazonaws.com").unwrap(),
+        ..target()
+    };
+    assert_eq!(may_cutover(&amazon, &target), Verdict::Allow);
 }
 
 #[test]
@@ -102,14 +120,16 @@ fn a_directory_below_or_above_is_not_the_media() {
         installation.place = Place::Above;
         check(&installation, NOTHING);
     }
-    let mut kept = installation(Owner::Disk);
-    kept.place = Place::Kept;
-    check(&kept, NEITHER);
     let mut after_cutover = installation(Owner::Bucket);
     after_cutover.moved_aside = Some("/home/mastodon/live/public/system".into());
     check(&after_cutover, BUCKET);
     after_cutover.owner = Owner::Disk;
     check(&after_cutover, NEITHER);
+    // The bucket that Mastodon does not use may have what it uploaded since.
+    let owner = after_cutover.owner_of(&target());
+    assert!(matches!(owner, Owner::Unknown(why) if why.contains("moved aside")));
+    assert_eq!(may_do_without(&after_cutover), Verdict::Allow);
+    assert_ne!(may_sync_without(&after_cutover), Verdict::Allow);
 }
 
 #[test]

@@ -5,13 +5,15 @@
 //! different media settings, or one depends on what is not known here, nothing is assumed.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use regex::Regex;
 
-use super::place;
+use super::compose::{self, Compose};
 use super::process::Process;
 use super::units::{self, Units};
 use super::{Owner, Running, Storage};
@@ -37,10 +39,16 @@ pub struct Media {
     pub bucket: String,
     /// `S3_KEY_PREFIX`, as written.
     pub key_prefix: String,
-    /// Host and port of `S3_ENDPOINT`, in lower case.
-    pub endpoint: Option<String>,
-    /// Hosts that media are read from: the alias, else the bucket's own.
+    /// Host and port of `S3_ENDPOINT`, in lower case; Amazon's where it is not set.
+    pub endpoint: String,
+    /// Hosts that media are read from when they are in a bucket: the alias, else the bucket's own.
     pub hosts: Vec<String>,
+    /// `CDN_HOST`, in lower case: media of the disk are read from there too.
+    pub cdn_host: Option<String>,
+    /// `PAPERCLIP_ROOT_PATH`.
+    pub root_path: String,
+    /// Path before the media of the disk in their addresses: `system/`.
+    pub disk_path: String,
     /// `LOCAL_DOMAIN`.
     pub local_domain: Option<String>,
     /// `WEB_DOMAIN`, where the site has another name than accounts have.
@@ -66,6 +74,13 @@ impl Media {
                 "`{key}` depends on `{on}`, which is not set in any file that can be read"
             )),
         };
+        let rails = text("RAILS_ENV")?;
+        if !matches!(&*rails, "" | "production") {
+            return Err(
+                "`RAILS_ENV` is not `production`: other files than those that were read may count"
+                    .to_owned(),
+            );
+        }
         let in_bucket = text("S3_ENABLED")? == "true";
         for (key, service) in [("SWIFT_ENABLED", "Swift"), ("AZURE_ENABLED", "Azure")] {
             if !in_bucket && text(key)? == "true" {
@@ -85,35 +100,72 @@ impl Media {
         if in_bucket && bucket.is_empty() {
             return Err("`S3_ENABLED` is `true` and `S3_BUCKET` is not set".to_owned());
         }
-        let endpoint = of_bucket("S3_ENDPOINT")?;
+        let endpoint = if in_bucket {
+            endpoint(values)?
+        } else {
+            String::new()
+        };
         let mut hosts = Vec::new();
-        for key in [
-            "S3_ALIAS_HOST",
-            "S3_CLOUDFRONT_HOST",
-            "S3_HOSTNAME",
-            "S3_ENDPOINT",
-        ] {
-            let value = of_bucket(key)?.to_ascii_lowercase();
-            let host = value.split_once("://").map_or(&*value, |(_, rest)| rest);
-            let host = host.split('/').next().unwrap_or_default();
-            if !host.is_empty() {
-                hosts.push(host.to_owned());
-            }
+        for key in ["S3_ALIAS_HOST", "S3_CLOUDFRONT_HOST"] {
+            hosts.extend(host(&of_bucket(key)?));
+        }
+        let region = match of_bucket("S3_REGION")? {
+            region if region.is_empty() => "us-east-1".to_owned(),
+            region => region,
+        };
+        let by_region = host(&format!("s3-{region}.amazonaws.com"));
+        let services = [
+            host(&of_bucket("S3_HOSTNAME")?).or(by_region),
+            host(&of_bucket("S3_ENDPOINT")?),
+        ];
+        for service in services.into_iter().flatten() {
+            hosts.push(format!("{bucket}.{service}").to_ascii_lowercase());
+            hosts.push(service);
         }
         let domain = |key| text(key).ok().filter(|domain| !domain.is_empty());
         Ok(Media {
             in_bucket,
             bucket,
             key_prefix: of_bucket("S3_KEY_PREFIX")?,
-            endpoint: Endpoint::parse(&endpoint)
-                .ok()
-                .map(|endpoint| endpoint.authority().to_owned()),
+            endpoint,
             hosts,
+            cdn_host: domain("CDN_HOST").and_then(|url| host(&url)),
+            root_path: text("PAPERCLIP_ROOT_PATH")?,
+            disk_path: with_slash(domain("PAPERCLIP_ROOT_URL").as_deref().unwrap_or("system")),
             local_domain: domain("LOCAL_DOMAIN"),
             web_domain: domain("WEB_DOMAIN"),
             port: text("PORT").ok().filter(|port| !port.is_empty()),
         })
     }
+}
+
+/// The service that Mastodon sends its media to.
+fn endpoint(values: &Values) -> Result<String, String> {
+    let elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    match values.get("S3_ENDPOINT") {
+        Some(Value::Known(text)) => Endpoint::parse(text)
+            .map(|endpoint| endpoint.authority().to_owned())
+            .map_err(|_| {
+                "`S3_ENDPOINT` is not `https://` and a host: what bucket that is cannot be told"
+                    .to_owned()
+            }),
+        Some(Value::Unclear(on)) => Err(format!(
+            "`S3_ENDPOINT` depends on `{on}`, which is not set in any file that can be read"
+        )),
+        None => match elsewhere.iter().find(|key| values.contains_key(**key)) {
+            Some(key) => Err(format!(
+                "`S3_ENDPOINT` is not set and `{key}` is, which only some versions of Mastodon heed"
+            )),
+            None => Ok("s3.amazonaws.com".to_owned()),
+        },
+    }
+}
+
+/// The host of an address, or of a host with or without a path, in lower case.
+fn host(address: &str) -> Option<String> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 /// `media/` of `media`; nothing of nothing.
@@ -126,13 +178,18 @@ pub(super) fn with_slash(prefix: &str) -> String {
 
 /// Where the settings of one installation may stand.
 pub(super) struct Sources {
+    root: PathBuf,
     files: Vec<PathBuf>,
+    /// The one of [`Sources::files`] that Mastodon's guide names, `.env.production`.
+    main: PathBuf,
     gems: Vec<Gem>,
     units: Units,
-    /// The environment of a process that was started without a container.
-    process: Option<Environment>,
-    /// The Compose file, where Compose may be what runs it.
-    compose_file: Option<String>,
+    /// The environments of processes that were started without a container.
+    processes: Vec<Environment>,
+    /// Those of processes in containers.
+    containers: Vec<Environment>,
+    /// The Compose files, where Compose may be what runs it.
+    compose: Option<Compose>,
     deployment: Option<Deployment>,
 }
 
@@ -140,10 +197,12 @@ pub(super) struct Sources {
 pub(super) struct Read {
     /// The media settings, or why they cannot be told.
     pub(super) media: Result<Media, String>,
-    /// Files that are there, the one that outranks the others first.
+    /// Files with settings that are there, the one that outranks the others first.
     pub(super) files: Vec<PathBuf>,
-    /// When the last of them was changed.
+    /// When the last of them was changed, or a file that names them.
     pub(super) changed: Option<SystemTime>,
+    /// Whether the settings are those of the running containers, whatever the files say.
+    of_containers: bool,
 }
 
 impl Sources {
@@ -154,34 +213,50 @@ impl Sources {
         processes: &[&Process],
     ) -> Sources {
         let docker_at_most = deployment != Some(Deployment::Systemd);
+        let environments = |in_container| {
+            let of = processes.iter().filter(|p| p.in_container == in_container);
+            of.filter_map(|p| p.environment.clone()).collect()
+        };
         Sources {
+            root: root.to_owned(),
             files: files(root, settings),
+            main: main_file(root, settings),
             gems: gems(root),
             units: units::read(&units::DIRECTORIES, root),
-            process: processes
-                .iter()
-                .filter(|process| !process.in_container)
-                .find_map(|process| process.environment.clone()),
-            compose_file: place::compose_file(root).filter(|_| docker_at_most),
+            processes: environments(false),
+            containers: environments(true),
+            compose: compose::find(root).filter(|_| docker_at_most),
             deployment,
         }
     }
 
     pub(super) fn read(&self) -> Read {
-        let present: Vec<PathBuf> = self
-            .files
-            .iter()
-            .filter(|path| fs::symlink_metadata(path).is_ok())
-            .cloned()
-            .collect();
-        let changed = present
-            .iter()
-            .filter_map(|path| fs::metadata(path).and_then(|m| m.modified()).ok())
-            .max();
+        let mut present = Vec::new();
+        let mut last = None;
+        let mut failed = None;
+        let compose = self.compose.iter().flat_map(|compose| &compose.files);
+        let units = self.units.unit_files.iter();
+        for path in units
+            .chain(&self.units.environment_files)
+            .chain(compose)
+            .chain(&self.files)
+        {
+            match changed(path) {
+                Ok(Some(at)) => {
+                    last = last.max(Some(at));
+                    if self.files.contains(path) {
+                        present.push(path.clone());
+                    }
+                }
+                Ok(None) => {}
+                Err(e) => failed = Some(format!("`{}` cannot be looked at: {e}", path.display())),
+            }
+        }
         Read {
-            media: self.media(&present),
-            files: self.units.files.iter().chain(&present).cloned().collect(),
-            changed,
+            media: failed.map_or_else(|| self.media(&present), Err),
+            files: [&*self.units.environment_files, &*present].concat(),
+            changed: last,
+            of_containers: self.not_plain().is_some(),
         }
     }
 
@@ -200,38 +275,84 @@ impl Sources {
         }
         let mut readings = Vec::new();
         if self.deployment != Some(Deployment::Docker) {
-            let outer = self.process.as_ref().unwrap_or(&self.units.environment);
-            for gem in &self.gems {
-                readings.push(load(&documents, *gem, outer)?);
+            let outer = [&self.processes, &self.units.environments];
+            for environment in outers(outer) {
+                for gem in &self.gems {
+                    readings.push(load(&documents, *gem, &environment)?);
+                }
             }
         }
-        if let Some(text) = &self.compose_file {
-            if sets_media_itself(text) {
-                return Err("the Compose file sets `S3_ENABLED` or `S3_BUCKET` itself".to_owned());
-            }
-            let of_compose = documents.iter().find(|(path, _)| is_main(path));
-            if let Some((path, document)) = of_compose {
-                readings.push(compose(path, document)?);
-            }
+        if self.compose.is_some() {
+            readings.extend(self.of_containers(&documents)?);
         }
         let mut media = readings.iter().map(Media::of);
-        let first = media
+        let mut first = media
             .next()
             .unwrap_or_else(|| Err("no file with Mastodon's settings was found".to_owned()))?;
         for other in media {
             let other = other?;
-            if (other.owner(), &other.hosts) != (first.owner(), &first.hosts) {
+            let says =
+                |media: &Media| (media.owner(), media.hosts.clone(), media.root_path.clone());
+            if says(&other) != says(&first) {
                 return Err(format!(
-                    "the settings read differently by different versions of the dotenv gem, or by Compose: set `deployment` in medialift.toml, or look at the lines of `{}` that `medialift env --lint` names",
+                    "the settings read differently by different versions of the dotenv gem, by Compose, or by different processes: set `deployment` in medialift.toml, or look at the lines of `{}` that `medialift env --lint` names",
                     present
                         .first()
                         .map(|path| path.display().to_string())
                         .unwrap_or_default()
                 ));
             }
+            // Only the web process has one.
+            first.port = first.port.or(other.port);
         }
         Ok(first)
     }
+
+    /// What Compose makes of its files, or else what the containers that run have.
+    fn of_containers(&self, documents: &[(&PathBuf, Document)]) -> Result<Vec<Values>, String> {
+        let Some(why) = self.not_plain() else {
+            let main = documents.iter().find(|(path, _)| **path == self.main);
+            return main
+                .map(|(path, document)| of_compose(path, document))
+                .into_iter()
+                .collect();
+        };
+        if self.containers.is_empty() {
+            return Err(format!(
+                "{why}, and no running container can be looked into: run this as root where they run, or say `owner` under `[mastodon]` in medialift.toml"
+            ));
+        }
+        Ok(self.containers.iter().map(|c| c.known.clone()).collect())
+    }
+
+    fn not_plain(&self) -> Option<String> {
+        self.compose.as_ref()?.not_plain(&self.root, &self.main)
+    }
+}
+
+/// The environments of the first of these that has any: what runs is known better than what is to.
+fn outers(environments: [&Vec<Environment>; 2]) -> Vec<Environment> {
+    let known = environments.into_iter().find(|known| !known.is_empty());
+    known.map_or_else(|| vec![Environment::default()], Clone::clone)
+}
+
+/// When the file, or a link to it, was changed, moved or given its name; none where it is not there.
+fn changed(path: &Path) -> io::Result<Option<SystemTime>> {
+    let mut last = None;
+    for metadata in [fs::symlink_metadata(path), fs::metadata(path)] {
+        let metadata = match metadata {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        let of_entry = Duration::new(
+            u64::try_from(metadata.ctime()).unwrap_or(0),
+            u32::try_from(metadata.ctime_nsec()).unwrap_or(0),
+        );
+        last = last
+            .max(Some(UNIX_EPOCH + of_entry))
+            .max(Some(metadata.modified()?));
+    }
+    Ok(last)
 }
 
 fn load(
@@ -252,7 +373,7 @@ fn load(
     Ok(environment.known)
 }
 
-fn compose(path: &Path, document: &Document) -> Result<Values, String> {
+fn of_compose(path: &Path, document: &Document) -> Result<Values, String> {
     let text = String::from_utf8(document.to_bytes())
         .map_err(|_| format!("`{}` is not UTF-8", path.display()))?;
     let value = |text: String| match text.split_once('$') {
@@ -267,31 +388,28 @@ fn compose(path: &Path, document: &Document) -> Result<Values, String> {
         .collect())
 }
 
-fn is_main(path: &Path) -> bool {
-    !matches!(
-        path.file_name().and_then(|name| name.to_str()),
-        Some(".env" | ".env.local" | ".env.production.local")
-    )
-}
-
-/// Whether an `environment:` of the Compose file names media settings, which then outrank the file.
-fn sets_media_itself(compose_file: &str) -> bool {
-    compose_file
-        .lines()
-        .map(str::trim_start)
-        .filter(|line| !line.starts_with('#'))
-        .any(|line| line.contains("S3_ENABLED") || line.contains("S3_BUCKET"))
-}
-
 /// Files with settings, whether they are there or not, the one that outranks the others first.
 fn files(root: &Path, settings: &config::File) -> Vec<PathBuf> {
     FILES
         .iter()
-        .map(|name| match (&settings.env_file, *name) {
-            (Some(path), ".env.production") => path.clone(),
-            (_, name) => root.join(name),
+        .map(|name| match *name {
+            ".env.production" => main_file(root, settings),
+            name => root.join(name),
         })
         .collect()
+}
+
+fn main_file(root: &Path, settings: &config::File) -> PathBuf {
+    let Some(path) = &settings.env_file else {
+        return root.join(".env.production");
+    };
+    // As the root is called: links above it resolved.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let directory = path.parent().map(fs::canonicalize);
+    match (directory, path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => directory.join(name),
+        _ => path,
+    }
 }
 
 /// Files that outrank `env_file` and are there, the first before the others.
@@ -315,11 +433,13 @@ pub(super) fn media_root(root: &Path, settings: &config::File) -> Option<PathBuf
             documents.push((path, Document::parse(&bytes)));
         }
     }
-    let values = load(&documents, Gem::V3_1_5, &units.environment).ok()?;
-    match values.get("PAPERCLIP_ROOT_PATH")? {
-        Value::Known(path) if !path.is_empty() => Some(PathBuf::from(path)),
-        _ => None,
-    }
+    outers([&Vec::new(), &units.environments])
+        .iter()
+        .filter_map(|outer| load(&documents, Gem::V3_1_5, outer).ok())
+        .find_map(|values| match values.get("PAPERCLIP_ROOT_PATH")? {
+            Value::Known(path) if !path.is_empty() => Some(PathBuf::from(path)),
+            _ => None,
+        })
 }
 
 /// The reading of the gem that the installation has; every reading where that cannot be told.
@@ -344,44 +464,43 @@ fn gems(root: &Path) -> Vec<Gem> {
     }
 }
 
-/// Whether the running processes have the settings that were read.
-pub(super) fn running(
-    media: &Media,
-    processes: &[&Process],
-    changed: Option<SystemTime>,
-) -> Running {
+/// Whether the running processes have the settings that were read, which say this.
+pub(super) fn running(media: &Media, processes: &[&Process], read: &Read) -> Running {
     if processes.is_empty() {
         return Running::NotAsked("no process of it is seen on this machine".to_owned());
     }
     let mut shows = None;
     for process in processes {
+        let mut may_be_older = true;
         if process.in_container {
             let Some(environment) = &process.environment else {
                 continue;
             };
-            match Media::of(&environment.known) {
-                Ok(its) if its.owner() == media.owner() => shows = Some(its.owner().0),
-                _ => {
-                    return Running::NotRestarted(format!(
-                        "the container of {} has other media settings than the file",
-                        process.name
-                    ));
-                }
+            if !Media::of(&environment.known).is_ok_and(|its| its.owner() == media.owner()) {
+                return Running::NotRestarted(format!(
+                    "the container of {} has other media settings than the file",
+                    process.name
+                ));
             }
-        } else if let (Some(started), Some(changed)) = (process.started, changed)
+            may_be_older = read.of_containers;
+        }
+        if let (Some(started), Some(changed), true) =
+            (process.started, read.changed, may_be_older)
             // Boot time, from which the start is counted, is given in whole seconds.
-            && started + std::time::Duration::from_secs(1) < changed
+            && started + Duration::from_secs(1) < changed
         {
             return Running::NotRestarted(format!(
                 "{} was started before the settings were last changed",
                 process.name
             ));
-        } else {
-            shows = Some(media.owner().0);
         }
+        shows = Some(media.owner().0);
     }
     match shows {
         Some(owner) => Running::Shows(owner),
         None => Running::NotAsked("its containers cannot be looked into".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

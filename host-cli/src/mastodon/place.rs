@@ -6,15 +6,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use regex::Regex;
 use serde::Serialize;
 
+use super::compose;
 use super::environment;
 use super::process::Process;
 use super::units;
 use crate::config::{self, Deployment};
+use crate::swap::around;
 
 /// What the named directory is to Mastodon's media directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +55,25 @@ const USUAL_ROOTS: [&str; 5] = [
     "/var/www/mastodon",
     "/usr/share/webapps/mastodon",
 ];
+
+/// Directories that Paperclip makes below the media directory, and in each of them one an attachment.
+/// Those of other servers' media are in `cache/`.
+pub(super) const ATTACHMENTS: [(&str, &str); 10] = [
+    ("accounts", "avatars"),
+    ("accounts", "headers"),
+    ("backups", "dumps"),
+    ("custom_emojis", "images"),
+    ("imports", "data"),
+    ("media_attachments", "files"),
+    ("media_attachments", "thumbnails"),
+    ("preview_card_providers", "icons"),
+    ("preview_cards", "images"),
+    ("site_uploads", "files"),
+];
+const CACHE: &str = "cache";
+
+/// Directories of one file each.
+const STYLES: [&str; 3] = ["original", "small", "static"];
 
 /// Finds the one installation that uses `directory`, an absolute path.
 ///
@@ -150,18 +169,17 @@ fn looks_like_mastodon(directory: &Path) -> bool {
     marks
         .iter()
         .any(|mark| fs::symlink_metadata(directory.join(mark)).is_ok())
-        || compose_file(directory).is_some_and(|text| text.contains("public/system"))
+        || compose::find(directory).is_some_and(|compose| compose.names_media())
 }
 
 /// Where the installation may keep its media: as its settings say, or as a container mounts it.
 fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
     let moved = environment::media_root(root, settings).map(|path| root.join(path));
-    let mounted = compose_file(root)
-        .and_then(|text| mounted_media_dir(&text))
-        .map(|path| {
-            let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
-            root.join(path)
-        });
+    let compose = compose::find(root);
+    let mounted = compose
+        .as_ref()
+        .and_then(|compose| compose.mounted_media_dir())
+        .map(|path| root.join(path.strip_prefix("./").unwrap_or(path)));
     let usual = root.join("public/system");
     // A path in a container is not one of this machine.
     let moved = moved.filter(|path| mounted.is_none() || path.is_dir());
@@ -203,6 +221,64 @@ fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
     (above && resolved.parent().is_some()).then_some(Place::Above)
 }
 
+/// The media directory that `directory` has to do with, and what it is to it, told by names and state
+/// files alone: no installation was found.
+pub(super) fn by_names(directory: &Path) -> (PathBuf, Place) {
+    let sites = around(directory).unwrap_or_default();
+    let known: Vec<(PathBuf, Place)> = sites
+        .iter()
+        .filter(|site| !matches!(site.state(), Ok(None)) || looks_like_media(&site.live()))
+        .filter_map(|site| Some((site.live(), place(directory, &site.live())?)))
+        .collect();
+    let is_itself = |(_, place): &&(PathBuf, Place)| matches!(place, Place::Whole | Place::Kept);
+    if let Some(found) = known.iter().find(is_itself).or(known.first()) {
+        return found.clone();
+    }
+    let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    for path in [directory, &resolved] {
+        if let Some(below) = end_of_key(path)
+            && let Some(media_dir) = path.ancestors().nth(below.iter().count())
+        {
+            return (media_dir.to_owned(), Place::Below(below));
+        }
+    }
+    (directory.to_owned(), Place::Whole)
+}
+
+/// Whether it lies where Mastodon's lies, or has one of Paperclip's directories.
+fn looks_like_media(directory: &Path) -> bool {
+    directory
+        .parent()
+        .is_some_and(|path| path.ends_with("public"))
+        || ATTACHMENTS
+            .iter()
+            .any(|(class, _)| directory.join(class).is_dir())
+}
+
+/// `cache/accounts/avatars` of `/mnt/copy/cache/accounts/avatars`: the end of a path that Paperclip
+/// has made.
+fn end_of_key(path: &Path) -> Option<PathBuf> {
+    let names: Vec<&str> = path
+        .iter()
+        .map(|name| name.to_str().unwrap_or(""))
+        .collect();
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let last = names
+        .iter()
+        .rposition(|name| !is_number(name) && !STYLES.contains(name))?;
+    let class = last.checked_sub(1).filter(|&at| {
+        let pair = (names[at], names[last]);
+        ATTACHMENTS.contains(&pair)
+    });
+    let alone = || {
+        let is_class = |name| name == CACHE || ATTACHMENTS.iter().any(|(class, _)| name == *class);
+        (last + 1 == names.len() && is_class(names[last])).then_some(last)
+    };
+    let from = class.or_else(alone)?;
+    let in_cache = from.checked_sub(1).filter(|&at| names[at] == CACHE);
+    Some(names[in_cache.unwrap_or(from)..].iter().collect())
+}
+
 /// `system_` of `system`.
 pub(super) fn kept_of(media_dir: &Path) -> PathBuf {
     let mut name = media_dir.as_os_str().to_owned();
@@ -222,43 +298,9 @@ fn same(a: &Path, b: &Path) -> bool {
 pub(super) fn deployment(root: &Path) -> Option<Deployment> {
     if units::read(&units::DIRECTORIES, root).found {
         Some(Deployment::Systemd)
-    } else if compose_file(root).is_some() && !root.join("Gemfile").exists() {
+    } else if compose::find(root).is_some() && !root.join("Gemfile").exists() {
         Some(Deployment::Docker)
     } else {
         None
     }
-}
-
-/// The Compose file of `root`.
-pub(super) fn compose_file(root: &Path) -> Option<String> {
-    [
-        "compose.yaml",
-        "compose.yml",
-        "docker-compose.yaml",
-        "docker-compose.yml",
-    ]
-    .iter()
-    .find_map(|name| fs::read_to_string(root.join(name)).ok())
-}
-
-/// `v4.3.1` of `image: ghcr.io/mastodon/mastodon:v4.3.1`.
-pub(super) fn compose_image_tag(root: &Path) -> Option<String> {
-    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
-    static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?m)^\s*image:\s*["']?\S*mastodon:(\S+?)["']?\s*$"#).unwrap()
-    });
-    let text = compose_file(root)?;
-    IMAGE.captures(&text).map(|found| found[1].to_owned())
-}
-
-/// `./public/system` of `- ./public/system:/mastodon/public/system`.
-fn mounted_media_dir(compose_file: &str) -> Option<String> {
-    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
-    static VOLUME: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?m)^\s*-\s*["']?([./][^:"'\n]*):/[^:"'\n]*public/system(?::\w+)?["']?\s*$"#)
-            .unwrap()
-    });
-    VOLUME
-        .captures(compose_file)
-        .map(|found| found[1].to_owned())
 }

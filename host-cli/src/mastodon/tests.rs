@@ -45,7 +45,7 @@ fn media_bucket() -> Option<Storage> {
     Some(Storage {
         bucket: "media".to_owned(),
         key_prefix: String::new(),
-        endpoint: None,
+        endpoint: "s3.amazonaws.com".to_owned(),
     })
 }
 
@@ -118,6 +118,30 @@ fn what_can_be_read_in_more_than_one_way_is_not_assumed() {
         unknown("may not start"),
     );
     check_owner("SWIFT_ENABLED=true\n", unknown("Swift"));
+    check_owner(
+        "PAPERCLIP_ROOT_PATH=$ELSEWHERE\n",
+        unknown("`PAPERCLIP_ROOT_PATH`"),
+    );
+}
+
+#[test]
+fn an_endpoint_is_amazons_where_none_is_set_and_never_a_guess() {
+    let env = "S3_ENABLED=true\nS3_BUCKET=media\n";
+    check_owner(env, Owner::Bucket);
+    for endpoint in [
+        "S3_ENDPOINT=\n",
+        "S3_ENDPOINT=http://minio:9000\n",
+        "S3_ENDPOINT=https://s3.example.com/media\n",
+        "S3_ENDPOINT=$ELSEWHERE\n",
+    ] {
+        check_owner(&format!("{env}{endpoint}"), unknown("`S3_ENDPOINT`"));
+    }
+    check_owner(
+        &format!("{env}AWS_ENDPOINT_URL=https://s3.us-west-004.backblazeb2.com\n"),
+        unknown("`AWS_ENDPOINT_URL`"),
+    );
+    // It does not count where the media are on the disk.
+    check_owner("S3_ENDPOINT=http://minio:9000\n", Owner::Disk);
 }
 
 #[test]
@@ -154,6 +178,13 @@ fn files_that_outrank_the_main_one_count() {
     symlink("nowhere", world.path("live/.env.local")).unwrap();
     let found = world.find("live/public/system");
     assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("cannot be read")));
+    fs::remove_file(world.path("live/.env.local")).unwrap();
+    let settings = config::File {
+        env_file: Some(world.path("live/.env.production/below")),
+        ..config::File::default()
+    };
+    let found = world.find_with("live/public/system", &settings);
+    assert!(matches!(&found.owner, Owner::Unknown(why) if why.contains("cannot be looked at")));
 }
 
 #[test]
@@ -180,6 +211,88 @@ fn the_media_directory_is_found_by_each_of_its_names() {
     fs::create_dir(&elsewhere).unwrap();
     let found = world.find("copy");
     assert!(matches!(found.owner, Owner::Unknown(_)) && found.root.is_none());
+}
+
+/// What a directory without an installation is: the media directory, and the part below it.
+#[track_caller]
+fn check_place(path: &str, expected: (&str, Place)) {
+    let world = World::new("");
+    fs::remove_dir_all(world.path("live/lib")).unwrap();
+    fs::remove_file(world.path("live/.env.production")).unwrap();
+    for directory in [
+        "copy/cache/accounts/avatars/109/001/original",
+        "copy/accounts/headers",
+        "copy/imports/data",
+        "backups/system/files",
+        "accounts/2024",
+    ] {
+        fs::create_dir_all(world.path(directory)).unwrap();
+    }
+    let found = world.find(path);
+    assert!(matches!(found.owner, Owner::Unknown(_)) && found.root.is_none());
+    assert_eq!(
+        (found.media_dir, found.place),
+        (world.path(expected.0), expected.1),
+        "{path}"
+    );
+}
+
+#[test]
+fn a_part_of_a_media_directory_is_known_without_an_installation() {
+    let below = |path: &str| Place::Below(path.into());
+    let system = "live/public/system";
+    check_place(system, (system, Place::Whole));
+    check_place("live/public/system/cache/a", (system, below("cache/a")));
+    check_place("live/public", (system, Place::Above));
+    check_place("copy", ("copy", Place::Whole));
+    for path in [
+        "cache",
+        "cache/accounts",
+        "cache/accounts/avatars",
+        "cache/accounts/avatars/109/001/original",
+        "accounts",
+        "accounts/headers",
+        "imports",
+    ] {
+        check_place(&format!("copy/{path}"), ("copy", below(path)));
+    }
+    // Other people's directories are called so too.
+    check_place("accounts/2024", ("accounts/2024", Place::Whole));
+    check_place("backups/system", ("backups/system", Place::Whole));
+    check_place(
+        "backups/system/files",
+        ("backups/system/files", Place::Whole),
+    );
+}
+
+#[test]
+fn media_that_were_moved_aside_are_not_what_the_disk_owns() {
+    let world = World::new("S3_ENABLED=false\n");
+    let by_settings = |path: &str, settings: &config::File| {
+        let endpoint = Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap();
+        world.find_with(path, settings).owner_by_settings(&Target {
+            endpoint,
+            region: "us-west-004".to_owned(),
+            bucket: "media".to_owned(),
+            key_prefix: String::new(),
+        })
+    };
+    let none = config::File::default();
+    assert_eq!(by_settings("live/public/system", &none), Owner::Disk);
+    fs::create_dir(world.path("live/public/system_")).unwrap();
+    let is_aside =
+        |owner: &Owner| matches!(owner, Owner::Unknown(why) if why.contains("moved aside"));
+    assert!(is_aside(&by_settings("live/public/system_", &none)));
+    // Not read: it is not known what it says.
+    world.write("live/public/.system.medialift.json", "{}");
+    assert!(is_aside(&by_settings("live/public/system", &none)));
+    world.write("live/.env.production", "S3_ENABLED=true\nS3_BUCKET=other\n");
+    assert!(is_aside(&by_settings("live/public/system", &none)));
+    fs::remove_file(world.path("live/.env.production")).unwrap();
+    fs::remove_dir_all(world.path("live/lib")).unwrap();
+    let found = world.find("live/public/system_");
+    assert!(found.moved_aside.is_some() && !found.alone);
+    assert_eq!(found.place, Place::Kept);
 }
 
 #[test]
@@ -261,6 +374,7 @@ fn settings_say_what_cannot_be_found() {
     let world = World::new("S3_ENABLED=$ELSEWHERE\n");
     let mut settings = config::File {
         bucket: Some("Media".to_owned()),
+        endpoint: Some("https://S3.amazonaws.com".to_owned()),
         ..config::File::default()
     };
     settings.mastodon.owner = Some(MediaOwner::Bucket);
@@ -298,7 +412,20 @@ impl Puma {
             .current_dir(world.path("live"))
             .envs(environment.iter().copied())
             .spawn();
-        Puma(child.unwrap())
+        let puma = Puma(child.unwrap());
+        // Its own command line is there a moment after it has been started.
+        let id = format!("puma (process {})", puma.0.id());
+        for _ in 0..500 {
+            let seen = process::of_mastodon();
+            if seen
+                .iter()
+                .any(|process| process.name == id && process.environment.is_some())
+            {
+                return puma;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{id} is not seen")
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Serialize;
 
-use super::place;
+use super::compose;
 use super::process::Process;
 use crate::config::Deployment;
 
@@ -95,7 +95,7 @@ pub(super) fn find(
     };
     let of_image = || {
         if deployment == Some(Deployment::Docker) {
-            place::compose_image_tag(root).and_then(|tag| Version::parse(&tag))
+            compose::find(root).and_then(|compose| Version::parse(compose.image_tag()?))
         } else {
             None
         }

@@ -2,6 +2,7 @@
 //! although nobody has named a media directory.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::site::Site;
@@ -13,15 +14,22 @@ const MASTODONS: &str = "system";
 /// Every media directory that `path` is, lies in or holds: those that a state file tells of, and
 /// those that are called as Mastodon's own.
 ///
-/// Looked at as it was given and with its links resolved: the media may lie on another disk.
+/// Looked at as it was given and with its links resolved: the media may lie on another disk. It need
+/// not be there: a cutover may have been killed between two renames.
+///
+/// # Errors
+/// Fails where it cannot be looked at.
 pub fn around(path: &Path) -> Result<Vec<Site>> {
     let fail = |e| Error::usage(format!("look around `{}`", path.display())).cause(e);
     let given = std::path::absolute(path).map_err(fail)?;
-    let resolved = fs::canonicalize(path).map_err(fail)?;
+    let resolved = match fs::canonicalize(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => given.clone(),
+        resolved => resolved.map_err(fail)?,
+    };
     let mut sites: Vec<Site> = Vec::new();
     let mut note = |directory: &Path, sure: bool| {
         if let Ok(site) = Site::at(directory)
-            && (sure || site.state_path().exists())
+            && (sure || !matches!(site.state_path().try_exists(), Ok(false)))
             && !sites.contains(&site)
         {
             sites.push(site);
@@ -42,8 +50,12 @@ pub fn around(path: &Path) -> Result<Vec<Site>> {
     ] {
         note(&below, below.is_dir());
     }
-    for entry in fs::read_dir(&resolved).map_err(fail)?.flatten() {
-        let name = entry.file_name();
+    let entries = match fs::read_dir(&resolved) {
+        Err(e) if e.kind() == ErrorKind::NotFound => None,
+        entries => Some(entries.map_err(fail)?),
+    };
+    for entry in entries.into_iter().flatten() {
+        let name = entry.map_err(fail)?.file_name();
         let told = name.to_str().and_then(|name| name.strip_prefix('.'));
         if let Some(name) = told.and_then(|name| name.strip_suffix(".medialift.json")) {
             note(&resolved.join(name), false);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
 use super::delete::ToDelete;
-use super::owner::Question;
+use super::owner::{Answer, Question};
 use super::summary::{Summary, fail_line};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub struct Options {
     /// Which paths, and how they are walked.
     pub pairs: pairs::Options,
     /// Who owns the media.
-    pub owner: Owner,
+    pub answer: Answer,
     /// How to ask for the owner again.
     pub question: Question,
     /// What else decides.
@@ -91,7 +91,7 @@ pub async fn run(
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let again = options.question.ask_again(&options.owner);
+        let again = options.question.ask_again(&options.answer);
         let deleted =
             run.to_delete
                 .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
@@ -151,7 +151,7 @@ impl Run {
     ) -> Self {
         let count = options.pairs.files_from.is_none();
         let count = count.then(|| (options.pairs.tree.clone(), options.pairs.filter.clone()));
-        let decided_by = (options.owner.clone(), options.flags);
+        let decided_by = (options.answer.owner.clone(), options.flags);
         Run {
             client: client.clone(),
             uploader: Arc::new(Uploader::new(
@@ -164,7 +164,7 @@ impl Run {
             tasks: JoinSet::new(),
             cut_off: false,
             writer: journal.writer(),
-            announces: match options.owner {
+            announces: match options.answer.owner {
                 Owner::Disk => false,
                 Owner::Bucket => true,
                 // Without such a promise nothing is taken for what never was there.
@@ -219,7 +219,7 @@ impl Run {
                 () = interrupt.requested() => {}
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.note(ended),
                 _ = tick.tick() => self.tick(),
-                _ = look.tick() => self.options.question.look_again(&self.options.owner).await?,
+                _ = look.tick() => self.options.question.look_again(&self.options.answer).await?,
                 pair = pairs.next(), if more && next.is_none() => match pair? {
                     Some(pair) => next = self.take(pair),
                     None => more = false,
@@ -252,7 +252,7 @@ impl Run {
 
     /// Counts what needs no work; the rest is a job.
     fn take(&mut self, pair: Pair) -> Option<Job> {
-        let decision = decide(&pair, &self.options.owner, self.options.flags);
+        let decision = decide(&pair, &self.options.answer.owner, self.options.flags);
         match (decision, &pair.local) {
             (Decision::Send(_) | Decision::Compare, Some(Entry::File(file))) => {
                 let file = file.clone();
@@ -282,7 +282,7 @@ impl Run {
             (Decision::Delete, _) => self.to_delete.add(&pair),
             // A file may be away for a moment only; while the bucket is Mastodon's, that it is recorded
             // tells that it was there.
-            (Decision::Gone, _) if self.options.owner == Owner::Disk => {
+            (Decision::Gone, _) if self.options.answer.owner == Owner::Disk => {
                 self.writer.forget(pair.path.clone());
             }
             (Decision::Gone, _) => {}
@@ -421,7 +421,7 @@ impl Run {
             && !self.summary.interrupted
             && self.options.pairs.files_from.is_none()
             && self.options.pairs.filter.takes_all();
-        match self.options.owner {
+        match self.options.answer.owner {
             Owner::Disk => !self.cut_off && (journal.is_settled() || whole),
             Owner::Bucket => journal.is_settled() || whole && self.options.flags.send_unclear,
             // What Mastodon may have deleted meanwhile is explained by nothing in this run.

@@ -12,7 +12,7 @@ use crate::config::Target;
 use crate::error::{Error, Result};
 use crate::ledger::Action;
 use crate::ledger::steps::Situation;
-use crate::mastodon::{Installation, Owner, Running};
+use crate::mastodon::{Installation, Owner};
 use crate::swap::git::Exclusion;
 use crate::swap::{Phase, Site};
 use crate::tree::{self, Entry};
@@ -103,7 +103,7 @@ impl Changes {
         installation: &Installation,
         target: Option<&Target>,
     ) {
-        if let Running::NotRestarted(why) = &installation.running {
+        if let Some(why) = installation.runs_otherwise() {
             self.attention
                 .push(format!("Mastodon runs with older settings: {why}"));
         }
