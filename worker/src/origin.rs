@@ -135,7 +135,8 @@ fn encoded_length(prefix: &str) -> usize {
 
 /// One request, with nothing of the reader's own headers.
 async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
-    let fetch = Fetch::Request(sdk::get(url, request, true).ok_or(OriginError::Connect)?);
+    let asked = sdk::get(url, request, true).map_err(|_| OriginError::Connect)?;
+    let fetch = Fetch::Request(asked.into());
     // It stays in force for the body.
     let transfer = AbortController::new().map_err(|_| OriginError::Connect)?;
     let signal = AbortSignal::from(transfer.signal());
@@ -149,7 +150,7 @@ async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, O
         }
     };
     let status = StatusCode::from_u16(response.status_code()).map_err(|_| OriginError::Connect)?;
-    let headers = as_read(sdk::header_map(response.headers()));
+    let headers = as_read(sdk::header_map(&response.headers().0));
     let body = Stream::of(&response);
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         let body = body.map(|body| body.with_transfer(transfer));

@@ -39,7 +39,7 @@ pub async fn read(context: &Context, read: &Read) -> Response {
     };
     let status = StatusCode::from_u16(answer.status()).unwrap_or_default();
     let answer = SdkResponse::from(answer);
-    let mut headers = sdk::header_map(answer.headers());
+    let mut headers = sdk::header_map(&answer.headers().0);
     let body = Stream::of(&answer);
     if !holds(read, status, &headers) {
         return respond::made(StatusCode::PRECONDITION_FAILED, &HeaderMap::new(), None);
@@ -63,8 +63,10 @@ async fn ask_media(context: &Context, read: &Read, path: &str) -> Result<Respons
     asked.remove(IF_MATCH);
     asked.remove(IF_UNMODIFIED_SINCE);
     // The platform answers HEAD from a GET (developers.cloudflare.com/workers/cache).
-    let request = sdk::get(&[MEDIA_HOST, path].concat(), &asked, false).ok_or("no request")?;
-    let answer = sdk::fetch_media(context, request.inner()).await;
+    let answer = match sdk::get(&[MEDIA_HOST, path].concat(), &asked, false) {
+        Ok(request) => sdk::fetch_media(context, &request).await,
+        Err(error) => Err(error),
+    };
     answer.map_err(|error| sdk::error_text(&error))
 }
 

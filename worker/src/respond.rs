@@ -2,7 +2,7 @@
 //! errors. Nothing here tells a client why something failed; the log does.
 
 use crate::admission::Refusal;
-use crate::engine::{Answer, Found, READ_HEADERS};
+use crate::engine::{Answer, READ_HEADERS};
 use crate::policy::cors;
 use crate::policy::entry::Entry;
 use crate::policy::headers::{ABOUT_THE_BODY, SECURITY, X_CACHE_STATUS};
@@ -10,28 +10,28 @@ use crate::policy::origin_error::OriginError;
 use crate::policy::status::CacheStatus;
 use crate::runtime;
 use crate::sdk;
-use crate::store::{CachedResponse, Stream};
+use crate::store::{CachedResponse, OF_THE_CACHE, Stream};
 use http::{HeaderMap, StatusCode};
-use worker::web_sys::Response;
-use worker::{Headers, Response as SdkResponse, ResponseBuilder};
+use worker::Headers;
+use worker::web_sys::{self, Response};
 
 /// An answer of the engine. `head`: without its body.
 #[must_use]
 pub fn answer(answer: Answer<CachedResponse>, head: bool) -> Response {
     match answer {
         Answer::Stored(copy, cache) => {
-            let status = copy.found.status();
-            let (headers, body) = copy.found.into_response_parts();
-            tell_cache(&headers, cache, &copy.entry);
-            response(status, headers, body.filter(|_| !head))
+            let response = copy.found.into_response(!head);
+            tell_cache(&response.headers(), cache, &copy.entry);
+            response
         }
         Answer::NotModified(copy, cache) => {
-            let (headers, _) = copy.found.into_response_parts();
+            let response = copy.found.into_not_modified();
+            let headers = response.headers();
             for name in ABOUT_THE_BODY {
                 _ = headers.delete(name.as_str());
             }
             tell_cache(&headers, cache, &copy.entry);
-            response(StatusCode::NOT_MODIFIED, headers, None)
+            response
         }
         Answer::Made {
             status,
@@ -44,7 +44,8 @@ pub fn answer(answer: Answer<CachedResponse>, head: bool) -> Response {
 /// An answer made from its parts.
 #[must_use]
 pub fn made(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Response {
-    response(status, sdk::headers(headers), body)
+    let body = body.and_then(Stream::take);
+    sdk::response(status.as_u16(), &sdk::headers(headers).0, body.as_ref())
 }
 
 /// A request that is not let in.
@@ -103,47 +104,33 @@ pub fn origin_error(error: OriginError) -> Response {
     let is_error = |status: &StatusCode| status.is_client_error() || status.is_server_error();
     text(
         status.filter(is_error).unwrap_or(StatusCode::BAD_GATEWAY),
-        headers,
+        &headers,
     )
 }
 
 /// A status and its name, as plain text.
 #[must_use]
 pub fn plain(status: StatusCode) -> Response {
-    text(status, plain_headers())
+    text(status, &plain_headers())
 }
 
 fn plain_headers() -> Headers {
     let headers = Headers::new();
-    _ = headers.set("Content-Type", "text/plain;charset=UTF-8");
     for (name, value) in SECURITY {
         _ = headers.set(name.as_str(), value);
     }
     headers
 }
 
-fn text(status: StatusCode, headers: Headers) -> Response {
-    let text = format!("{status}\n").into_bytes();
-    builder(status, headers).fixed(text).into()
-}
-
-fn response(status: StatusCode, headers: Headers, body: Option<Stream>) -> Response {
-    let builder = builder(status, headers);
-    let response: SdkResponse = match body.and_then(Stream::take) {
-        Some(stream) => builder.stream(stream),
-        None => builder.empty(),
-    };
-    response.into()
-}
-
-fn builder(status: StatusCode, headers: Headers) -> ResponseBuilder {
-    SdkResponse::builder()
-        .with_status(status.as_u16())
-        .with_headers(headers)
+fn text(status: StatusCode, headers: &Headers) -> Response {
+    sdk::text_response(status.as_u16(), &headers.0, &format!("{status}\n"))
 }
 
 /// Says how the cache came by a stored answer, in the place of its record.
-fn tell_cache(headers: &Headers, cache: CacheStatus, entry: &Entry) {
+fn tell_cache(headers: &web_sys::Headers, cache: CacheStatus, entry: &Entry) {
+    // The other one is replaced.
+    let [cf_cache_status, age] = OF_THE_CACHE;
+    _ = headers.delete(cf_cache_status);
     _ = headers.set(X_CACHE_STATUS.as_str(), cache.as_str());
-    _ = headers.set("Age", &entry.age_seconds(runtime::now()).to_string());
+    _ = headers.set(age, &entry.age_seconds(runtime::now()).to_string());
 }

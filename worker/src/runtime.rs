@@ -8,7 +8,7 @@ use crate::{log, sdk};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{Context, Date, Delay};
+use worker::{Context, Delay, js_sys};
 
 /// The runtime of one request.
 #[derive(Clone, Debug)]
@@ -46,5 +46,6 @@ impl Runtime for RequestRuntime {
 /// The present moment.
 #[must_use]
 pub fn now() -> UnixMillis {
-    UnixMillis(Date::now().as_millis())
+    // A whole number of milliseconds since 1970, far from the end of what it can hold.
+    UnixMillis(js_sys::Date::now() as u64)
 }

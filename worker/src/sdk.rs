@@ -13,6 +13,7 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use worker::js_sys::{self, Array, Promise};
 use worker::web_sys::{
     self, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect, Response,
+    ResponseInit,
 };
 use worker::{Context, Env, Headers};
 
@@ -27,6 +28,29 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn cancel(this: &Throwing) -> Result<Promise, JsValue>;
+
+    /// The global object, with the Cache API's calls as they are. The SDK's `Cache` makes a response of its
+    /// own of what it finds: it reads five properties, and has a stream made of the body, whoever wants it.
+    type Global;
+
+    #[wasm_bindgen(method, getter, catch)]
+    fn caches(this: &Global) -> Result<Caches, JsValue>;
+
+    type Caches;
+
+    #[wasm_bindgen(method, getter, catch, js_name = default)]
+    fn default_cache(this: &Caches) -> Result<DefaultCache, JsValue>;
+
+    type DefaultCache;
+
+    #[wasm_bindgen(method, catch, js_name = match)]
+    fn find(this: &DefaultCache, request: &JsValue) -> Result<Promise, JsValue>;
+
+    /// `Headers`, whose pairs come one call each. The SDK's iterator takes seven.
+    type Pairs;
+
+    #[wasm_bindgen(method, catch, js_name = forEach)]
+    fn for_each(this: &Pairs, each: &mut dyn FnMut(String, String)) -> Result<(), JsValue>;
 
     /// The execution context, with what the SDK's `Context` lacks: `exports` and `cache` came with
     /// Workers Cache in 2026 (developers.cloudflare.com/workers/cache).
@@ -54,15 +78,19 @@ extern "C" {
 /// The headers as a map. The SDK's conversion panics on a value that is not ASCII; the runtime hands
 /// values over as text, which is kept here as its UTF-8 bytes. A value that is no UTF-8 comes with
 /// replacement characters: it is left out, for a wrong name is worse than none.
-pub fn header_map(headers: &Headers) -> HeaderMap {
-    headers
-        .entries()
-        .filter(|(_, value)| !value.contains(char::REPLACEMENT_CHARACTER))
-        .filter_map(|(name, value)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        })
-        .collect()
+pub fn header_map(headers: &web_sys::Headers) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    let each = &mut |value: String, name: String| {
+        if !value.contains(char::REPLACEMENT_CHARACTER)
+            && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            map.append(name, value);
+        }
+    };
+    // It fails for what is no `Headers`.
+    _ = headers.unchecked_ref::<Pairs>().for_each(each);
+    map
 }
 
 /// The map as headers of the runtime; see [`header_map`].
@@ -75,12 +103,6 @@ pub fn headers(map: &HeaderMap) -> Headers {
         }
     }
     headers
-}
-
-/// The headers of a request or a response. The SDK's `Headers` cannot be made of them.
-pub fn raw(headers: &Headers) -> &web_sys::Headers {
-    let headers: &JsValue = headers.as_ref();
-    headers.unchecked_ref()
 }
 
 /// One header, if it is there and not empty.
@@ -101,19 +123,64 @@ pub fn selected_headers(headers: &web_sys::Headers, names: &[HeaderName]) -> Hea
     names.iter().filter_map(selected).collect()
 }
 
-/// A GET with these headers; `None` where the runtime refuses the URL. The SDK's `RequestInit` has no way
+/// A GET with these headers; `Err` where the runtime refuses the URL. The SDK's `RequestInit` has no way
 /// around Cloudflare's own properties of a request, whose code is a tenth of this worker's.
 ///
 /// `from_origin`: redirects are answers, and `no-store` keeps Cloudflare's CDN out of it, which would drop a
 /// `Range` for names with the usual endings of files, and so break signatures.
-pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Option<worker::Request> {
+pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request, JsValue> {
     let init = RequestInit::new();
     init.set_headers(headers(request).as_ref());
     if from_origin {
         init.set_redirect(RequestRedirect::Manual);
         init.set_cache(RequestCache::NoStore);
     }
-    Some(Request::new_with_str_and_init(url, &init).ok()?.into())
+    Request::new_with_str_and_init(url, &init)
+}
+
+/// What the Cache API has under a key; `request` holds a range or a condition that it is to heed.
+pub async fn cached(cache_key: &str, request: &HeaderMap) -> Result<Option<Response>, JsValue> {
+    let key = match request.is_empty() {
+        true => JsValue::from_str(cache_key),
+        false => get(cache_key, request, false)?.into(),
+    };
+    let global = js_sys::global().unchecked_into::<Global>();
+    let found = JsFuture::from(global.caches()?.default_cache()?.find(&key)?).await?;
+    Ok((!found.is_undefined()).then(|| found.unchecked_into()))
+}
+
+/// A response. The SDK's builder makes headers of its own beside these.
+pub fn response(
+    status: u16,
+    headers: &web_sys::Headers,
+    body: Option<&ReadableStream>,
+) -> Response {
+    let init = init(status, headers);
+    let made = match body {
+        Some(stream) => Response::new_with_opt_readable_stream_and_init(Some(stream), &init),
+        None => Response::new_with_opt_str_and_init(None, &init),
+    };
+    made.unwrap_or_else(|_| Response::error())
+}
+
+/// A response of a text, whose type the runtime adds. The SDK takes bytes, which are copied twice.
+pub fn text_response(status: u16, headers: &web_sys::Headers, text: &str) -> Response {
+    let made = Response::new_with_opt_str_and_init(Some(text), &init(status, headers));
+    made.unwrap_or_else(|_| Response::error())
+}
+
+fn init(status: u16, headers: &web_sys::Headers) -> ResponseInit {
+    let init = ResponseInit::new();
+    init.set_status(status);
+    init.set_headers(headers);
+    init
+}
+
+/// A response of the same status and headers, which may be changed in it, with this body. The SDK copies
+/// headers by themselves, and then once more into the response.
+pub fn copied(response: &Response, body: Option<&ReadableStream>) -> Response {
+    let made = Response::new_with_opt_readable_stream_and_init(body, response.unchecked_ref());
+    made.unwrap_or_else(|_| Response::error())
 }
 
 /// The same bytes for two readers; `Err` where the stream is locked.

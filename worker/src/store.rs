@@ -17,7 +17,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::time::Duration;
-use worker::web_sys::{AbortController, ReadableStream};
+use worker::web_sys::{self, AbortController, ReadableStream};
 use worker::{
     ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Headers, Response,
     ResponseBody, worker_sys,
@@ -52,14 +52,18 @@ pub struct Stream {
 }
 
 impl Stream {
+    const fn new(stream: ReadableStream) -> Self {
+        Self {
+            stream: Some(stream),
+            transfer: None,
+        }
+    }
+
     /// The body of a response, if it has one.
     #[must_use]
     pub fn of(response: &Response) -> Option<Self> {
         match response.body() {
-            ResponseBody::Stream(stream) => Some(Self {
-                stream: Some(stream.clone()),
-                transfer: None,
-            }),
+            ResponseBody::Stream(stream) => Some(Self::new(stream.clone())),
             ResponseBody::Empty | ResponseBody::Body(_) => None,
         }
     }
@@ -138,24 +142,39 @@ fn sliced(
 /// A response out of the Cache API. Dropped, its body is cancelled.
 #[derive(Debug)]
 pub struct CachedResponse {
-    response: Response,
-    body: Option<Stream>,
+    response: web_sys::Response,
+    is_body_taken: bool,
 }
 
 impl CachedResponse {
-    fn new(response: Response) -> Self {
-        let body = Stream::of(&response);
-        Self { response, body }
+    /// The same response with headers that may be changed, those in [`OF_THE_CACHE`] among them.
+    #[must_use]
+    pub fn into_response(mut self, with_body: bool) -> web_sys::Response {
+        let body = match with_body {
+            true => self.take_body().and_then(Stream::take),
+            false => None,
+        };
+        sdk::copied(&self.response, body.as_ref())
     }
 
-    /// Its headers in the runtime's own form, which may be changed, and its body.
+    /// A 304 with the same headers.
     #[must_use]
-    pub fn into_response_parts(self) -> (Headers, Option<Stream>) {
-        let headers = self.response.headers().clone();
-        for name in OF_THE_CACHE {
-            _ = headers.delete(name);
+    pub fn into_not_modified(self) -> web_sys::Response {
+        let status = StatusCode::NOT_MODIFIED.as_u16();
+        sdk::response(status, &self.response.headers(), None)
+    }
+
+    fn take_body(&mut self) -> Option<Stream> {
+        self.is_body_taken = true;
+        self.response.body().map(Stream::new)
+    }
+}
+
+impl Drop for CachedResponse {
+    fn drop(&mut self) {
+        if !self.is_body_taken {
+            drop(self.take_body());
         }
-        (headers, self.body)
     }
 }
 
@@ -163,22 +182,27 @@ impl Found for CachedResponse {
     type Body = Stream;
 
     fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.response.status_code()).unwrap_or_default()
+        StatusCode::from_u16(self.response.status()).unwrap_or_default()
     }
 
     fn entry(&self) -> Option<Entry> {
-        let record = self.response.headers().get(entry::HEADER.as_str());
-        Entry::decode(&record.ok()??)
+        Entry::decode(&sdk::header(
+            &self.response.headers(),
+            entry::HEADER.as_str(),
+        )?)
     }
 
     fn selected_headers(&self) -> HeaderMap {
         let names = [ETAG, LAST_MODIFIED, CONTENT_LENGTH, CONTENT_RANGE];
-        sdk::selected_headers(sdk::raw(self.response.headers()), &names)
+        sdk::selected_headers(&self.response.headers(), &names)
     }
 
-    fn into_parts(self) -> (HeaderMap, Option<Stream>) {
-        let (headers, body) = self.into_response_parts();
-        (sdk::header_map(&headers), body)
+    fn into_parts(mut self) -> (HeaderMap, Option<Stream>) {
+        let mut headers = sdk::header_map(&self.response.headers());
+        for name in OF_THE_CACHE {
+            headers.remove(name);
+        }
+        (headers, self.take_body())
     }
 }
 
@@ -187,16 +211,12 @@ impl Store for EdgeCache {
     type Found = CachedResponse;
 
     async fn find(&self, cache_key: &str, request: &HeaderMap) -> Option<CachedResponse> {
-        let cache = Cache::default();
-        let found = if request.is_empty() {
-            cache.get(cache_key, false).await
-        } else {
-            cache
-                .get(&sdk::get(cache_key, request, false)?, false)
-                .await
-        };
+        let found = sdk::cached(cache_key, request).await;
         // Where the cache cannot be asked, nothing is stored.
-        found.ok().flatten().map(CachedResponse::new)
+        found.ok().flatten().map(|response| CachedResponse {
+            response,
+            is_body_taken: false,
+        })
     }
 
     async fn put(

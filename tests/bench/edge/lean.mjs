@@ -5,8 +5,17 @@ const ANSWER_TIMEOUT_MS = 20_000;
 const PLAIN = /^https?:\/\/[^/]+((?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)$/;
 const STRIPPED = /^(set-cookie|server|via|x-powered-by|access-control-.*|x-amz.*|x-bz-.*)$/;
 
+const SECURITY = {
+  "X-Content-Type-Options": "nosniff",
+  "Content-Security-Policy": "default-src 'none'; form-action 'none'",
+};
+
 // The keys that this isolate is fetching.
 const fills = new Set();
+
+function text(status, reason) {
+  return new Response(`${status} ${reason}\n`, { status, headers: SECURITY });
+}
 
 function admit(url) {
   // Most names need no decoding; for the rest there is the long way.
@@ -31,11 +40,11 @@ async function ask(url) {
 }
 
 export async function call(request, env, ctx) {
-  if (request.method !== "GET" && request.method !== "HEAD") return new Response("403 Forbidden\n", { status: 403 });
+  if (request.method !== "GET" && request.method !== "HEAD") return text(403, "Forbidden");
   const path = admit(request.url);
-  if (path === undefined) return new Response("400 Bad Request\n", { status: 400 });
-  if (path.startsWith("/backups/")) return new Response("403 Forbidden\n", { status: 403 });
-  if (path.length > 1025) return new Response("414 URI Too Long\n", { status: 414 });
+  if (path === undefined) return text(400, "Bad Request");
+  if (path.startsWith("/backups/")) return text(403, "Forbidden");
+  if (path.length > 1025) return text(414, "URI Too Long");
   const name = "https://cache.internal" + path;
   const asked = request.headers;
   const special = asked.has("range") || asked.has("if-none-match") || asked.has("if-modified-since");

@@ -8,6 +8,11 @@ const LONGEST_WAIT_MS = 5_000;
 const STRIPPED = ["Set-Cookie", "Server", "Via", "X-Powered-By", "x-amz-request-id", "x-amz-id-2", "x-amz-version-id"];
 const CONDITIONS = ["Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"];
 
+const SECURITY = {
+  "X-Content-Type-Options": "nosniff",
+  "Content-Security-Policy": "default-src 'none'; form-action 'none'",
+};
+
 // The keys that this isolate is fetching.
 const fills = new Set();
 
@@ -25,7 +30,7 @@ function dress(response, status) {
 }
 
 function text(status, reason) {
-  return new Response(`${status} ${reason}\n`, { status });
+  return new Response(`${status} ${reason}\n`, { status, headers: SECURITY });
 }
 
 function age(found) {
