@@ -17,7 +17,7 @@ mod shape;
 
 use crate::admission::ObjectKey;
 use crate::policy::conditional;
-use crate::policy::decision::{self, Lookup};
+use crate::policy::decision::{self, Freshness};
 use crate::policy::entry::Entry;
 use crate::policy::freshness::FreshnessRule;
 use crate::policy::headers::{self, text};
@@ -87,8 +87,8 @@ pub struct Copy<F> {
     pub entry: Entry,
 }
 
-/// What a look into the store has shown.
-pub(crate) enum Looked<F> {
+/// What the store has for a reader.
+pub(crate) enum Lookup<F> {
     Fresh(Copy<F>),
     Stale(Copy<F>),
     Absent,
@@ -118,22 +118,22 @@ where
     R: Runtime,
 {
     /// What the store has for this reader: as much as is wanted, where the store alone can tell it.
-    pub(crate) async fn look(&self, read: &Read) -> Looked<S::Found> {
+    pub(crate) async fn look_up(&self, read: &Read) -> Lookup<S::Found> {
         let request = read.store_request();
-        let looked = self.look_for(read, &request).await;
-        if request.is_empty() || self.is_conclusive(read, &looked) {
-            return looked;
+        let lookup = self.look_up_with(read, &request).await;
+        if request.is_empty() || self.is_conclusive(read, &lookup) {
+            return lookup;
         }
-        self.look_for(read, &HeaderMap::new()).await
+        self.look_up_with(read, &HeaderMap::new()).await
     }
 
     /// Whether the store's part or 304 can be taken. It applies a `Range` or a condition to whatever
     /// is stored and may compare otherwise, and a stale copy must be there to be served.
-    fn is_conclusive(&self, read: &Read, looked: &Looked<S::Found>) -> bool {
-        let (copy, is_fresh) = match looked {
-            Looked::Absent => return false,
-            Looked::Fresh(copy) => (copy, true),
-            Looked::Stale(copy) => (copy, false),
+    fn is_conclusive(&self, read: &Read, lookup: &Lookup<S::Found>) -> bool {
+        let (copy, is_fresh) = match lookup {
+            Lookup::Absent => return false,
+            Lookup::Fresh(copy) => (copy, true),
+            Lookup::Stale(copy) => (copy, false),
         };
         if copy.is_of_missing() {
             return true;
@@ -148,20 +148,20 @@ where
         }
     }
 
-    async fn look_for(&self, read: &Read, request: &HeaderMap) -> Looked<S::Found> {
+    async fn look_up_with(&self, read: &Read, request: &HeaderMap) -> Lookup<S::Found> {
         let Some(found) = self.store.find(&read.cache_key, request).await else {
-            return Looked::Absent;
+            return Lookup::Absent;
         };
         let Some(entry) = found.entry() else {
-            return Looked::Absent;
+            return Lookup::Absent;
         };
         if self.purges.has_overtaken(&read.cache_key, entry.asked_at) {
-            return Looked::Absent;
+            return Lookup::Absent;
         }
-        match decision::lookup(Some(&entry), self.runtime.now()) {
-            Lookup::Fresh => Looked::Fresh(Copy { found, entry }),
-            Lookup::Stale => Looked::Stale(Copy { found, entry }),
-            Lookup::Absent => Looked::Absent,
+        match decision::freshness_of(Some(&entry), self.runtime.now()) {
+            Freshness::Fresh => Lookup::Fresh(Copy { found, entry }),
+            Freshness::Stale => Lookup::Stale(Copy { found, entry }),
+            Freshness::Absent => Lookup::Absent,
         }
     }
 
@@ -199,7 +199,7 @@ where
             Shape::NotModified => return Ok(Answer::NotModified(copy, cache)),
             other => return Ok(other.without_body(cache, self.runtime.now())),
         };
-        let request = HeaderMap::from_iter([(RANGE, shape::value(&range.0.header()))]);
+        let request = HeaderMap::from_iter([(RANGE, headers::value(&range.0.header()))]);
         let found = self.store.find(&read.cache_key, &request).await;
         match found.filter(|part| {
             let headers = part.selected_headers();

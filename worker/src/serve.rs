@@ -2,7 +2,7 @@
 //! things happen. The single steps are [`crate::engine`]'s; platform mode is [`crate::platform`]'s.
 
 use crate::engine::lock::{Ended, Permit, Turn};
-use crate::engine::{Answer, Copy, Engine, Looked, Origin, Read, Runtime, Store, fill::Filled};
+use crate::engine::{Answer, Copy, Engine, Lookup, Origin, Read, Runtime, Store, fill::Filled};
 use crate::origin::Bucket;
 use crate::policy::origin_error::OriginError;
 use crate::policy::status::CacheStatus;
@@ -50,31 +50,31 @@ where
     pub async fn read(&self, read: &Rc<Read>) -> Result<Answer<S::Found>, OriginError> {
         let end = self.runtime.now().plus_millis(LONGEST_WAIT_MILLISECONDS);
         loop {
-            let looked_at = self.runtime.now();
-            let looked = self.look(read).await;
+            let looked_up_at = self.runtime.now();
+            let lookup = self.look_up(read).await;
             let turn = |engine: &Self| {
                 let now = engine.runtime.now();
-                engine.locks.turn(&read.cache_key, looked_at, now)
+                engine.locks.turn(&read.cache_key, looked_up_at, now)
             };
-            match looked {
-                Looked::Fresh(copy) => {
+            match lookup {
+                Lookup::Fresh(copy) => {
                     return self.serve_stored(read, copy, CacheStatus::Hit).await;
                 }
-                Looked::Stale(copy) => match turn(self) {
+                Lookup::Stale(copy) => match turn(self) {
                     Turn::Fill(permit) => return self.refresh_and_serve(read, permit, copy).await,
-                    Turn::LookAgain => continue,
+                    Turn::LookUpAgain => continue,
                     Turn::Wait | Turn::Bypass => {
                         return self.serve_stored(read, copy, CacheStatus::Updating).await;
                     }
                 },
-                Looked::Absent => match turn(self) {
+                Lookup::Absent => match turn(self) {
                     Turn::Fill(permit) => return self.fill_and_serve(read, permit).await,
-                    Turn::LookAgain => continue,
+                    Turn::LookUpAgain => continue,
                     Turn::Bypass => return self.pass_through(read).await,
                     Turn::Wait => {}
                 },
             }
-            match self.wait(&read.cache_key, looked_at, end).await {
+            match self.wait(&read.cache_key, looked_up_at, end).await {
                 Some(Ended::Stored | Ended::Abandoned) => {}
                 Some(Ended::Failed(error)) => return Err(error),
                 Some(Ended::Uncacheable) | None => return self.pass_through(read).await,
@@ -100,8 +100,8 @@ where
                     .now()
                     .plus_millis(LONGEST_WAIT_FOR_A_PART_MILLISECONDS);
                 self.wait(&read.cache_key, began, end).await;
-                match self.look(read).await {
-                    Looked::Fresh(copy) => self.serve_stored(read, copy, CacheStatus::Miss).await,
+                match self.look_up(read).await {
+                    Lookup::Fresh(copy) => self.serve_stored(read, copy, CacheStatus::Miss).await,
                     _ => self.pass_through(read).await,
                 }
             }
@@ -145,15 +145,15 @@ where
                 body,
                 cache,
             } => Ok(self.answer_now(read, status, headers, body, cache)),
-            Filled::Replaced(entry) => match self.look(read).await {
-                Looked::Fresh(found) | Looked::Stale(found) => {
+            Filled::Replaced(entry) => match self.look_up(read).await {
+                Lookup::Fresh(found) | Lookup::Stale(found) => {
                     let cache = match found.entry == entry {
                         true => CacheStatus::Expired,
                         false => CacheStatus::Stale,
                     };
                     self.serve_stored(read, found, cache).await
                 }
-                Looked::Absent => self.pass_through(read).await,
+                Lookup::Absent => self.pass_through(read).await,
             },
             Filled::Confirmed(entry) => {
                 let copy = Copy { entry, ..copy };

@@ -264,11 +264,11 @@ impl Reader<'_> {
             }
         }
         let region = self.region();
-        let told = self
+        let is_named = self
             .faults
             .iter()
             .any(|fault| fault.variable == "B2_ENDPOINT");
-        if region.is_none() && !told {
+        if region.is_none() && !is_named {
             match self.raw.get("B2_ENDPOINT") {
                 None => self.missing(
                     "B2_ENDPOINT",

@@ -19,8 +19,8 @@ use std::pin::pin;
 use std::time::Duration;
 use worker::web_sys::{self, AbortController, ReadableStream};
 use worker::{
-    ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Headers, Response,
-    ResponseBody, worker_sys,
+    ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Response, ResponseBody,
+    worker_sys,
 };
 
 /// What the Cache API says of its own part in an answer; never passed on.

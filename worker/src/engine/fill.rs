@@ -101,7 +101,7 @@ where
             Err(error) => {
                 let after = decision::after_error(error, entry, &self.rule, asked_at, now);
                 let filled = self
-                    .after_error(permit, &read, error, after, stale.is_some())
+                    .settle_error(permit, &read, error, after, stale.is_some())
                     .await;
                 _ = reader.send(filled);
                 return;
@@ -162,7 +162,7 @@ where
     }
 
     /// Carries the decision after an error out.
-    async fn after_error(
+    async fn settle_error(
         &self,
         permit: Permit,
         read: &Read,
@@ -172,7 +172,7 @@ where
     ) -> Filled<S::Body> {
         self.runtime
             .report(&read.key, error, after == AfterError::ServeStale);
-        let mut told = error;
+        let mut for_readers = error;
         match after {
             // Nothing to tell the others: each of them has the copy.
             AfterError::ServeStale => return Filled::Covered,
@@ -186,7 +186,7 @@ where
                 }
                 let to_store = headers::for_missing(&entry, self.runtime.now());
                 self.put(read, &entry, to_store, None).await;
-                told = OriginError::Missing {
+                for_readers = OriginError::Missing {
                     status: entry.status,
                     remembered: Some(Remembered {
                         max_age: self.rule.negative_seconds,
@@ -195,8 +195,8 @@ where
                 };
             }
         }
-        permit.end(Ended::Failed(told), self.runtime.now());
-        Filled::Failed(told)
+        permit.end(Ended::Failed(for_readers), self.runtime.now());
+        Filled::Failed(for_readers)
     }
 
     /// Stores an answer, unless a purge has overtaken this fill; one that comes during the write

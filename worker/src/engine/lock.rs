@@ -75,23 +75,23 @@ pub enum Turn {
     /// Another fills: wait for it, or do with the stale copy.
     Wait,
     /// A fill has ended since the look began: look again.
-    LookAgain,
+    LookUpAgain,
     /// Another fills, but the key's answers were not storable a moment ago: do not wait.
     Bypass,
 }
 
 impl Locks {
-    /// Whose turn it is, for a reader whose look into the store began at `looked_at`.
-    pub fn turn(&self, cache_key: &str, looked_at: UnixMillis, now: UnixMillis) -> Turn {
+    /// Whose turn it is, for a reader whose look into the store began at `looked_up_at`.
+    pub fn turn(&self, cache_key: &str, looked_up_at: UnixMillis, now: UnixMillis) -> Turn {
         let mut table = self.0.borrow_mut();
         table.forget(now);
         let state = table.keys.get(cache_key);
         let last = state.and_then(|state| state.last);
         let last = last.filter(|(_, at)| now < at.plus_millis(MEMORY_MILLISECONDS));
         if let Some((Ended::Stored, at)) = last
-            && at >= looked_at
+            && at >= looked_up_at
         {
-            return Turn::LookAgain;
+            return Turn::LookUpAgain;
         }
         let is_filling = |filling: &Filling| now < filling.began.plus_millis(LOCK_AGE_MILLISECONDS);
         if state.is_some_and(|state| state.filling.as_ref().is_some_and(is_filling)) {

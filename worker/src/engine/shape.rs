@@ -2,12 +2,12 @@
 
 use super::{Answer, Body, Engine, Found, Origin, Read, Runtime, Store};
 use crate::policy::conditional::{self, Evaluated};
-use crate::policy::headers;
+use crate::policy::headers::{self, value};
 use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 /// How far into a body a part may reach that is cut out of the body as it comes, in bytes. The
 /// bytes pass through WebAssembly's memory then, which costs processor time for each.
@@ -135,9 +135,4 @@ where
             other => other.without_body(cache, self.runtime.now()),
         }
     }
-}
-
-/// A header value of digits and punctuation.
-pub(super) fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 /// What the store holds for a key, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup {
+pub enum Freshness {
     /// A copy that is the answer.
     Fresh,
     /// A copy that is the answer only where the bucket gives none, or confirms it.
@@ -43,17 +43,17 @@ pub enum AfterError {
 
 /// The decision before the fetch.
 #[must_use]
-pub fn lookup(entry: Option<&Entry>, now: UnixMillis) -> Lookup {
+pub fn freshness_of(entry: Option<&Entry>, now: UnixMillis) -> Freshness {
     match entry {
-        Some(entry) if now < entry.fresh_until => Lookup::Fresh,
-        Some(entry) if now < entry.stale_until => Lookup::Stale,
-        _ => Lookup::Absent,
+        Some(entry) if now < entry.fresh_until => Freshness::Fresh,
+        Some(entry) if now < entry.stale_until => Freshness::Stale,
+        _ => Freshness::Absent,
     }
 }
 
 /// The decision after the bucket has given an answer that is no [`OriginError`].
 ///
-/// `stored` is the copy that [`lookup`] found [`Stale`](Lookup::Stale), `None` where there is none;
+/// `stored` is the copy that [`freshness_of`] found [`Stale`](Freshness::Stale), `None` where there is none;
 /// `asked_at` is when the bucket was asked, `now` when it answered.
 #[must_use]
 pub fn after_fetch(

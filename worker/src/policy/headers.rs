@@ -103,7 +103,7 @@ pub fn digits(text: &str) -> Option<u64> {
 }
 
 /// A value made of our own text: ASCII, no control characters.
-fn value(text: &str) -> HeaderValue {
+pub fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 

@@ -12,6 +12,12 @@ use http::header::ETAG;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// What a reader gets of an object that the bucket does not have.
+pub(crate) const MISSING: OriginError = OriginError::Missing {
+    status: 404,
+    remembered: None,
+};
+
 pub(crate) const PATH: &str = "/a.png";
 pub(crate) const FRESH: u64 = RULE.fresh_seconds * 1_000;
 pub(crate) const STALE: u64 = RULE.stale_seconds * 1_000;

@@ -4,6 +4,8 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod bench;
+mod errors;
+mod parts;
 mod purges;
 mod read_table;
 mod schedules;

@@ -1,27 +1,10 @@
 //! The read table, a test a row: what is stored, whether a fill is under way, and what follows.
 
-use super::bench::{Bench, FRESH, PATH};
-use super::simulation::world::{Fault, content, etag, value};
+use super::bench::{Bench, FRESH, MISSING, PATH};
+use super::simulation::world::{Fault, content};
 use super::simulation::{Ask, RULE, read};
-use edge_worker::policy::freshness::FreshnessRule;
-use edge_worker::policy::headers::text;
-use edge_worker::policy::origin_error::{OriginError, Remembered};
 use edge_worker::policy::time::UnixMillis;
 use edge_worker::serve::LONGEST_WAIT_MILLISECONDS;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG};
-
-const MISSING: OriginError = OriginError::Missing {
-    status: 404,
-    remembered: None,
-};
-
-/// What is told of a 404 that is remembered for ten seconds, after `age` of them.
-fn remembered(age: u64) -> Option<OriginError> {
-    Some(OriginError::Missing {
-        status: 404,
-        remembered: Some(Remembered { max_age: 10, age }),
-    })
-}
 
 #[test]
 fn absent_is_fetched_and_stored_fresh_is_served() {
@@ -170,59 +153,6 @@ fn a_body_of_unknown_length_that_breaks_off_is_never_to_be_found() {
     }
 }
 
-#[test]
-fn errors_reach_the_reader_and_are_not_stored() {
-    for (fault, error) in [
-        (Fault::CapExceeded, OriginError::CapExceeded),
-        (
-            Fault::Status(500),
-            OriginError::Server {
-                status: 500,
-                retry_after: None,
-            },
-        ),
-        (Fault::Status(403), OriginError::Denied),
-        (Fault::Connect, OriginError::Connect),
-    ] {
-        let bench = Bench::new();
-        bench.fault(fault);
-        assert_eq!(bench.read(Ask::default()).err(), Some(error));
-        assert!(bench.world.stored.borrow().is_empty());
-    }
-}
-
-#[test]
-fn twenty_readers_of_a_missing_key_share_one_answer() {
-    let bench = Bench::new();
-    bench.world.set_version(PATH, None);
-    let readers: Vec<_> = (0..20).map(|_| bench.start(Ask::default())).collect();
-    bench.world.executor.run();
-    for slot in readers {
-        assert_eq!(slot.take().expect("answered").err(), Some(MISSING));
-    }
-    assert_eq!(bench.world.fetches_of(PATH), 1);
-}
-
-#[test]
-fn twenty_readers_of_what_is_not_stored_do_not_wait_for_each_other() {
-    let bench = Bench::with_rule(FreshnessRule {
-        fresh_seconds: 0,
-        ..RULE
-    });
-    bench.world.longest_fetch.set(0);
-    for _ in 0..20 {
-        bench.fault(Fault::Slow(500));
-    }
-    let readers: Vec<_> = (0..20).map(|_| bench.start(Ask::default())).collect();
-    bench.pass(1_200);
-    for slot in readers {
-        let sent = slot.take().expect("answered in time").expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
-        assert_eq!(sent.body, Ok(content(PATH, 1)));
-    }
-    assert!(bench.world.stored.borrow().is_empty());
-}
-
 /// Whenever a reader goes away, the next one need not wait for a lock that nobody holds.
 #[test]
 fn a_reader_who_goes_away_leaves_no_lock_behind() {
@@ -258,135 +188,6 @@ fn a_reader_who_goes_away_does_not_stop_the_fill() {
 }
 
 #[test]
-fn a_cold_range_is_read_whole_once_and_answered_in_part() {
-    let bench = Bench::new();
-    let whole = content(PATH, 1);
-    let ask = || Ask {
-        range: Some("bytes=5-9".to_owned()),
-        ..Ask::default()
-    };
-    for word in ["MISS", "HIT"] {
-        let sent = bench.read(ask()).expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (206, word));
-        let part = format!("bytes 5-9/{}", whole.len());
-        assert_eq!(text(&sent.headers, CONTENT_RANGE), Some(part.as_str()));
-        assert_eq!(sent.body, Ok(whole[5..10].to_vec()));
-    }
-    assert_eq!(bench.world.stored.borrow()[PATH].bytes, whole);
-    assert_eq!(bench.world.fetches_of(PATH), 1);
-}
-
-#[test]
-fn a_range_beyond_the_end_is_416_and_asks_nobody_when_stored() {
-    let bench = Bench::new();
-    for word in ["MISS", "HIT"] {
-        let sent = bench
-            .read(Ask {
-                range: Some("bytes=900-".to_owned()),
-                ..Ask::default()
-            })
-            .expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (416, word));
-        let length = format!("bytes */{}", content(PATH, 1).len());
-        assert_eq!(text(&sent.headers, CONTENT_RANGE), Some(length.as_str()));
-    }
-    assert_eq!(bench.world.fetches_of(PATH), 1);
-}
-
-#[test]
-fn conditions_are_answered_from_the_store_and_on_a_cold_key() {
-    let bench = Bench::new();
-    for word in ["MISS", "HIT"] {
-        let ask = Ask {
-            if_none_match: Some(etag(PATH, 1)),
-            ..Ask::default()
-        };
-        let sent = bench.read(ask).expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (304, word));
-        assert_eq!(sent.body, Ok(Vec::new()));
-    }
-    bench.check("HIT", 1, 1);
-}
-
-#[test]
-fn a_304_of_the_store_counts_only_where_the_rules_agree() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    // From here on it says so of other tags as well, or without the record.
-    bench.world.store_refuses.set(true);
-    for _ in 0..100 {
-        for (version, status) in [(1, 304), (2, 200)] {
-            let ask = Ask {
-                if_none_match: Some(etag(PATH, version)),
-                ..Ask::default()
-            };
-            let sent = bench.read(ask).expect("an answer");
-            assert_eq!((sent.status, sent.cache_status()), (status, "HIT"));
-        }
-    }
-    assert_eq!(bench.world.fetches_of(PATH), 1);
-}
-
-#[test]
-fn a_remembered_404_has_neither_parts_nor_a_304() {
-    let bench = Bench::with_rule(FreshnessRule {
-        negative_seconds: 10,
-        ..RULE
-    });
-    bench.world.set_version(PATH, None);
-    bench.world.stores_errors.set(true);
-    assert_eq!(bench.read(Ask::default()).err(), remembered(0));
-    bench.world.executor.run();
-    let mut stored = bench.world.stored.borrow_mut();
-    let copy = stored.get_mut(PATH).expect("remembered");
-    copy.headers.insert(ETAG, value("\"of an error\""));
-    copy.headers.insert(CONTENT_LENGTH, value("4"));
-    copy.bytes = b"none".to_vec();
-    drop(stored);
-    for ask in [
-        Ask {
-            if_none_match: Some("\"of an error\"".to_owned()),
-            ..Ask::default()
-        },
-        Ask {
-            range: Some("bytes=0-1".to_owned()),
-            ..Ask::default()
-        },
-        Ask {
-            range: Some("bytes=9-".to_owned()),
-            ..Ask::default()
-        },
-    ] {
-        assert_eq!(bench.read(ask).err(), remembered(0));
-    }
-    assert_eq!(bench.world.fetches_of(PATH), 1);
-}
-
-#[test]
-fn every_reader_of_a_remembered_404_is_told_when_it_ends() {
-    let bench = Bench::with_rule(FreshnessRule {
-        negative_seconds: 10,
-        ..RULE
-    });
-    bench.world.set_version(PATH, None);
-    bench.world.stores_errors.set(true);
-    let readers: Vec<_> = (0..5).map(|_| bench.start(Ask::default())).collect();
-    bench.world.executor.run();
-    for slot in readers {
-        assert_eq!(slot.take().expect("answered").err(), remembered(0));
-    }
-    bench.pass(6_000);
-    let Some(OriginError::Missing {
-        remembered: Some(told),
-        ..
-    }) = bench.read(Ask::default()).err()
-    else {
-        panic!("it is remembered");
-    };
-    assert!(told.max_age == 10 && (6..9).contains(&told.age), "{told:?}");
-}
-
-#[test]
 fn the_age_of_a_hit_counts_from_the_moment_the_bucket_was_asked() {
     let bench = Bench::new();
     bench.check("MISS", 1, 1);
@@ -394,19 +195,6 @@ fn the_age_of_a_hit_counts_from_the_moment_the_bucket_was_asked() {
     let stored = bench.world.stored.borrow()[PATH].entry().expect("a record");
     let age = stored.age_seconds(UnixMillis(bench.world.executor.now()));
     assert!((30..34).contains(&age), "{age}");
-}
-
-#[test]
-fn a_head_of_an_absent_key_stores_the_object() {
-    let bench = Bench::new();
-    let ask = Ask {
-        head: true,
-        ..Ask::default()
-    };
-    let sent = bench.read(ask).expect("an answer");
-    assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
-    bench.world.executor.run();
-    bench.check("HIT", 1, 1);
 }
 
 #[test]
@@ -430,64 +218,6 @@ fn a_copy_that_a_waiter_finds_stale_still_covers_for_the_origin() {
 }
 
 #[test]
-fn a_stale_copy_that_the_reader_has_is_confirmed_at_the_origin_first() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    let ask = Ask {
-        if_none_match: Some(etag(PATH, 1)),
-        ..Ask::default()
-    };
-    let sent = bench.read(ask).expect("an answer");
-    assert_eq!((sent.status, sent.cache_status()), (304, "REVALIDATED"));
-    assert_eq!(bench.world.fetches_of(PATH), 2);
-}
-
-#[test]
-fn a_stale_copy_that_covers_for_the_origin_has_no_304_where_the_rules_disagree() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    bench.world.store_refuses.set(true);
-    for _ in 0..40 {
-        bench.fault(Fault::Connect);
-        let ask = Ask {
-            if_none_match: Some(etag(PATH, 2)),
-            ..Ask::default()
-        };
-        let sent = bench.read(ask).expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (200, "STALE"));
-        assert_eq!(sent.body, Ok(content(PATH, 1)));
-    }
-}
-
-#[test]
-fn a_missing_object_is_remembered_only_where_the_settings_say_so() {
-    let forgetful = Bench::new();
-    forgetful.world.set_version(PATH, None);
-    let mindful = Bench::with_rule(FreshnessRule {
-        negative_seconds: 10,
-        ..RULE
-    });
-    mindful.world.set_version(PATH, None);
-    mindful.world.stores_errors.set(true);
-    for bench in [&forgetful, &mindful] {
-        for _ in 0..2 {
-            let error = bench.read(Ask::default()).err();
-            assert!(
-                matches!(error, Some(OriginError::Missing { .. })),
-                "{error:?}"
-            );
-        }
-    }
-    assert_eq!(forgetful.world.fetches_of(PATH), 2);
-    assert_eq!(mindful.world.fetches_of(PATH), 1);
-    mindful.pass(10_000);
-    mindful.world.set_version(PATH, Some(1));
-    mindful.check("MISS", 1, 2);
-}
-
-#[test]
 fn readers_of_an_absent_key_who_come_within_five_seconds_make_one_request() {
     for seed in 0..500 {
         let bench = Bench::with_seed(seed, RULE);
@@ -504,35 +234,5 @@ fn readers_of_an_absent_key_who_come_within_five_seconds_make_one_request() {
             assert_eq!(sent.body, Ok(content(PATH, 1)), "seed {seed}");
         }
         assert_eq!(bench.world.fetches_of(PATH), 1, "seed {seed}");
-    }
-}
-
-#[test]
-fn a_missing_object_takes_its_stale_copy_away_even_where_the_404_cannot_be_stored() {
-    let rule = FreshnessRule {
-        negative_seconds: 10,
-        ..RULE
-    };
-    for refuses in [false, true] {
-        for seed in 0..200 {
-            let bench = Bench::with_seed(seed, rule);
-            bench.world.stores_errors.set(true);
-            bench.check("MISS", 1, 1);
-            bench.pass(FRESH);
-            bench.world.set_version(PATH, None);
-            bench.world.store_refuses.set(refuses);
-            let first = bench.read(Ask::default()).err();
-            assert_eq!(first, remembered(0));
-            bench.world.executor.run();
-            bench.world.store_refuses.set(false);
-            bench.fault(Fault::Connect);
-            let next = bench.read(Ask::default()).err();
-            let is_remembered = matches!(next, Some(OriginError::Missing { .. }));
-            assert!(
-                is_remembered || next == Some(OriginError::Connect),
-                "{next:?}"
-            );
-            assert!(refuses || is_remembered, "the 404 is remembered");
-        }
     }
 }

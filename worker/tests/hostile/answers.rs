@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::strategies::{edge_moment, entry, fields, rule};
-use edge_worker::policy::decision::{self, AfterError, Lookup, Outcome};
+use edge_worker::policy::decision::{self, AfterError, Freshness, Outcome};
 use edge_worker::policy::entry::Entry;
 use edge_worker::policy::headers;
 use edge_worker::policy::origin_error::OriginError;
@@ -86,10 +86,10 @@ proptest! {
     #[test]
     fn nothing_is_served_past_its_window(entry in entry(), now in edge_moment()) {
         let expected = match () {
-            () if now < entry.fresh_until => Lookup::Fresh,
-            () if now < entry.stale_until => Lookup::Stale,
-            () => Lookup::Absent,
+            () if now < entry.fresh_until => Freshness::Fresh,
+            () if now < entry.stale_until => Freshness::Stale,
+            () => Freshness::Absent,
         };
-        prop_assert_eq!(decision::lookup(Some(&entry), now), expected);
+        prop_assert_eq!(decision::freshness_of(Some(&entry), now), expected);
     }
 }

@@ -74,7 +74,7 @@ fn one_who_was_overtaken_does_not_end_the_fill_of_another() {
 fn who_looked_before_the_end_looks_again() {
     let locks = Locks::default();
     take(&locks, "a", 0).unwrap().end(Ended::Stored, at(10));
-    assert!(matches!(locks.turn("a", at(10), at(12)), Turn::LookAgain));
+    assert!(matches!(locks.turn("a", at(10), at(12)), Turn::LookUpAgain));
     assert!(matches!(locks.turn("a", at(11), at(12)), Turn::Fill(_)));
 }
 

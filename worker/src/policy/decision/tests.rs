@@ -34,9 +34,9 @@ const FRESH: Entry = Entry {
 };
 
 #[track_caller]
-fn check_lookup(age: u64, expected: Lookup) {
+fn check_freshness(age: u64, expected: Freshness) {
     assert_eq!(
-        lookup(Some(&stored(age)), NOW),
+        freshness_of(Some(&stored(age)), NOW),
         expected,
         "stored {age} s ago"
     );
@@ -62,18 +62,18 @@ const MISSING: OriginError = OriginError::Missing {
 
 #[test]
 fn a_copy_is_fresh_then_stale_then_absent() {
-    check_lookup(0, Lookup::Fresh);
-    check_lookup(99, Lookup::Fresh);
-    check_lookup(100, Lookup::Stale);
-    check_lookup(1099, Lookup::Stale);
-    check_lookup(1100, Lookup::Absent);
-    assert_eq!(lookup(None, NOW), Lookup::Absent);
+    check_freshness(0, Freshness::Fresh);
+    check_freshness(99, Freshness::Fresh);
+    check_freshness(100, Freshness::Stale);
+    check_freshness(1099, Freshness::Stale);
+    check_freshness(1100, Freshness::Absent);
+    assert_eq!(freshness_of(None, NOW), Freshness::Absent);
 }
 
 /// The isolate's clock may be behind that of the one that stored the copy.
 #[test]
 fn a_copy_of_the_future_is_fresh() {
-    assert_eq!(lookup(Some(&FRESH), UnixMillis(0)), Lookup::Fresh);
+    assert_eq!(freshness_of(Some(&FRESH), UnixMillis(0)), Freshness::Fresh);
 }
 
 #[test]
@@ -160,8 +160,8 @@ fn a_remembered_404_takes_the_place_of_the_copy() {
     let after = after_error(MISSING, Some(&stored(200)), &rule, NOW, NOW);
     assert_eq!(after, AfterError::Remember(expected));
     assert_eq!(
-        lookup(Some(&expected), until),
-        Lookup::Absent,
+        freshness_of(Some(&expected), until),
+        Freshness::Absent,
         "it is never stale"
     );
 }
