@@ -465,6 +465,42 @@ fn media_that_only_the_bucket_has_are_counted_before_the_way_back() -> Result<()
     Ok(())
 }
 
+/// What somebody has deleted must not be shown again because a directory changes its name.
+#[test]
+fn media_that_mastodon_deleted_in_the_bucket_do_not_come_back_unasked() -> Result<()> {
+    let media = synced()?;
+    media.run("cutover", &[])?.expect(0);
+    let deleted = "cache/accounts/avatars/1/original/b.png";
+    media.delete(deleted)?;
+    for flags in [&[][..], &["--leave-in-bucket"], &["--dry-run"]] {
+        let ran = media.run("rollback", flags)?.expect(3);
+        assert!(ran.stdout.contains(deleted), "{}", ran.stdout);
+        assert!(ran.stderr.contains("1 file is"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--with-deleted"), "{}", ran.stderr);
+        assert!(media.kept().exists());
+    }
+    let json = media.run("rollback", &["--json"])?.expect(3).json()?;
+    assert_eq!(json["deleted_there"]["count"], 1, "{json}");
+    assert_eq!(json["deleted_there"]["first"][0]["path"], deleted, "{json}");
+    media.run("rollback", &["--with-deleted"])?.expect(0);
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+#[test]
+fn without_a_journal_what_the_bucket_lacks_may_have_been_deleted_there() -> Result<()> {
+    let media = uploaded()?;
+    media.run("cutover", &[])?.expect(0);
+    media.delete("cache/accounts/avatars/1/original/b.png")?;
+    let ran = media.run("rollback", &[])?.expect(3);
+    assert!(ran.stdout.contains("no journal tells"), "{}", ran.stdout);
+    assert!(media.kept().exists());
+    // With the file gone, nothing comes back.
+    fs::remove_file(media.kept().join("cache/accounts/avatars/1/original/b.png"))?;
+    media.run("rollback", &[])?.expect(0);
+    Ok(())
+}
+
 /// Mastodon's `.gitignore` names `public/system` and no other name.
 #[test]
 fn git_clean_leaves_what_a_cutover_put_aside() -> Result<()> {
