@@ -72,7 +72,8 @@ pub struct SyncArgs {
     /// Look behind links to directories, also where they lead out of DIR
     #[arg(long)]
     pub follow_links: bool,
-    /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them
+    /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them;
+    /// only together with `--include` or `--files-from`
     #[arg(long)]
     pub include_hidden: bool,
     /// Replace objects that differ and were not put there by this command
@@ -154,6 +155,9 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
 
 /// Runs `sync`.
 pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
+    if args.include_hidden && args.include.is_empty() && args.files_from.is_none() {
+        return Err(publishes_all_hidden());
+    }
     let target = args.target.resolve(context)?;
     let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
     let pairs = pairs_options(&args, &directory, &target)?;
@@ -280,6 +284,13 @@ fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<p
         filter: Filter::new(&args.include, &args.exclude)?,
         sort_listing: args.sort_listing,
     })
+}
+
+/// A suspension is lifted from one account: the others stay hidden.
+fn publishes_all_hidden() -> Error {
+    Error::usage("send every hidden file")
+        .cause("they are the files of suspended accounts, and whoever knows an address can read what is in the bucket")
+        .hint("name the files of the account whose suspension was lifted, with `--include 'accounts/avatars/000/000/042/**'` for each directory, or with their paths in a file for `--files-from`")
 }
 
 /// A master key is told before anything is sent: at the S3 endpoint it only ever fails.
