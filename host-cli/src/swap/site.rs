@@ -46,6 +46,10 @@ pub struct State {
     pub phase: Phase,
     /// The directory (or link) with the media.
     pub media: Identity,
+    /// The directory itself, where `media` is a link to it: else that its disk is not mounted would not
+    /// be seen. None in what an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Identity>,
     /// Owner of the empty directory that takes its place.
     pub owner: u32,
     /// Group of the same.
