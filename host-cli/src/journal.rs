@@ -228,13 +228,16 @@ impl Journal {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn unsettle(&self) -> Result<(), redb::Error> {
+    pub fn unsettle(&self) -> Result<()> {
         if !self.settled {
             return Ok(());
         }
-        self.change(|transaction| {
+        let changed = self.change(|transaction| {
             transaction.open_table(ABOUT)?.remove(SETTLED)?;
             Ok(())
+        });
+        changed.map_err(|e| {
+            Error::new(format!("write the journal `{}`", self.path.display())).cause(e)
         })
     }
 

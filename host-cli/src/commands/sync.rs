@@ -190,10 +190,6 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if let Some(said) = said {
         context.ui.say(format!("note: {said}"));
     }
-    if answer.owner == Owner::Disk {
-        let failed = |e| Error::new(format!("write the journal `{}`", path.display())).cause(e);
-        journal.unsettle().map_err(failed)?;
-    }
     let flags = Flags {
         compare: match (args.size_only, args.checksum) {
             (true, _) => Compare::SizeOnly,
