@@ -5,15 +5,17 @@
 
 mod credentials;
 mod target;
+mod version;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_credentials};
 pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
-use crate::dotenv::settings::Visibility;
+pub use self::version::Version;
 use crate::error::{Error, Result};
 
 /// The settings file as written. Every field is optional: a flag or a variable may give it.
@@ -136,6 +138,16 @@ pub fn state_dir(flag: Option<&Path>, file: &File) -> Result<PathBuf> {
                 .cause("neither `XDG_STATE_HOME` nor `HOME` is set")
                 .hint("give a directory with `--state-dir`, or as `state_dir` in medialift.toml")
         })
+}
+
+/// Whether anybody may read the bucket, or only whoever signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Anybody may read an object whose name they know.
+    Public,
+    /// Only signed requests are answered; the worker signs.
+    Private,
 }
 
 /// A value that never shows in a log, an error or a debug print.

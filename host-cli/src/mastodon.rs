@@ -19,9 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use self::place::Place;
-pub use self::version::Version;
-pub use crate::config::Deployment;
-use crate::config::{self, Endpoint, MediaOwner, Target};
+use crate::config::{self, Deployment, Endpoint, MediaOwner, Target, Version};
 use crate::error::{Error, Result};
 use crate::swap::{Site, around};
 use environment::Media;

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::Context;
 use crate::config::{self, Target, TargetArgs};
+use crate::context::Context;
 use crate::decide::{Compare, Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -148,7 +148,7 @@ pub(crate) fn owner(installation: Option<&Installation>) -> Owner {
 
 /// A client of this bucket with the key that is found.
 pub(crate) fn client(args: &TargetArgs, target: Target, context: &Context) -> Result<Client> {
-    let credentials = args.credentials(context)?;
+    let credentials = args.credentials(&context.file)?;
     let operation = format!("prepare requests to `{target}`");
     Client::new(target, &credentials).map_err(|e| e.into_error(operation))
 }

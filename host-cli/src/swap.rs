@@ -23,7 +23,7 @@ pub use self::merge::Merged;
 use self::merge::merge;
 use self::site::VERSION;
 pub use self::site::{Lock, Phase, Site, State, media_at};
-use crate::dotenv::store::copy_attributes;
+use crate::attributes::copy_attributes;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::tree;

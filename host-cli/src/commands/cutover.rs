@@ -9,13 +9,13 @@ use clap::Args;
 use serde::Serialize;
 
 use self::compare::{Compared, compare, compare_written_since};
-use crate::Context;
-use crate::config::{Target, TargetArgs};
+use crate::config::{Deployment, Target, TargetArgs};
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
-use crate::mastodon::{Deployment, Installation, named_media_dir};
+use crate::mastodon::{Installation, named_media_dir};
 use crate::progress::Progress;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
@@ -98,7 +98,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     let aside = swap::media_are_aside(&site, &state)?;
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let installation = allowed(&args, &site, &target, context).await?;
     let client = sides::client(&args.target, target, context)?;
     let root = if aside { site.kept() } else { site.live() };

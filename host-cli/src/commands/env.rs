@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::Context;
-use crate::config::{self, Secret, Target, TargetArgs};
+use crate::config::{self, Secret, Target, TargetArgs, Visibility};
+use crate::context::Context;
 use crate::dotenv::lint::{Finding, Known, Outranking, Severity, lint};
 use crate::dotenv::readers::Reader;
-use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, Visibility, announced};
+use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, announced};
 use crate::dotenv::store::{self, Backups, Stored};
 use crate::dotenv::values::{self, Environment, Gem, Value};
 use crate::dotenv::{Document, Style};
@@ -297,9 +297,9 @@ fn switch_settings(
     context: &Context,
     document: &Document,
 ) -> Result<Vec<(&'static str, String)>> {
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let url = files_url(args, context)?.ok_or_else(no_files_url)?;
-    let credentials = args.target.credentials(context)?;
+    let credentials = args.target.credentials(&context.file)?;
     if credentials.kind() == crate::config::KeyKind::Master {
         return Err(Error::usage("give Mastodon this application key")
             .cause("its id is that of the account's master key, which the S3 endpoint refuses")

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Context;
 use crate::config::TargetArgs;
+use crate::context::Context;
 use crate::decide::{Compare, Conflict, Decision};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -172,7 +172,7 @@ fn refusal(
 
 /// Counts objects that neither directory has, and names files that Mastodon has deleted in the bucket.
 async fn compare(args: &RollbackArgs, site: &Site, context: &Context) -> Result<(u64, NamedPaths)> {
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let client = sides::client(&args.target, target, context)?;
     let sides = Sides::open(client, site.kept(), Owner::Bucket, true, context)?;
     let mut pairs = sides.pairs()?;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::Context;
 use crate::config::{self, KeyKind, Target, TargetArgs};
+use crate::context::Context;
 use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -158,7 +158,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if args.include_hidden && args.include.is_empty() && args.files_from.is_none() {
         return Err(publishes_all_hidden());
     }
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
     let pairs = pairs_options(&args, &directory, &target)?;
     // Looked at before anything is written, so that a wrong path leaves nothing behind.
@@ -177,7 +177,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
             "note: it cannot be told where Mastodon keeps its media: {why}; nothing is sent that Mastodon may have deleted in the bucket"
         ));
     }
-    let credentials = args.target.credentials(context)?;
+    let credentials = args.target.credentials(&context.file)?;
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
     }

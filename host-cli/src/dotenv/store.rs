@@ -10,9 +10,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
-use rustix::fs::{Gid, Uid, XattrFlags};
+use rustix::fs::{Gid, Uid};
 use time::OffsetDateTime;
 
+use crate::attributes::copy_attributes;
 use crate::error::{Error, Result};
 
 /// A `.env` file as it was read.
@@ -251,24 +252,6 @@ fn write_like(model: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     copy_attributes(model, &file)?;
     file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
     file.sync_all()
-}
-
-/// Copies extended attributes. Access lists must come over, since without it the group bits
-/// would grant more than before; the others are copied where the system lets us.
-pub(crate) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
-    let mut names = vec![0u8; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(from, names.as_mut_slice()) else {
-        return Ok(());
-    };
-    for name in names[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
-        let mut value = vec![0u8; 64 * 1024];
-        let result = rustix::fs::fgetxattr(from, name, value.as_mut_slice())
-            .and_then(|n| rustix::fs::fsetxattr(to, name, &value[..n], XattrFlags::empty()));
-        if name.starts_with(b"system.posix_acl_") {
-            result?;
-        }
-    }
-    Ok(())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

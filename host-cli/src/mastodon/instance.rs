@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::environment::Media;
 use super::place::ATTACHMENTS;
-use super::{Owner, Running, Version};
+use super::{Owner, Running};
 use crate::config;
+use crate::config::Version;
 use crate::web::Web;
 
 /// It is on this machine, or nearly so.

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::Deployment;
+use crate::config::{Deployment, Version};
 use crate::dotenv::Document;
 use crate::dotenv::lint::{EXTRA_MEDIA_HOSTS, Finding, Known, Severity, concerns_media};
 use crate::dotenv::settings::{is_secret, shown};
-use crate::mastodon::Version;
 use crate::words::counted;
 
 /// One line of the file that was changed or added. Holds no secret.
