@@ -22,7 +22,7 @@ pub use self::around::around;
 pub use self::merge::Merged;
 use self::merge::merge;
 use self::site::VERSION;
-pub use self::site::{Lock, Phase, Site, State, media_at};
+pub use self::site::{Lock, Phase, Site, State, kept_of, media_at};
 use crate::attributes::copy_attributes;
 use crate::error::{Error, Result};
 use crate::identity::Identity;

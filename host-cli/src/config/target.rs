@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Credentials, File, credentials};
+use super::credentials::{self, Credentials};
+use super::file::File;
 use crate::error::{Error, Result};
 use crate::words::quoted;
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::environment::Media;
+use super::owner::{Owner, Running};
 use super::place::ATTACHMENTS;
-use super::{Owner, Running};
 use crate::config;
 use crate::config::Version;
 use crate::web::Web;

@@ -102,7 +102,7 @@ impl Site {
 
     /// Where the media are kept after the cutover: `system_`.
     pub fn kept(&self) -> PathBuf {
-        self.parent.join(format!("{}_", self.name))
+        kept_of(&self.live())
     }
 
     /// A directory that is being made ready, where two names cannot be exchanged at once.
@@ -220,6 +220,13 @@ impl Site {
     pub fn sync(&self) -> io::Result<()> {
         File::open(&self.parent)?.sync_all()
     }
+}
+
+/// `system_` of `system`.
+pub fn kept_of(media_dir: &Path) -> PathBuf {
+    let mut name = media_dir.as_os_str().to_owned();
+    name.push("_");
+    PathBuf::from(name)
 }
 
 /// Where the media of this media directory are at the moment: `system_` after a cutover.
