@@ -475,7 +475,7 @@ fn media_that_mastodon_deleted_in_the_bucket_do_not_come_back_unasked() -> Resul
     for flags in [&[][..], &["--leave-in-bucket"], &["--dry-run"]] {
         let ran = media.run("rollback", flags)?.expect(3);
         assert!(ran.stdout.contains(deleted), "{}", ran.stdout);
-        assert!(ran.stderr.contains("1 file is"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("1 file that"), "{}", ran.stderr);
         assert!(ran.stderr.contains("--with-deleted"), "{}", ran.stderr);
         assert!(media.kept().exists());
     }

@@ -150,8 +150,12 @@ fn refusal(
     }
     if deleted_there.count > 0 && !args.with_deleted {
         causes.push(format!(
-            "{} on the disk and not in the bucket, since Mastodon has deleted them there: they would be shown again",
-            counted(deleted_there.count, "file is", "files are")
+            "{} still on the disk: whoever knows an address could see it again",
+            counted(
+                deleted_there.count,
+                "file that Mastodon has deleted in the bucket is",
+                "files that Mastodon has deleted in the bucket are"
+            )
         ));
         hints.push(format!(
             "delete what is named above from `{}` first, or add `--with-deleted`",
