@@ -23,7 +23,7 @@ enum Event {
     /// The settings name the bucket.
     Switch,
     Restart,
-    /// The settings name the disk, and Mastodon is restarted.
+    /// The settings name the disk.
     SwitchBack,
     /// The disk of the media is away: its directory is empty.
     Unmount,
@@ -95,20 +95,18 @@ impl World {
             Event::Suspend(path) => self.set_mode(World::path(path), 0o600),
             Event::Unsuspend(path) => self.set_mode(World::path(path), 0o644),
             Event::Switch => self.owner = Owner::Bucket,
-            Event::Restart => self.running = self.owner.clone(),
+            Event::Restart => self.restart(),
             Event::Unmount => self.unmount(),
             Event::Mount => self.mount(),
             Event::JournalLost => {
                 let root = swap::media_at(&self.site.live());
                 self.journals.remove(&identity(&root));
             }
+            // Who cannot ask the instance must restart it at once.
             Event::SwitchBack => {
-                // The disk is the truth again, so what it has belongs into the bucket.
                 self.owner = Owner::Disk;
-                self.running = Owner::Disk;
-                self.deleted.clear();
-                for object in self.bucket.values_mut() {
-                    object.mastodons = false;
+                if !self.answers {
+                    self.restart();
                 }
             }
             // Killed or refused: what matters is what is left.
@@ -122,7 +120,7 @@ impl World {
         assert!(self.site.live().is_dir(), "there is no media directory");
         if matches!(
             event,
-            Event::Write(..) | Event::Delete(_) | Event::SwitchBack
+            Event::Write(..) | Event::Delete(_) | Event::SwitchBack | Event::Restart
         ) {
             return;
         }

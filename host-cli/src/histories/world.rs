@@ -209,7 +209,7 @@ impl World {
         let storage = Storage {
             bucket: "media".to_owned(),
             key_prefix: String::new(),
-            endpoint: None,
+            endpoint: World::target().endpoint.authority().to_owned(),
         };
         let mut installation = Installation::for_tests(self.owner.clone(), Some(storage));
         installation.running = match (self.answers, self.running == self.owner) {
@@ -217,7 +217,20 @@ impl World {
             (true, true) => Running::Shows(self.owner.clone()),
             (true, false) => Running::NotRestarted("it was not restarted".to_owned()),
         };
+        let moved = self.site.state().ok().flatten();
+        installation.moved_aside = moved.map(|_| self.site.live());
         installation
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.running = self.owner.clone();
+        if self.running == Owner::Disk {
+            // The disk is the truth again, so what it has belongs into the bucket.
+            self.deleted.clear();
+            for object in self.bucket.values_mut() {
+                object.mastodons = false;
+            }
+        }
     }
 
     pub(super) fn journal(&self, root: &Path) -> Option<&Journal> {
@@ -267,9 +280,9 @@ impl World {
         pairs.into_values().collect()
     }
 
-    pub(super) fn decide(&self, pair: &Pair, flags: Flags) -> Decision {
-        match decide(pair, &self.owner, flags) {
-            Decision::Compare => decide_read(pair, self.is_same(pair), &self.owner, flags),
+    pub(super) fn decide(&self, pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
+        match decide(pair, owner, flags) {
+            Decision::Compare => decide_read(pair, self.is_same(pair), owner, flags),
             decision => decision,
         }
     }
@@ -282,7 +295,7 @@ impl World {
             unrecorded_is_new: self.is_settled(root),
             ..Flags::default()
         };
-        self.decide(pair, flags)
+        self.decide(pair, &self.owner, flags)
     }
 
     pub(super) fn is_same(&self, pair: &Pair) -> bool {
@@ -330,7 +343,8 @@ impl World {
         fuse: &mut Fuse,
         (away, mut breaks): (Option<&str>, Option<u8>),
     ) -> Result<bool> {
-        let remember = Remember::new(self.owner.clone(), journal.settled);
+        let owner = self.installation().owner_of(&World::target());
+        let remember = Remember::new(owner.clone(), journal.settled);
         let flags = Flags {
             unrecorded_is_new: journal.settled,
             ..Flags::default()
@@ -351,7 +365,7 @@ impl World {
                     continue;
                 }
             }
-            let decision = self.decide(&pair, flags);
+            let decision = self.decide(&pair, &owner, flags);
             let Some(Entry::File(file)) = &pair.local else {
                 journal.note(&pair.path, remember.left(&pair, decision));
                 continue;
@@ -360,7 +374,7 @@ impl World {
             let record = Recorded::same(file.stamp, &hex::encode(Md5::digest(&content)));
             let bytes = file.stamp.size;
             let is_sent = matches!(decision, Decision::Send(_));
-            let is_read = decide(&pair, &self.owner, flags) == Decision::Compare;
+            let is_read = decide(&pair, &owner, flags) == Decision::Compare;
             if !is_sent && !is_read {
                 journal.note(&pair.path, remember.left(&pair, decision));
                 continue;

@@ -14,7 +14,6 @@ use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::journal::{Journal, Writer};
-use crate::mastodon::Owner;
 use crate::pairs::{self, Pair, Pairs};
 use crate::progress::Progress;
 use crate::report::Ui;
