@@ -4,116 +4,19 @@
 //! the environment, a file or a prompt, never from a flag.
 
 mod credentials;
+mod file;
+mod secret;
 mod target;
+mod version;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_credentials};
+pub use self::file::{Deployment, File, Mastodon, MediaOwner, Visibility};
+pub use self::secret::Secret;
 pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
-use crate::dotenv::settings::Visibility;
+pub use self::version::Version;
 use crate::error::{Error, Result};
-
-/// The settings file as written. Every field is optional: a flag or a variable may give it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct File {
-    /// Bucket name.
-    pub bucket: Option<String>,
-    /// S3 endpoint as the bucket's page shows it: `s3.us-west-004.backblazeb2.com`.
-    pub endpoint: Option<String>,
-    /// Region, where the endpoint's name does not tell it.
-    pub region: Option<String>,
-    /// Mastodon's `S3_KEY_PREFIX`.
-    pub key_prefix: Option<String>,
-    /// The media tree: `/home/mastodon/live/public/system`.
-    pub media_dir: Option<PathBuf>,
-    /// The files domain: `https://files.example.com`.
-    pub files_url: Option<String>,
-    /// Whether the bucket is `public` or `private`.
-    pub visibility: Option<Visibility>,
-    /// Mastodon's `.env.production`.
-    pub env_file: Option<PathBuf>,
-    /// A file with `B2_APPLICATION_KEY_ID=` and `B2_APPLICATION_KEY=` lines, mode 0600.
-    pub key_file: Option<PathBuf>,
-    /// Where the journal and the migration's state are kept.
-    pub state_dir: Option<PathBuf>,
-    /// Native API realm, for tests and for other realms: `https://api.backblazeb2.com`.
-    pub b2_api: Option<String>,
-    /// Where the running instance answers: `http://127.0.0.1:3000`.
-    pub instance_url: Option<String>,
-    /// What cannot be found out about the Mastodon installation.
-    #[serde(default)]
-    pub mastodon: Mastodon,
-}
-
-/// The table `[mastodon]`: what is found out about the installation needs no setting.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mastodon {
-    /// Mastodon's own directory: `/home/mastodon/live`.
-    pub root: Option<PathBuf>,
-    /// Who writes and deletes media; counts where it cannot be told.
-    pub owner: Option<MediaOwner>,
-    /// Mastodon's version: `4.3.1`.
-    pub version: Option<String>,
-    /// How Mastodon is run.
-    pub deployment: Option<Deployment>,
-}
-
-/// Who writes and deletes media at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MediaOwner {
-    /// Mastodon, in the media directory.
-    Disk,
-    /// Mastodon, in the bucket of these settings.
-    Bucket,
-}
-
-/// How Mastodon's processes are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Deployment {
-    /// Units such as `mastodon-web`, which start in Mastodon's own directory.
-    Systemd,
-    /// Containers, by Docker Compose.
-    Docker,
-}
-
-impl File {
-    /// Reads `path`; `None` reads `medialift.toml` of the working directory if there is one.
-    pub fn load(path: Option<&Path>) -> Result<File> {
-        let (path, asked_for) = match path {
-            Some(path) => (path.to_owned(), true),
-            None => (PathBuf::from("medialift.toml"), false),
-        };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {
-                return Ok(File::default());
-            }
-            Err(e) => {
-                return Err(
-                    Error::usage(format!("read the configuration `{}`", path.display()))
-                        .cause(e)
-                        .hint("give its path with `--config`, or leave the flag out to use none"),
-                );
-            }
-        };
-        toml::from_str(&text).map_err(|e: toml::de::Error| {
-            // The line itself is not shown: somebody may have written a key into it.
-            let line = e
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::usage(format!("read the configuration `{}`", path.display()))
-                .cause(format!("line {line}: {}", e.message()))
-                .hint("`medialift --help` lists the settings")
-        })
-    }
-}
 
 /// The state directory: the flag's, else the settings file's, else the user's own.
 ///
@@ -136,26 +39,4 @@ pub fn state_dir(flag: Option<&Path>, file: &File) -> Result<PathBuf> {
                 .cause("neither `XDG_STATE_HOME` nor `HOME` is set")
                 .hint("give a directory with `--state-dir`, or as `state_dir` in medialift.toml")
         })
-}
-
-/// A value that never shows in a log, an error or a debug print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `value`.
-    pub fn new(value: impl Into<String>) -> Self {
-        Secret(value.into())
-    }
-
-    /// The value itself, for signing only.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }

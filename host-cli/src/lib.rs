@@ -3,12 +3,13 @@
 //! `main` parses, runs one command and owns the exit code; this library holds all the rest, so
 //! that tests reach it.
 
-use std::path::PathBuf;
+use clap::CommandFactory as _;
 
 pub mod cli;
 pub mod commands;
 
 pub mod config;
+pub mod context;
 pub mod error;
 pub mod exit;
 pub mod findings;
@@ -17,6 +18,7 @@ pub mod progress;
 pub mod report;
 mod words;
 
+mod attributes;
 pub mod guards;
 #[cfg(test)]
 mod histories;
@@ -44,26 +46,7 @@ mod transport;
 pub mod verify;
 pub mod web;
 
-/// What every command is given.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Where talk and data go.
-    pub ui: report::Ui,
-    /// The settings file, as read.
-    pub file: config::File,
-    /// Where it is, if it was named.
-    pub config: Option<PathBuf>,
-    /// What the command has to say for the ledger.
-    pub facts: ledger::Facts,
-}
-
-impl Context {
-    /// ` --config FILE` for another command line, where this one had it.
-    fn config_flag(&self) -> String {
-        let flag = |path: &PathBuf| format!(" --config {}", words::quoted(&path.to_string_lossy()));
-        self.config.as_ref().map(flag).unwrap_or_default()
-    }
-}
+use self::context::Context;
 
 /// Runs one parsed command line.
 pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
@@ -95,8 +78,10 @@ async fn dispatch(command: cli::Command, context: &Context) -> error::Result<exi
         cli::Command::Prune(args) => commands::prune::run(args, context).await,
         cli::Command::Status(args) => commands::status::run(args, context).await,
         cli::Command::Purge(args) => commands::purge::run(args, context).await,
-        cli::Command::Completions(args) => commands::completions::run(args, context).await,
-        cli::Command::Man(args) => commands::man::run(args, context).await,
+        cli::Command::Completions(args) => {
+            commands::completions::run(args, cli::Cli::command(), context).await
+        }
+        cli::Command::Man(args) => commands::man::run(args, cli::Cli::command(), context).await,
         cli::Command::Version(args) => commands::version::run(args, context).await,
     }
 }

@@ -9,6 +9,7 @@
 mod compose;
 pub mod environment;
 mod instance;
+mod owner;
 mod place;
 mod process;
 mod units;
@@ -18,48 +19,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use self::owner::{Owner, Running, Storage};
 pub use self::place::Place;
-pub use self::version::Version;
-pub use crate::config::Deployment;
-use crate::config::{self, Endpoint, MediaOwner, Target};
+use crate::config::{self, Deployment, Endpoint, MediaOwner, Target, Version};
 use crate::error::{Error, Result};
 use crate::swap::{Site, around};
-use environment::Media;
-
-/// Who writes and deletes media at this moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Owner {
-    /// Mastodon keeps its media in the directory: the disk is the truth.
-    Disk,
-    /// Mastodon keeps its media in a bucket: the directory is a stale copy.
-    Bucket,
-    /// It cannot be told; why, in one sentence without a full stop.
-    Unknown(String),
-}
-
-/// Where Mastodon keeps its media when they are in a bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Storage {
-    /// Bucket name in lower case: the service compares names without case.
-    pub bucket: String,
-    /// What comes before every key: empty, or ending in `/`.
-    pub key_prefix: String,
-    /// Host of `S3_ENDPOINT` in lower case, with its port if it has one; Amazon's where not set.
-    pub endpoint: String,
-}
-
-/// What the running processes do at this moment, as far as they can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Running {
-    /// It could not be asked; why.
-    NotAsked(String),
-    /// It works with media of this owner.
-    Shows(Owner),
-    /// A process does not have the present settings; which, and why.
-    NotRestarted(String),
-}
 
 /// A Mastodon installation, as it was found.
 #[derive(Clone, Debug, Serialize)]
@@ -323,30 +287,6 @@ fn version(
         .as_deref()
         .and_then(Version::parse);
     version.or_else(|| version::find(root, deployment, running))
-}
-
-impl Storage {
-    /// Whether it is the same bucket at the same service, whatever the prefix.
-    pub fn is_bucket_of(&self, target: &Target) -> bool {
-        // Amazon has many endpoints, and one bucket of a name.
-        let both_amazon = is_amazon(&self.endpoint) && is_amazon(target.endpoint.authority());
-        self.bucket.eq_ignore_ascii_case(&target.bucket)
-            && (both_amazon || self.endpoint == target.endpoint.authority())
-    }
-}
-
-impl From<&Media> for Storage {
-    fn from(media: &Media) -> Self {
-        Storage {
-            bucket: media.bucket.to_ascii_lowercase(),
-            key_prefix: environment::with_slash(&media.key_prefix),
-            endpoint: media.endpoint.clone(),
-        }
-    }
-}
-
-fn is_amazon(host: &str) -> bool {
-    host.ends_with(".amazonaws.com")
 }
 
 /// The media directory around `directory` that a cutover has moved aside.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::Context;
 use crate::cli::Command;
 use crate::config::{self, TargetArgs};
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::identity::Identity;

@@ -1,9 +1,10 @@
 //! Disk and bucket side by side, as `cutover`, `prune` and `rollback` look at them.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::Context;
 use crate::config::{self, Target, TargetArgs};
+use crate::context::Context;
 use crate::decide::{Compare, Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -78,9 +79,18 @@ impl Sides {
 
     /// Begins the join.
     pub(crate) fn pairs(&self) -> Result<Pairs> {
+        self.join(None)
+    }
+
+    /// Begins the join of these paths alone.
+    pub(crate) fn pairs_of(&self, paths: Vec<OsString>) -> Result<Pairs> {
+        self.join(Some(paths))
+    }
+
+    fn join(&self, files_from: Option<Vec<OsString>>) -> Result<Pairs> {
         let options = pairs::Options {
             tree: self.tree(),
-            files_from: None,
+            files_from,
             filter: Filter::new(&[], &[])?,
             sort_listing: false,
         };
@@ -100,11 +110,6 @@ impl Sides {
             unrecorded_is_new: self.journal.is_settled(),
             ..Flags::default()
         }
-    }
-
-    /// Whether a file without a record was never uploaded: a whole sync has ended cleanly.
-    pub(crate) fn knows_what_was_sent(&self) -> bool {
-        self.journal.is_settled()
     }
 
     /// Whether Mastodon has replaced the object since: it once was this very file.
@@ -143,7 +148,7 @@ pub(crate) fn owner(installation: Option<&Installation>) -> Owner {
 
 /// A client of this bucket with the key that is found.
 pub(crate) fn client(args: &TargetArgs, target: Target, context: &Context) -> Result<Client> {
-    let credentials = args.credentials(context)?;
+    let credentials = args.credentials(&context.file)?;
     let operation = format!("prepare requests to `{target}`");
     Client::new(target, &credentials).map_err(|e| e.into_error(operation))
 }

@@ -22,8 +22,8 @@ pub use self::around::around;
 pub use self::merge::Merged;
 use self::merge::merge;
 use self::site::VERSION;
-pub use self::site::{Lock, Phase, Site, State, media_at};
-use crate::dotenv::store::copy_attributes;
+pub use self::site::{Lock, Phase, Site, State, kept_of, media_at};
+use crate::attributes::copy_attributes;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::tree;
@@ -81,6 +81,15 @@ pub fn ready_to_cut(site: &Site) -> Result<Option<State>> {
                 return Err(Error::new(operation).cause("it is not a directory"));
             }
             let entry = fs::symlink_metadata(&live).map_err(|e| Error::new(&operation).cause(e))?;
+            let first = fs::read_dir(&live).map(|mut entries| entries.next());
+            if first
+                .map_err(|e| Error::new(&operation).cause(e))?
+                .is_none()
+            {
+                return Err(Error::new(operation)
+                    .cause("it is empty")
+                    .hint("check the path, and that its disk is mounted"));
+            }
             if mount::is_mount_point(&live).map_err(|e| Error::new(&operation).cause(e))? {
                 return Err(Error::new(operation)
                     .cause("something is mounted there, and a mount point cannot be renamed")
@@ -90,6 +99,7 @@ pub fn ready_to_cut(site: &Site) -> Result<Option<State>> {
                 version: VERSION,
                 phase: Phase::Moving,
                 media: Identity::of(&entry),
+                directory: Some(Identity::of(&metadata)),
                 owner: metadata.uid(),
                 group: metadata.gid(),
                 mode: metadata.permissions().mode() & 0o7777,
@@ -303,10 +313,29 @@ fn place(site: &Site, state: &State) -> Result<Place> {
             .map(|found| found == Some(state.media))
             .map_err(|e| Error::new(format!("look at `{}`", path.display())).cause(e))
     };
-    if at(&site.live())? {
-        Ok(Place::Live)
+    let found = if at(&site.live())? {
+        Some((Place::Live, site.live()))
     } else if at(&site.kept())? {
-        Ok(Place::Kept)
+        Some((Place::Kept, site.kept()))
+    } else {
+        None
+    };
+    if let Some((place, path)) = found {
+        let directory = Identity::of_directory(&path);
+        match state.directory {
+            Some(expected) if directory.as_ref().ok() != Some(&expected) => {
+                Err(Error::new("find the media directory of this migration")
+                    .cause(format!(
+                        "`{}` does not lead to the directory that was there when it began",
+                        path.display()
+                    ))
+                    .hint(format!(
+                        "check that its disk is mounted; if the media have another directory now, remove `{}` to start anew",
+                        site.state_path().display()
+                    )))
+            }
+            _ => Ok(place),
+        }
     } else {
         Err(Error::new("find the media directory of this migration")
             .cause(format!(

@@ -6,6 +6,7 @@
 
 mod delete;
 mod owner;
+pub(crate) mod remember;
 mod run;
 mod summary;
 

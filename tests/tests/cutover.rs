@@ -273,37 +273,20 @@ fn the_key_is_that_of_the_flag_then_of_the_environment_then_of_the_configuration
     check(&[], None, "right.key", 0)
 }
 
-/// The directory has been read when the first of its files is compared, so what is written into it
-/// then is not among what is compared. An upload in odd parts is compared by reading the object.
+/// The directory has been read before the bucket answers, so what is written into it then is not among
+/// what is compared.
 #[test]
 fn what_was_written_during_the_comparison_is_named_where_the_bucket_lacks_it() -> Result<()> {
-    let media = uploaded()?;
-    let content = "0123456789abcdef".repeat(400_000);
-    write(&media.live().join("big.mp4"), &content)?;
-    multipart(&media, "big.mp4", content.as_bytes(), 5_000_123)?;
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    media
-        .origin
-        .set_faults(&json!({ "kind": "latency", "latency_ms": 2_000, "operation": "GetObject" }))?;
-    media.origin.reset_requests()?;
-    let child = media
-        .command(&["cutover", "public/system"])?
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()?;
-    media.wait_for_operation("GetObject")?;
-    write(&media.live().join("there.png"), "there")?;
-    write(&media.live().join("missing.png"), "missing")?;
-    media.put("there.png", b"there")?;
-    let output = child.wait_with_output()?;
-    let ran = medialift::Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
-    }
+    let media = synced()?;
+    let ran = cutover_with(&media, &[], || {
+        write(&media.live().join("there.png"), "there")?;
+        write(&media.live().join("missing.png"), "missing")?;
+        media.put("there.png", b"there")
+    })?
     .expect(4);
     insta::assert_snapshot!("cutover_written_meanwhile", media.shown(&ran));
-    assert_eq!(files(&media.kept())?.len(), FILES.len() + 3);
+    assert_eq!(files(&media.kept())?.len(), FILES.len() + 2);
+    media.origin.clear_faults()?;
     // The command of the hint, as it stands.
     let hint = ran
         .stderr
@@ -312,6 +295,72 @@ fn what_was_written_during_the_comparison_is_named_where_the_bucket_lacks_it() -
     let arguments: Vec<&str> = hint.unwrap_or_default().split(' ').skip(1).collect();
     medialift::run(&mut media.command(&arguments)?)?.expect(0);
     media.run("prune", &[])?.expect(0);
+    Ok(())
+}
+
+/// Runs `cutover`, and `meanwhile` once the directory was read and before the bucket has answered.
+fn cutover_with(
+    media: &Media,
+    flags: &[&str],
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<medialift::Ran> {
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 2_000 }))?;
+    media.origin.reset_requests()?;
+    let child = media
+        .command(&["cutover", "public/system"])?
+        .args(flags)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    media.wait_for_requests(1)?;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    meanwhile()?;
+    let output = child.wait_with_output()?;
+    Ok(medialift::Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
+
+/// By a change of mode, or a new name of a file whose object Mastodon deleted or replaced.
+#[test]
+fn what_was_only_touched_during_the_comparison_is_decided_as_in_the_comparison() -> Result<()> {
+    let media = synced()?;
+    let deleted = "cache/accounts/avatars/1/original/b.png";
+    let replaced = "accounts/avatars/000/000/001/original/a.png";
+    media.delete(deleted)?;
+    media.put(replaced, b"newer avatar")?;
+    let ran = cutover_with(&media, &["--json"], || {
+        for path in [deleted, replaced] {
+            let mode = fs::Permissions::from_mode(0o640);
+            fs::set_permissions(media.live().join(path), mode)?;
+        }
+        Ok(())
+    })?;
+    let json = ran.expect(0).json()?;
+    let written = &json["written_meanwhile"];
+    assert_eq!(written["deleted_there"], 1, "{json}");
+    assert_eq!(written["replaced_there"], 1, "{json}");
+    assert_eq!(written["different"]["count"], 0, "{json}");
+    Ok(())
+}
+
+/// Without a journal a file that was touched cannot be told from one whose object Mastodon deleted.
+#[test]
+fn without_a_journal_nobody_is_told_to_bring_back_what_was_touched_either() -> Result<()> {
+    let media = uploaded()?;
+    let deleted = "cache/accounts/avatars/1/original/b.png";
+    media.delete(deleted)?;
+    let ran = cutover_with(&media, &["--allow-unproven"], || {
+        let mode = fs::Permissions::from_mode(0o640);
+        Ok(fs::set_permissions(media.live().join(deleted), mode)?)
+    })?;
+    let ran = ran.expect(0);
+    assert!(ran.stdout.contains("no journal tells"), "{}", ran.stdout);
+    assert!(!ran.stderr.contains("medialift sync"), "{}", ran.stderr);
     Ok(())
 }
 
@@ -413,6 +462,42 @@ fn media_that_only_the_bucket_has_are_counted_before_the_way_back() -> Result<()
     assert!(media.kept().exists());
     media.run("rollback", &["--leave-in-bucket"])?.expect(0);
     assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+/// What somebody has deleted must not be shown again because a directory changes its name.
+#[test]
+fn media_that_mastodon_deleted_in_the_bucket_do_not_come_back_unasked() -> Result<()> {
+    let media = synced()?;
+    media.run("cutover", &[])?.expect(0);
+    let deleted = "cache/accounts/avatars/1/original/b.png";
+    media.delete(deleted)?;
+    for flags in [&[][..], &["--leave-in-bucket"], &["--dry-run"]] {
+        let ran = media.run("rollback", flags)?.expect(3);
+        assert!(ran.stdout.contains(deleted), "{}", ran.stdout);
+        assert!(ran.stderr.contains("1 file that"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--with-deleted"), "{}", ran.stderr);
+        assert!(media.kept().exists());
+    }
+    let json = media.run("rollback", &["--json"])?.expect(3).json()?;
+    assert_eq!(json["deleted_there"]["count"], 1, "{json}");
+    assert_eq!(json["deleted_there"]["first"][0]["path"], deleted, "{json}");
+    media.run("rollback", &["--with-deleted"])?.expect(0);
+    assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+#[test]
+fn without_a_journal_what_the_bucket_lacks_may_have_been_deleted_there() -> Result<()> {
+    let media = uploaded()?;
+    media.run("cutover", &[])?.expect(0);
+    media.delete("cache/accounts/avatars/1/original/b.png")?;
+    let ran = media.run("rollback", &[])?.expect(3);
+    assert!(ran.stdout.contains("no journal tells"), "{}", ran.stdout);
+    assert!(media.kept().exists());
+    // With the file gone, nothing comes back.
+    fs::remove_file(media.kept().join("cache/accounts/avatars/1/original/b.png"))?;
+    media.run("rollback", &[])?.expect(0);
     Ok(())
 }
 

@@ -315,7 +315,7 @@ fn disk(page: &mut Page) -> Result<()> {
     page.show("medialift cutover", 0)?;
     page.heading("The way back")?;
     page.show("medialift rollback", 3)?;
-    page.show("medialift rollback --leave-in-bucket", 0)?;
+    page.show("medialift rollback --leave-in-bucket --with-deleted", 0)?;
     page.quietly("medialift cutover")?;
     page.heading("Which steps are done")?;
     page.show("medialift status", 0)?;

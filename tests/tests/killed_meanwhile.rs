@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use e2e::host::{Host, HostOptions};
 use e2e::mastodon::{Deployment, Invariants};
+use e2e::media::files;
 use e2e::medialift::Killer;
 use serde_json::json;
 
@@ -52,14 +53,27 @@ impl<'a> Kills<'a> {
     }
 }
 
-/// Kills a command a few times, then lets it end with one of `codes`; looks at all rules after each.
+/// Whether the guards may be overruled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guards {
+    /// What they refuse stays undone.
+    Heeded,
+    /// As by a person who has looked at what is named.
+    Overruled,
+}
+
+/// What a guard refuses.
+const REFUSED: i32 = 3;
+
+/// Kills a command a few times, then lets it end with one of `codes`, which it returns; looks at all
+/// rules after each.
 fn killed_then_whole(
     host: &Host,
     rules: &mut Invariants,
     kills: &mut Kills<'_>,
     arguments: &[&str],
     codes: &[i32],
-) -> Result<()> {
+) -> Result<i32> {
     let name = arguments[0];
     for _ in 0..OF_EACH {
         let mut command = host.command(arguments)?;
@@ -70,17 +84,15 @@ fn killed_then_whole(
             .with_context(|| format!("after `{name}` was killed"))?;
     }
     let ran = host.run(arguments)?;
-    ensure!(
-        ran.code.is_some_and(|code| codes.contains(&code)),
-        "`{name}`: {ran:#?}"
-    );
+    let ended = ran.code.filter(|code| codes.contains(code));
     rules
         .check(&host.mastodon)
-        .with_context(|| format!("after `{name}`"))
+        .with_context(|| format!("after `{name}`"))?;
+    ended.with_context(|| format!("`{name}`: {ran:#?}"))
 }
 
 /// A whole migration, with each command killed on the way.
-fn migrate(seed: u64, kills: &mut Kills<'_>) -> Result<()> {
+fn migrate(seed: u64, guards: Guards, kills: &mut Kills<'_>) -> Result<()> {
     let host = Host::start(HostOptions {
         deployment: Deployment::Systemd,
         ruby: false,
@@ -91,20 +103,37 @@ fn migrate(seed: u64, kills: &mut Kills<'_>) -> Result<()> {
         .set_faults(&json!({ "kind": "latency", "latency_ms": 2 }))?;
     let mut rules = host.invariants();
     let activity = host.mastodon.begin_activity_with_replacements();
-    // Files that Mastodon replaced in the bucket, and those of which no one knows after a kill whether
-    // they were ever there, are for a person to look at.
-    let cutover = ["cutover", "--allow-unproven"];
+    let overruled = |flags: &[&'static str]| match guards {
+        Guards::Heeded => Vec::new(),
+        Guards::Overruled => flags.to_vec(),
+    };
+    // Files of which no one knows after a kill whether they were ever there are for a person to look
+    // at.
+    let cutover = [&["cutover"], &overruled(&["--allow-unproven"])[..]].concat();
     // Mastodon stays on the bucket.
-    let rollback = ["rollback", "--leave-in-bucket"];
+    let flags = overruled(&["--leave-in-bucket", "--with-deleted"]);
+    let rollback = [&["rollback"], &flags[..]].concat();
     // 4: a file was hidden, replaced in the bucket, or written while it was read.
     killed_then_whole(&host, &mut rules, kills, &["sync"], &[0, 4])?;
     host.switch()?;
     killed_then_whole(&host, &mut rules, kills, &["sync"], &[0, 4])?;
-    killed_then_whole(&host, &mut rules, kills, &cutover, &[0, 4])?;
+    for _ in 0..2 {
+        let cut = killed_then_whole(&host, &mut rules, kills, &cutover, &[0, REFUSED, 4])?;
+        if cut == REFUSED {
+            ensure!(guards == Guards::Heeded, "the media were not moved aside");
+            // A run that was killed may have made the directory.
+            ensure!(files(&host.kept())?.is_empty(), "what was refused was done");
+        }
+        // 1: there was no cutover, or a run that was killed had done it.
+        let back = killed_then_whole(&host, &mut rules, kills, &rollback, &[0, 1, REFUSED, 4])?;
+        if back == REFUSED {
+            ensure!(guards == Guards::Heeded, "the media were not put back");
+            ensure!(host.kept().is_dir(), "what was refused was done");
+        }
+    }
+    // One of them must be aside to be pruned.
+    host.run(&["cutover", "--allow-unproven"])?;
     ensure!(host.kept().is_dir(), "the media were not moved aside");
-    // 1: a run that was killed had done it.
-    killed_then_whole(&host, &mut rules, kills, &rollback, &[0, 1, 4])?;
-    killed_then_whole(&host, &mut rules, kills, &cutover, &[0, 4])?;
     killed_then_whole(&host, &mut rules, kills, &["prune"], &[0, 4])?;
     activity.stop()
 }
@@ -118,12 +147,17 @@ fn killed_at_any_point_while_mastodon_works_nothing_is_lost_or_brought_back() ->
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
                     let mut kills = Kills::new(fastrand::u64(..1 << 60), &struck);
-                    for _ in 0..MOST_MIGRATIONS {
+                    for number in 0..MOST_MIGRATIONS {
                         if struck.load(Ordering::Relaxed) >= KILLS {
                             return Ok(());
                         }
                         let seed = fastrand::u64(..);
-                        migrate(seed, &mut kills).with_context(|| format!("seed {seed}"))?;
+                        let guards = match number % 2 {
+                            0 => Guards::Heeded,
+                            _ => Guards::Overruled,
+                        };
+                        migrate(seed, guards, &mut kills)
+                            .with_context(|| format!("seed {seed}, {guards:?}"))?;
                     }
                     Ok(())
                 })

@@ -41,7 +41,13 @@ fn a_hidden_file_stays_on_the_disk_until_it_is_asked_for() -> Result<()> {
 
     let kept = host.kept();
     let kept = kept.to_str().expect("a path in UTF-8");
-    host.run(&["sync", kept, "--include-hidden"])?.expect(0);
+    // Alone it would publish the files of every suspended account.
+    let ran = host.run(&["sync", kept, "--include-hidden"])?.expect(2);
+    assert!(ran.stderr.contains("--files-from"), "{}", ran.stderr);
+    assert!(!host.client().list(BUCKET)?.contains_key(HIDDEN));
+    let lifted = ["--include", "media_attachments/files/113/**/002/**"];
+    host.run(&[&["sync", kept, "--include-hidden"], &lifted[..]].concat())?
+        .expect(0);
     let read = host.client().get(BUCKET, HIDDEN)?;
     assert_eq!(read.text(), "a suspended account's");
     Ok(())

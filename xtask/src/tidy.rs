@@ -3,6 +3,7 @@
 //! Reads the files git tracks, as tokens where it looks for words, so that a comment or a string
 //! is never taken for code. It changes nothing.
 
+mod circles;
 mod policy;
 
 use std::fs;
@@ -20,6 +21,7 @@ pub fn run(root: &Path) -> Result<String> {
     let files = tracked(root)?;
     let modules = policy::modules(&files);
     let mut faults = Vec::new();
+    let mut crates = circles::Crates::default();
     let (mut sources, mut pages, mut policy) = (0, 0, 0);
     for file in &files {
         let extension = file
@@ -40,11 +42,13 @@ pub fn run(root: &Path) -> Result<String> {
         }
         sources += 1;
         faults.extend(check_source(file, &text)?);
+        crates.add(file, parse(file, &text)?);
         if policy::is_part(file) {
             policy += 1;
             faults.extend(policy::check(file, parse(file, &text)?, &modules));
         }
     }
+    faults.extend(crates.faults());
     // A check that looks at nothing must not pass.
     ensure!(
         sources > 0 && pages > 0 && policy > 0,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dotenv::settings::Visibility as Meant;
+use crate::config::Visibility as Meant;
 
 /// Who may read the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

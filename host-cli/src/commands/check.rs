@@ -11,9 +11,9 @@ use md5::{Digest, Md5};
 use serde::Serialize;
 
 use super::provision::realm;
-use crate::Context;
 use crate::b2::{self, Visibility};
 use crate::config::{Credentials, KeyKind, Target, TargetArgs};
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::findings::{self, Finding, chain};
@@ -56,8 +56,8 @@ struct Report {
 
 /// Runs every check and reports all of them.
 pub async fn run(args: CheckArgs, context: &Context) -> Result<Exit> {
-    let target = args.target.resolve(context)?;
-    let credentials = args.target.credentials(context)?;
+    let target = args.target.resolve(&context.file)?;
+    let credentials = args.target.credentials(&context.file)?;
     let visibility = match (args.public, args.private) {
         (true, _) => Some(Visibility::Public),
         (_, true) => Some(Visibility::Private),

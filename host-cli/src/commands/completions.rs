@@ -1,9 +1,8 @@
 //! `completions`: prints a shell's completion script.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::Context;
-use crate::cli::Cli;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -18,10 +17,10 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
-/// Runs `completions`.
-pub async fn run(args: CompletionsArgs, context: &Context) -> Result<Exit> {
+/// Runs `completions` for the whole command line, `command`.
+pub async fn run(args: CompletionsArgs, mut command: Command, context: &Context) -> Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "medialift", &mut script);
+    clap_complete::generate(args.shell, &mut command, "medialift", &mut script);
     let script = String::from_utf8(script)
         .map_err(|e| Error::new("write the completion script").cause(e))?;
     context.ui.data(

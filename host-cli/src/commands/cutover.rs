@@ -9,17 +9,21 @@ use clap::Args;
 use serde::Serialize;
 
 use self::compare::{Compared, compare, compare_written_since};
-use crate::Context;
-use crate::config::{Target, TargetArgs};
+use crate::config::{Deployment, Target, TargetArgs};
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
-use crate::mastodon::{Deployment, Installation, named_media_dir};
-use crate::named::Named;
+use crate::mastodon::{Installation, named_media_dir};
+use crate::progress::Progress;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
 use crate::words::{counted, human_bytes, quoted};
+
+/// What to do about files that are not proven, and that `sync` would not send.
+const LOOK: &str =
+    "look at these files: `sync` does not send them, since the bucket is Mastodon's now";
 
 /// Flags of `cutover`.
 #[derive(Debug, Args)]
@@ -94,7 +98,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     let aside = swap::media_are_aside(&site, &state)?;
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let installation = allowed(&args, &site, &target, context).await?;
     let client = sides::client(&args.target, target, context)?;
     let root = if aside { site.kept() } else { site.live() };
@@ -129,19 +133,24 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
     sides.root = site.kept();
     let looked = look_again(&args, &sides, begun, &mut report, context).await;
-    let missing = report.different() > 0;
-    let exit = if missing && !args.allow_unproven {
+    let unproven = report.count(|compared| compared.different.count);
+    let skipped = report.count(|compared| compared.not_for_buckets.count);
+    let exit = if unproven > 0 && !args.allow_unproven || skipped > 0 && !args.allow_skipped {
         Exit::Partly
     } else {
         Exit::Done
     };
     context.ui.outcome(exit, &report, report.text());
     looked?;
-    if missing && report.to_send() > 0 {
+    if report.count(|compared| compared.to_send) > 0 {
         context.ui.say(format!(
             "\nhint: the media were moved all the same; bring what was never uploaded to the bucket with `{}`",
-            sync_command(&args, &sides, &report.written_meanwhile.different.first, context)
+            sync_command(&args, &sides, context)
         ));
+    } else if unproven > 0 {
+        context
+            .ui
+            .say(format!("\nhint: the media were moved all the same; {LOOK}"));
     }
     if installation.is_some_and(|i| i.deployment == Some(Deployment::Docker)) {
         context.ui.say(
@@ -183,10 +192,12 @@ fn hint(
         return Some(if compared.to_send > 0 {
             format!(
                 "run `{}`, then this again; nothing was changed",
-                sync_command(args, sides, &[], context)
+                sync_command(args, sides, context)
             )
         } else {
-            "look at these files: `sync` does not send them, since the bucket is Mastodon's now; `--allow-unproven` moves the media aside all the same, and deletes nothing".to_owned()
+            format!(
+                "{LOOK}; `--allow-unproven` moves the media aside all the same, and deletes nothing"
+            )
         });
     }
     (compared.not_for_buckets.count > 0 && !args.allow_skipped).then(|| {
@@ -194,20 +205,12 @@ fn hint(
     })
 }
 
-/// `only`: nothing but the first of these, which were written while this ran.
-fn sync_command(args: &CutoverArgs, sides: &Sides, only: &[Named], context: &Context) -> String {
-    let mut flags = String::new();
-    if args.follow_links {
-        flags.push_str(" --follow-links");
-    }
-    if !only.is_empty() && !sides.knows_what_was_sent() {
-        // Without a journal `sync` could not tell them from what Mastodon deleted in the bucket.
-        flags.push_str(" --send-unrecorded");
-        for named in only.iter().take(20) {
-            let pattern = globset::escape(&named.path);
-            flags.push_str(&format!(" --include {}", quoted(&pattern)));
-        }
-    }
+fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String {
+    let flags = if args.follow_links {
+        " --follow-links"
+    } else {
+        ""
+    };
     format!(
         "medialift{} sync {}{flags}{}",
         context.config_flag(),
@@ -250,7 +253,9 @@ async fn look_again(
     context: &Context,
 ) -> Result<()> {
     if report.compared.is_some() {
-        report.written_meanwhile = compare_written_since(sides, begun).await?;
+        let progress = Progress::begin(context.ui, None, sides.client.clone());
+        let readers = args.readers.into();
+        report.written_meanwhile = compare_written_since(sides, begun, readers, &progress).await?;
     } else {
         report.compared = Some(compare_all(args, sides, context).await?);
     }
@@ -265,13 +270,9 @@ fn nanoseconds_now() -> i64 {
 }
 
 impl Report {
-    fn different(&self) -> u64 {
-        self.written_meanwhile.different.count
-            + self.compared.as_ref().map_or(0, |c| c.different.count)
-    }
-
-    fn to_send(&self) -> u64 {
-        self.written_meanwhile.to_send + self.compared.as_ref().map_or(0, |c| c.to_send)
+    /// The sum of both comparisons.
+    fn count(&self, of: fn(&Compared) -> u64) -> u64 {
+        of(&self.written_meanwhile) + self.compared.as_ref().map_or(0, of)
     }
 
     fn text(&self) -> String {
@@ -282,30 +283,13 @@ impl Report {
                 counted(compared.same, "file is", "files are"),
                 human_bytes(compared.bytes)
             ));
-            for (number, one, many) in [
-                (
-                    compared.deleted_there,
-                    "was deleted there by Mastodon since it was uploaded",
-                    "were deleted there by Mastodon since they were uploaded",
-                ),
-                (
-                    compared.replaced_there,
-                    "was replaced there by Mastodon since it was uploaded",
-                    "were replaced there by Mastodon since they were uploaded",
-                ),
-                (
-                    compared.vanished,
-                    "was gone before its turn",
-                    "were gone before their turn",
-                ),
-            ] {
-                if number > 0 {
-                    out.push_str(&format!("{}\n", counted(number, one, many)));
-                }
-            }
+            out.push_str(&settled(compared));
             out.push_str(&faults(compared));
         }
-        match (self.cutover, self.different()) {
+        match (
+            self.cutover,
+            self.count(|compared| compared.different.count),
+        ) {
             (Some(_), _) => {
                 out.push_str(&format!(
                     "`{}` is empty now; the media are in `{}`",
@@ -335,10 +319,38 @@ fn meanwhile(written: &Compared) -> String {
         counted(written.total(), "file was", "files were"),
         counted(written.same, "is", "are")
     );
-    let faults = faults(written);
-    if !faults.is_empty() {
-        out.push('\n');
-        out.push_str(faults.trim_end());
+    for more in [settled(written), faults(written)] {
+        if !more.is_empty() {
+            out.push('\n');
+            out.push_str(more.trim_end());
+        }
+    }
+    out
+}
+
+/// What the bucket does not have so, and needs no looking after.
+fn settled(compared: &Compared) -> String {
+    let mut out = String::new();
+    for (number, one, many) in [
+        (
+            compared.deleted_there,
+            "was deleted there by Mastodon since it was uploaded",
+            "were deleted there by Mastodon since they were uploaded",
+        ),
+        (
+            compared.replaced_there,
+            "was replaced there by Mastodon since it was uploaded",
+            "were replaced there by Mastodon since they were uploaded",
+        ),
+        (
+            compared.vanished,
+            "was gone before its turn",
+            "were gone before their turn",
+        ),
+    ] {
+        if number > 0 {
+            out.push_str(&format!("{}\n", counted(number, one, many)));
+        }
     }
     out
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::Context;
-use crate::config::{self, Secret, Target, TargetArgs};
+use crate::config::{self, Secret, Target, TargetArgs, Visibility};
+use crate::context::Context;
 use crate::dotenv::lint::{Finding, Known, Outranking, Severity, lint};
 use crate::dotenv::readers::Reader;
-use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, Visibility, announced};
+use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, announced};
 use crate::dotenv::store::{self, Backups, Stored};
 use crate::dotenv::values::{self, Environment, Gem, Value};
 use crate::dotenv::{Document, Style};
@@ -30,7 +30,8 @@ Examples:
     medialift env --visibility private
   Look for mistakes in a file made by hand:
     medialift env --lint --env-file /home/mastodon/live/.env.production
-  Take the last change back:
+  See what taking the last change back would change, then do it:
+    medialift env --undo --dry-run --env-file /home/mastodon/live/.env.production
     medialift env --undo --env-file /home/mastodon/live/.env.production
 
 Secrets are read from the environment or a file and never shown: the application key from
@@ -47,9 +48,12 @@ pub struct EnvArgs {
     /// Only look for mistakes; change nothing; exit 3 if uploads or media would fail
     #[arg(long)]
     pub lint: bool,
-    /// Take the last change back; again, the one before
+    /// Take the last change back; again, the one before; exit 3 if the file was edited since
     #[arg(long, conflicts_with = "lint")]
     pub undo: bool,
+    /// With `--undo`: discard what was edited by hand since (a copy is kept)
+    #[arg(long, requires = "undo")]
+    pub discard_edits: bool,
     /// Show the changes and make none
     #[arg(long, conflicts_with = "lint")]
     pub dry_run: bool,
@@ -251,6 +255,20 @@ fn undo(
     let (now, then) = (Document::parse(&stored.bytes), Document::parse(&bytes));
     let mut report = Report::new(&stored.given, Stage::Undo, args.dry_run, known);
     report.edits = Edit::all(&now, &then);
+    let edited = match backups.is_as_written(stored, &backup) {
+        Some(true) => None,
+        Some(false) => Some("it was edited since `medialift env` wrote it, and that would be lost"),
+        None => Some("what `medialift env` wrote then is not known, so edits since could be lost"),
+    };
+    if let Some(cause) = edited.filter(|_| !args.discard_edits) {
+        if args.dry_run {
+            context.ui.data(&report, report.text());
+        }
+        return Err(Error::new(operation()).exit(Exit::Problem).cause(cause).hint(format!(
+            "`--undo --dry-run` names every setting that would change and shows no secret; then correct the file by hand, or add `--discard-edits`, which puts `{}` in its place and keeps a copy; nothing was changed",
+            backup.display()
+        )));
+    }
     if !args.dry_run {
         report.backup = backups.undo(stored)?;
     }
@@ -279,9 +297,9 @@ fn switch_settings(
     context: &Context,
     document: &Document,
 ) -> Result<Vec<(&'static str, String)>> {
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let url = files_url(args, context)?.ok_or_else(no_files_url)?;
-    let credentials = args.target.credentials(context)?;
+    let credentials = args.target.credentials(&context.file)?;
     if credentials.kind() == crate::config::KeyKind::Master {
         return Err(Error::usage("give Mastodon this application key")
             .cause("its id is that of the account's master key, which the S3 endpoint refuses")

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::Context;
-use crate::cli::Cli;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -20,11 +19,11 @@ pub struct ManArgs {
     pub directory: Option<PathBuf>,
 }
 
-/// Runs `man`.
-pub async fn run(args: ManArgs, context: &Context) -> Result<Exit> {
+/// Runs `man` for the whole command line, `command`.
+pub async fn run(args: ManArgs, command: Command, context: &Context) -> Result<Exit> {
     let Some(directory) = args.directory else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command())
+        clap_mangen::Man::new(command)
             .render(&mut page)
             .map_err(|e| Error::new("write the man page").cause(e))?;
         let page = String::from_utf8_lossy(&page).into_owned();
@@ -36,7 +35,7 @@ pub async fn run(args: ManArgs, context: &Context) -> Result<Exit> {
             .cause(e)
             .hint("give a directory that exists and that you may write to")
     };
-    clap_mangen::generate_to(Cli::command(), &directory).map_err(fail)?;
+    clap_mangen::generate_to(command, &directory).map_err(fail)?;
     let mut pages: Vec<String> = std::fs::read_dir(&directory)
         .map_err(fail)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::mastodon::named_media_dir;
@@ -261,7 +261,7 @@ impl Report {
         out.push_str(&self.links());
         if self.hidden.files > 0 {
             out.push_str(&format!(
-                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` leaves them out unless `--include-hidden` is given\n",
+                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` leaves them out unless `--include-hidden` and their paths are given\n",
                 counted(self.hidden.files, "file is hidden", "files are hidden")
             ));
         }

@@ -14,11 +14,11 @@ use clap::{ArgGroup, Args};
 use self::key_file::KeyFile;
 use self::report::{BucketReport, Change, KeyReport, Report, advise, text};
 use self::rules::{HIDDEN_DAYS, cors, has_lifecycle, lifecycle};
-use crate::Context;
 use crate::b2::{
     Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session, Visibility,
 };
 use crate::config::{Endpoint, KEY, KEY_ID, find_credentials};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 

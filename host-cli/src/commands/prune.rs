@@ -14,8 +14,8 @@ use self::place::Place;
 use self::pruner::Pruner;
 use self::report::Report;
 use self::survey::Survey;
-use crate::Context;
 use crate::config::TargetArgs;
+use crate::context::Context;
 use crate::decide::Compare;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -84,7 +84,7 @@ pub enum Proof {
 /// Runs `prune`.
 pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     let place = Place::find(&args, context)?;
-    let target = args.target.resolve(context)?;
+    let target = args.target.resolve(&context.file)?;
     let installation = sides::installation(
         args.not_mastodon,
         &place.named,

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Context;
 use crate::config::TargetArgs;
+use crate::context::Context;
+use crate::decide::{Compare, Conflict, Decision};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::guards;
 use crate::mastodon::{Installation, Owner, named_media_dir};
+use crate::named::NamedPaths;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Merged, Phase, Site};
 use crate::words::counted;
@@ -24,9 +26,10 @@ Example:
 To let Mastodon use the local files again, put the old .env.production back too: `medialift env`
 can take it back (`medialift env --undo`). Files that Mastodon has uploaded to the bucket since the
 switch are there only, and it would not show them from the disk: they are counted, and copying them
-into the media directory first is up to you.
-Exit codes: 0 all is back, 3 the bucket has media that are not on the disk, 4 back, and some files
-are kept twice (each is named).")]
+into the media directory first is up to you. Files that Mastodon has deleted in the bucket since, and
+that are still on the disk, would come back: they are counted and named.
+Exit codes: 0 all is back, 3 the bucket has media that are not on the disk, or media that were deleted
+there are on it, 4 back, and some files are kept twice (each is named).")]
 pub struct RollbackArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -39,6 +42,9 @@ pub struct RollbackArgs {
     /// Do it although Mastodon has media in the bucket that are not on the disk
     #[arg(long)]
     pub leave_in_bucket: bool,
+    /// Do it although Mastodon has deleted media in the bucket that are still on the disk
+    #[arg(long)]
+    pub with_deleted: bool,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -54,6 +60,8 @@ struct Report {
     conflicts_dir: Option<PathBuf>,
     /// Objects that are in the bucket and on no disk; none where nobody looked.
     only_in_bucket: Option<u64>,
+    /// Files whose object Mastodon has deleted, or may have; none where nobody looked.
+    deleted_there: Option<NamedPaths>,
 }
 
 /// Runs `rollback`.
@@ -65,6 +73,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         merged: Merged::default(),
         conflicts_dir: None,
         only_in_bucket: None,
+        deleted_there: None,
     };
     let _lock = site.lock()?;
     if !args.dry_run {
@@ -76,15 +85,19 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         let operation = format!("put `{}` back", site.live().display());
         guards::may_rollback(&installation).or_refuse(operation)?;
     }
-    // What has begun is completed.
-    if state.phase == Phase::Moved && !args.leave_in_bucket {
-        let only_there = only_in_bucket(&args, &site, context).await.map_err(|e| {
-            Error::new(format!("tell whether media would be lost from view ({e})"))
-                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket` to put the media back without looking")
+    // A rollback that has begun is completed. Where the media never left, nothing comes back.
+    let comes_back = state.phase != Phase::Returning && swap::media_are_aside(&site, &state)?;
+    if comes_back && !(args.leave_in_bucket && args.with_deleted) {
+        let (only_there, deleted_there) = compare(&args, &site, context).await.map_err(|e| {
+            Error::new(format!("tell what Mastodon would lose from view, or show again ({e})"))
+                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without looking")
         })?;
+        let refused = refusal(&args, &site, only_there, &deleted_there);
         report.only_in_bucket = Some(only_there);
-        if only_there > 0 {
-            return Err(lost_from_view(&args, &site, only_there));
+        report.deleted_there = Some(deleted_there);
+        if let Some(refused) = refused {
+            context.ui.data(&report, report.refused_text());
+            return Err(refused);
         }
     }
     if args.dry_run {
@@ -112,39 +125,87 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
-fn lost_from_view(args: &RollbackArgs, site: &Site, only_there: u64) -> Error {
-    let objects = counted(only_there, "object is", "objects are");
-    let files = if args.after_prune {
-        "; those that `prune` deleted are among them"
-    } else {
-        ""
-    };
-    Error::new(format!("put `{}` back", site.live().display()))
-        .exit(Exit::Problem)
-        .cause(format!(
+/// What speaks against it, and what to do about each.
+fn refusal(
+    args: &RollbackArgs,
+    site: &Site,
+    only_there: u64,
+    deleted_there: &NamedPaths,
+) -> Option<Error> {
+    let (mut causes, mut hints) = (Vec::new(), Vec::new());
+    if only_there > 0 && !args.leave_in_bucket {
+        let objects = counted(only_there, "object is", "objects are");
+        let files = if args.after_prune {
+            "; those that `prune` deleted are among them"
+        } else {
+            ""
+        };
+        causes.push(format!(
             "{objects} in the bucket and not on the disk{files}: Mastodon would not show them once it uses the disk again"
-        ))
-        .hint(format!(
-            "copy them into `{}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`; nothing was changed",
+        ));
+        hints.push(format!(
+            "copy what is only in the bucket into `{}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`",
             site.kept().display()
-        ))
+        ));
+    }
+    if deleted_there.count > 0 && !args.with_deleted {
+        causes.push(format!(
+            "{} still on the disk: whoever knows an address could see it again",
+            counted(
+                deleted_there.count,
+                "file that Mastodon has deleted in the bucket is",
+                "files that Mastodon has deleted in the bucket are"
+            )
+        ));
+        hints.push(format!(
+            "delete what is named above from `{}` first, or add `--with-deleted`",
+            site.kept().display()
+        ));
+    }
+    if causes.is_empty() {
+        return None;
+    }
+    let error = Error::new(format!("put `{}` back", site.live().display()));
+    Some(
+        error
+            .exit(Exit::Problem)
+            .cause(causes.join("; "))
+            .hint(format!("{}; nothing was changed", hints.join("; "))),
+    )
 }
 
-/// Counts objects that neither directory has.
-async fn only_in_bucket(args: &RollbackArgs, site: &Site, context: &Context) -> Result<u64> {
-    let target = args.target.resolve(context)?;
+/// Counts objects that neither directory has, and names files that Mastodon has deleted in the bucket.
+async fn compare(args: &RollbackArgs, site: &Site, context: &Context) -> Result<(u64, NamedPaths)> {
+    let target = args.target.resolve(&context.file)?;
     let client = sides::client(&args.target, target, context)?;
     let sides = Sides::open(client, site.kept(), Owner::Bucket, true, context)?;
     let mut pairs = sides.pairs()?;
-    let mut only_there = 0;
+    let (mut only_there, mut deleted_there) = (0, NamedPaths::default());
     while let Some(pair) = pairs.next().await? {
         let is_here = pair.local.is_some() || site.live().join(&pair.path).exists();
         only_there += u64::from(pair.object.is_some() && !is_here);
+        match sides.decide(&pair, Compare::SizeOnly) {
+            Decision::DeletedThere => deleted_there.add(pair.path, "deleted there"),
+            Decision::Conflict(Conflict::NoJournal) => deleted_there.add(
+                pair.path,
+                "not there, and no journal tells whether Mastodon deleted it",
+            ),
+            _ => {}
+        }
     }
-    Ok(only_there)
+    Ok((only_there, deleted_there))
 }
 
 impl Report {
+    fn refused_text(&self) -> String {
+        let deleted = self.deleted_there.iter().filter(|named| named.count > 0);
+        let named =
+            deleted.map(|named| format!("on the disk, and not in the bucket:\n{}", named.lines()));
+        named
+            .chain(["the rollback is refused; nothing was changed".to_owned()])
+            .collect()
+    }
+
     fn text(&self) -> String {
         let mut out = format!("the media are in `{}` again", self.media_dir.display());
         if self.merged.moved > 0 {

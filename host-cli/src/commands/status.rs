@@ -10,14 +10,14 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::Context;
-use crate::config::{self, TargetArgs};
+use crate::config::{self, Deployment, TargetArgs};
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::identity::Identity;
 use crate::ledger::steps::{Situation, Standing, State, Step, next};
 use crate::ledger::{self, Ledger, target_name};
-use crate::mastodon::{Deployment, Installation};
+use crate::mastodon::Installation;
 use crate::swap::{Phase, Site, media_at};
 use crate::words::quoted;
 use changes::Changes;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::Context;
 use crate::config::{self, KeyKind, Target, TargetArgs};
+use crate::context::Context;
 use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -72,7 +72,8 @@ pub struct SyncArgs {
     /// Look behind links to directories, also where they lead out of DIR
     #[arg(long)]
     pub follow_links: bool,
-    /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them
+    /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them;
+    /// only together with `--include` or `--files-from`
     #[arg(long)]
     pub include_hidden: bool,
     /// Replace objects that differ and were not put there by this command
@@ -154,7 +155,10 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
 
 /// Runs `sync`.
 pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
-    let target = args.target.resolve(context)?;
+    if args.include_hidden && args.include.is_empty() && args.files_from.is_none() {
+        return Err(publishes_all_hidden());
+    }
+    let target = args.target.resolve(&context.file)?;
     let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
     let pairs = pairs_options(&args, &directory, &target)?;
     // Looked at before anything is written, so that a wrong path leaves nothing behind.
@@ -173,7 +177,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
             "note: it cannot be told where Mastodon keeps its media: {why}; nothing is sent that Mastodon may have deleted in the bucket"
         ));
     }
-    let credentials = args.target.credentials(context)?;
+    let credentials = args.target.credentials(&context.file)?;
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
     }
@@ -185,10 +189,6 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     };
     if let Some(said) = said {
         context.ui.say(format!("note: {said}"));
-    }
-    if answer.owner == Owner::Disk {
-        let failed = |e| Error::new(format!("write the journal `{}`", path.display())).cause(e);
-        journal.unsettle().map_err(failed)?;
     }
     let flags = Flags {
         compare: match (args.size_only, args.checksum) {
@@ -280,6 +280,13 @@ fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<p
         filter: Filter::new(&args.include, &args.exclude)?,
         sort_listing: args.sort_listing,
     })
+}
+
+/// A suspension is lifted from one account: the others stay hidden.
+fn publishes_all_hidden() -> Error {
+    Error::usage("send every hidden file")
+        .cause("they are the files of suspended accounts, and whoever knows an address can read what is in the bucket")
+        .hint("name the files of the account whose suspension was lifted, with `--include 'accounts/avatars/000/000/042/**'` for each directory, or with their paths in a file for `--files-from`")
 }
 
 /// A master key is told before anything is sent: at the S3 endpoint it only ever fails.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Context;
 use crate::config::{Secret, TargetArgs, settings_error};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::findings::{self, Finding, chain};
@@ -107,7 +107,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let purge_header = purge_header(&args)?;
-    let credentials = args.target.credentials(context)?;
+    let credentials = args.target.credentials(&context.file)?;
     let mastodon = Mastodon {
         site,
         owns_bucket: installation.is_some_and(|installation| installation.owns_in(&target)),

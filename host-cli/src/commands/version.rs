@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::Secret;
+use super::secret::Secret;
 use crate::error::{Error, Result};
 
 /// Variable of the key's id, as the `b2` command names it.

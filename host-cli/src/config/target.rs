@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Credentials, File, credentials};
-use crate::Context;
+use super::credentials::{self, Credentials};
+use super::file::File;
 use crate::error::{Error, Result};
 use crate::words::quoted;
 
@@ -147,8 +147,8 @@ fn is_loopback(host: &str) -> bool {
 
 impl TargetArgs {
     /// The bucket these flags and the settings file name. Reports every fault at once.
-    pub fn resolve(&self, context: &Context) -> Result<Target> {
-        self.resolve_with(&context.file)
+    pub fn resolve(&self, file: &File) -> Result<Target> {
+        self.resolve_with(file)
             .map_err(|faults| settings_error(&faults))
     }
 
@@ -236,8 +236,8 @@ impl TargetArgs {
 
     /// The key: `--key-file`, then the environment, then the configuration's key file, then a prompt
     /// at a terminal.
-    pub fn credentials(&self, context: &Context) -> Result<Credentials> {
-        credentials::find(self.key_file.as_deref(), context.file.key_file.as_deref())
+    pub fn credentials(&self, file: &File) -> Result<Credentials> {
+        credentials::find(self.key_file.as_deref(), file.key_file.as_deref())
     }
 }
 

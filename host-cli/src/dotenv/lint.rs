@@ -13,12 +13,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Document;
-use super::settings::{Visibility, permission, shown};
+use super::settings::{permission, shown};
 use super::values::{self, Environment, Gem, Value, Values};
 pub use version::EXTRA_MEDIA_HOSTS;
 
-use crate::config::Deployment;
-use crate::mastodon::Version;
+use crate::config::{Deployment, Version, Visibility};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

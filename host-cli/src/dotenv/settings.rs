@@ -3,20 +3,7 @@
 //! Names and meanings are Mastodon's own ("Configuring your environment"); where the service
 //! differs from what Mastodon expects, the reason stands at the setting.
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
-use crate::config::{Credentials, Secret, Target};
-
-/// Whether anybody may read the bucket, or only whoever signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Visibility {
-    /// Anybody may read an object whose name they know.
-    Public,
-    /// Only signed requests are answered; the worker signs.
-    Private,
-}
+use crate::config::{Credentials, Secret, Target, Visibility};
 
 /// How Mastodon tells the files domain that a file is gone.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
-use rustix::fs::{Gid, Uid, XattrFlags};
+use rustix::fs::{Gid, Uid};
 use time::OffsetDateTime;
 
+use crate::attributes::copy_attributes;
 use crate::error::{Error, Result};
 
 /// A `.env` file as it was read.
@@ -84,9 +85,17 @@ impl Backups {
             .map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.starts_with(&beginning)
+                name.starts_with(&beginning) && !name.ends_with(WRITTEN)
             })
             .max()
+    }
+
+    /// Whether the file still is what was written when `backup` was made, or `backup` itself, as after a
+    /// run that was killed before it wrote. None where what was written is not known.
+    pub fn is_as_written(&self, stored: &Stored, backup: &Path) -> Option<bool> {
+        let written = fs::read_to_string(written_path(backup)).ok()?;
+        let unwritten = fs::read(backup).is_ok_and(|bytes| bytes == stored.bytes);
+        Some(written == hash(&stored.bytes) || unwritten)
     }
 
     /// Writes the backup, then puts `bytes` in the file's place. Returns the backup's path.
@@ -107,6 +116,7 @@ impl Backups {
         let bytes = fs::read(&backup).map_err(|e| Error::new(operation()).cause(e))?;
         let undone = self.replace_keeping(stored, &bytes, Kind::Undone)?;
         fs::remove_file(&backup).map_err(|e| Error::new(operation()).cause(e))?;
+        let _ = fs::remove_file(written_path(&backup));
         Ok(Some(undone))
     }
 
@@ -124,10 +134,18 @@ impl Backups {
             .mode(0o700)
             .create(&self.directory)
             .and_then(|()| write_like(&old, &backup, &stored.bytes))
+            .and_then(|()| match kind {
+                Kind::Before => write_like(&old, &written_path(&backup), hash(bytes).as_bytes()),
+                Kind::Undone => Ok(()),
+            })
             .and_then(|()| sync_directory(&self.directory))
             .map_err(|e| owner_error(format!("write the backup `{}`", backup.display()), e));
-        if let Err(error) = written {
+        let forget = || {
             let _ = fs::remove_file(&backup);
+            let _ = fs::remove_file(written_path(&backup));
+        };
+        if let Err(error) = written {
+            forget();
             return Err(error);
         }
 
@@ -145,7 +163,7 @@ impl Backups {
             });
         if result.is_err() {
             let _ = fs::remove_file(&staged);
-            let _ = fs::remove_file(&backup);
+            forget();
         }
         result.map(|()| backup)
     }
@@ -173,6 +191,20 @@ impl Backups {
             .find(|path| !path.exists())
             .unwrap_or(first)
     }
+}
+
+/// How the name of a file ends that tells what was written when a backup was made.
+const WRITTEN: &str = ".written";
+
+/// Beside `backup`: the hash of what took its place, so that edits by hand since are noticed.
+fn written_path(backup: &Path) -> PathBuf {
+    let mut name = backup.as_os_str().to_owned();
+    name.push(WRITTEN);
+    PathBuf::from(name)
+}
+
+fn hash(bytes: &[u8]) -> String {
+    hex::encode(Md5::digest(bytes))
 }
 
 /// How the names of a file's backups begin: two files of one name have different paths.
@@ -220,24 +252,6 @@ fn write_like(model: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     copy_attributes(model, &file)?;
     file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
     file.sync_all()
-}
-
-/// Copies extended attributes. Access lists must come over, since without it the group bits
-/// would grant more than before; the others are copied where the system lets us.
-pub(crate) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
-    let mut names = vec![0u8; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(from, names.as_mut_slice()) else {
-        return Ok(());
-    };
-    for name in names[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
-        let mut value = vec![0u8; 64 * 1024];
-        let result = rustix::fs::fgetxattr(from, name, value.as_mut_slice())
-            .and_then(|n| rustix::fs::fsetxattr(to, name, &value[..n], XattrFlags::empty()));
-        if name.starts_with(b"system.posix_acl_") {
-            result?;
-        }
-    }
-    Ok(())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
@@ -307,6 +321,25 @@ mod tests {
             .collect();
         assert!(leftovers.is_empty(), "{leftovers:?}");
         assert_eq!(backups(dir.path()).newest(&path), None);
+    }
+
+    #[test]
+    fn an_edit_since_a_change_is_noticed_and_a_change_that_never_came_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("env");
+        fs::write(&path, "A=1\n").unwrap();
+        let backups = backups(dir.path());
+        let backup = backups.replace(&read(&path).unwrap(), b"A=2\n").unwrap();
+        let check = |text: &str, expected: Option<bool>| {
+            fs::write(&path, text).unwrap();
+            let stored = read(&path).unwrap();
+            assert_eq!(backups.is_as_written(&stored, &backup), expected, "{text}");
+        };
+        check("A=2\n", Some(true));
+        check("A=2\n# by hand\n", Some(false));
+        check("A=1\n", Some(true));
+        fs::remove_file(written_path(&backup)).unwrap();
+        check("A=2\n", None);
     }
 
     #[test]

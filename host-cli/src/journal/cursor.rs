@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use redb::TableError;
 
-use super::{FILES, Recorded, Store};
+use super::record::Recorded;
+use super::store::{FILES, Store};
 use crate::error::{Error, Result};
 
 /// Records read at a time, so that no read transaction keeps old pages alive for long.

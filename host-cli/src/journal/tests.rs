@@ -1,6 +1,8 @@
 //! Tests of `journal`.
 
+use super::store::FILES;
 use super::*;
+use crate::tree::Stamp;
 
 fn record(number: u64) -> Recorded {
     Recorded {
@@ -112,6 +114,7 @@ fn a_record_that_does_not_read_is_in_doubt() {
     let state = tempfile::tempdir().unwrap();
     let (journal, _) = open_at(&state);
     journal
+        .store
         .change(|transaction| {
             let mut files = transaction.open_table(FILES)?;
             files.insert("a", b"of another version".as_slice())?;

@@ -1,12 +1,14 @@
 //! The thread that writes records, a batch at a time.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{ABOUT, FILES, Journal, Recorded, SETTLED};
+use super::record::Recorded;
+use super::store::{ABOUT, FILES, SETTLED, Store};
 
 /// Records written at a time.
 const WRITE_BATCH: usize = 4000;
@@ -32,11 +34,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn begin(journal: Journal) -> Self {
+    pub(super) fn begin(store: Arc<Store>) -> Self {
         let (sender, receiver) = sync_channel(WRITE_BATCH);
         Writer {
             sender: Some(sender),
-            thread: Some(std::thread::spawn(move || write(&journal, &receiver))),
+            thread: Some(std::thread::spawn(move || write(&store, &receiver))),
         }
     }
 
@@ -110,7 +112,7 @@ fn commit(transaction: &redb::WriteTransaction, batch: &[Note]) -> Result<(), re
     Ok(())
 }
 
-fn write(journal: &Journal, notes: &Receiver<Note>) -> Result<(), redb::Error> {
+fn write(store: &Store, notes: &Receiver<Note>) -> Result<(), redb::Error> {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     let mut due = Instant::now() + WRITE_INTERVAL;
     let mut urgent = false;
@@ -130,7 +132,7 @@ fn write(journal: &Journal, notes: &Receiver<Note>) -> Result<(), redb::Error> {
         };
         if ended || urgent || batch.len() >= WRITE_BATCH || Instant::now() >= due {
             if !batch.is_empty() {
-                journal.change(|transaction| commit(transaction, &batch))?;
+                store.change(|transaction| commit(transaction, &batch))?;
             }
             for note in batch.drain(..) {
                 if let Note::Sending(_, Some(written)) = note {

@@ -14,9 +14,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use regex::Regex;
 
 use super::compose::{self, Compose};
+use super::owner::{Owner, Running, Storage};
 use super::process::Process;
 use super::units::{self, Units};
-use super::{Owner, Running, Storage};
 use crate::config::{self, Deployment, Endpoint};
 use crate::dotenv::Document;
 use crate::dotenv::readers::Reader;
@@ -460,6 +460,16 @@ fn gems(root: &Path) -> Vec<Gem> {
             } else {
                 Gem::V2_4
             }]
+        }
+    }
+}
+
+impl From<&Media> for Storage {
+    fn from(media: &Media) -> Self {
+        Storage {
+            bucket: media.bucket.to_ascii_lowercase(),
+            key_prefix: with_slash(&media.key_prefix),
+            endpoint: media.endpoint.clone(),
         }
     }
 }

@@ -7,9 +7,10 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::environment::Media;
+use super::owner::{Owner, Running};
 use super::place::ATTACHMENTS;
-use super::{Owner, Running, Version};
 use crate::config;
+use crate::config::Version;
 use crate::web::Web;
 
 /// It is on this machine, or nearly so.

@@ -14,7 +14,7 @@ use super::environment;
 use super::process::Process;
 use super::units;
 use crate::config::{self, Deployment};
-use crate::swap::around;
+use crate::swap::{around, kept_of};
 
 /// What the named directory is to Mastodon's media directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -277,13 +277,6 @@ fn end_of_key(path: &Path) -> Option<PathBuf> {
     let from = class.or_else(alone)?;
     let in_cache = from.checked_sub(1).filter(|&at| names[at] == CACHE);
     Some(names[in_cache.unwrap_or(from)..].iter().collect())
-}
-
-/// `system_` of `system`.
-pub(super) fn kept_of(media_dir: &Path) -> PathBuf {
-    let mut name = media_dir.as_os_str().to_owned();
-    name.push("_");
-    PathBuf::from(name)
 }
 
 /// Whether both are one directory, links followed and mounts looked through.

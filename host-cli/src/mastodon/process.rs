@@ -9,9 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::place::kept_of;
 use crate::config::Deployment;
 use crate::dotenv::values::{Environment, Value};
+use crate::swap::kept_of;
 
 /// One process of `puma` or `sidekiq`.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use super::{Options, Pair};
+use super::pair::{Options, Pair};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::journal::{Cursor, Recorded};

@@ -46,6 +46,10 @@ pub struct State {
     pub phase: Phase,
     /// The directory (or link) with the media.
     pub media: Identity,
+    /// The directory itself, where `media` is a link to it: else that its disk is not mounted would not
+    /// be seen. None in what an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Identity>,
     /// Owner of the empty directory that takes its place.
     pub owner: u32,
     /// Group of the same.
@@ -98,7 +102,7 @@ impl Site {
 
     /// Where the media are kept after the cutover: `system_`.
     pub fn kept(&self) -> PathBuf {
-        self.parent.join(format!("{}_", self.name))
+        kept_of(&self.live())
     }
 
     /// A directory that is being made ready, where two names cannot be exchanged at once.
@@ -216,6 +220,13 @@ impl Site {
     pub fn sync(&self) -> io::Result<()> {
         File::open(&self.parent)?.sync_all()
     }
+}
+
+/// `system_` of `system`.
+pub fn kept_of(media_dir: &Path) -> PathBuf {
+    let mut name = media_dir.as_os_str().to_owned();
+    name.push("_");
+    PathBuf::from(name)
 }
 
 /// Where the media of this media directory are at the moment: `system_` after a cutover.

@@ -299,6 +299,40 @@ fn a_link_is_moved_and_an_empty_directory_takes_its_place() {
     assert!(dir.path().join("disk/media/new").exists());
 }
 
+/// What is written below a mount point is hidden by the mount.
+#[test]
+fn nothing_is_brought_into_a_directory_whose_disk_is_not_mounted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    fs::create_dir_all(at("disk/media")).unwrap();
+    fs::create_dir(at("public")).unwrap();
+    fs::write(at("disk/media/a"), "a").unwrap();
+    std::os::unix::fs::symlink("../disk/media", at("public/system")).unwrap();
+    let site = Site::at(&at("public/system")).unwrap();
+    cut(&site, &mut never).unwrap();
+    fs::write(site.live().join("new"), "n").unwrap();
+    fs::rename(at("disk"), at("unmounted")).unwrap();
+    fs::create_dir_all(at("disk/media")).unwrap();
+    let error = back(&site, false, &at("conflicts"), &mut never).unwrap_err();
+    assert!(error.hint_text().unwrap().contains("is mounted"), "{error}");
+    assert!(site.live().join("new").exists());
+    fs::remove_dir_all(at("disk")).unwrap();
+    fs::rename(at("unmounted"), at("disk")).unwrap();
+    back(&site, false, &at("conflicts"), &mut never).unwrap();
+    assert!(site.live().join("new").exists());
+}
+
+#[test]
+fn an_empty_directory_may_be_a_disk_that_is_not_mounted() {
+    let world = world();
+    let live = world.site.live();
+    fs::remove_dir_all(&live).unwrap();
+    fs::create_dir(&live).unwrap();
+    let error = cut(&world.site, &mut never).unwrap_err();
+    assert!(error.hint_text().unwrap().contains("is mounted"), "{error}");
+    assert!(!world.site.kept().exists());
+}
+
 #[test]
 fn after_a_prune_the_way_back_must_be_asked_for() {
     let world = world();

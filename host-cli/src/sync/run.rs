@@ -8,12 +8,12 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::delete::ToDelete;
 use super::owner::{Answer, Question};
+use super::remember::{Note, Reach, Remember};
 use super::summary::{Summary, fail_line};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::journal::{Journal, Recorded, Writer};
-use crate::mastodon::Owner;
+use crate::journal::{Journal, Writer};
 use crate::pairs::{self, Pair, Pairs};
 use crate::progress::Progress;
 use crate::report::Ui;
@@ -81,10 +81,14 @@ pub async fn run(
     ui: Ui,
     interrupt: Interrupt,
 ) -> Result<Finished> {
+    let remember = Remember::new(options.answer.owner.clone(), journal.is_settled());
+    if remember.unsettles() {
+        journal.unsettle()?;
+    }
     let mut pairs = Pairs::begin(&client, journal.cursor(), &options.pairs)?;
     client.traffic().requests.set_rate(options.highest_rate);
     client.traffic().bytes.set_rate(options.bandwidth);
-    let mut run = Run::new(&client, &journal, &options, ui, interrupt);
+    let mut run = Run::new(&client, &journal, &options, remember, ui, interrupt);
     let worked = run.work(&mut pairs).await;
     run.let_uploads_end().await;
     let mut stopped = run.stopped.take().or(worked.err());
@@ -97,7 +101,7 @@ pub async fn run(
                 .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
         stopped = deleted.await.err();
     }
-    let settled = run.is_settled(stopped.is_none(), &journal);
+    let settled = run.is_settled(stopped.is_none());
     // It reads the journal that the writer closes.
     drop(pairs);
     let mut summary = run.close(settled);
@@ -125,8 +129,7 @@ struct Run {
     /// Uploads that were cut off, whose outcome nobody knows.
     cut_off: bool,
     writer: Writer,
-    /// Each key is written down before it is sent.
-    announces: bool,
+    remember: Remember,
     pace: Pace,
     window: Window,
     window_begin: Instant,
@@ -146,6 +149,7 @@ impl Run {
         client: &Client,
         journal: &Journal,
         options: &Options,
+        remember: Remember,
         ui: Ui,
         interrupt: Interrupt,
     ) -> Self {
@@ -164,12 +168,7 @@ impl Run {
             tasks: JoinSet::new(),
             cut_off: false,
             writer: journal.writer(),
-            announces: match options.answer.owner {
-                Owner::Disk => false,
-                Owner::Bucket => true,
-                // Without such a promise nothing is taken for what never was there.
-                Owner::Unknown(_) => journal.is_settled(),
-            },
+            remember,
             pace: Pace::new(options.concurrency),
             window: Window::default(),
             window_begin: Instant::now(),
@@ -228,12 +227,11 @@ impl Run {
         }
     }
 
-    /// Sends a file, where Mastodon may own the bucket once that is written down: if the run is killed
-    /// meanwhile, it must not pass for one that never was there.
+    /// Sends a file; where Mastodon may own the bucket, once that is written down.
     fn spawn(&mut self, job: Job) {
         let uploader = self.uploader.clone();
         let sends_new = matches!(job.decision, Decision::Send(_));
-        if !self.announces || self.options.dry_run || !sends_new {
+        if !self.remember.announces() || self.options.dry_run || !sends_new {
             self.tasks.spawn(upload_one(uploader, job));
             return;
         }
@@ -280,31 +278,18 @@ impl Run {
             }
             (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
             (Decision::Delete, _) => self.to_delete.add(&pair),
-            // A file may be away for a moment only; while the bucket is Mastodon's, that it is recorded
-            // tells that it was there.
-            (Decision::Gone, _) if self.options.answer.owner == Owner::Disk => {
-                self.writer.forget(pair.path.clone());
-            }
             (Decision::Gone, _) => {}
             _ => self.summary.only_in_bucket += 1,
         }
-        self.remember_seen(&pair);
+        self.write(pair.path.clone(), self.remember.left(&pair, decision));
         None
     }
 
-    /// That a key was in the bucket beside a local file is remembered, whatever is decided: when it is
-    /// gone there, Mastodon has deleted it.
-    fn remember_seen(&self, pair: &Pair) {
-        if pair.local.is_some() && pair.object.is_some() && pair.known.is_none() {
-            self.writer.record(pair.path.clone(), Recorded::seen());
-        }
-    }
-
-    /// The same for a file that was not sent to its end: an earlier try may have reached the bucket.
-    fn remember_unclear(&self, pair: &Pair) {
-        self.remember_seen(pair);
-        if pair.object.is_none() && pair.known.is_none() {
-            self.writer.record(pair.path.clone(), Recorded::sending());
+    fn write(&self, path: String, note: Option<Note>) {
+        match note {
+            Some(Note::Record(record)) => self.writer.record(path, record),
+            Some(Note::Forget) => self.writer.forget(path),
+            None => {}
         }
     }
 
@@ -319,47 +304,44 @@ impl Run {
             }
         };
         let path = job.pair.path.clone();
-        let (bytes, record) = match outcome {
-            Outcome::Uploaded { bytes, record } => {
+        self.write(path.clone(), self.remember.after(&job.pair, &outcome));
+        match outcome {
+            Outcome::Uploaded { bytes, .. } => {
                 self.refused_in_a_row = 0;
                 self.summary.uploaded.add(bytes);
                 if self.ui.verbose {
                     let line = format!("uploaded: `{}`", path.escape_debug());
                     self.progress.say(&line);
                 }
-                (bytes, record)
+                self.done(bytes);
             }
-            Outcome::Same { bytes, record } => {
+            Outcome::Same { bytes, .. } => {
                 self.summary.unchanged.add(bytes);
-                (bytes, record)
+                self.done(bytes);
             }
             Outcome::Conflict(conflict) => {
-                self.remember_seen(&job.pair);
                 let line = self.summary.conflict(path, conflict);
-                return self.progress.say(&line);
+                self.progress.say(&line);
             }
             Outcome::Hidden => {
-                self.remember_unclear(&job.pair);
                 let line = self.summary.hide(path, job.pair.object.is_some());
-                return self.progress.say(&line);
+                self.progress.say(&line);
             }
             Outcome::Skipped(skipped) => {
-                self.remember_unclear(&job.pair);
                 let line = self.summary.skip(skipped);
-                return self.progress.say(&line);
+                self.progress.say(&line);
             }
-            Outcome::Failed(error) => return self.failed(&job.pair, *error),
-        };
-        self.window.completed += 1;
-        self.progress.done(bytes);
-        if let Some(record) = record {
-            self.writer.record(path, record);
+            Outcome::Failed(error) => self.failed(path, *error),
         }
     }
 
+    fn done(&mut self, bytes: u64) {
+        self.window.completed += 1;
+        self.progress.done(bytes);
+    }
+
     /// One file that failed is told and passed over; a cause that all files share ends the run.
-    fn failed(&mut self, pair: &Pair, error: S3Error) {
-        let path = pair.path.clone();
+    fn failed(&mut self, path: String, error: S3Error) {
         if !matches!(*error.kind, ErrorKind::Local(_)) {
             self.refused_in_a_row += 1;
         }
@@ -376,12 +358,6 @@ impl Run {
             self.stopped
                 .get_or_insert_with(|| error.into_error(operation));
             return;
-        }
-        if !error.is_surely_not_stored() {
-            self.remember_unclear(pair);
-        } else if self.announces && pair.known.is_none() {
-            // Only what this run has written down: an earlier one's doubt stays.
-            self.writer.forget(path.clone());
         }
         let error = error.to_string();
         self.progress.say(&fail_line(&path, &error));
@@ -414,19 +390,15 @@ impl Run {
         }
     }
 
-    /// Whether what is not recorded from now on was never in the bucket: all that is there was seen in
-    /// this run, or had been in runs before it.
-    fn is_settled(&self, ended: bool, journal: &Journal) -> bool {
-        let whole = ended
-            && !self.summary.interrupted
-            && self.options.pairs.files_from.is_none()
-            && self.options.pairs.filter.takes_all();
-        match self.options.answer.owner {
-            Owner::Disk => !self.cut_off && (journal.is_settled() || whole),
-            Owner::Bucket => journal.is_settled() || whole && self.options.flags.send_unclear,
-            // What Mastodon may have deleted meanwhile is explained by nothing in this run.
-            Owner::Unknown(_) => journal.is_settled(),
-        }
+    fn is_settled(&self, ended: bool) -> bool {
+        self.remember.settles(Reach {
+            whole: ended
+                && !self.summary.interrupted
+                && self.options.pairs.files_from.is_none()
+                && self.options.pairs.filter.takes_all(),
+            cut_off: self.cut_off,
+            sent_unclear: self.options.flags.send_unclear,
+        })
     }
 
     /// Closes the journal and the account.

@@ -220,7 +220,7 @@ impl Summary {
         }
         if self.hidden > 0 {
             let value = format!(
-                "{} that Mastodon has hidden (suspended accounts), left out; `--include-hidden` sends them",
+                "{} that Mastodon has hidden (suspended accounts), left out; `--include-hidden` with `--include` or `--files-from` sends them",
                 counted(self.hidden, "file", "files")
             );
             line("hidden", value);

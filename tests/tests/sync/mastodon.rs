@@ -168,7 +168,19 @@ fn what_mastodon_has_hidden_is_left_out_and_named() -> Result<()> {
         (&json!(2), &json!(1))
     );
     assert_eq!(content(&media, "accounts/suspended.png")?.0, 404);
-    expect(&media, &["--include-hidden"], 0, 1, 3)?;
+    for flags in [&[][..], &["--exclude", "a.png"]] {
+        let flags = [&["--include-hidden"], flags].concat();
+        let refused = media.run("sync", &flags)?.expect(2);
+        assert!(
+            refused.stderr.contains("hint: name the files"),
+            "{}",
+            refused.stderr
+        );
+    }
+    assert_eq!(content(&media, "accounts/suspended.png")?.0, 404);
+    let lifted = ["--include-hidden", "--include", "accounts/suspended.png"];
+    expect(&media, &lifted, 0, 1, 0)?;
+    assert_eq!(content(&media, "accounts/suspended.png")?.0, 200);
     // A tree that is private as a whole hides nothing.
     write(&media.live().join("accounts/other.png"), "private")?;
     mode("accounts/other.png", 0o600)?;

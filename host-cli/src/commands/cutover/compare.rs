@@ -2,6 +2,9 @@
 //!
 //! Each file is read and its MD5 compared with the listed ETag; an object without one is read whole.
 
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -11,12 +14,12 @@ use serde::Serialize;
 use crate::decide::{Compare, Conflict, Decision, decide_read};
 use crate::error::{Error, Result};
 use crate::named::NamedPaths;
-use crate::pairs::Pair;
+use crate::pairs::{Pair, Pairs};
 use crate::progress::Progress;
 use crate::prove::{self, Verdict};
 use crate::s3::Client;
 use crate::sides::Sides;
-use crate::tree::{Entry, LocalFile, SkipReason, walk};
+use crate::tree::{self, Entry, LocalFile, SkipReason, walk};
 
 const MISSING: &str = "the bucket does not have it";
 
@@ -57,7 +60,7 @@ impl Compared {
     fn skip(&mut self, path: &str, reason: SkipReason, detail: Option<&str>) {
         let words = detail.map_or_else(|| reason.to_string(), |said| format!("{reason}: {said}"));
         match reason {
-            SkipReason::Vanished => self.vanished += 1,
+            SkipReason::Vanished | SkipReason::Missing => self.vanished += 1,
             SkipReason::Unreadable | SkipReason::UnreadableDirectory | SkipReason::Changing => {
                 self.different.add(path, words);
             }
@@ -116,7 +119,54 @@ pub(super) async fn compare(
     at_a_time: usize,
     progress: &Progress,
 ) -> Result<Compared> {
-    let mut pairs = sides.pairs()?;
+    compare_pairs(sides, sides.pairs()?, at_a_time, progress).await
+}
+
+/// The same for what was written since `begun` (nanoseconds since 1970), with a new listing.
+pub(super) async fn compare_written_since(
+    sides: &Sides,
+    begun: i64,
+    at_a_time: usize,
+    progress: &Progress,
+) -> Result<Compared> {
+    let tree = sides.tree();
+    let written = tokio::task::spawn_blocking(move || written_since(&tree, begun));
+    let written = written
+        .await
+        .map_err(|e| Error::new("read the media directory").cause(e))??;
+    if written.is_empty() {
+        return Ok(Compared::default());
+    }
+    compare_pairs(sides, sides.pairs_of(written)?, at_a_time, progress).await
+}
+
+/// Paths of all that was written since `begun`.
+fn written_since(tree: &tree::Options, begun: i64) -> Result<Vec<OsString>> {
+    /// The kernel's clock goes in steps of a few milliseconds, so a little earlier counts too.
+    const TICK: i64 = 10_000_000;
+    let changed = |entry: &Entry| match entry {
+        Entry::File(file) => file.stamp.changed,
+        // A name that is not UTF-8 cannot be looked up by what is shown of it; the first comparison
+        // has named those that were there.
+        Entry::Skipped(skipped) => {
+            let path = tree.root.join(skipped.path.trim_end_matches('/'));
+            fs::symlink_metadata(path).map_or(0, |there| {
+                there.ctime() * 1_000_000_000 + there.ctime_nsec()
+            })
+        }
+    };
+    Ok(walk(tree)?
+        .filter(|entry| changed(entry) >= begun - TICK)
+        .map(|entry| OsString::from(entry.path().trim_end_matches('/')))
+        .collect())
+}
+
+async fn compare_pairs(
+    sides: &Sides,
+    mut pairs: Pairs,
+    at_a_time: usize,
+    progress: &Progress,
+) -> Result<Compared> {
     let mut compared = Compared::default();
     let mut running = FuturesUnordered::new();
     while let Some(pair) = pairs.next().await? {
@@ -220,48 +270,4 @@ async fn content(
         Err(_) if file.is_gone() => Ok(Verdict::Gone),
         Err(e) => Err(cannot(e)),
     }
-}
-
-/// Asks the bucket for each file that was written since `begun` (nanoseconds since 1970), one by one:
-/// they are few, and a listing may be older than they are.
-pub(super) async fn compare_written_since(sides: &Sides, begun: i64) -> Result<Compared> {
-    /// The kernel's clock goes in steps of a few milliseconds, so a little earlier counts too.
-    const TICK: i64 = 10_000_000;
-    let tree = sides.tree();
-    let written = tokio::task::spawn_blocking(move || -> Result<Vec<LocalFile>> {
-        let new = |entry| match entry {
-            Entry::File(file) if file.stamp.changed >= begun - TICK => Some(file),
-            _ => None,
-        };
-        Ok(walk(&tree)?.filter_map(new).collect())
-    });
-    let written = written
-        .await
-        .map_err(|e| Error::new("read the media directory").cause(e))??;
-    let mut compared = Compared::default();
-    for file in written {
-        let key = sides.client.target().key(&file.path);
-        let verdict = match sides.client.head_object(&key).await {
-            Ok(head) => content(&sides.client, &file, &key, head.size, &head.etag).await,
-            Err(e) if e.is_not_found() => {
-                compared.to_send += 1;
-                Err(MISSING.to_owned())
-            }
-            Err(e) => return Err(e.into_error(format!("ask the bucket for `{}`", file.path))),
-        };
-        match verdict {
-            Ok(Verdict::Same) => {
-                compared.same += 1;
-                compared.bytes += file.stamp.size;
-            }
-            Ok(Verdict::Gone) => compared.vanished += 1,
-            Ok(Verdict::Differs(reason)) | Err(reason) => {
-                compared.different.add(file.path, reason);
-            }
-            Ok(Verdict::Unclear) => compared
-                .different
-                .add(file.path, "its content could not be compared"),
-        }
-    }
-    Ok(compared)
 }

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::Deployment;
+use crate::config::{Deployment, Version};
 use crate::dotenv::Document;
 use crate::dotenv::lint::{EXTRA_MEDIA_HOSTS, Finding, Known, Severity, concerns_media};
 use crate::dotenv::settings::{is_secret, shown};
-use crate::mastodon::Version;
 use crate::words::counted;
 
 /// One line of the file that was changed or added. Holds no secret.
@@ -37,7 +36,11 @@ impl Edit {
             document.get(key)?;
             // One that depends on others is shown as little as one that is broken.
             let value = document.value(key);
-            Some(shown(key, value.as_deref().unwrap_or("$")))
+            Some(if concerns_media(key) {
+                shown(key, value.as_deref().unwrap_or("$"))
+            } else {
+                "(not shown)".to_owned()
+            })
         };
         Edit {
             key: key.to_owned(),
@@ -48,12 +51,12 @@ impl Edit {
         }
     }
 
-    /// What becomes of every media setting that differs.
+    /// What becomes of every setting that differs.
     pub(super) fn all(before: &Document, after: &Document) -> Vec<Self> {
         let keys = |document: &Document| -> BTreeSet<String> {
             let assignments = document.assignments();
             let names = assignments.iter().map(|(_, a)| a.key().to_owned());
-            names.filter(|key| concerns_media(key)).collect()
+            names.collect()
         };
         let mut edits: Vec<Edit> = keys(before)
             .union(&keys(after))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::PruneArgs;
-use crate::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::mastodon::named_media_dir;
 use crate::swap::{Lock, Phase, Site, around};

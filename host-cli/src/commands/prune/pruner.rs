@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::place::Place;
 use super::report::Report;
 use super::{Proof, PruneArgs};
-use crate::Context;
+use crate::context::Context;
 use crate::decide::Compare;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;

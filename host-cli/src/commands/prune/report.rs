@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::pruner::{Fate, local_size};
 use super::{Proof, PruneArgs};
-use crate::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::named::NamedPaths;
 use crate::pairs::Pair;

@@ -7,8 +7,8 @@ use http::Method;
 use serde::Serialize;
 
 use super::{StatusArgs, date};
-use crate::Context;
 use crate::config::Target;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::ledger::Action;
 use crate::ledger::steps::Situation;

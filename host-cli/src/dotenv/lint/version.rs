@@ -1,7 +1,7 @@
 //! Settings that Mastodon's version does not have, and faults that it is known for.
 
 use super::{Lint, Severity};
-use crate::mastodon::Version;
+use crate::config::Version;
 
 /// `S3_RETRY_LIMIT` is read since this version.
 pub(super) const RETRY_LIMIT: Version = Version::new(4, 3, 0);

@@ -1,0 +1,128 @@
+//! The database behind a journal: its tables, and how it is opened, read and changed.
+
+use std::io;
+use std::path::Path;
+
+use redb::{
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
+};
+
+pub(super) const FILES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("files");
+pub(super) const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
+/// Key to upload id.
+pub(super) const UPLOADS: TableDefinition<'_, &str, &str> = TableDefinition::new("uploads");
+
+/// Changes when the layout of a record does; a journal of another version is begun anew.
+pub(super) const VERSION: &str = "2";
+
+/// In [`ABOUT`], there once a whole run has ended cleanly and until the next one begins.
+pub(super) const SETTLED: &str = "settled";
+
+/// Pages held in memory: both streams are read and written almost in order, so few are needed.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
+
+/// The database behind a journal.
+pub(super) enum Store {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+    /// There is none yet, and none is made.
+    Absent,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Store::Writable(_) => "Writable",
+            Store::ReadOnly(_) => "ReadOnly",
+            Store::Absent => "Absent",
+        })
+    }
+}
+
+impl Store {
+    pub(super) fn begin_read(&self) -> Result<Option<ReadTransaction>, redb::Error> {
+        Ok(match self {
+            Store::Writable(database) => Some(database.begin_read()?),
+            Store::ReadOnly(database) => Some(database.begin_read()?),
+            Store::Absent => None,
+        })
+    }
+
+    pub(super) fn change(
+        &self,
+        change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), redb::Error> {
+        if let Store::Writable(database) = self {
+            let transaction = database.begin_write()?;
+            change(&transaction)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a whole run has ended cleanly, and none has begun since.
+    pub(super) fn is_settled(&self) -> bool {
+        let read = || -> Result<bool, redb::Error> {
+            let Some(transaction) = self.begin_read()? else {
+                return Ok(false);
+            };
+            Ok(transaction.open_table(ABOUT)?.get(SETTLED)?.is_some())
+        };
+        read().unwrap_or(false)
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum OpenError {
+    Held,
+    Io(io::Error),
+    Broken(String),
+}
+
+/// Opens the database at `path`, made where there is none.
+pub(super) fn open(path: &Path, about: &str) -> Result<Database, OpenError> {
+    let broken = |e: &dyn std::fmt::Display| OpenError::Broken(e.to_string());
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create(path)
+        .map_err(|e| match e {
+            DatabaseError::DatabaseAlreadyOpen => OpenError::Held,
+            DatabaseError::Storage(redb::StorageError::Io(e))
+                if !matches!(
+                    e.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                OpenError::Io(e)
+            }
+            e => broken(&e),
+        })?;
+    let known = known_about(&database).map_err(|e| broken(&e))?;
+    match known.as_deref() {
+        Some(known) if known == about => Ok(database),
+        Some(_) => Err(broken(&"it is of another directory or bucket")),
+        None => {
+            let begin = || -> Result<(), redb::Error> {
+                let transaction = database.begin_write()?;
+                transaction.open_table(FILES)?;
+                transaction.open_table(UPLOADS)?;
+                transaction.open_table(ABOUT)?.insert("about", about)?;
+                transaction.commit()?;
+                Ok(())
+            };
+            begin().map_err(|e| match e {
+                redb::Error::Io(e) => OpenError::Io(e),
+                e => broken(&e),
+            })?;
+            Ok(database)
+        }
+    }
+}
+
+fn known_about(database: &Database) -> Result<Option<String>, redb::Error> {
+    match database.begin_read()?.open_table(ABOUT) {
+        Ok(table) => Ok(table.get("about")?.map(|value| value.value().to_owned())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}

@@ -1,0 +1,54 @@
+//! Who owns the media, and where they are.
+
+use serde::Serialize;
+
+use crate::config::Target;
+
+/// Who writes and deletes media at this moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// Mastodon keeps its media in the directory: the disk is the truth.
+    Disk,
+    /// Mastodon keeps its media in a bucket: the directory is a stale copy.
+    Bucket,
+    /// It cannot be told; why, in one sentence without a full stop.
+    Unknown(String),
+}
+
+/// Where Mastodon keeps its media when they are in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Storage {
+    /// Bucket name in lower case: the service compares names without case.
+    pub bucket: String,
+    /// What comes before every key: empty, or ending in `/`.
+    pub key_prefix: String,
+    /// Host of `S3_ENDPOINT` in lower case, with its port if it has one; Amazon's where not set.
+    pub endpoint: String,
+}
+
+/// What the running processes do at this moment, as far as they can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Running {
+    /// It could not be asked; why.
+    NotAsked(String),
+    /// It works with media of this owner.
+    Shows(Owner),
+    /// A process does not have the present settings; which, and why.
+    NotRestarted(String),
+}
+
+impl Storage {
+    /// Whether it is the same bucket at the same service, whatever the prefix.
+    pub fn is_bucket_of(&self, target: &Target) -> bool {
+        // Amazon has many endpoints, and one bucket of a name.
+        let both_amazon = is_amazon(&self.endpoint) && is_amazon(target.endpoint.authority());
+        self.bucket.eq_ignore_ascii_case(&target.bucket)
+            && (both_amazon || self.endpoint == target.endpoint.authority())
+    }
+}
+
+fn is_amazon(host: &str) -> bool {
+    host.ends_with(".amazonaws.com")
+}
