@@ -42,6 +42,13 @@ fn a_secret_that_can_be_guessed_and_a_fallback_without_a_path_are_faults() {
     check_faults(&faulty, &["PURGE_SECRET", "FALLBACK_ORIGIN"]);
 }
 
+#[test]
+fn what_is_shipped_is_not_served_where_nothing_is_kept() {
+    let text = std::fs::read_to_string(xtask::root().join("wrangler.toml")).unwrap();
+    let shipped: toml::Table = text.parse().unwrap();
+    assert_eq!(shipped["workers_dev"].as_bool(), Some(false));
+}
+
 /// Starts an edge with settings that are at fault, and checks that the log alone tells of each of these.
 fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
     let edge = Edge::start(&Tools::load().expect("the tools"), faulty).expect("an edge");

@@ -24,7 +24,8 @@ use crate::policy::headers::{self, text};
 use crate::policy::origin_error::{OriginError, Remembered};
 use crate::policy::status::CacheStatus;
 use http::header::{
-    CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lock::Locks;
@@ -64,9 +65,9 @@ pub const READ_HEADERS: [HeaderName; 6] = [
 #[derive(Debug)]
 pub enum Answer<F: Found> {
     /// A stored answer, just as it is but for its cache status and its age.
-    Stored(Copy<F>, CacheStatus),
+    Stored(StoredCopy<F>, CacheStatus),
     /// A 304 about a stored answer: its headers but those that describe a body.
-    NotModified(Copy<F>, CacheStatus),
+    NotModified(StoredCopy<F>, CacheStatus),
     /// An answer made here or at the origin. Its headers are final.
     Made {
         /// The status.
@@ -80,7 +81,7 @@ pub enum Answer<F: Found> {
 
 /// A stored answer and its record.
 #[derive(Debug)]
-pub struct Copy<F> {
+pub struct StoredCopy<F> {
     /// The answer.
     pub found: F,
     /// Its record.
@@ -89,8 +90,8 @@ pub struct Copy<F> {
 
 /// What the store has for a reader.
 pub(crate) enum Lookup<F> {
-    Fresh(Copy<F>),
-    Stale(Copy<F>),
+    Fresh(StoredCopy<F>),
+    Stale(StoredCopy<F>),
     Absent,
 }
 
@@ -159,8 +160,8 @@ where
             return Lookup::Absent;
         }
         match decision::freshness_of(Some(&entry), self.runtime.now()) {
-            Freshness::Fresh => Lookup::Fresh(Copy { found, entry }),
-            Freshness::Stale => Lookup::Stale(Copy { found, entry }),
+            Freshness::Fresh => Lookup::Fresh(StoredCopy { found, entry }),
+            Freshness::Stale => Lookup::Stale(StoredCopy { found, entry }),
             Freshness::Absent => Lookup::Absent,
         }
     }
@@ -169,7 +170,7 @@ where
     pub(crate) async fn serve_stored(
         &self,
         read: &Read,
-        copy: Copy<S::Found>,
+        copy: StoredCopy<S::Found>,
         cache: CacheStatus,
     ) -> Result<Answer<S::Found>, OriginError> {
         if copy.is_of_missing() {
@@ -209,7 +210,7 @@ where
         }) {
             Some(part) => {
                 let entry = copy.entry;
-                Ok(Answer::Stored(Copy { found: part, entry }, cache))
+                Ok(Answer::Stored(StoredCopy { found: part, entry }, cache))
             }
             // It changed in between, or the store cannot cut it: the whole is always a right answer.
             None => Ok(Answer::Stored(copy, cache)),
@@ -227,9 +228,11 @@ where
         let is_other = match &fetched {
             // The length that a 416 tells is the whole's.
             Err(error) => *error == OriginError::Refused { status: 416 },
+            // The part of a body that the runtime decodes is none of what a reader gets of the whole.
             Ok(answer) => {
                 answer.status == StatusCode::PARTIAL_CONTENT
-                    && !conditional::if_range_holds(&read.headers, &answer.headers)
+                    && (!conditional::if_range_holds(&read.headers, &answer.headers)
+                        || !answer.headers.contains_key(CONTENT_LENGTH))
             }
         };
         if !range.is_empty() && is_other {
@@ -249,7 +252,7 @@ where
 
     /// Drops the stored answer. True where there was one. When this returns, no later read in this
     /// isolate is given what the bucket was asked for before. What a fill of another isolate of this
-    /// data centre stores after this is removed within seconds: this work goes on after the answer.
+    /// data centre stores within the next 25 seconds is removed: this work goes on after the answer.
     pub async fn purge(&self, cache_key: &str) -> bool {
         let purged_at = self.runtime.now();
         self.purges.note(cache_key, purged_at);
@@ -271,7 +274,7 @@ where
     }
 }
 
-impl<F> Copy<F> {
+impl<F> StoredCopy<F> {
     /// Whether it says that the bucket lacks the object.
     const fn is_of_missing(&self) -> bool {
         self.entry.status != StatusCode::OK.as_u16()

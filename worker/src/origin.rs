@@ -12,7 +12,7 @@ use crate::store::Stream;
 use crate::{log, runtime, sdk};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::rc::Rc;
@@ -109,8 +109,11 @@ impl Origin for Bucket {
         request: &HeaderMap,
     ) -> Result<OriginAnswer<Stream>, OriginError> {
         let mut answer = self.ask(key, request).await;
-        // Once more where no stored copy stands ready.
-        if answer.as_ref().is_err_and(|error| error.is_worth_a_retry()) && request.is_empty() {
+        // Once more where no stored copy stands ready: who asks on condition has one.
+        let has_copy = [IF_NONE_MATCH, IF_MODIFIED_SINCE]
+            .iter()
+            .any(|name| request.contains_key(name));
+        if answer.as_ref().is_err_and(|error| error.is_worth_a_retry()) && !has_copy {
             Delay::from(Duration::from_millis(RETRY_PAUSE_MILLISECONDS)).await;
             answer = self.ask(key, request).await;
         }

@@ -42,7 +42,7 @@ pub async fn read(context: &Context, read: &Read) -> Response {
     let mut headers = sdk::header_map(&answer.headers().0);
     let body = Stream::of(&answer);
     if !holds(read, status, &headers) {
-        return respond::made(StatusCode::PRECONDITION_FAILED, &HeaderMap::new(), None);
+        return respond::made(StatusCode::PRECONDITION_FAILED, &headers::secured(), None);
     }
     let cache =
         CacheStatus::from_platform(headers::text(&headers, "cf-cache-status").unwrap_or_default());

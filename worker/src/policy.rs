@@ -1,6 +1,6 @@
 //! The rules of the cache, as functions of what is given to them.
 //!
-//! Two decisions carry a read: [`decision::lookup`] before a fetch and [`decision::after_fetch`] or
+//! Two decisions carry a read: [`decision::freshness_of`] before a fetch and [`decision::after_fetch`] or
 //! [`decision::after_error`] after it. Each of the other modules answers one question for these two.
 //!
 //! **Architecture Invariant:** nothing in here is asynchronous, reads a clock, logs, or knows the

@@ -29,8 +29,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn cancel(this: &Throwing) -> Result<Promise, JsValue>;
 
-    /// The global object, with the Cache API's calls as they are. The SDK's `Cache` makes a response of its
-    /// own of what it finds: it reads five properties, and has a stream made of the body, whoever wants it.
+    /// The global object, with the Cache API's calls: the SDK's `Cache` goes by those of `web_sys`, which are
+    /// declared as never throwing, and has a stream made of the body of whatever it finds.
     type Global;
 
     #[wasm_bindgen(method, getter, catch)]
@@ -45,6 +45,12 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = match)]
     fn find(this: &DefaultCache, request: &JsValue) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn put(this: &DefaultCache, url: &str, response: &Response) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn delete(this: &DefaultCache, url: &str) -> Result<Promise, JsValue>;
 
     /// `Headers`, whose pairs come one call each. The SDK's iterator takes seven.
     type Pairs;
@@ -144,9 +150,25 @@ pub async fn cached(cache_key: &str, request: &HeaderMap) -> Result<Option<Respo
         true => JsValue::from_str(cache_key),
         false => get(cache_key, request, false)?.into(),
     };
-    let global = js_sys::global().unchecked_into::<Global>();
-    let found = JsFuture::from(global.caches()?.default_cache()?.find(&key)?).await?;
+    let found = JsFuture::from(cache()?.find(&key)?).await?;
     Ok((!found.is_undefined()).then(|| found.unchecked_into()))
+}
+
+/// Puts an answer into the Cache API.
+pub async fn cache_put(cache_key: &str, response: &Response) -> Result<(), JsValue> {
+    JsFuture::from(cache()?.put(cache_key, response)?).await?;
+    Ok(())
+}
+
+/// Removes an answer from the Cache API. True where there was one.
+pub async fn cache_delete(cache_key: &str) -> Result<bool, JsValue> {
+    let deleted = JsFuture::from(cache()?.delete(cache_key)?).await?;
+    Ok(deleted.is_truthy())
+}
+
+fn cache() -> Result<DefaultCache, JsValue> {
+    let global = js_sys::global().unchecked_into::<Global>();
+    global.caches()?.default_cache()
 }
 
 /// A response. The SDK's builder makes headers of its own beside these.

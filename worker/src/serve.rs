@@ -2,7 +2,9 @@
 //! things happen. The single steps are [`crate::engine`]'s; platform mode is [`crate::platform`]'s.
 
 use crate::engine::lock::{Ended, Permit, Turn};
-use crate::engine::{Answer, Copy, Engine, Lookup, Origin, Read, Runtime, Store, fill::Filled};
+use crate::engine::{
+    Answer, Engine, Lookup, Origin, Read, Runtime, Store, StoredCopy, fill::Filled,
+};
 use crate::origin::Bucket;
 use crate::policy::origin_error::OriginError;
 use crate::policy::status::CacheStatus;
@@ -49,6 +51,7 @@ where
     /// Answers a read. `Err` only where neither store nor origin has the object.
     pub async fn read(&self, read: &Rc<Read>) -> Result<Answer<S::Found>, OriginError> {
         let end = self.runtime.now().plus_millis(LONGEST_WAIT_MILLISECONDS);
+        let mut was_stored = false;
         loop {
             let looked_up_at = self.runtime.now();
             let lookup = self.look_up(read).await;
@@ -67,6 +70,8 @@ where
                         return self.serve_stored(read, copy, CacheStatus::Updating).await;
                     }
                 },
+                // The store has lost what it was given: the next fill would be lost as well.
+                Lookup::Absent if was_stored => return self.pass_through(read).await,
                 Lookup::Absent => match turn(self) {
                     Turn::Fill(permit) => return self.fill_and_serve(read, permit).await,
                     Turn::LookUpAgain => continue,
@@ -75,7 +80,8 @@ where
                 },
             }
             match self.wait(&read.cache_key, looked_up_at, end).await {
-                Some(Ended::Stored | Ended::Abandoned) => {}
+                Some(Ended::Stored) => was_stored = true,
+                Some(Ended::Abandoned) => {}
                 Some(Ended::Failed(error)) => return Err(error),
                 Some(Ended::Uncacheable) | None => return self.pass_through(read).await,
             }
@@ -91,10 +97,11 @@ where
         let began = self.runtime.now();
         match self.start_fill(permit, read, None).await {
             Ok(Filled::Fetched {
+                status,
                 headers,
                 body: None,
                 ..
-            }) if read.wants_stored_part(&headers) => {
+            }) if read.wants_late_part(status, &headers) => {
                 let end = self
                     .runtime
                     .now()
@@ -124,7 +131,7 @@ where
         &self,
         read: &Rc<Read>,
         permit: Permit,
-        copy: Copy<S::Found>,
+        copy: StoredCopy<S::Found>,
     ) -> Result<Answer<S::Found>, OriginError> {
         let fill = self.start_fill(permit, read, Some(&copy));
         // No longer than the copy may be served. The fill goes on for those who come later.
@@ -156,7 +163,7 @@ where
                 Lookup::Absent => self.pass_through(read).await,
             },
             Filled::Confirmed(entry) => {
-                let copy = Copy { entry, ..copy };
+                let copy = StoredCopy { entry, ..copy };
                 self.serve_stored(read, copy, CacheStatus::Revalidated)
                     .await
             }

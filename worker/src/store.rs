@@ -18,10 +18,7 @@ use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::time::Duration;
 use worker::web_sys::{self, AbortController, ReadableStream};
-use worker::{
-    ByteStream, Cache, CacheDeletionOutcome, Delay, FixedLengthStream, Response, ResponseBody,
-    worker_sys,
-};
+use worker::{ByteStream, Delay, FixedLengthStream, Response, ResponseBody, worker_sys};
 
 /// What the Cache API says of its own part in an answer; never passed on.
 pub const OF_THE_CACHE: [&str; 2] = ["CF-Cache-Status", "Age"];
@@ -225,35 +222,32 @@ impl Store for EdgeCache {
         status: StatusCode,
         headers: HeaderMap,
         mut body: Option<Stream>,
-    ) {
+    ) -> bool {
         let length = crate::policy::headers::number(&headers, CONTENT_LENGTH);
         let milliseconds = length.map_or(BODY_OF_UNKNOWN_LENGTH_MILLISECONDS, |length| {
             (BODY_MILLISECONDS + length / BODY_BYTES_PER_MILLISECOND)
                 .min(LONGEST_TIMER_MILLISECONDS)
         });
         let transfer = body.as_mut().and_then(|body| body.transfer.take());
-        let response = Response::builder()
-            .with_status(status.as_u16())
-            .with_headers(sdk::headers(&headers));
-        let response = match body.and_then(Stream::take) {
-            Some(stream) => response.stream(stream),
-            None => response.empty(),
-        };
-        let cache = Cache::default();
-        let put = pin!(cache.put(cache_key, response));
+        let body = body.and_then(Stream::take);
+        let response = sdk::response(status.as_u16(), &sdk::headers(&headers).0, body.as_ref());
+        let put = pin!(sdk::cache_put(cache_key, &response));
         match select(put, Delay::from(Duration::from_millis(milliseconds))).await {
-            Either::Left((Ok(()), _)) => {}
-            Either::Left((Err(error), _)) => log::store_failed(cache_key, &error.to_string()),
+            Either::Left((Ok(()), _)) => true,
+            Either::Left((Err(error), _)) => {
+                log::store_failed(cache_key, &sdk::error_text(&error));
+                false
+            }
             Either::Right(_) => {
                 if let Some(transfer) = transfer {
                     transfer.abort();
                 }
+                false
             }
         }
     }
 
     async fn delete(&self, cache_key: &str) -> bool {
-        let deleted = Cache::default().delete(cache_key, false).await;
-        matches!(deleted, Ok(CacheDeletionOutcome::Success))
+        sdk::cache_delete(cache_key).await.unwrap_or_default()
     }
 }

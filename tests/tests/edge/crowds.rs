@@ -1,7 +1,9 @@
 //! Many readers at once.
 
-use super::stack::{Stack, begin_reading, bytes, read_beginning, shared};
+use super::runtime;
+use super::stack::{Stack, bytes, shared};
 use serde_json::json;
+use std::time::Duration;
 use xtask::stack::EdgeOptions;
 
 #[test]
@@ -43,9 +45,8 @@ fn a_reader_who_goes_away_in_the_middle_leaves_the_object_stored() {
         json!({"kind": "latency", "next": 1, "latency_ms": 300, "method": "GET"}),
         "crowds/left",
     );
-    let mut reader = begin_reading(&stack.edge, "/crowds/left.mp4", "");
-    read_beginning(&mut reader);
-    drop(reader);
+    let reader = ("/crowds/left.mp4".to_owned(), Duration::from_millis(330));
+    runtime::ask_and_leave(&stack, vec![reader]);
     let next = stack.send("GET", "/crowds/left.mp4", &[]);
     assert!(next.body == body);
     assert!(stack.until_hit("/crowds/left.mp4").body == body);

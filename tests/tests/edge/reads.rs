@@ -4,7 +4,15 @@ use super::stack::{bytes, shared};
 use e2e::client::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 use std::io::Write;
+use std::time::Duration;
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
 
 /// The names of an answer's headers, but for those that every answer of the runtime has, and for
 /// `Age`, which an answer of the bucket's does not have (`ages.rs`).
@@ -186,9 +194,7 @@ fn an_empty_object_is_an_object() {
 fn an_object_that_is_stored_compressed_is_read_as_what_it_says() {
     let stack = shared();
     let text = "a line of text that is worth compressing\n".repeat(1_000);
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).unwrap();
-    let packed = encoder.finish().unwrap();
+    let packed = gzip(text.as_bytes());
     let headers = [
         ("Content-Type", "application/octet-stream"),
         ("Content-Encoding", "gzip"),
@@ -215,6 +221,33 @@ fn an_object_that_is_stored_compressed_is_read_as_what_it_says() {
         assert!(part.body == text.as_bytes()[41..82]);
         assert_eq!(stack.gets(&key), 1);
     }
+}
+
+#[test]
+fn a_part_of_what_the_runtime_decodes_is_never_cut_by_the_bucket() {
+    let stack = shared();
+    let text = "a text that is packed, and long enough to be cut. ".repeat(20);
+    let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
+    stack.put_with(
+        "media",
+        "reads/packed-slow.bin",
+        &headers,
+        &gzip(text.as_bytes()),
+    );
+    stack.fault(
+        json!({"kind": "latency", "next": 1, "latency_ms": 8_000, "method": "GET"}),
+        "reads/packed-slow",
+    );
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| stack.send("GET", "/reads/packed-slow.bin", &[]));
+        std::thread::sleep(Duration::from_secs(1));
+        // He waits for five seconds, and then asks the bucket himself.
+        let range = [("Range", "bytes=41-81")];
+        let second = stack.send("GET", "/reads/packed-slow.bin", &range);
+        assert_eq!(second.status, 200);
+        assert!(second.body == text.as_bytes());
+        assert!(first.join().unwrap().body == text.as_bytes());
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Many readers at once of what is not stored: a missing key, an error, an object without freshness.
 //! They do not wait for one another.
 
-use super::stack::Stack;
+use super::stack::{Stack, bytes};
 use e2e::client::Answer;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -11,6 +11,31 @@ const READERS: u64 = 20;
 const LATENCY_MILLISECONDS: u64 = 500;
 /// What it may cost: the origin's answer is the same for all, and short.
 const FEW_REQUESTS: u64 = 5;
+
+#[test]
+fn a_late_part_of_what_is_not_stored_is_asked_for_as_a_part() {
+    let stack = Stack::start("media", &[("FRESH_SECONDS", "0")]);
+    let body = bytes(8_000_000, 15);
+    stack.put("late.mp4", &body);
+    let range = [("Range", "bytes=6000000-6000009")];
+    let part = stack.send("GET", "/late.mp4", &range);
+    assert_eq!(part.status, 206);
+    assert_eq!(
+        part.header("content-range"),
+        "bytes 6000000-6000009/8000000"
+    );
+    assert!(part.body == body[6_000_000..6_000_010]);
+    assert_eq!(stack.gets("late.mp4"), 2);
+    // Once more where the bucket is busy, as for the whole.
+    std::thread::sleep(Duration::from_secs(2));
+    stack.fault(
+        json!({"kind": "slow_down", "spare": 1, "next": 1, "method": "GET"}),
+        "late",
+    );
+    let part = stack.send("GET", "/late.mp4", &range);
+    assert_eq!((part.status, part.body.len()), (206, 10));
+    assert_eq!(stack.gets("late.mp4"), 5);
+}
 
 fn slow_origin(settings: &[(&str, &str)]) -> Stack {
     let stack = Stack::start("media", settings);

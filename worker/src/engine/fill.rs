@@ -6,7 +6,7 @@
 //! [`super::lock::LOCK_AGE_MILLISECONDS`] the next reader fills as well.
 
 use super::lock::{Ended, Permit};
-use super::{Body, Copy, Engine, Found, Origin, OriginAnswer, Read, Runtime, Store};
+use super::{Body, Engine, Found, Origin, OriginAnswer, Read, Runtime, Store, StoredCopy};
 use crate::policy::conditional;
 use crate::policy::decision::{self, AfterError, Outcome};
 use crate::policy::entry::Entry;
@@ -54,7 +54,7 @@ where
         &self,
         permit: Permit,
         read: &Rc<Read>,
-        stale: Option<&Copy<S::Found>>,
+        stale: Option<&StoredCopy<S::Found>>,
     ) -> oneshot::Receiver<Filled<S::Body>> {
         let stale = stale.map(|copy| Stale {
             entry: copy.entry,
@@ -115,15 +115,15 @@ where
         match decision::after_fetch(status, &from_origin, entry, &self.rule, asked_at, now) {
             // There is a copy to fall back on: the new one must be whole before it is served.
             Outcome::Store(entry) if stale.is_some() => {
-                self.put(&read, &entry, headers::for_store(headers, &entry), body)
-                    .await;
-                permit.end(Ended::Stored, self.runtime.now());
+                let to_store = headers::for_store(headers, &entry);
+                let ended = self.put(&read, &entry, to_store, body).await;
+                permit.end(ended, self.runtime.now());
                 _ = reader.send(Filled::Replaced(entry));
             }
             Outcome::Store(entry) => {
                 let to_store = headers::for_store(headers.clone(), &entry);
                 let (for_reader, for_store) = match body {
-                    Some(body) if read.takes_body(&headers) => match body.tee() {
+                    Some(body) if read.takes_body(status, &headers) => match body.tee() {
                         Some((for_reader, for_store)) => (Some(for_reader), Some(for_store)),
                         None => {
                             _ = reader.send(Filled::Failed(OriginError::Connect));
@@ -138,8 +138,8 @@ where
                     body: for_reader,
                     cache,
                 });
-                self.put(&read, &entry, to_store, for_store).await;
-                permit.end(Ended::Stored, self.runtime.now());
+                let ended = self.put(&read, &entry, to_store, for_store).await;
+                permit.end(ended, self.runtime.now());
             }
             Outcome::Freshen(entry) => {
                 drop(body);
@@ -153,8 +153,8 @@ where
                 permit.end(Ended::Uncacheable, now);
                 _ = reader.send(Filled::Fetched {
                     status,
+                    body: body.filter(|_| read.takes_body(status, &headers)),
                     headers,
-                    body: body.filter(|_| !read.head),
                     cache,
                 });
             }
@@ -200,16 +200,27 @@ where
     }
 
     /// Stores an answer, unless a purge has overtaken this fill; one that comes during the write
-    /// takes the answer out again.
-    async fn put(&self, read: &Read, entry: &Entry, headers: HeaderMap, body: Option<S::Body>) {
+    /// takes the answer out again. How the fill has ended with that.
+    async fn put(
+        &self,
+        read: &Read,
+        entry: &Entry,
+        headers: HeaderMap,
+        body: Option<S::Body>,
+    ) -> Ended {
         let is_overtaken = || self.purges.has_overtaken(&read.cache_key, entry.asked_at);
         if is_overtaken() {
-            return;
+            return Ended::Abandoned;
         }
         let status = StatusCode::from_u16(entry.status).unwrap_or_default();
-        self.store.put(&read.cache_key, status, headers, body).await;
+        let is_taken = self.store.put(&read.cache_key, status, headers, body).await;
         if is_overtaken() {
             self.store.delete(&read.cache_key).await;
+            return Ended::Abandoned;
+        }
+        match is_taken {
+            true => Ended::Stored,
+            false => Ended::Uncacheable,
         }
     }
 

@@ -49,15 +49,15 @@ pub trait Store: Clone + 'static {
         cache_key: &str,
         request: &HeaderMap,
     ) -> impl Future<Output = Option<Self::Found>>;
-    /// Stores an answer, whole or not at all. That this returns does not mean that it is stored:
-    /// the store may refuse an answer, or lose it, without saying so.
+    /// Stores an answer, whole or not at all. False where the store says that it has not; true does not
+    /// mean that it is stored, for it may lose an answer without saying so.
     fn put(
         &self,
         cache_key: &str,
         status: StatusCode,
         headers: HeaderMap,
         body: Option<Self::Body>,
-    ) -> impl Future<Output = ()>;
+    ) -> impl Future<Output = bool>;
     /// Removes an answer. True where there was one.
     fn delete(&self, cache_key: &str) -> impl Future<Output = bool>;
 }

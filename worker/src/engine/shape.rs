@@ -56,7 +56,7 @@ impl Shape {
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 headers::for_unsatisfiable(length, cache, now),
             ),
-            _ => (StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
+            _ => (StatusCode::PRECONDITION_FAILED, headers::secured()),
         };
         Answer::Made {
             status,
@@ -76,15 +76,17 @@ impl Shape {
 }
 
 impl Read {
-    /// Whether the reader of a 200 with these headers takes the body as it comes.
-    pub(super) fn takes_body(&self, headers: &HeaderMap) -> bool {
-        !self.head && shape(&self.headers, headers).takes_body()
+    /// Whether the reader of an answer with these headers takes the body as it comes.
+    pub(super) fn takes_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        !self.head && (status != StatusCode::OK || shape(&self.headers, headers).takes_body())
     }
 
-    /// Whether the reader of a 200 with these headers wants a part that only the store can cut.
-    pub(crate) fn wants_stored_part(&self, headers: &HeaderMap) -> bool {
-        let shape = shape(&self.headers, headers);
-        !self.head && matches!(shape, Shape::Part(..)) && !shape.takes_body()
+    /// Whether the reader wants a part that is not cut out of the body as it comes: the store or the origin
+    /// can cut it.
+    pub(crate) fn wants_late_part(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        !self.takes_body(status, headers)
+            && !self.head
+            && matches!(shape(&self.headers, headers), Shape::Part(..))
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long an answer may be served, and whether it may be stored at all.
 //!
-//! What a stored copy is then good for at a given moment is [`super::decision::lookup`]'s question.
+//! What a stored copy is then good for at a given moment is [`super::decision::freshness_of`]'s question.
 
 use super::entry::Entry;
 use super::headers::{self, text, texts};

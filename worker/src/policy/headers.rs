@@ -169,6 +169,13 @@ pub fn for_not_modified(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
+/// The headers of an answer without a body that is about no object.
+#[must_use]
+pub fn secured() -> HeaderMap {
+    let headers = SECURITY.map(|(name, text)| (name, HeaderValue::from_static(text)));
+    HeaderMap::from_iter(headers)
+}
+
 /// The headers of a 416 about an object of `length` bytes.
 #[must_use]
 pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> HeaderMap {

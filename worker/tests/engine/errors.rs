@@ -69,6 +69,26 @@ fn twenty_readers_of_what_is_not_stored_do_not_wait_for_each_other() {
 }
 
 #[test]
+fn twenty_readers_of_what_the_store_does_not_keep_do_not_wait_for_each_other() {
+    for seed in 0..20 {
+        let bench = Bench::with_seed(seed, RULE);
+        bench.world.store_refuses.set(false);
+        bench.world.store_is_full.set(true);
+        bench.world.longest_fetch.set(0);
+        for _ in 0..30 {
+            bench.fault(Fault::Slow(500));
+        }
+        let readers: Vec<_> = (0..20).map(|_| bench.start(Ask::default())).collect();
+        bench.pass(1_500);
+        for slot in readers {
+            let sent = slot.take().expect("answered in time").expect("an answer");
+            assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
+            assert_eq!(sent.body, Ok(content(PATH, 1)));
+        }
+    }
+}
+
+#[test]
 fn a_remembered_404_has_neither_parts_nor_a_304() {
     let bench = Bench::with_rule(FreshnessRule {
         negative_seconds: 10,

@@ -73,13 +73,38 @@ pub(crate) fn install_cache() -> JsValue {
     .concat())
 }
 
-/// Puts a Cache API in place each of whose calls fails.
-pub(crate) fn install_broken_cache() {
+/// Puts a Cache API in place that finds a body without end under every key, and counts in `cancelled` how
+/// often one was cancelled.
+pub(crate) fn install_endless_cache() -> JsValue {
     run(&[
         "(() => {",
         RUNTIME,
         r#"
-            const fail = async () => { throw new Error("no cache today"); };
+            const cache = install({
+                cancelled: 0,
+                async match() {
+                    const body = new ReadableStream({
+                        pull(controller) { controller.enqueue(new Uint8Array(1024)); },
+                        cancel() { cache.cancelled += 1; },
+                    });
+                    const headers = { "Content-Type": "image/png", ETag: '"a"', "CF-Cache-Status": "HIT" };
+                    return new Response(body, { headers });
+                },
+            });
+            return cache;
+        })()"#,
+    ]
+    .concat())
+}
+
+/// Puts a Cache API in place each of whose calls fails: at once, or by its promise.
+pub(crate) fn install_broken_cache(at_once: bool) {
+    run(&[
+        "(() => {",
+        RUNTIME,
+        "const fail = ",
+        if at_once { "" } else { "async " },
+        r#"() => { throw new Error("no cache today"); };
             install({ match: fail, put: fail, delete: fail });
         })()"#,
     ]

@@ -1,13 +1,20 @@
 //! The store over a stub of the Cache API.
 
-use crate::platform::{install_broken_cache, install_cache, json, property, run};
-use edge_worker::engine::{Found, Store};
+use crate::platform::{
+    install_broken_cache, install_cache, install_endless_cache, json, property, run,
+};
+use edge_worker::engine::{Answer, Found, Store, StoredCopy};
+use edge_worker::policy::entry::Entry;
+use edge_worker::policy::status::CacheStatus;
+use edge_worker::policy::time::UnixMillis;
+use edge_worker::respond;
 use edge_worker::store::{EdgeCache, Stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
+use worker::js_sys::Promise;
 use worker::web_sys::Response;
 
 const KEY: &str = "https://files.example.com/0123/a.png";
@@ -32,7 +39,7 @@ async fn what_was_put_is_found_whole_until_it_is_deleted() {
     assert!(EdgeCache.find(KEY, &none).await.is_none());
     assert!(!EdgeCache.delete(KEY).await);
 
-    EdgeCache.put(KEY, StatusCode::OK, headers(), body()).await;
+    assert!(EdgeCache.put(KEY, StatusCode::OK, headers(), body()).await);
     let found = EdgeCache.find(KEY, &none).await.unwrap();
     assert_eq!(found.status(), StatusCode::OK);
     let selected = found.selected_headers();
@@ -66,8 +73,62 @@ async fn a_range_or_a_condition_goes_to_the_cache_and_nothing_else() {
 
 #[wasm_bindgen_test]
 async fn a_cache_that_fails_stores_nothing_and_ends_nothing() {
-    install_broken_cache();
-    EdgeCache.put(KEY, StatusCode::OK, headers(), body()).await;
-    assert!(EdgeCache.find(KEY, &HeaderMap::new()).await.is_none());
-    assert!(!EdgeCache.delete(KEY).await);
+    for at_once in [false, true] {
+        install_broken_cache(at_once);
+        assert!(!EdgeCache.put(KEY, StatusCode::OK, headers(), body()).await);
+        assert!(EdgeCache.find(KEY, &HeaderMap::new()).await.is_none());
+        assert!(!EdgeCache.delete(KEY).await);
+    }
+}
+
+/// How often the body of what is found was cancelled.
+async fn cancelled(cache: &wasm_bindgen::JsValue) -> String {
+    JsFuture::from(run("new Promise((done) => setTimeout(done, 10))").unchecked_into::<Promise>())
+        .await
+        .unwrap();
+    json(&property(cache, "cancelled"))
+}
+
+#[wasm_bindgen_test]
+async fn a_stored_body_that_nobody_reads_is_cancelled() {
+    let cache = install_endless_cache();
+    let find = || async { EdgeCache.find(KEY, &HeaderMap::new()).await.unwrap() };
+    let entry = Entry {
+        status: 200,
+        asked_at: UnixMillis(0),
+        generated_at: UnixMillis(0),
+        fresh_until: UnixMillis(u64::MAX),
+        stale_until: UnixMillis(u64::MAX),
+    };
+    drop(find().await);
+    assert_eq!(cancelled(&cache).await, "1");
+
+    let found = find().await;
+    let head = Answer::Stored(StoredCopy { found, entry }, CacheStatus::Hit);
+    let head = respond::answer(head, true);
+    assert_eq!((head.status(), head.body().is_none()), (200, true));
+    assert_eq!(
+        head.headers().get("content-type").unwrap().unwrap(),
+        "image/png"
+    );
+    assert_eq!(
+        head.headers().get("x-cache-status").unwrap().unwrap(),
+        "HIT"
+    );
+    assert_eq!(cancelled(&cache).await, "2");
+
+    let found = find().await;
+    let known = Answer::NotModified(StoredCopy { found, entry }, CacheStatus::Hit);
+    let known = respond::answer(known, false);
+    assert_eq!((known.status(), known.body().is_none()), (304, true));
+    assert_eq!(known.headers().get("etag").unwrap().unwrap(), "\"a\"");
+    assert!(known.headers().get("content-type").unwrap().is_none());
+    assert!(known.headers().get("cf-cache-status").unwrap().is_none());
+    assert_eq!(cancelled(&cache).await, "3");
+
+    let found = find().await;
+    let whole = Answer::Stored(StoredCopy { found, entry }, CacheStatus::Hit);
+    let whole = respond::answer(whole, false);
+    assert!(whole.body().is_some());
+    assert_eq!(cancelled(&cache).await, "3");
 }

@@ -86,7 +86,13 @@ impl Store for SimStore {
         }
     }
 
-    async fn put(&self, path: &str, status: StatusCode, headers: HeaderMap, body: Option<SimBody>) {
+    async fn put(
+        &self,
+        path: &str,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Option<SimBody>,
+    ) -> bool {
         let world = &self.0;
         let bytes = match body {
             Some(body) => body.read().await,
@@ -100,11 +106,12 @@ impl Store for SimStore {
             if world.store_refuses.get() && world.executor.once_in(2) {
                 self.remove(path);
             }
-            return;
+            return true;
         };
         world.executor.breathe(20).await;
-        if world.store_refuses.get() && world.executor.once_in(25) {
-            return;
+        if world.store_is_full.get() || world.store_refuses.get() && world.executor.once_in(25) {
+            // It may say so, or not.
+            return world.executor.once_in(2);
         }
         let mut stored = Stored {
             status,
@@ -117,6 +124,7 @@ impl Store for SimStore {
         world.check_stored(path, &stored);
         world.stored.borrow_mut().insert(path.to_owned(), stored);
         world.executor.breathe(8).await;
+        true
     }
 
     async fn delete(&self, path: &str) -> bool {

@@ -207,6 +207,8 @@ pub(crate) struct World {
     pub(crate) background: Rc<RefCell<Vec<super::executor::TaskId>>>,
     /// Whether the store refuses a write now and then.
     pub(crate) store_refuses: Rc<Cell<bool>>,
+    /// The store keeps nothing of what it is given.
+    pub(crate) store_is_full: Rc<Cell<bool>>,
     /// Whether a 404 may be stored.
     pub(crate) stores_errors: Rc<Cell<bool>>,
 }
@@ -225,6 +227,7 @@ impl World {
             live_bodies: Rc::default(),
             background: Rc::default(),
             store_refuses: Rc::new(Cell::new(true)),
+            store_is_full: Rc::default(),
             stores_errors: Rc::default(),
         }
     }
