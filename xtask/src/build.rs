@@ -93,11 +93,6 @@ pub(crate) fn build_worker(
     progress::run(command, &log)
 }
 
-/// What the compiler has made of the worker that was built last, with the names of its functions.
-pub(crate) fn unbound_worker() -> PathBuf {
-    crate::target_directory().join("wasm32-unknown-unknown/worker/edge_worker.wasm")
-}
-
 /// Builds `medialift` and `b2-origin`, as the tests and the demonstration run them.
 ///
 /// # Errors

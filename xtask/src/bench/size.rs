@@ -1,7 +1,5 @@
-//! How big the worker is, what the compiler's choice of optimisation is worth, and which crates its code
-//! is from.
-
-mod crates;
+//! How big the worker is, and what the compiler's choice of optimisation is worth. Whose code it is, `twiggy`
+//! tells.
 
 use anyhow::Result;
 
@@ -24,8 +22,6 @@ pub(super) fn measure() -> Result<Report> {
     let mut report = Report::default();
     let shipped = build::worker(&tools)?;
     add(&mut report, "the worker", "as it is shipped", shipped);
-    eprintln!("bench: size: whose code it is");
-    let code = crates::of(&tools, &build::unbound_worker())?;
     for level in OPT_LEVELS {
         let size = if level == OPT_LEVELS[0] {
             shipped
@@ -37,12 +33,6 @@ pub(super) fn measure() -> Result<Report> {
             build::weigh(&output.join("index_bg.wasm"))?
         };
         add(&mut report, "opt-level", level, size);
-    }
-    for (name, bytes) in code.crates {
-        report.add("code of a crate", &name, PLAIN, kilobytes(bytes));
-    }
-    for (purpose, bytes) in code.purposes {
-        report.add("code for a purpose", purpose, PLAIN, kilobytes(bytes));
     }
     for (what, size, bound) in [
         ("index_bg.wasm, kB", shipped.plain, build::BUDGET.plain),
@@ -58,7 +48,6 @@ pub(super) fn measure() -> Result<Report> {
     }
     report.notes = vec![
         "The worker is shipped as `worker/build.sh` makes it: the profile `worker` of `Cargo.toml` with fat LTO (thin came to the same size when that was tried), `wasm-opt -Oz`, and no names of functions, which would be a fifth more.".to_owned(),
-        "Code of a crate: bytes of the functions whose names begin with the crate's, after `wasm-opt -Oz`. Code that is inlined counts for whom it is inlined into, and data (strings, tables) is not counted. Code for a purpose is told by words in the names of functions, in whatever crate: what is not linked has none.".to_owned(),
     ];
     Ok(report)
 }
