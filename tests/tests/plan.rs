@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
 use anyhow::Result;
@@ -138,6 +139,22 @@ fn what_is_behind_a_link_is_counted_and_a_remedy_named() -> Result<()> {
     let json = medialift::run(command.args(arguments))?.expect(0).json()?;
     assert_eq!(json["total"]["files"], 7);
     assert_eq!(json["behind_links"], serde_json::json!([]));
+    Ok(())
+}
+
+#[test]
+fn what_mastodon_has_hidden_would_not_move() -> Result<()> {
+    let dir = tree()?;
+    let hidden = dir.path().join("system/accounts/headers/1/original/b.png");
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
+    let mut command = medialift::command(dir.path())?;
+    let json = medialift::run(command.args(["plan", "system", "--json"]))?
+        .expect(0)
+        .json()?;
+    assert_eq!(json["hidden"]["files"], 1);
+    assert_eq!(json["hidden"]["bytes"], 250_000);
+    assert_eq!(json["total"]["files"], 6);
+    assert_eq!(json["kinds"]["accounts"]["bytes"], 1_500);
     Ok(())
 }
 

@@ -8,10 +8,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::mastodon::named_media_dir;
+use crate::mastodon::{Owner, named_media_dir};
 use crate::named::NamedPaths;
+use crate::pairs::Pair;
 use crate::tree::{self, Entry, SkipReason};
 use crate::words::{counted, grouped, human_bytes, human_time};
 
@@ -157,7 +159,6 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
         follow_links: args.follow_links,
     };
     for entry in tree::walk(&options)? {
-        report.add(&entry);
         if let Entry::Skipped(skipped) = &entry
             && skipped.reason == SkipReason::LinkedDirectory
         {
@@ -165,6 +166,7 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
                 .behind_links
                 .push(look_behind(media_dir, &skipped.path));
         }
+        report.add(entry);
     }
     let bytes = report.total.bytes as f64;
     let files = report.total.files as f64;
@@ -200,10 +202,23 @@ fn look_behind(media_dir: &Path, path: &str) -> BehindLink {
 }
 
 impl Report {
-    fn add(&mut self, entry: &Entry) {
-        let file = match entry {
-            Entry::File(file) => file,
-            Entry::Skipped(skipped) => {
+    /// Adds what a first `sync` into an empty bucket would do with an entry.
+    fn add(&mut self, entry: Entry) {
+        let path = entry.path().to_owned();
+        let pair = Pair {
+            path,
+            local: Some(entry),
+            object: None,
+            known: None,
+        };
+        let decision = decide(&pair, &Owner::Disk, Flags::default());
+        let file = match &pair.local {
+            Some(Entry::File(file)) if decision == Decision::Hidden => {
+                return add(&mut self.hidden, file.stamp.size);
+            }
+            Some(Entry::File(file)) => file,
+            None => return,
+            Some(Entry::Skipped(skipped)) => {
                 let reason = match &skipped.detail {
                     Some(said) => format!("{}: {said}", skipped.reason),
                     None => skipped.reason.to_string(),
@@ -221,9 +236,6 @@ impl Report {
         let kind = kind_of(file.path.as_bytes());
         if kind == "backups" {
             add(&mut self.archives, size);
-        }
-        if file.hidden {
-            add(&mut self.hidden, size);
         }
         add(self.kinds.entry(kind).or_default(), size);
         add(&mut self.total, size);
