@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
-use worker::js_sys::Promise;
+use worker::js_sys::{Function, Promise};
 use worker::web_sys::Response;
 
 const KEY: &str = "https://files.example.com/0123/a.png";
@@ -131,4 +131,23 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
     let whole = respond::answer(whole, false);
     assert!(whole.body().is_some());
     assert_eq!(cancelled(&cache).await, "3");
+}
+
+#[wasm_bindgen_test]
+async fn a_timer_that_nobody_waits_for_any_more_is_cleared() {
+    install_cache();
+    let timers = run(r#"(() => {
+        const timers = { set: 0, cleared: 0 };
+        const { setTimeout, clearTimeout } = globalThis;
+        globalThis.setTimeout = (...given) => { timers.set += 1; return setTimeout(...given); };
+        globalThis.clearTimeout = (timer) => { timers.cleared += 1; clearTimeout(timer); };
+        timers.restore = () => Object.assign(globalThis, { setTimeout, clearTimeout });
+        return timers;
+    })()"#);
+    // A body that is stored has a time limit.
+    EdgeCache.put(KEY, StatusCode::OK, headers(), body()).await;
+    assert_eq!(json(&property(&timers, "set")), "1");
+    assert_eq!(json(&property(&timers, "cleared")), "1");
+    let restore: Function = property(&timers, "restore").unchecked_into();
+    restore.call0(&timers).unwrap();
 }
