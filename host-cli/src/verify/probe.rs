@@ -23,8 +23,8 @@ pub struct Probes {
     pub cold_range: String,
     /// A name with a space, a letter beyond ASCII, `+` and `%`.
     pub odd_name: String,
-    /// In the folder of account archives, which nobody may read.
-    pub archive: String,
+    /// In the folder of account archives, and in that of imported lists of follows: nobody may read them.
+    pub denied: [String; 2],
     /// Never uploaded.
     pub missing: String,
     uploaded: Vec<String>,
@@ -45,7 +45,8 @@ impl Probes {
             plain: key("/plain.bin"),
             cold_range: key("/cold-range.bin"),
             odd_name: key("/odd näme+50%.bin"),
-            archive: format!("{key_prefix}backups/{FOLDER}-{run}.bin"),
+            denied: ["backups", "imports"]
+                .map(|folder| format!("{key_prefix}{folder}/{FOLDER}-{run}.bin")),
             missing: key("/missing.bin"),
             uploaded: Vec::new(),
         }
@@ -53,7 +54,8 @@ impl Probes {
 
     /// Puts them into the bucket.
     pub async fn upload(&mut self, bucket: &Client) -> Result<(), S3Error> {
-        let keys = [&self.plain, &self.cold_range, &self.odd_name, &self.archive].map(Clone::clone);
+        let read = [&self.plain, &self.cold_range, &self.odd_name];
+        let keys: Vec<String> = read.into_iter().chain(&self.denied).cloned().collect();
         for key in keys {
             // Noted first: an upload whose answer was lost must be removed too.
             self.uploaded.push(key.clone());

@@ -89,16 +89,26 @@ pub(super) async fn listing(domain: &Domain) -> Finding {
 
 pub(super) async fn archives(domain: &Domain, probes: &Probes) -> Finding {
     let check = "archives";
-    match domain.get(&probes.archive).await {
-        Err(error) => unreachable(check, &error),
-        Ok(answer) if answer.status.is_success() => Finding::warned(
-            check,
-            "whoever knows its address can read an account archive under `backups/`",
-            "the worker refuses them with `DENY_PREFIXES = \"backups/,imports/\"`; Mastodon hands archives out by signed addresses of the bucket instead",
-        ),
-        Ok(answer) => Finding::passed(
-            check,
-            format!("account archives are refused ({})", answer.status),
-        ),
+    let mut status = None;
+    for key in &probes.denied {
+        match domain.get(key).await {
+            Err(error) => return unreachable(check, &error),
+            Ok(answer) if answer.status.is_success() => {
+                return Finding::warned(
+                    check,
+                    "whoever knows their addresses can read account archives under `backups/`, or lists under `imports/`",
+                    "the worker refuses them with `DENY_PREFIXES = \"backups/,imports/\"`; Mastodon hands archives out by signed addresses of the bucket instead",
+                );
+            }
+            Ok(answer) => status = Some(answer.status),
+        }
     }
+    let status = status.map(|status| status.to_string());
+    Finding::passed(
+        check,
+        format!(
+            "account archives are refused ({})",
+            status.unwrap_or_default()
+        ),
+    )
 }
