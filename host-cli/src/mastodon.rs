@@ -53,7 +53,7 @@ pub struct Installation {
     pub deployment: Option<Deployment>,
     /// Files with settings that are there, the one that outranks the others first.
     pub env_files: Vec<PathBuf>,
-    /// No Mastodon has to do with the directory, as far as can be seen.
+    /// No Mastodon is seen that has to do with the directory, and it does not look like media.
     #[serde(skip)]
     pub alone: bool,
     /// Where to ask the running instance, and what its answer is compared with.

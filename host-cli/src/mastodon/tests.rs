@@ -266,6 +266,30 @@ fn a_part_of_a_media_directory_is_known_without_an_installation() {
 }
 
 #[test]
+fn media_are_mastodons_although_it_is_not_seen() {
+    let world = World::new("");
+    fs::remove_dir_all(world.path("live/lib")).unwrap();
+    fs::remove_file(world.path("live/.env.production")).unwrap();
+    for directory in [
+        "own/media_attachments",
+        "remote/cache/preview_cards/images",
+        "plain/cache/pictures",
+    ] {
+        fs::create_dir_all(world.path(directory)).unwrap();
+    }
+    symlink(world.path("live/public/system"), world.path("link")).unwrap();
+    for (path, alone) in [
+        ("live/public/system", false),
+        ("link", false),
+        ("own", false),
+        ("remote", false),
+        ("plain", true),
+    ] {
+        assert_eq!(world.find(path).alone, alone, "{path}");
+    }
+}
+
+#[test]
 fn media_that_were_moved_aside_are_not_what_the_disk_owns() {
     let world = World::new("S3_ENABLED=false\n");
     let by_settings = |path: &str, settings: &config::File| {
