@@ -3,6 +3,8 @@
 //! A guard that cannot look refuses. Pure: reads an [`Installation`], touches nothing. What happens
 //! to a single file is decided elsewhere; here it is whether a command may run at all.
 
+use std::path::Path;
+
 use crate::config::Target;
 use crate::error::{Error, Result};
 use crate::mastodon::{Installation, Owner, Place};
@@ -99,6 +101,23 @@ pub fn may_prune(installation: &Installation, target: &Target) -> Verdict {
 /// where nothing can be told.
 pub fn may_rollback(installation: &Installation) -> Verdict {
     names_the_media(installation)
+}
+
+/// `env --undo`: may the settings be put back that were there before?
+///
+/// Not those that turn the bucket off while the media are aside: Mastodon would look into an empty
+/// directory.
+pub fn may_undo(moved_aside: Option<&Path>, turns_bucket_off: bool) -> Verdict {
+    match moved_aside {
+        Some(directory) if turns_bucket_off => refuse(
+            format!(
+                "Mastodon would keep its media in `{}` again, and `medialift cutover` has moved them aside from there",
+                directory.display()
+            ),
+            "run `medialift rollback` first, then this; nothing was changed",
+        ),
+        _ => Verdict::Allow,
+    }
 }
 
 /// `--not-mastodon`: may a command do without an installation?

@@ -305,6 +305,30 @@ fn resolved(path: &Path) -> PathBuf {
 /// The media directory that is named: the flag's, else the settings file's, else that of `[mastodon]
 /// root` there.
 ///
+/// The media directory that a cutover has moved aside, of the installation with the settings
+/// `env_file`.
+pub fn moved_aside_of(env_file: &Path, settings: &config::File) -> Option<PathBuf> {
+    let settings = config::File {
+        env_file: Some(env_file.to_owned()),
+        ..settings.clone()
+    };
+    let given = std::path::absolute(env_file).unwrap_or_else(|_| env_file.to_owned());
+    let roots = match &settings.mastodon.root {
+        Some(root) => vec![root.clone()],
+        None => [resolved(&given), given]
+            .iter()
+            .filter_map(|path| Some(path.parent()?.to_owned()))
+            .collect(),
+    };
+    let media_dirs = roots
+        .iter()
+        .flat_map(|root| place::media_dirs(root, &settings));
+    let named = settings.media_dir.iter().cloned();
+    named
+        .chain(media_dirs)
+        .find_map(|directory| moved_aside(&directory))
+}
+
 /// # Errors
 /// Fails where none is.
 pub fn named_media_dir(path: Option<&Path>, settings: &config::File) -> Result<PathBuf> {

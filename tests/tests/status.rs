@@ -90,6 +90,14 @@ fn what_needs_attention_is_named() -> Result<()> {
     media.run("cutover", &[])?.expect(0);
     let quiet = media.run("status", &[])?.expect(0);
     assert!(!quiet.stdout.contains("attention:"), "{}", quiet.stdout);
+    media.switch_back()?;
+    let ran = media.run("status", &[])?.expect(3);
+    assert!(
+        ran.stdout.contains("it shows none of them"),
+        "{}",
+        ran.stdout
+    );
+    media.switch()?;
     write(&media.live().join("late.png"), "by an old process")?;
     let ran = media.run("status", &["--files-url", "http://127.0.0.1:9"])?;
     let ran = ran.expect(3);

@@ -16,6 +16,7 @@ use crate::dotenv::values::{self, Environment, Gem, Value};
 use crate::dotenv::{Document, Style};
 use crate::error::{Cause, Error, Result};
 use crate::exit::Exit;
+use crate::guards::may_undo;
 use crate::mastodon::{self, environment};
 use report::{Edit, Report, Stage};
 
@@ -249,6 +250,12 @@ fn undo(
     let backup = backups.newest(&stored.path).ok_or_else(|| {
         Error::usage(operation())
             .cause("no backup of it is kept")
+    let moved_aside = mastodon::moved_aside_of(&stored.given, &context.file);
+    may_undo(
+        moved_aside.as_deref(),
+        environment::turns_bucket_off(&now, &then),
+    )
+    .or_refuse(operation())?;
             .hint("each change by `medialift env` keeps one in the state directory: name that with `--state-dir`")
     })?;
     let bytes = std::fs::read(&backup).map_err(|e| Error::new(operation()).cause(e))?;

@@ -133,6 +133,14 @@ fn a_directory_below_or_above_is_not_the_media() {
 }
 
 #[test]
+fn the_bucket_is_not_turned_off_while_the_media_are_aside() {
+    let aside = Path::new("/home/mastodon/live/public/system");
+    assert_eq!(may_undo(None, true), Verdict::Allow);
+    assert_eq!(may_undo(Some(aside), false), Verdict::Allow);
+    assert_ne!(may_undo(Some(aside), true), Verdict::Allow);
+}
+
+#[test]
 fn an_installation_that_is_there_is_not_done_without() {
     let mut found = installation(Owner::Disk);
     assert_eq!(may_do_without(&found), Verdict::Allow);

@@ -426,6 +426,22 @@ pub fn outranking(env_file: &Path) -> Vec<PathBuf> {
 /// `PAPERCLIP_ROOT_PATH`, where it is set and clear.
 pub(super) fn media_root(root: &Path, settings: &config::File) -> Option<PathBuf> {
     let units = units::read(&units::DIRECTORIES, root);
+/// Whether Mastodon may stop keeping its media in a bucket when `after` takes the place of `before`.
+pub fn turns_bucket_off(before: &Document, after: &Document) -> bool {
+    Gem::ALL.into_iter().any(|gem| {
+        let enabled = |document| {
+            let read = values::read(document, gem, &Environment::default()).ok()?;
+            Some(read.get("S3_ENABLED").cloned())
+        };
+        match enabled(after) {
+            None | Some(Some(Value::Unclear(_))) => true,
+            Some(Some(Value::Known(text))) if text == "true" => false,
+            // Another file, or systemd, may say it.
+            known => known != enabled(before),
+        }
+    })
+}
+
     let mut documents = Vec::new();
     let files = files(root, settings);
     for path in &files {

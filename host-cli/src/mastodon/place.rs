@@ -176,7 +176,7 @@ fn looks_like_mastodon(directory: &Path) -> bool {
 }
 
 /// Where the installation may keep its media: as its settings say, or as a container mounts it.
-fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
+pub(super) fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
     let moved = environment::media_root(root, settings).map(|path| root.join(path));
     let compose = compose::find(root);
     let mounted = compose

@@ -111,6 +111,12 @@ impl Changes {
             && !installation.owns_in(target)
         {
             self.attention.push(format!(
+        if installation.owner == Owner::Disk && situation.phase == Some(Phase::Moved) {
+            self.attention.push(format!(
+                "Mastodon keeps its media in `{}`, and the cutover has moved them aside from there: it shows none of them; put them back with `medialift rollback`, or let `medialift env` write the bucket's settings",
+                installation.media_dir.display()
+            ));
+        }
                 "Mastodon uses another bucket or prefix than `{target}`"
             ));
         }
