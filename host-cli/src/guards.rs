@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::config::Target;
 use crate::error::{Error, Result};
-use crate::mastodon::{Installation, Owner, Place};
+use crate::mastodon::{Installation, Owner, Place, Running};
 
 /// A guard's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +199,12 @@ fn bucket_is_a_copy(installation: &Installation, target: &Target, what_to_do: &s
 }
 
 fn runs_by_its_settings(installation: &Installation) -> Verdict {
+    if let Running::Unclear(why) = &installation.running {
+        return refuse(
+            why,
+            "name the instance as `instance_url` in medialift.toml, so that it can be asked, or say `owner` under `[mastodon]` there; nothing was changed",
+        );
+    }
     match installation.runs_otherwise() {
         None => Verdict::Allow,
         Some(why) => refuse(
