@@ -403,46 +403,6 @@ fn without_an_installation_it_must_be_said() -> Result<()> {
     Ok(())
 }
 
-/// The journal that tells what was deleted is where `sync` was told to keep it.
-#[test]
-fn each_command_looks_into_the_state_directory_that_is_named() -> Result<()> {
-    let media = Media::with(FILES)?;
-    media.switch_back()?;
-    let run = |name: &str, arguments: &[&str]| {
-        media.run(name, &[&["--state-dir", "else where"], arguments].concat())
-    };
-    run("plan", &[])?.expect(0);
-    run("sync", &[])?.expect(0);
-    media.switch()?;
-    // The ledger tells seconds apart, and no less.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
-    media.delete("cache/accounts/avatars/1/original/b.png")?;
-    write(&media.live().join("late.png"), "late")?;
-    let ran = run("cutover", &[])?.expect(3);
-    let hint = "hint: run `medialift --state-dir 'else where' sync ";
-    assert!(ran.stderr.contains(hint), "{}", ran.stderr);
-    run("sync", &[])?.expect(0);
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    let json = run("cutover", &["--json"])?.expect(0).json()?;
-    assert_eq!(json["compared"]["deleted_there"], 1, "{json}");
-    let ran = run("rollback", &["--dry-run"])?.expect(3);
-    assert!(
-        ran.stdout.contains("b.png: deleted there"),
-        "{}",
-        ran.stdout
-    );
-    let status = run("status", &["--json"])?.expect(0).json()?;
-    let next = status["next"]["commands"][0].as_str();
-    assert!(
-        next.is_some_and(|line| line.starts_with("medialift --state-dir 'else where' prune ")),
-        "{status}"
-    );
-    run("prune", &[])?.expect(0);
-    assert!(files(&media.kept())?.is_empty());
-    assert!(!media.path().join("state").exists(), "all is in the one");
-    Ok(())
-}
-
 /// As the day after a switch on an instance with a retention period.
 #[test]
 fn what_mastodon_deleted_in_the_bucket_is_settled_and_never_comes_back() -> Result<()> {

@@ -511,48 +511,6 @@ fn an_undo_that_would_lose_edits_by_hand_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// After a cutover the media are in `system_`: on the disk Mastodon would have none.
-#[test]
-fn an_undo_that_leaves_mastodon_without_media_is_refused() -> Result<()> {
-    let world = World::new(BEFORE)?;
-    world.env(&["--announce"])?.expect(0);
-    world.env(&[])?.expect(0);
-    let switched = world.text()?;
-    let public = world.dir.path().join("public");
-    for directory in ["system", "system_"] {
-        fs::create_dir_all(public.join(directory))?;
-    }
-    let state = public.join(".system.medialift.json");
-    let moved = r#"{"version":1,"phase":"moved","media":{"device":1,"inode":1},"owner":0,"group":0,"mode":493,"pruned":false}"#;
-    fs::write(&state, moved)?;
-    for flags in [
-        &["--undo"][..],
-        &["--undo", "--dry-run"],
-        &["--undo", "--discard-edits"],
-    ] {
-        let ran = world.env(flags)?.expect(2);
-        assert!(
-            ran.stderr.contains("hint: run `medialift rollback` first"),
-            "{}",
-            ran.stderr
-        );
-        assert_eq!(world.text()?, switched);
-    }
-    // What leaves the bucket on is not held back.
-    world.env(&["--purge-method", "post"])?.expect(0);
-    assert_ne!(world.text()?, switched);
-    world.env(&["--undo"])?.expect(0);
-    assert_eq!(world.text()?, switched);
-    fs::remove_file(&state)?;
-    world.env(&["--undo"])?.expect(0);
-    assert!(world.text()?.contains("S3_ENABLED=false"));
-    // The announcement before it says nothing of the bucket.
-    fs::write(&state, moved)?;
-    world.env(&["--undo"])?.expect(0);
-    assert_eq!(world.text()?, BEFORE);
-    Ok(())
-}
-
 /// An earlier version kept no hash of what it wrote.
 #[test]
 fn an_undo_that_cannot_tell_is_refused() -> Result<()> {
