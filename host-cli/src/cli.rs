@@ -24,6 +24,11 @@ pub struct Global {
     /// Settings file [default: medialift.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE", env = "MEDIALIFT_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Where journals, backups and the record of what was done are kept; the same for every command
+    /// [default: `state_dir` of the configuration, else `$XDG_STATE_HOME/medialift`, else
+    /// `~/.local/state/medialift`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Print the result as JSON on stdout
     #[arg(long, global = true)]
     pub json: bool,

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::File;
+use crate::config::{self, File};
+use crate::error::Result;
 use crate::ledger::Facts;
 use crate::report::Ui;
 use crate::words::quoted;
@@ -16,14 +17,29 @@ pub struct Context {
     pub file: File,
     /// Where it is, if it was named.
     pub config: Option<PathBuf>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
     /// What the command has to say for the ledger.
     pub facts: Facts,
 }
 
 impl Context {
-    /// ` --config FILE` for another command line, where this one had it.
-    pub(crate) fn config_flag(&self) -> String {
-        let flag = |path: &PathBuf| format!(" --config {}", quoted(&path.to_string_lossy()));
-        self.config.as_ref().map(flag).unwrap_or_default()
+    /// Where journals, backups and the ledger are.
+    ///
+    /// # Errors
+    /// Fails where none is named and the user has no home.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf> {
+        config::state_dir(self.state_dir.as_deref(), &self.file)
+    }
+
+    /// ` --config FILE --state-dir DIR` for another command line, as far as this one had them.
+    pub(crate) fn global_flags(&self) -> String {
+        [("--config", &self.config), ("--state-dir", &self.state_dir)]
+            .into_iter()
+            .filter_map(|(flag, path)| {
+                let path = path.as_ref()?.to_string_lossy().into_owned();
+                Some(format!(" {flag} {}", quoted(&path)))
+            })
+            .collect()
     }
 }

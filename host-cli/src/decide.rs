@@ -18,8 +18,8 @@
 //! | absent | absent | recorded | gone: the record is forgotten | gone: kept | gone: kept |
 //!
 //! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
-//! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`. A directory that no
-//! Mastodon has anything to do with needs none.
+//! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`. A directory that does
+//! not look like media, and that no Mastodon uses, needs none.
 //! ² The object still is what the record says that we put there or found equal.
 //! ³ A run was killed while it sent it: whether it ever was there is not known.
 //!
@@ -128,7 +128,7 @@ impl Conflict {
                 "the object differs, and Mastodon keeps its media in the bucket: it is never overwritten"
             }
             Conflict::OwnerUnknown => {
-                "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be told; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon"
+                "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be told; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon; for the first upload, before the switch, `--send-unrecorded` sends what the bucket lacks"
             }
             Conflict::NoJournal => {
                 "the bucket lacks it, and no journal tells whether Mastodon deleted it there; `--send-unrecorded` sends it"

@@ -3,9 +3,11 @@
 //! A guard that cannot look refuses. Pure: reads an [`Installation`], touches nothing. What happens
 //! to a single file is decided elsewhere; here it is whether a command may run at all.
 
+use std::path::Path;
+
 use crate::config::Target;
 use crate::error::{Error, Result};
-use crate::mastodon::{Installation, Owner, Place};
+use crate::mastodon::{Installation, Owner, Place, Running};
 
 /// A guard's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +103,23 @@ pub fn may_rollback(installation: &Installation) -> Verdict {
     names_the_media(installation)
 }
 
+/// `env --undo`: may the settings be put back that were there before?
+///
+/// Not those that turn the bucket off while the media are aside: Mastodon would look into an empty
+/// directory.
+pub fn may_undo(moved_aside: Option<&Path>, turns_bucket_off: bool) -> Verdict {
+    match moved_aside {
+        Some(directory) if turns_bucket_off => refuse(
+            format!(
+                "Mastodon would keep its media in `{}` again, and `medialift cutover` has moved them aside from there",
+                directory.display()
+            ),
+            "run `medialift rollback` first, then this; nothing was changed",
+        ),
+        _ => Verdict::Allow,
+    }
+}
+
 /// `--not-mastodon`: may a command do without an installation?
 pub fn may_do_without(installation: &Installation) -> Verdict {
     match &installation.root {
@@ -180,6 +199,12 @@ fn bucket_is_a_copy(installation: &Installation, target: &Target, what_to_do: &s
 }
 
 fn runs_by_its_settings(installation: &Installation) -> Verdict {
+    if let Running::Unclear(why) = &installation.running {
+        return refuse(
+            why,
+            "name the instance as `instance_url` in medialift.toml, so that it can be asked, or say `owner` under `[mastodon]` there; nothing was changed",
+        );
+    }
     match installation.runs_otherwise() {
         None => Verdict::Allow,
         Some(why) => refuse(

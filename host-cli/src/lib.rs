@@ -55,6 +55,7 @@ pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
         ui,
         file,
         config: cli.global.config,
+        state_dir: cli.global.state_dir,
         facts: ledger::Facts::default(),
     };
     let recording = record::Recording::begin(&cli.command, &context);

@@ -53,7 +53,7 @@ pub struct Installation {
     pub deployment: Option<Deployment>,
     /// Files with settings that are there, the one that outranks the others first.
     pub env_files: Vec<PathBuf>,
-    /// No Mastodon has to do with the directory, as far as can be seen.
+    /// No Mastodon is seen that has to do with the directory, and it does not look like media.
     #[serde(skip)]
     pub alone: bool,
     /// Where to ask the running instance, and what its answer is compared with.
@@ -117,8 +117,14 @@ impl Installation {
         };
         match &read.media {
             Ok(media) => {
-                installation.running = environment::running(media, &running, &read);
                 (installation.owner, installation.storage) = media.owner();
+                installation.running = match environment::running(media, &running, &read) {
+                    // Who runs it has said so.
+                    Running::Unclear(why) if stated_owner(settings) == Some(media.owner().0) => {
+                        Running::NotAsked(why)
+                    }
+                    running => running,
+                };
             }
             Err(why) => installation.take_settings(why.clone(), settings),
         }
@@ -166,11 +172,7 @@ impl Installation {
 
     /// What the settings file says counts where it could not be found out, which is `why`.
     fn take_settings(&mut self, why: String, settings: &config::File) {
-        self.owner = match settings.mastodon.owner {
-            None => Owner::Unknown(why),
-            Some(MediaOwner::Disk) => Owner::Disk,
-            Some(MediaOwner::Bucket) => Owner::Bucket,
-        };
+        self.owner = stated_owner(settings).unwrap_or(Owner::Unknown(why));
         let endpoint = settings.endpoint.as_deref().map(Endpoint::parse);
         if let (Owner::Bucket, Some(bucket), Some(Ok(endpoint))) =
             (&self.owner, &settings.bucket, endpoint)
@@ -202,8 +204,14 @@ impl Installation {
     ///
     /// That the disk is the truth is believed only where the running Mastodon shows nothing else.
     pub fn owner_of(&self, target: &Target) -> Owner {
-        match (self.owner_by_settings(target), self.runs_otherwise()) {
-            (Owner::Disk, Some(why)) => Owner::Unknown(format!("{why}: restart Mastodon")),
+        match (self.owner_by_settings(target), &self.running) {
+            (Owner::Disk, Running::Unclear(why)) => Owner::Unknown(format!(
+                "{why}: name the instance as `instance_url` in medialift.toml, so that it can be asked"
+            )),
+            (Owner::Disk, _) => match self.runs_otherwise() {
+                Some(why) => Owner::Unknown(format!("{why}: restart Mastodon")),
+                None => Owner::Disk,
+            },
             (owner, _) => owner,
         }
     }
@@ -263,6 +271,14 @@ pub fn of_root(root: &Path, settings: &config::File) -> (Option<Version>, Option
     (version(root, settings, deployment, &running), deployment)
 }
 
+/// What the settings file says.
+fn stated_owner(settings: &config::File) -> Option<Owner> {
+    settings.mastodon.owner.map(|owner| match owner {
+        MediaOwner::Disk => Owner::Disk,
+        MediaOwner::Bucket => Owner::Bucket,
+    })
+}
+
 fn deployment(
     root: &Path,
     settings: &config::File,
@@ -287,6 +303,30 @@ fn version(
         .as_deref()
         .and_then(Version::parse);
     version.or_else(|| version::find(root, deployment, running))
+}
+
+/// The media directory that a cutover has moved aside, of the installation with the settings
+/// `env_file`.
+pub fn moved_aside_of(env_file: &Path, settings: &config::File) -> Option<PathBuf> {
+    let settings = config::File {
+        env_file: Some(env_file.to_owned()),
+        ..settings.clone()
+    };
+    let given = std::path::absolute(env_file).unwrap_or_else(|_| env_file.to_owned());
+    let roots = match &settings.mastodon.root {
+        Some(root) => vec![root.clone()],
+        None => [resolved(&given), given]
+            .iter()
+            .filter_map(|path| Some(path.parent()?.to_owned()))
+            .collect(),
+    };
+    let media_dirs = roots
+        .iter()
+        .flat_map(|root| place::media_dirs(root, &settings));
+    let named = settings.media_dir.iter().cloned();
+    named
+        .chain(media_dirs)
+        .find_map(|directory| moved_aside(&directory))
 }
 
 /// The media directory around `directory` that a cutover has moved aside.

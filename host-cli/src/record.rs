@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::Command;
-use crate::config::{self, TargetArgs};
+use crate::config::TargetArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -26,7 +26,7 @@ impl Recording {
     /// `--dry-run`. For commands that may run for hours the beginning is written too.
     pub(crate) fn begin(command: &Command, context: &Context) -> Option<Recording> {
         let about = about(command)?;
-        let state_dir = config::state_dir(about.state_dir, &context.file).ok()?;
+        let state_dir = context.state_dir().ok()?;
         let mut entry = Entry::begun(about.action);
         entry.only_some = about.only_some;
         let target = about
@@ -94,7 +94,6 @@ struct About<'a> {
     media_dir: Option<Option<&'a Path>>,
     target: Option<&'a TargetArgs>,
     only_some: bool,
-    state_dir: Option<&'a Path>,
 }
 
 fn about(command: &Command) -> Option<About<'_>> {
@@ -103,7 +102,6 @@ fn about(command: &Command) -> Option<About<'_>> {
         media_dir: None,
         target: None,
         only_some: false,
-        state_dir: None,
     };
     Some(match command {
         Command::Plan(args) => About {
@@ -121,7 +119,6 @@ fn about(command: &Command) -> Option<About<'_>> {
             only_some: !(args.include.is_empty()
                 && args.exclude.is_empty()
                 && args.files_from.is_none()),
-            state_dir: args.state_dir.as_deref(),
             ..of(Action::Sync)
         },
         Command::Env(args) if !args.dry_run && !args.lint => About {

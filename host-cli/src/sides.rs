@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Target, TargetArgs};
+use crate::config::{Target, TargetArgs};
 use crate::context::Context;
 use crate::decide::{Compare, Decision, Flags, decide};
 use crate::error::{Error, Result};
@@ -46,8 +46,7 @@ impl Sides {
         let identity = Identity::of_directory(&root).map_err(|e| {
             Error::usage(format!("read the media directory `{}`", root.display())).cause(e)
         })?;
-        let state_dir = config::state_dir(None, &context.file)?;
-        let path = ledger::journal_path(&state_dir, client.target(), &identity);
+        let path = ledger::journal_path(&context.state_dir()?, client.target(), &identity);
         let (journal, said) = Journal::read_only(&path)?;
         if let Some(said) = said {
             context.ui.say(format!("note: {said}"));

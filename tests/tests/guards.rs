@@ -177,7 +177,45 @@ fn a_part_of_a_media_directory_is_not_uploaded() -> Result<()> {
     }
     assert_eq!(media.origin.requests()?.of("PutObject"), 0);
     sync("copy/cache", &["--not-mastodon"])?.expect(0);
-    sync("copy", &[])?.expect(0);
+    sync("copy", &["--not-mastodon"])?.expect(0);
     assert_eq!(media.origin.requests()?.of("PutObject"), 2);
+    Ok(())
+}
+
+/// After a cutover the media are in `system_`: on the disk Mastodon would have none.
+#[test]
+fn an_undo_that_leaves_mastodon_without_media_is_refused() -> Result<()> {
+    let media = Media::with(&[])?;
+    media.switch_back()?;
+    let env = |flags: &[&str]| {
+        let mut command = media.command(&["env", "--visibility", "public"])?;
+        command
+            .args(["--files-url", "https://files.example.com"])
+            .args(["--endpoint", "s3.us-west-004.backblazeb2.com"])
+            .args(flags);
+        e2e::medialift::run(&mut command)
+    };
+    let text = || fs::read_to_string(media.path().join(".env.production"));
+    let before = text()?;
+    env(&["--announce"])?.expect(0);
+    env(&[])?.expect(0);
+    let switched = text()?;
+    fs::create_dir(media.kept())?;
+    let state = media.path().join("public/.system.medialift.json");
+    let moved = r#"{"version":1,"phase":"moved","media":{"device":1,"inode":1},"owner":0,"group":0,"mode":493,"pruned":false}"#;
+    fs::write(&state, moved)?;
+    for more in [&[][..], &["--dry-run"], &["--discard-edits"]] {
+        let ran = env(&[&["--undo"], more].concat())?.expect(2);
+        let hint = "hint: run `medialift rollback` first";
+        assert!(ran.stderr.contains(hint), "{}", ran.stderr);
+        assert_eq!(text()?, switched);
+    }
+    fs::remove_file(&state)?;
+    env(&["--undo"])?.expect(0);
+    assert!(!text()?.contains("S3_ENABLED=true"));
+    // The announcement before it says nothing of the bucket.
+    fs::write(&state, moved)?;
+    env(&["--undo"])?.expect(0);
+    assert_eq!(text()?, before);
     Ok(())
 }

@@ -16,6 +16,7 @@ const BIG: usize = 17_000_000;
 /// The sample media tree and one big file below `public/system`.
 fn media() -> Media {
     let media = Media::with(&[]).expect("the origin starts");
+    media.switch_back().expect("Mastodon's settings");
     sample::create(&media.live()).expect("the sample tree");
     let bytes: Vec<u8> = (0..BIG).map(|at| (at * 7 + at / 509) as u8).collect();
     let path = media

@@ -1,6 +1,8 @@
 //! `prune` on the real binary, against buckets that tell the truth and buckets that lie.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 use e2e::media::{Media, files, write};
@@ -311,6 +313,48 @@ fn pruning_another_directory_leaves_the_way_back_whole() -> Result<()> {
     assert!(files(&media.path().join("copy"))?.is_empty());
     media.run("rollback", &[])?.expect(0);
     assert_eq!(files(&media.live())?.len(), FILES.len());
+    Ok(())
+}
+
+/// `prune --dir old`, where `directory` is mounted at `old`.
+fn prune_mounted(media: &Media, directory: &Path) -> Result<Ran> {
+    let old = media.path().join("old");
+    fs::create_dir_all(&old)?;
+    let plain = media.command(&["prune", "--dir", "old"])?;
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command
+        .args(["--mount", "sh", "-c"])
+        .arg("mount --bind \"$0\" \"$1\" && shift && exec \"$@\"")
+        .args([directory, &old])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(media.path())
+        .env_clear();
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    medialift::run(&mut command)
+}
+
+/// Another name of the same directories, which no link tells of.
+#[test]
+fn a_mount_of_the_media_is_what_is_mounted() -> Result<()> {
+    let media = aside()?;
+    let lock = fs::File::open(media.path().join("public"))?;
+    lock.lock()?;
+    let ran = prune_mounted(&media, &media.kept())?.expect(1);
+    assert!(ran.stderr.contains("at work on it"), "{}", ran.stderr);
+    drop(lock);
+    write(&media.live().join("new.png"), "written by Mastodon")?;
+    let ran = prune_mounted(&media, &media.live())?.expect(2);
+    assert!(ran.stderr.contains("uses this directory"), "{}", ran.stderr);
+    prune_mounted(&media, &media.kept())?.expect(0);
+    assert!(files(&media.kept())?.is_empty());
+    let ran = media.run("rollback", &[])?.expect(1);
+    assert!(ran.stderr.contains("--after-prune"), "{}", ran.stderr);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use e2e::media::{Media, write};
+use e2e::media::{Media, files, write};
 use serde_json::{Value, json};
 
 const FILES: &[(&str, &str)] = &[
@@ -90,6 +90,14 @@ fn what_needs_attention_is_named() -> Result<()> {
     media.run("cutover", &[])?.expect(0);
     let quiet = media.run("status", &[])?.expect(0);
     assert!(!quiet.stdout.contains("attention:"), "{}", quiet.stdout);
+    media.switch_back()?;
+    let ran = media.run("status", &[])?.expect(3);
+    assert!(
+        ran.stdout.contains("it shows none of them"),
+        "{}",
+        ran.stdout
+    );
+    media.switch()?;
     write(&media.live().join("late.png"), "by an old process")?;
     let ran = media.run("status", &["--files-url", "http://127.0.0.1:9"])?;
     let ran = ran.expect(3);
@@ -111,5 +119,45 @@ fn a_damaged_ledger_is_read_as_far_as_it_goes() -> Result<()> {
     let status = media.run("status", &["--json"])?.json()?;
     assert_eq!(state_of(&status, "bulk"), "done");
     media.run("sync", &[])?.expect(0);
+    Ok(())
+}
+
+/// The journal that tells what was deleted is where `sync` was told to keep it.
+#[test]
+fn each_command_looks_into_the_state_directory_that_is_named() -> Result<()> {
+    let media = Media::with(FILES)?;
+    media.switch_back()?;
+    let run = |name: &str, arguments: &[&str]| {
+        media.run(name, &[&["--state-dir", "else where"], arguments].concat())
+    };
+    run("plan", &[])?.expect(0);
+    run("sync", &[])?.expect(0);
+    media.switch()?;
+    // The ledger tells seconds apart, and no less.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    media.delete("cache/accounts/avatars/1/original/b.png")?;
+    write(&media.live().join("late.png"), "late")?;
+    let ran = run("cutover", &[])?.expect(3);
+    let hint = "hint: run `medialift --state-dir 'else where' sync ";
+    assert!(ran.stderr.contains(hint), "{}", ran.stderr);
+    run("sync", &[])?.expect(0);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let json = run("cutover", &["--json"])?.expect(0).json()?;
+    assert_eq!(json["compared"]["deleted_there"], 1, "{json}");
+    let ran = run("rollback", &["--dry-run"])?.expect(3);
+    assert!(
+        ran.stdout.contains("b.png: deleted there"),
+        "{}",
+        ran.stdout
+    );
+    let status = run("status", &["--json"])?.expect(0).json()?;
+    let next = status["next"]["commands"][0].as_str();
+    assert!(
+        next.is_some_and(|line| line.starts_with("medialift --state-dir 'else where' prune ")),
+        "{status}"
+    );
+    run("prune", &[])?.expect(0);
+    assert!(files(&media.kept())?.is_empty());
+    assert!(!media.path().join("state").exists(), "all is in the one");
     Ok(())
 }

@@ -26,7 +26,7 @@ impl Bucket {
         let bucket = Bucket::empty()?;
         xtask::sample::create(&bucket.media())?;
         let mut command = bucket.command()?;
-        command.arg("sync").arg(bucket.media());
+        command.args(["sync", "--not-mastodon"]).arg(bucket.media());
         medialift::run(&mut command)?.expect(0);
         Ok(bucket)
     }

@@ -257,6 +257,8 @@ pub(crate) fn sync_command(
         .args([
             "sync",
             "--json",
+            // The bucket is new: nobody can have deleted anything in it.
+            "--send-unrecorded",
             "--bucket",
             "media",
             "--region",

@@ -213,7 +213,7 @@ fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String 
     };
     format!(
         "medialift{} sync {}{flags}{}",
-        context.config_flag(),
+        context.global_flags(),
         quoted(&sides.root.to_string_lossy()),
         args.target.as_flags()
     )

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{self, Secret, Target, TargetArgs, Visibility};
+use crate::config::{Secret, Target, TargetArgs, Visibility};
 use crate::context::Context;
 use crate::dotenv::lint::{Finding, Known, Outranking, Severity, lint};
 use crate::dotenv::readers::Reader;
@@ -16,6 +16,7 @@ use crate::dotenv::values::{self, Environment, Gem, Value};
 use crate::dotenv::{Document, Style};
 use crate::error::{Cause, Error, Result};
 use crate::exit::Exit;
+use crate::guards::may_undo;
 use crate::mastodon::{self, environment};
 use report::{Edit, Report, Stage};
 
@@ -77,9 +78,6 @@ pub struct EnvArgs {
     /// Write no quotes: for `docker run --env-file`, which takes them as part of the value
     #[arg(long, conflicts_with_all = ["lint", "undo"])]
     pub no_quotes: bool,
-    /// Where backups are kept [default: `$XDG_STATE_HOME/medialift`, `~/.local/state/medialift`]
-    #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -122,8 +120,7 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
         report.findings = lint(&before, &known);
         return Ok(finish(context, report));
     }
-    let state_dir = config::state_dir(args.state_dir.as_deref(), &context.file)?;
-    let backups = Backups::below(&state_dir, time::OffsetDateTime::now_utc());
+    let backups = Backups::below(&context.state_dir()?, time::OffsetDateTime::now_utc());
     if args.undo {
         return undo(&args, context, &stored, &backups, &known);
     }
@@ -253,6 +250,12 @@ fn undo(
     })?;
     let bytes = std::fs::read(&backup).map_err(|e| Error::new(operation()).cause(e))?;
     let (now, then) = (Document::parse(&stored.bytes), Document::parse(&bytes));
+    let moved_aside = mastodon::moved_aside_of(&stored.given, &context.file);
+    may_undo(
+        moved_aside.as_deref(),
+        environment::turns_bucket_off(&now, &then),
+    )
+    .or_refuse(operation())?;
     let mut report = Report::new(&stored.given, Stage::Undo, args.dry_run, known);
     report.edits = Edit::all(&now, &then);
     let edited = match backups.is_as_written(stored, &backup) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::config::{self, Deployment, TargetArgs};
+use crate::config::{Deployment, TargetArgs};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -34,9 +34,6 @@ pub struct StatusArgs {
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
-    /// Where the other commands keep their state [default: `state_dir` of the configuration]
-    #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -83,10 +80,7 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     let state = site.state()?;
     // A bucket need not be named for a look at the first steps.
     let target = args.target.resolve_with(&context.file).ok();
-    let ledger = Ledger::in_directory(&config::state_dir(
-        args.state_dir.as_deref(),
-        &context.file,
-    )?);
+    let ledger = Ledger::in_directory(&context.state_dir()?);
     let tree = Identity::of_directory(&media_at).ok();
     let entries = ledger.read(target.as_ref().map(target_name).as_deref(), tree.as_ref())?;
     let situation = Situation {
@@ -149,7 +143,7 @@ fn command(args: &StatusArgs, context: &Context, name: &str, with_target: bool) 
     };
     format!(
         "medialift{} {name}{}{target}",
-        context.config_flag(),
+        context.global_flags(),
         directory.unwrap_or_default()
     )
 }
@@ -166,7 +160,7 @@ fn commands(
         let domain = files_url.map(|url| format!(" --files-url {}", quoted(url)));
         format!(
             "medialift{} {name}{flags}{}",
-            context.config_flag(),
+            context.global_flags(),
             domain.unwrap_or_default()
         )
     };
@@ -177,8 +171,8 @@ fn commands(
     };
     match step {
         Step::Plan => vec![command(args, context, "plan", false)],
-        Step::Provision => vec![format!("medialift{} provision", context.config_flag())],
-        Step::Check => vec![format!("medialift{} check{target}", context.config_flag())],
+        Step::Provision => vec![format!("medialift{} provision", context.global_flags())],
+        Step::Check => vec![format!("medialift{} check{target}", context.global_flags())],
         Step::Announce => vec![bare("env", " --announce"), restart()],
         Step::Bulk | Step::LastSync | Step::Rest => vec![command(args, context, "sync", true)],
         Step::Verify => vec![bare("verify", &target)],

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::config::{self, KeyKind, Target, TargetArgs};
+use crate::config::{KeyKind, Target, TargetArgs};
 use crate::context::Context;
 use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
@@ -116,9 +116,6 @@ pub struct SyncArgs {
     /// Hold the whole listing in memory and sort it, for services that do not list in key order
     #[arg(long)]
     pub sort_listing: bool,
-    /// Where the journal is kept [default: `$XDG_STATE_HOME/medialift`, `~/.local/state/medialift`]
-    #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -181,7 +178,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
     }
-    let path = journal_path(&args, &directory, &target, context)?;
+    let path = journal_path(&directory, &target, context)?;
     let (journal, said) = if args.dry_run {
         Journal::read_only(&path)?
     } else {
@@ -236,13 +233,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     finished.stopped.map_or(Ok(exit), Err)
 }
 
-fn journal_path(
-    args: &SyncArgs,
-    directory: &Path,
-    target: &Target,
-    context: &Context,
-) -> Result<PathBuf> {
-    let state_dir = config::state_dir(args.state_dir.as_deref(), &context.file)?;
+fn journal_path(directory: &Path, target: &Target, context: &Context) -> Result<PathBuf> {
     let identity = Identity::of_directory(directory).map_err(|e| {
         Error::usage(format!(
             "read the media directory `{}`",
@@ -250,7 +241,11 @@ fn journal_path(
         ))
         .cause(e)
     })?;
-    Ok(ledger::journal_path(&state_dir, target, &identity))
+    Ok(ledger::journal_path(
+        &context.state_dir()?,
+        target,
+        &identity,
+    ))
 }
 
 /// Prints the summary; `--quiet` prints only what went wrong.

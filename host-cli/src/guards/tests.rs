@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Endpoint;
-use crate::mastodon::{Installation, Running, Storage};
+use crate::mastodon::{Installation, Storage};
 
 fn target() -> Target {
     Target {
@@ -130,6 +130,24 @@ fn a_directory_below_or_above_is_not_the_media() {
     assert!(matches!(owner, Owner::Unknown(why) if why.contains("moved aside")));
     assert_eq!(may_do_without(&after_cutover), Verdict::Allow);
     assert_ne!(may_sync_without(&after_cutover), Verdict::Allow);
+}
+
+#[test]
+fn an_instance_that_runs_with_what_nobody_knows_is_neithers() {
+    for owner in [Owner::Disk, Owner::Bucket] {
+        let mut found = installation(owner);
+        found.running = Running::Unclear("its environment cannot be read".to_owned());
+        check(&found, NEITHER);
+        assert_ne!(found.owner_of(&target()), Owner::Disk);
+    }
+}
+
+#[test]
+fn the_bucket_is_not_turned_off_while_the_media_are_aside() {
+    let aside = Path::new("/home/mastodon/live/public/system");
+    assert_eq!(may_undo(None, true), Verdict::Allow);
+    assert_eq!(may_undo(Some(aside), false), Verdict::Allow);
+    assert_ne!(may_undo(Some(aside), true), Verdict::Allow);
 }
 
 #[test]

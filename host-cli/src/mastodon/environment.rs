@@ -203,6 +203,8 @@ pub(super) struct Read {
     pub(super) changed: Option<SystemTime>,
     /// Whether the settings are those of the running containers, whatever the files say.
     of_containers: bool,
+    /// Whether systemd tells what its processes are given.
+    by_units: bool,
 }
 
 impl Sources {
@@ -257,6 +259,7 @@ impl Sources {
             files: [&*self.units.environment_files, &*present].concat(),
             changed: last,
             of_containers: self.not_plain().is_some(),
+            by_units: !self.units.environments.is_empty(),
         }
     }
 
@@ -423,6 +426,22 @@ pub fn outranking(env_file: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether Mastodon may stop keeping its media in a bucket when `after` takes the place of `before`.
+pub fn turns_bucket_off(before: &Document, after: &Document) -> bool {
+    Gem::ALL.into_iter().any(|gem| {
+        let enabled = |document| {
+            let read = values::read(document, gem, &Environment::default()).ok()?;
+            Some(read.get("S3_ENABLED").cloned())
+        };
+        match enabled(after) {
+            None | Some(Some(Value::Unclear(_))) => true,
+            Some(Some(Value::Known(text))) if text == "true" => false,
+            // Another file, or systemd, may say it.
+            known => known != enabled(before),
+        }
+    })
+}
+
 /// `PAPERCLIP_ROOT_PATH`, where it is set and clear.
 pub(super) fn media_root(root: &Path, settings: &config::File) -> Option<PathBuf> {
     let units = units::read(&units::DIRECTORIES, root);
@@ -480,6 +499,7 @@ pub(super) fn running(media: &Media, processes: &[&Process], read: &Read) -> Run
         return Running::NotAsked("no process of it is seen on this machine".to_owned());
     }
     let mut shows = None;
+    let mut unclear = None;
     for process in processes {
         let mut may_be_older = true;
         if process.in_container {
@@ -493,6 +513,11 @@ pub(super) fn running(media: &Media, processes: &[&Process], read: &Read) -> Run
                 ));
             }
             may_be_older = read.of_containers;
+        } else if process.environment.is_none() && !read.by_units {
+            unclear = Some(format!(
+                "the environment of {}, which outranks the settings files, cannot be read, and no unit of systemd tells it",
+                process.name
+            ));
         }
         if let (Some(started), Some(changed), true) =
             (process.started, read.changed, may_be_older)
@@ -506,9 +531,10 @@ pub(super) fn running(media: &Media, processes: &[&Process], read: &Read) -> Run
         }
         shows = Some(media.owner().0);
     }
-    match shows {
-        Some(owner) => Running::Shows(owner),
-        None => Running::NotAsked("its containers cannot be looked into".to_owned()),
+    match (unclear, shows) {
+        (Some(why), _) => Running::Unclear(why),
+        (None, Some(owner)) => Running::Shows(owner),
+        (None, None) => Running::NotAsked("its containers cannot be looked into".to_owned()),
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Running {
     Shows(Owner),
     /// A process does not have the present settings; which, and why.
     NotRestarted(String),
+    /// It runs, and what settings it has cannot be told; why.
+    Unclear(String),
 }
 
 impl Storage {

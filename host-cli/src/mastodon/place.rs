@@ -43,7 +43,7 @@ pub(super) struct Found {
 pub(super) struct NotFound {
     /// In one sentence without a full stop.
     pub(super) why: String,
-    /// No Mastodon has to do with the directory, as far as can be seen.
+    /// No Mastodon is seen that has to do with the directory, and it does not look like media.
     pub(super) alone: bool,
 }
 
@@ -110,7 +110,10 @@ pub(super) fn find(
         }
     }
     let shown = directory.display();
-    let alone = found.is_empty() && uses_another.is_none();
+    // Media whose Mastodon is not seen, in a container of their own or at a file server, are Mastodon's.
+    let alone = found.is_empty()
+        && uses_another.is_none()
+        && ![directory, &resolved].into_iter().any(looks_like_media);
     let why = match (found.len(), uses_another) {
         (1, _) => return Ok(found.remove(0)),
         (0, Some(media_dir)) => format!(
@@ -173,7 +176,7 @@ fn looks_like_mastodon(directory: &Path) -> bool {
 }
 
 /// Where the installation may keep its media: as its settings say, or as a container mounts it.
-fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
+pub(super) fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
     let moved = environment::media_root(root, settings).map(|path| root.join(path));
     let compose = compose::find(root);
     let mounted = compose
@@ -250,9 +253,10 @@ fn looks_like_media(directory: &Path) -> bool {
     directory
         .parent()
         .is_some_and(|path| path.ends_with("public"))
-        || ATTACHMENTS
-            .iter()
-            .any(|(class, _)| directory.join(class).is_dir())
+        || ATTACHMENTS.iter().any(|(class, attachment)| {
+            directory.join(class).is_dir()
+                || directory.join(CACHE).join(class).join(attachment).is_dir()
+        })
 }
 
 /// `cache/accounts/avatars` of `/mnt/copy/cache/accounts/avatars`: the end of a path that Paperclip

@@ -266,6 +266,30 @@ fn a_part_of_a_media_directory_is_known_without_an_installation() {
 }
 
 #[test]
+fn media_are_mastodons_although_it_is_not_seen() {
+    let world = World::new("");
+    fs::remove_dir_all(world.path("live/lib")).unwrap();
+    fs::remove_file(world.path("live/.env.production")).unwrap();
+    for directory in [
+        "own/media_attachments",
+        "remote/cache/preview_cards/images",
+        "plain/cache/pictures",
+    ] {
+        fs::create_dir_all(world.path(directory)).unwrap();
+    }
+    symlink(world.path("live/public/system"), world.path("link")).unwrap();
+    for (path, alone) in [
+        ("live/public/system", false),
+        ("link", false),
+        ("own", false),
+        ("remote", false),
+        ("plain", true),
+    ] {
+        assert_eq!(world.find(path).alone, alone, "{path}");
+    }
+}
+
+#[test]
 fn media_that_were_moved_aside_are_not_what_the_disk_owns() {
     let world = World::new("S3_ENABLED=false\n");
     let by_settings = |path: &str, settings: &config::File| {
@@ -405,22 +429,33 @@ struct Puma(std::process::Child);
 #[cfg(target_os = "linux")]
 impl Puma {
     fn start(world: &World, environment: &[(&str, &str)]) -> Puma {
+        let mut command = Puma::command(world);
+        command.envs(environment.iter().copied());
+        Puma::begin(&mut command, true)
+    }
+
+    /// One whose environment cannot be read, as when a title was written over it.
+    fn without_environment(world: &World) -> Puma {
+        Puma::begin(Puma::command(world).env_clear(), false)
+    }
+
+    fn command(world: &World) -> std::process::Command {
         use std::os::unix::process::CommandExt;
-        let child = std::process::Command::new("sleep")
-            .arg0("puma")
-            .arg("60")
-            .current_dir(world.path("live"))
-            .envs(environment.iter().copied())
-            .spawn();
-        let puma = Puma(child.unwrap());
+        let mut command = std::process::Command::new("/bin/sleep");
+        command.arg0("puma").arg("60");
+        command.current_dir(world.path("live"));
+        command
+    }
+
+    fn begin(command: &mut std::process::Command, has_environment: bool) -> Puma {
+        let puma = Puma(command.spawn().unwrap());
         // Its own command line is there a moment after it has been started.
         let id = format!("puma (process {})", puma.0.id());
         for _ in 0..500 {
             let seen = process::of_mastodon();
-            if seen
-                .iter()
-                .any(|process| process.name == id && process.environment.is_some())
-            {
+            if seen.iter().any(|process| {
+                process.name == id && process.environment.is_some() == has_environment
+            }) {
                 return puma;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -475,4 +510,41 @@ fn the_environment_of_a_process_outranks_every_file() {
         (found.owner, found.storage),
         (Owner::Bucket, media_bucket())
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_whose_environment_nobody_tells_shows_nothing() {
+    let target = Target {
+        endpoint: Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap(),
+        region: "us-west-004".to_owned(),
+        bucket: "media".to_owned(),
+        key_prefix: String::new(),
+    };
+    let world = World::new("S3_ENABLED=false\n");
+    let old = fs::File::options()
+        .write(true)
+        .open(world.path("live/.env.production"))
+        .unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    old.set_modified(std::time::SystemTime::now() - hour)
+        .unwrap();
+    let mut settings = config::File::default();
+    let none_runs = world.find("live/public/system");
+    assert_eq!(none_runs.owner_of(&target), Owner::Disk);
+    let _puma = Puma::without_environment(&world);
+    let found = world.find("live/public/system");
+    assert!(matches!(&found.running, Running::Unclear(why) if why.contains("puma")));
+    let owner = found.owner_of(&target);
+    assert!(
+        matches!(&owner, Owner::Unknown(why) if why.contains("instance_url")),
+        "{owner:?}"
+    );
+    // Who runs it may say so, but not against its settings.
+    settings.mastodon.owner = Some(MediaOwner::Disk);
+    let found = world.find_with("live/public/system", &settings);
+    assert_eq!(found.owner_of(&target), Owner::Disk);
+    settings.mastodon.owner = Some(MediaOwner::Bucket);
+    let found = world.find_with("live/public/system", &settings);
+    assert!(matches!(found.running, Running::Unclear(_)));
 }

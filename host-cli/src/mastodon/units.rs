@@ -46,7 +46,10 @@ struct Assignment {
     value: String,
 }
 
-/// Reads the units `mastodon*.service`, with their drop-ins, that start in `root`.
+/// Reads the units that start in `root`, with their drop-ins.
+///
+/// Where a unit starts that is called `mastodon*` must be clear. Of the others only those count of which
+/// it is: the machine has many, and not all may be read by everybody.
 pub(super) fn read(directories: &[&str], root: &Path) -> Units {
     let mut units = Units::default();
     match names(directories) {
@@ -62,7 +65,7 @@ pub(super) fn read(directories: &[&str], root: &Path) -> Units {
     units
 }
 
-/// Names of all units called so; of a template, each instance that has drop-ins of its own too.
+/// Names of all services; of a template, each instance that has drop-ins of its own too.
 fn names(directories: &[&str]) -> Result<BTreeSet<String>, String> {
     let mut names = BTreeSet::new();
     for directory in directories {
@@ -72,7 +75,7 @@ fn names(directories: &[&str]) -> Result<BTreeSet<String>, String> {
                 Some(_) => continue,
                 None => &name,
             };
-            if unit.starts_with("mastodon") && unit.ends_with(".service") {
+            if unit.ends_with(".service") {
                 names.insert(unit.to_owned());
             }
         }
@@ -98,6 +101,38 @@ fn entries(directory: &Path) -> Result<Vec<String>, String> {
         .collect()
 }
 
+/// Whether a unit is called as Mastodon's are by its own guide.
+fn is_called_so(name: &str) -> bool {
+    name.starts_with("mastodon")
+}
+
+/// The files of a unit, and the lines of all of them in the order in which they count.
+fn of_unit(directories: &[&str], name: &str) -> Result<(Vec<PathBuf>, Vec<Assignment>), String> {
+    let (prefix, instance) = split(name);
+    let template = instance.map(|_| format!("{prefix}@.service"));
+    let candidates = [Some(name.to_owned()), template];
+    let mut files = Vec::new();
+    let mut lines = Vec::new();
+    for path in candidates
+        .into_iter()
+        .flatten()
+        .flat_map(|name| directories.iter().map(move |d| Path::new(d).join(&name)))
+    {
+        if let Some(text) = text(&path)? {
+            lines.extend(assignments(&text));
+            files.push(path);
+            break;
+        }
+    }
+    for path in drop_ins(directories, prefix, instance)? {
+        if let Some(text) = text(&path)? {
+            lines.extend(assignments(&text));
+            files.push(path);
+        }
+    }
+    Ok((files, lines))
+}
+
 /// The text of a file; none where it is not there.
 fn text(path: &Path) -> Result<Option<String>, String> {
     match fs::read_to_string(path) {
@@ -109,28 +144,10 @@ fn text(path: &Path) -> Result<Option<String>, String> {
 
 impl Units {
     fn add(&mut self, directories: &[&str], name: &str, root: &Path) -> Result<(), String> {
-        let (prefix, instance) = split(name);
-        let template = instance.map(|_| format!("{prefix}@.service"));
-        let candidates = [Some(name.to_owned()), template];
-        let mut files = Vec::new();
-        let mut lines = Vec::new();
-        for path in candidates
-            .into_iter()
-            .flatten()
-            .flat_map(|name| directories.iter().map(move |d| Path::new(d).join(&name)))
-        {
-            if let Some(text) = text(&path)? {
-                lines.extend(assignments(&text));
-                files.push(path);
-                break;
-            }
-        }
-        for path in drop_ins(directories, prefix, instance)? {
-            if let Some(text) = text(&path)? {
-                lines.extend(assignments(&text));
-                files.push(path);
-            }
-        }
+        let (mut files, lines) = match of_unit(directories, name) {
+            Err(_) if !is_called_so(name) => return Ok(()),
+            read => read?,
+        };
         let starts_in = last(&lines, "WorkingDirectory");
         let starts_in = starts_in.strip_prefix('-').unwrap_or(starts_in);
         match without_specifiers(starts_in) {
@@ -139,15 +156,21 @@ impl Units {
                     return Ok(());
                 }
             }
+            _ if !is_called_so(name) => return Ok(()),
             _ => {
                 return Err(format!(
                     "`{name}` starts in `{starts_in}`, and which directory that is cannot be told"
                 ));
             }
         }
+        // What it gives to `docker compose` is not what the containers have.
+        if CONTAINERS.contains(&program(&lines)) {
+            return Ok(());
+        }
         self.found = true;
         self.unit_files.append(&mut files);
-        if !runs_node(&lines) {
+        // Mastodon's streaming server has no media.
+        if program(&lines) != "node" {
             let environment = self.environment(&lines)?;
             self.environments.push(environment);
         }
@@ -299,10 +322,15 @@ fn last<'a>(lines: &'a [Assignment], key: &str) -> &'a str {
         .map_or("", |line| &line.value)
 }
 
-/// Mastodon's streaming server has no media.
-fn runs_node(lines: &[Assignment]) -> bool {
-    let program = last(lines, "ExecStart").split_whitespace().next();
-    program.is_some_and(|program| program.rsplit('/').next() == Some("node"))
+/// Programs that start containers.
+const CONTAINERS: [&str; 4] = ["docker", "docker-compose", "podman", "podman-compose"];
+
+/// The name of the program that a unit runs, without what stands before it (`-`, `+`).
+fn program(lines: &[Assignment]) -> &str {
+    let path = last(lines, "ExecStart").split_whitespace().next();
+    let name = path.and_then(|path| path.rsplit('/').next());
+    name.unwrap_or_default()
+        .trim_start_matches(['-', '@', ':', '+', '!'])
 }
 
 /// The text with `%%` as `%`; none where it has another specifier.

@@ -94,8 +94,10 @@ impl Remember {
         match self.owner {
             Owner::Disk => !reach.cut_off && (self.settled || reach.whole),
             Owner::Bucket => self.settled || reach.whole && reach.sent_unclear,
-            // What Mastodon may have deleted meanwhile is explained by nothing in this run.
-            Owner::Unknown(_) => self.settled,
+            // Keys were not written down before they were sent.
+            Owner::Unknown(_) => {
+                self.settled || reach.whole && reach.sent_unclear && !reach.cut_off
+            }
         }
     }
 }

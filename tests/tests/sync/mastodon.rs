@@ -230,9 +230,53 @@ fn an_installation_that_does_not_tell_where_its_media_are_sends_nothing_unrecord
     }
     let ran = media.run("sync", &[])?.expect(4);
     assert!(ran.stderr.contains("medialift.toml"), "{}", ran.stderr);
-    // No Mastodon at all has to do with the directory.
+    // A `public/system` is Mastodon's, seen or not.
     fs::remove_file(media.path().join(".env.production"))?;
-    expect(&media, &[], 0, 2, 0)?;
+    let report = expect(&media, &[], 4, 0, 0)?;
+    assert_eq!(report["conflicts"], json!({ "owner_unknown": 2 }));
+    Ok(())
+}
+
+/// A container or a file server sees the media and not Mastodon, which may have deleted there.
+#[test]
+fn media_whose_mastodon_is_not_seen_are_not_taken_for_never_sent() -> Result<()> {
+    let own = ("accounts/avatars/1/original/a.png", "a");
+    let remote = ("cache/preview_cards/images/1/original/b.png", "b");
+    for files in [&[own, remote][..], &[remote]] {
+        let media = Media::with(files)?;
+        fs::rename(media.live(), media.path().join("media"))?;
+        let sync = |arguments: &[&str], code: i32| -> Result<(u64, String)> {
+            let all = [&["sync", "media", "--json"], arguments].concat();
+            let ran = e2e::medialift::run(&mut media.command(&all)?)?.expect(code);
+            let report = ran.json()?;
+            let uploaded = report["uploaded"]["files"].as_u64().expect("a number");
+            Ok((uploaded, ran.stderr))
+        };
+        let all = files.len() as u64;
+        let (uploaded, said) = sync(&[], 4)?;
+        assert_eq!(uploaded, 0, "{said}");
+        for way in ["`--send-unrecorded`", "`--not-mastodon`", "`owner`"] {
+            assert!(said.contains(way), "{way}: {said}");
+        }
+        // The first upload, and then nothing more need be said.
+        assert_eq!(sync(&["--send-unrecorded"], 0)?.0, all);
+        media.delete(remote.0)?;
+        assert_eq!(sync(&[], 4)?.0, 0, "what was there is not brought back");
+        write(&media.path().join("media/cache/c.png"), "new")?;
+        assert_eq!(sync(&[], 4)?.0, 1);
+        // Nor without the journal.
+        let lost = ["--state-dir", "other"];
+        assert_eq!(sync(&lost, 4)?.0, 0);
+        assert_eq!(content(&media, remote.0)?.0, 404);
+        let by_hand = ["--state-dir", "another", "--not-mastodon"];
+        assert_eq!(sync(&by_hand, 0)?.0, 1);
+    }
+    // A tree that is nothing of Mastodon's needs no flag.
+    let media = Media::with(&[("a.png", "a")])?;
+    fs::rename(media.live(), media.path().join("media"))?;
+    let mut command = media.command(&["sync", "media"])?;
+    e2e::medialift::run(&mut command)?.expect(0);
+    assert_eq!(content(&media, "a.png")?.0, 200);
     Ok(())
 }
 

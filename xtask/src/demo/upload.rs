@@ -35,6 +35,8 @@ pub(crate) fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Resul
         .args([
             "sync",
             "--json",
+            // The bucket is new: nobody can have deleted anything in it.
+            "--send-unrecorded",
             "--bucket",
             BUCKET,
             "--region",

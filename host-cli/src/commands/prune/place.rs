@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use super::PruneArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::mastodon::named_media_dir;
+use crate::identity::Identity;
+use crate::mastodon::{Installation, named_media_dir};
 use crate::swap::{Lock, Phase, Site, around};
 
 /// Where to delete, with its links resolved.
@@ -42,11 +43,18 @@ impl Place {
             (None, None) => return Err(Error::usage("prune").cause("no directory is named")),
         };
         let directory = resolved(&chosen)?;
-        if args.dir.is_some() {
-            for site in around(&chosen)? {
-                if !sites.contains(&site) {
-                    sites.push(site);
-                }
+        let mut others = match &args.dir {
+            Some(_) => around(&chosen)?,
+            None => Vec::new(),
+        };
+        // To a mount of the media no name leads, but the installation does.
+        let installation = Installation::find(Some(&chosen), &context.file)?;
+        if installation.root.is_some() {
+            others.push(Site::at(&installation.media_dir)?);
+        }
+        for site in others {
+            if !sites.contains(&site) {
+                sites.push(site);
             }
         }
         let mut unmarked = Vec::new();
@@ -55,9 +63,7 @@ impl Place {
                 not_in_use(&chosen, &directory, site)?;
             }
             let kept = std::fs::canonicalize(site.kept());
-            if kept.is_ok_and(|kept| directory.starts_with(&kept) || kept.starts_with(&directory))
-                && site.state()?.is_some()
-            {
+            if kept.is_ok_and(|kept| overlap(&directory, &kept)) && site.state()?.is_some() {
                 moved(site)?;
                 unmarked.push(site.clone());
             }
@@ -72,11 +78,13 @@ impl Place {
 
     /// Keeps every other run off the directories around.
     pub(super) fn lock(&self) -> Result<Vec<Lock>> {
-        let mut parents: Vec<&Path> = Vec::new();
+        let mut parents: Vec<Identity> = Vec::new();
         let mut locks = Vec::new();
         for site in &self.sites {
-            if !parents.contains(&site.parent.as_path()) {
-                parents.push(&site.parent);
+            let parent = Identity::of_directory(&site.parent)
+                .map_err(|e| Error::new(format!("look at `{}`", site.parent.display())).cause(e))?;
+            if !parents.contains(&parent) {
+                parents.push(parent);
                 locks.push(site.lock()?);
                 site.remove_unwritten_state();
             }
@@ -112,13 +120,26 @@ fn moved(site: &Site) -> Result<()> {
 
 fn not_in_use(chosen: &Path, directory: &Path, site: &Site) -> Result<()> {
     match std::fs::canonicalize(site.live()) {
-        Ok(live) if directory.starts_with(&live) || live.starts_with(directory) => Err(
+        Ok(live) if overlap(directory, &live) => Err(
             Error::usage(format!("prune `{}`", chosen.display()))
                 .cause("Mastodon uses this directory")
                 .hint("run `medialift cutover` first; or add `--live`, if Mastodon reads from the bucket already"),
         ),
         _ => Ok(()),
     }
+}
+
+/// Whether one is the other or lies in it, by whatever name: a mount is another.
+fn overlap(a: &Path, b: &Path) -> bool {
+    lies_in(a, b) || lies_in(b, a)
+}
+
+fn lies_in(path: &Path, directory: &Path) -> bool {
+    let Ok(directory) = Identity::of_directory(directory) else {
+        return false;
+    };
+    path.ancestors()
+        .any(|ancestor| Identity::of_directory(ancestor).is_ok_and(|found| found == directory))
 }
 
 fn resolved(path: &Path) -> Result<PathBuf> {

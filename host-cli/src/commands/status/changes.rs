@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::ledger::Action;
 use crate::ledger::steps::Situation;
-use crate::mastodon::{Installation, Owner};
+use crate::mastodon::{Installation, Owner, Running};
 use crate::swap::git::Exclusion;
 use crate::swap::{Phase, Site};
 use crate::tree::{self, Entry};
@@ -103,9 +103,19 @@ impl Changes {
         installation: &Installation,
         target: Option<&Target>,
     ) {
+        if let Running::Unclear(why) = &installation.running {
+            self.attention
+                .push(format!("what Mastodon runs with cannot be told: {why}"));
+        }
         if let Some(why) = installation.runs_otherwise() {
             self.attention
                 .push(format!("Mastodon runs with older settings: {why}"));
+        }
+        if installation.owner == Owner::Disk && situation.phase == Some(Phase::Moved) {
+            self.attention.push(format!(
+                "Mastodon keeps its media in `{}`, and the cutover has moved them aside from there: it shows none of them; put them back with `medialift rollback`, or let `medialift env` write the bucket's settings",
+                installation.media_dir.display()
+            ));
         }
         if let (Owner::Bucket, Some(target)) = (&installation.owner, target)
             && !installation.owns_in(target)

@@ -111,6 +111,25 @@ fn each_process_must_have_the_same_media_settings() {
 }
 
 #[test]
+fn a_process_whose_environment_is_not_seen_shows_what_its_unit_gives_it_or_nothing() {
+    let mut unseen = process(false, environment(&[]));
+    unseen.environment = None;
+    let media = read("", None, &[]).0.unwrap();
+    let shown = |by_units| {
+        let read = Read {
+            media: Ok(media.clone()),
+            files: Vec::new(),
+            changed: None,
+            of_containers: false,
+            by_units,
+        };
+        running(&media, &[&unseen], &read)
+    };
+    assert_eq!(shown(true), Running::Shows(Owner::Disk));
+    assert!(matches!(shown(false), Running::Unclear(why) if why.contains("puma")));
+}
+
+#[test]
 fn only_a_file_that_is_not_there_was_never_changed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("settings");

@@ -174,6 +174,40 @@ fn each_unit_has_an_environment_of_its_own_and_so_has_an_instance() {
 }
 
 #[test]
+fn a_unit_of_any_name_counts_that_starts_there() {
+    let world = World::new();
+    let unit = "[Service]\nWorkingDirectory=HERE/live\nEnvironment=S3_ENABLED=true\n";
+    world.write("etc/social-web.service", unit);
+    world.check(&[("S3_ENABLED", "true")]);
+    // The machine's other units may be what they like.
+    for (name, directory) in [("a@", "%h"), ("b", "~"), ("c", "/srv"), ("d", "")] {
+        let text = format!("[Service]\nWorkingDirectory={directory}\nEnvironment=S3_ENABLED=no\n");
+        world.write(&format!("usr/{name}.service"), &text);
+    }
+    fs::create_dir(world.path("usr/secret.service")).unwrap();
+    world.check(&[("S3_ENABLED", "true")]);
+    assert_eq!(world.read().environments.len(), 1);
+    // What cannot be read of this one may say anything.
+    fs::create_dir_all(world.path("etc/social-web.service.d")).unwrap();
+    world.write(
+        "etc/social-web.service.d/a.conf",
+        "[Service]\nEnvironmentFile=/etc/%p\n",
+    );
+    world.check_unreadable("/etc/%p");
+}
+
+#[test]
+fn a_unit_that_starts_containers_has_not_their_environment() {
+    let world = World::new();
+    world.write(
+        "etc/mastodon.service",
+        "[Service]\nWorkingDirectory=HERE/live\nEnvironment=A=1\nExecStart=-/usr/bin/docker compose up\n",
+    );
+    let units = world.read();
+    assert!(!units.found && units.unreadable.is_none(), "{units:?}");
+}
+
+#[test]
 fn what_is_not_understood_is_not_taken_as_it_stands() {
     let world = World::new();
     world.web("Environment=A=%i B=100%% C=a\\x20b\nUnsetEnvironment=D\nEnvironment=D=1\nPassEnvironment=E D\n");
