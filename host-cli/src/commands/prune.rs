@@ -54,7 +54,7 @@ pub struct PruneArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Files outside `cache/` that may be deleted since Mastodon has deleted them in the bucket
-    /// [default: 1000, and a tenth of those that are there]
+    /// [default: the lesser of 1000 and a tenth of those that are there, and 20 at least]
     #[arg(long, value_name = "N")]
     pub max_settled: Option<u64>,
     /// There is no Mastodon that uses this directory: delete only what the bucket has
