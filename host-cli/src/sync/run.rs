@@ -95,7 +95,7 @@ pub async fn run(
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let again = options.question.ask_again(&options.answer);
+        let again = async || options.question.ask_again(&options.answer).await;
         let deleted =
             run.to_delete
                 .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
@@ -279,7 +279,13 @@ impl Run {
             (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
             (Decision::Delete, _) => self.to_delete.add(&pair),
             (Decision::Gone, _) => {}
-            _ => self.summary.only_in_bucket += 1,
+            _ => {
+                self.summary.only_in_bucket += 1;
+                if self.options.flags.delete {
+                    let line = self.summary.leave_not_recorded(pair.path.clone());
+                    self.progress.say(&line);
+                }
+            }
         }
         self.write(pair.path.clone(), self.remember.left(&pair, decision));
         None
