@@ -155,14 +155,14 @@ impl Run {
     ) -> Self {
         let count = options.pairs.files_from.is_none();
         let count = count.then(|| (options.pairs.tree.clone(), options.pairs.filter.clone()));
-        let decided_by = (options.answer.owner.clone(), options.flags);
+        let Answer { owner, alone, .. } = options.answer.clone();
         Run {
             client: client.clone(),
             uploader: Arc::new(Uploader::new(
                 client.clone(),
                 journal.clone(),
                 options.limits,
-                decided_by,
+                (owner, alone, options.flags),
                 options.dry_run,
             )),
             tasks: JoinSet::new(),
