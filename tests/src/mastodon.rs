@@ -66,6 +66,8 @@ pub struct History {
     pub deleted_on_disk: BTreeSet<String>,
     /// What it deleted when it used the bucket, which did not have it: its file was not uploaded yet.
     pub deleted_before_upload: BTreeSet<String>,
+    /// What scheduled tasks deleted: the cache is not told, and may have it for a while.
+    pub deleted_in_batches: BTreeSet<String>,
     /// What it wrote to the bucket beside a file that was not uploaded yet.
     pub written_before_upload: BTreeSet<String>,
     /// Pictures that were hidden on the disk at some time, and may be missing from the bucket.
@@ -418,8 +420,12 @@ impl State {
         let History {
             deleted_on_disk,
             deleted_before_upload,
+            deleted_in_batches,
             ..
         } = &mut self.history;
+        if how == Deletion::Batch {
+            deleted_in_batches.extend(keys.iter().cloned());
+        }
         if storage.is_bucket() {
             let missing = keys.iter().filter(|key| !deleted.contains(key));
             deleted_before_upload.extend(missing.cloned());
