@@ -4,11 +4,13 @@
 //! Disk, walk, guards, decisions, moves, and what is written to the journal and when are the real ones;
 //! bucket and journal are maps in memory.
 
+mod run;
 mod world;
 
 use proptest::prelude::*;
 
-use self::world::{Fuse, Run, World, identity};
+use self::run::Run;
+use self::world::{Fuse, World, identity};
 use crate::mastodon::Owner;
 use crate::swap;
 
