@@ -14,7 +14,8 @@
 //! | there | another | not ours | conflict; `--replace` sends | conflict | conflict |
 //! | there | open | – | compare: read the file, decide again | compare | compare |
 //! | hidden | – | – | hidden: left out unless `--include-hidden` | hidden | hidden |
-//! | absent | there | – | only there; `--delete` deletes | only there: Mastodon's own | only there |
+//! | absent | there | ours² | only there; `--delete` deletes | only there: Mastodon's own | only there |
+//! | absent | there | not ours | only there: it may never have been a file here | only there | only there |
 //! | absent | absent | recorded | gone: the record is forgotten | gone: kept | gone: kept |
 //!
 //! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
@@ -42,7 +43,7 @@ pub struct Flags {
     pub compare: Compare,
     /// Replace objects that differ and are not ours.
     pub replace: bool,
-    /// Delete objects without a local file.
+    /// Delete objects whose local file is gone.
     pub delete: bool,
     /// Hidden files take part as any other.
     pub include_hidden: bool,
@@ -80,7 +81,7 @@ pub enum Decision {
     DeletedThere,
     /// An object without a local file, left alone.
     OnlyThere,
-    /// An object without a local file, to be deleted.
+    /// An object whose local file is gone, to be deleted.
     Delete,
     /// A file that Mastodon has hidden, left out.
     Hidden,
@@ -154,7 +155,9 @@ pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
         }
         (Some(Entry::File(file)), None) => decide_file(pair, file, Content::Another, owner, flags),
         (Some(Entry::Skipped(skipped)), _) => Decision::Skip(skipped.reason),
-        (None, Some(_)) if flags.delete && *owner == Owner::Disk => Decision::Delete,
+        (None, Some(object)) if flags.delete && *owner == Owner::Disk && is_ours(pair, object) => {
+            Decision::Delete
+        }
         (None, Some(_)) => Decision::OnlyThere,
         (None, None) => Decision::Gone,
     }
@@ -201,17 +204,19 @@ fn decide_file(
         (Content::Same, _) => Decision::Same,
         (Content::Another, Owner::Bucket) => Decision::Conflict(Conflict::BucketOwns),
         (Content::Another, Owner::Unknown(_)) => Decision::Conflict(Conflict::OwnerUnknown),
-        (Content::Another, Owner::Disk) => {
-            let ours = pair
-                .known
-                .is_some_and(|known| known.same && known.etag() == object.etag);
-            match (ours, flags.replace) {
-                (true, _) => Decision::Send(Why::Changed),
-                (false, true) => Decision::Send(Why::Replace),
-                (false, false) => Decision::Conflict(Conflict::NotOurs),
-            }
-        }
+        (Content::Another, Owner::Disk) => match (is_ours(pair, object), flags.replace) {
+            (true, _) => Decision::Send(Why::Changed),
+            (false, true) => Decision::Send(Why::Replace),
+            (false, false) => Decision::Conflict(Conflict::NotOurs),
+        },
     }
+}
+
+/// Whether the object still is what the record says that we put there, or found equal to a file. What
+/// Mastodon uploaded while it used the bucket never is: it had no file here.
+fn is_ours(pair: &Pair, object: &Listed) -> bool {
+    pair.known
+        .is_some_and(|known| known.same && known.etag() == object.etag)
 }
 
 fn content(

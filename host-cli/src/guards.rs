@@ -70,6 +70,19 @@ pub fn may_sync_delete(installation: &Installation, target: &Target) -> Verdict 
     })
 }
 
+/// `sync --delete`: may what had a local file be deleted where `prune` has been at work?
+///
+/// Then the bucket may have the only copies of what has no file any more.
+pub fn may_delete_after(pruned: bool) -> Verdict {
+    if !pruned {
+        return Verdict::Allow;
+    }
+    refuse(
+        "`medialift prune` has deleted files of this directory: the bucket has their only copies",
+        "leave `--delete` out; nothing was changed",
+    )
+}
+
 /// `sync --replace`: may an object be replaced by a local file with other content?
 ///
 /// Not when Mastodon writes to this bucket: then the object is the newer one.

@@ -4,10 +4,12 @@
 //! Disk, walk, guards, decisions, moves, and what is written to the journal and when are the real ones;
 //! bucket and journal are maps in memory.
 
+mod run;
 mod world;
 
 use proptest::prelude::*;
 
+use self::run::Run;
 use self::world::{Fuse, World, identity};
 use crate::mastodon::Owner;
 use crate::swap;
@@ -34,6 +36,10 @@ enum Event {
     SyncAway(u8),
     /// The answer to an upload is lost, which ends the run.
     SyncBreaks(u8),
+    /// Mastodon writes once the bucket has been listed.
+    SyncMeanwhile(u8, u8),
+    /// `sync --delete`.
+    SyncDeletes(u8),
     Cutover(u8),
     Rollback(u8),
     Prune(u8),
@@ -56,6 +62,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => kill.clone().prop_map(Event::Sync),
         2 => kill.clone().prop_map(Event::SyncAway),
         1 => (0..4u8).prop_map(Event::SyncBreaks),
+        1 => (0..4u8, 0..4u8).prop_map(|(path, content)| Event::SyncMeanwhile(path, content)),
+        2 => kill.clone().prop_map(Event::SyncDeletes),
         2 => kill.clone().prop_map(Event::Cutover),
         1 => kill.clone().prop_map(Event::Rollback),
         2 => kill.prop_map(Event::Prune),
@@ -85,6 +93,7 @@ impl World {
         let (bucket, files) = (self.bucket.clone(), self.files());
         let hidden = self.hidden();
         let mounted = !self.away().exists();
+        self.written = None;
         match *event {
             // An instance without its disk can do neither.
             Event::Write(path, content) if mounted => {
@@ -110,9 +119,38 @@ impl World {
                 }
             }
             // Killed or refused: what matters is what is left.
-            Event::Sync(kill) => drop(self.sync(&mut Fuse(kill), None, None)),
-            Event::SyncAway(kill) => drop(self.sync(&mut Fuse(kill), Some("cache/"), None)),
-            Event::SyncBreaks(nth) => drop(self.sync(&mut Fuse(u8::MAX), None, Some(nth))),
+            Event::Sync(kill) => drop(self.sync(&mut Fuse(kill), Run::default())),
+            Event::SyncAway(kill) => {
+                let away = Some("cache/");
+                let run = Run {
+                    away,
+                    ..Run::default()
+                };
+                drop(self.sync(&mut Fuse(kill), run));
+            }
+            Event::SyncBreaks(nth) => {
+                let breaks = Some(nth);
+                let run = Run {
+                    breaks,
+                    ..Run::default()
+                };
+                drop(self.sync(&mut Fuse(u8::MAX), run));
+            }
+            Event::SyncMeanwhile(path, content) => {
+                let written = mounted.then(|| (World::path(path), World::content(content)));
+                let run = Run {
+                    written,
+                    ..Run::default()
+                };
+                drop(self.sync(&mut Fuse(u8::MAX), run));
+            }
+            Event::SyncDeletes(kill) => {
+                let run = Run {
+                    deletes: true,
+                    ..Run::default()
+                };
+                drop(self.sync(&mut Fuse(kill), run));
+            }
             Event::Cutover(kill) => drop(self.cutover(&mut Fuse(kill))),
             Event::Rollback(kill) => drop(self.rollback(&mut Fuse(kill))),
             Event::Prune(kill) => drop(self.prune(&mut Fuse(kill))),
@@ -124,12 +162,24 @@ impl World {
         ) {
             return;
         }
-        for (path, object) in &bucket {
-            let untouched = self.bucket.get(path) == Some(object);
+        let mut expected = bucket.clone();
+        expected.extend(self.written.take());
+        for (path, object) in &expected {
+            let now = self.bucket.get(path);
+            let untouched = now == Some(object);
             assert!(untouched || !object.mastodons, "`{path}` is Mastodon's");
+            let last = now.is_some() || self.forgotten.contains(path);
+            assert!(
+                last,
+                "the object `{path}` was deleted, and Mastodon shows it"
+            );
         }
         for path in hidden {
-            let new = self.bucket.contains_key(&path) && !bucket.contains_key(&path);
+            let ours = self
+                .bucket
+                .get(&path)
+                .is_some_and(|object| !object.mastodons);
+            let new = ours && !bucket.contains_key(&path);
             assert!(!new, "`{path}` was hidden, and everybody sees it");
         }
         for path in &self.deleted {
@@ -179,6 +229,49 @@ fn an_object_that_was_seen_while_its_directory_was_away_is_remembered() {
         Event::Switch,
         Event::Restart,
         Event::Delete(0),
+        Event::Sync(u8::MAX),
+    ]);
+}
+
+/// After the way back, the bucket has the only copies of what Mastodon uploaded and `prune` deleted.
+#[test]
+fn what_has_no_file_any_more_is_deleted_only_where_mastodon_deleted_it() {
+    let there_and_back = [
+        Event::Write(0, 0),
+        Event::Write(1, 1),
+        Event::Sync(u8::MAX),
+        Event::Switch,
+        Event::Restart,
+        Event::Write(2, 2),
+        Event::Write(1, 3),
+        Event::Sync(u8::MAX),
+    ];
+    let back = [
+        Event::SwitchBack,
+        Event::Restart,
+        Event::Delete(1),
+        Event::SyncDeletes(u8::MAX),
+        Event::SyncDeletes(u8::MAX),
+    ];
+    check(&[&there_and_back[..], &back].concat());
+    let pruned = [
+        Event::Cutover(u8::MAX),
+        Event::Prune(u8::MAX),
+        Event::Rollback(u8::MAX),
+    ];
+    check(&[&there_and_back[..], &pruned, &back].concat());
+}
+
+#[test]
+fn what_mastodon_writes_after_the_listing_is_not_overwritten() {
+    check(&[
+        Event::Write(0, 0),
+        Event::Sync(u8::MAX),
+        Event::Write(2, 1),
+        Event::Switch,
+        Event::Restart,
+        Event::SyncMeanwhile(2, 3),
+        Event::Delete(2),
         Event::Sync(u8::MAX),
     ]);
 }

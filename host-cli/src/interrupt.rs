@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM, the same for all commands that run long: the first one asks the command to end
 //! cleanly, the second ends the process at once, which loses nothing either.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -10,7 +12,10 @@ use crate::report::Ui;
 
 /// Whether the person has asked the command to end.
 #[derive(Clone, Debug)]
-pub struct Interrupt(watch::Receiver<bool>);
+pub struct Interrupt {
+    asked: watch::Receiver<bool>,
+    meanwhile: Arc<Mutex<&'static str>>,
+}
 
 impl Interrupt {
     /// Watches from now on. `meanwhile` says what the command still does: "letting the uploads under
@@ -23,6 +28,8 @@ impl Interrupt {
         let failed = |e| Error::new("watch for Ctrl-C").cause(e);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let words = Arc::new(Mutex::new(meanwhile));
+        let meanwhile = Arc::clone(&words);
         tokio::spawn(async move {
             for first in [true, false] {
                 tokio::select! {
@@ -30,6 +37,7 @@ impl Interrupt {
                     _ = terminate.recv() => {}
                 }
                 if first {
+                    let meanwhile = *words.lock().unwrap_or_else(PoisonError::into_inner);
                     ui.say(format!(
                         "\ninterrupted: {meanwhile} (once more to end at once)"
                     ));
@@ -39,17 +47,28 @@ impl Interrupt {
                 }
             }
         });
-        Ok(Interrupt(receiver))
+        Ok(Interrupt {
+            asked: receiver,
+            meanwhile,
+        })
+    }
+
+    /// What the command still does is another from now on, and so is what is said.
+    pub fn now(&self, meanwhile: &'static str) {
+        *self
+            .meanwhile
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = meanwhile;
     }
 
     /// Whether it was asked for.
     pub fn is_set(&self) -> bool {
-        *self.0.borrow()
+        *self.asked.borrow()
     }
 
     /// Waits until it is asked for.
     pub async fn requested(&mut self) {
-        if self.0.wait_for(|set| *set).await.is_err() {
+        if self.asked.wait_for(|set| *set).await.is_err() {
             // The watching task never ends before the process does.
             std::future::pending::<()>().await;
         }

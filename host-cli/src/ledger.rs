@@ -22,6 +22,9 @@ use crate::config::Target;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
+/// The fact that tells how many files `prune` has deleted.
+pub const DELETED: &str = "deleted";
+
 /// What a command does in a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,6 +195,20 @@ impl Ledger {
     }
 }
 
+/// Whether a `prune` among these lines has deleted files, or may have: one that was killed has told
+/// nothing.
+pub fn has_pruned(entries: &[Entry]) -> bool {
+    let prunes = || entries.iter().filter(|entry| entry.action == Action::Prune);
+    prunes().any(|entry| match entry.outcome {
+        Outcome::Begun => {
+            let ended =
+                |other: &Entry| other.outcome != Outcome::Begun && other.began == entry.began;
+            !prunes().any(ended)
+        }
+        _ => entry.facts.get(DELETED).and_then(Value::as_u64) > Some(0),
+    })
+}
+
 /// Facts that the running command collects for its line.
 #[derive(Clone, Debug, Default)]
 pub struct Facts(Arc<Mutex<BTreeMap<String, Value>>>);
@@ -282,6 +299,27 @@ mod tests {
             let mut expected = entries[..complete].to_vec();
             expected.push(entries[2].clone());
             assert_eq!(ledger.read(None, None).unwrap(), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_prune_that_deleted_files_or_was_killed_is_told() {
+        let line = |outcome, deleted: Option<u64>| {
+            let facts = deleted.map(|number| (DELETED.to_owned(), number.into()));
+            Entry {
+                outcome,
+                began: 1,
+                facts: facts.into_iter().collect(),
+                ..Entry::begun(Action::Prune)
+            }
+        };
+        let begun = || line(Outcome::Begun, None);
+        assert!(!has_pruned(&[entry(Action::Sync)]));
+        assert!(has_pruned(&[begun()]));
+        assert!(!has_pruned(&[begun(), line(Outcome::Failed, None)]));
+        assert!(!has_pruned(&[begun(), line(Outcome::Partly, Some(0))]));
+        for outcome in [Outcome::Done, Outcome::Partly, Outcome::Interrupted] {
+            assert!(has_pruned(&[begun(), line(outcome, Some(1))]));
         }
     }
 

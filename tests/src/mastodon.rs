@@ -62,6 +62,14 @@ pub struct History {
     pub in_bucket: BTreeMap<String, Option<Vec<u8>>>,
     /// What it deleted, on the disk or in the bucket, whether it was there or not.
     pub deleted: BTreeSet<String>,
+    /// What it deleted on the disk: the bucket may have it, from an upload before that or after.
+    pub deleted_on_disk: BTreeSet<String>,
+    /// What it deleted when it used the bucket, which did not have it: its file was not uploaded yet.
+    pub deleted_before_upload: BTreeSet<String>,
+    /// What scheduled tasks deleted: the cache is not told, and may have it for a while.
+    pub deleted_in_batches: BTreeSet<String>,
+    /// What it wrote to the bucket beside a file that was not uploaded yet.
+    pub written_before_upload: BTreeSet<String>,
     /// Pictures that were hidden on the disk at some time, and may be missing from the bucket.
     pub hidden_on_disk: BTreeSet<String>,
 }
@@ -377,8 +385,12 @@ impl State {
 
     fn write(&mut self, process: usize, key: &str, content: &[u8]) -> Result<()> {
         let storage = &self.processes[process].storage;
+        let was_elsewhere = self.pictures.contains_key(key) && !storage.has(key)?;
         storage.write(key, content)?;
         if storage.is_bucket() {
+            if was_elsewhere {
+                self.history.written_before_upload.insert(key.to_owned());
+            }
             let written = Some(content.to_vec());
             self.history.in_bucket.insert(key.to_owned(), written);
         }
@@ -405,19 +417,37 @@ impl State {
                 settings.purge(key, &|host| self.routed(host))?;
             }
         }
+        let History {
+            deleted_on_disk,
+            deleted_before_upload,
+            deleted_in_batches,
+            ..
+        } = &mut self.history;
+        if how == Deletion::Batch {
+            deleted_in_batches.extend(keys.iter().cloned());
+        }
         if storage.is_bucket() {
+            let missing = keys.iter().filter(|key| !deleted.contains(key));
+            deleted_before_upload.extend(missing.cloned());
             let deleted = deleted.into_iter().map(|key| (key, None));
             self.history.in_bucket.extend(deleted);
+        } else {
+            deleted_on_disk.extend(keys.iter().cloned());
         }
         self.history.deleted.extend(keys.iter().cloned());
         Ok(())
+    }
+
+    /// Nobody could tell its deletion from a file that never was in the bucket.
+    fn is_unseen(&self, key: &str) -> bool {
+        self.history.written_before_upload.contains(key)
     }
 
     fn delete_old_remote_media(&mut self, process: usize, count: usize) -> Result<()> {
         let old: Vec<String> = self
             .pictures
             .keys()
-            .filter(|key| key.starts_with("cache/"))
+            .filter(|key| key.starts_with("cache/") && !self.is_unseen(key))
             .take(count)
             .cloned()
             .collect();

@@ -11,16 +11,19 @@ use serde_json::json;
 /// Settings of a Mastodon that keeps its media in the directory.
 const OWNED_BY_DISK: &str = "S3_ENABLED=false\n";
 
-/// A bucket with 40 files of the disk and so many that are in the bucket alone.
+/// A bucket with 40 files of the disk and so many whose files are gone.
 fn with_gone(gone: usize) -> Result<Media> {
     let media = Media::with(&[])?;
     for number in 0..40 {
         write(&media.live().join(format!("{number}.png")), "kept")?;
     }
-    media.upload()?;
-    write(&media.path().join(".env.production"), OWNED_BY_DISK)?;
     for number in 0..gone {
-        media.put(&format!("gone/{number:02}.png"), b"gone")?;
+        write(&media.live().join(format!("gone/{number:02}.png")), "gone")?;
+    }
+    write(&media.path().join(".env.production"), OWNED_BY_DISK)?;
+    media.run("sync", &[])?.expect(0);
+    if gone > 0 {
+        fs::remove_dir_all(media.live().join("gone"))?;
     }
     media.origin.reset_requests()?;
     Ok(media)
@@ -195,5 +198,76 @@ fn a_switch_to_the_bucket_in_the_middle_of_a_run_is_not_missed() -> Result<()> {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("Mastodon writes to this bucket"), "{said}");
     assert_eq!(deletions(&media)?, 0);
+    Ok(())
+}
+
+/// After the way back the disk is the truth again, and what Mastodon uploaded meanwhile has no file.
+#[test]
+fn what_mastodon_uploaded_while_it_used_the_bucket_is_left() -> Result<()> {
+    let media = with_gone(2)?;
+    media.switch()?;
+    media.put("a/new.png", b"uploaded by Mastodon")?;
+    media.put("gone/00.png", b"fetched again by Mastodon")?;
+    media.run("sync", &[])?.expect(0);
+    media.switch_back()?;
+    let delete = ["--delete", "--max-delete", "9"];
+    for others in [&[][..], &[], &["--state-dir", "other"]] {
+        let ran = media.run("sync", &[&delete, others].concat())?.expect(0);
+        for key in ["a/new.png", "gone/00.png"] {
+            let said = ran.stderr.contains(&format!("left: `{key}`"));
+            assert!(said, "{}", ran.stderr);
+        }
+        assert_eq!(deletions(&media)?, 1, "only the one that had a file");
+    }
+    let left = media.client().list(e2e::media::BUCKET)?;
+    assert!(left.contains_key("a/new.png") && left.contains_key("gone/00.png"));
+    assert!(!left.contains_key("gone/01.png"));
+    Ok(())
+}
+
+/// So many deletions take a while, and somebody may switch Mastodon to the bucket meanwhile.
+#[test]
+fn a_switch_to_the_bucket_while_objects_are_deleted_ends_it() -> Result<()> {
+    let media = with_gone(250)?;
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 10, "method": "DELETE" }))?;
+    let child = media
+        .command(&["sync", "public/system", "--delete", "--max-delete", "250"])?
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    media.wait_for_operation("DeleteObject")?;
+    media.switch()?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Mastodon writes to this bucket"), "{said}");
+    assert_eq!(deletions(&media)?, 100);
+    Ok(())
+}
+
+/// What `prune` deleted here, the bucket alone has.
+#[test]
+fn after_a_prune_nothing_is_taken_for_gone() -> Result<()> {
+    let media = with_gone(0)?;
+    media.switch()?;
+    media.run("cutover", &[])?.expect(0);
+    media.run("prune", &[])?.expect(0);
+    media
+        .run("rollback", &["--after-prune", "--leave-in-bucket"])?
+        .expect(0);
+    media.switch_back()?;
+    write(&media.live().join("new.png"), "written by Mastodon")?;
+    let ran = media
+        .run("sync", &["--delete", "--max-delete", "99"])?
+        .expect(2);
+    assert!(
+        ran.stderr.contains("`medialift prune` has deleted"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(deletions(&media)?, 0);
+    media.run("sync", &[])?.expect(0);
     Ok(())
 }

@@ -9,11 +9,12 @@ use anyhow::Result;
 use e2e::media::{Media, write};
 use e2e::medialift::Ran;
 
-/// A bucket that has the one local file, and one that Mastodon has uploaded since.
-fn with_an_upload() -> Result<Media> {
-    let media = Media::with(&[("a/1.png", "one")])?;
-    media.upload()?;
-    media.put("a/2.png", b"uploaded by Mastodon")?;
+/// A bucket that has the one local file, and another whose file is gone.
+fn with_one_gone() -> Result<Media> {
+    let media = Media::with(&[("a/1.png", "one"), ("a/2.png", "two")])?;
+    media.switch_back()?;
+    media.run("sync", &[])?.expect(0);
+    fs::remove_file(media.live().join("a/2.png"))?;
     Ok(media)
 }
 
@@ -35,7 +36,7 @@ fn refused(media: &Media, directory: &Path, cause: &str) -> Result<()> {
 
 #[test]
 fn nothing_is_deleted_however_mastodon_is_told_to_write_to_the_bucket() -> Result<()> {
-    let media = with_an_upload()?;
+    let media = with_one_gone()?;
     let writes = "Mastodon writes to this bucket";
     for env in [
         "S3_ENABLED=true\nS3_BUCKET=media\n",
@@ -62,7 +63,7 @@ fn nothing_is_deleted_however_mastodon_is_told_to_write_to_the_bucket() -> Resul
 
 #[test]
 fn nothing_is_deleted_where_nobody_can_tell() -> Result<()> {
-    let media = with_an_upload()?;
+    let media = with_one_gone()?;
     let env = media.path().join(".env.production");
     for (text, cause) in [
         ("S3_ENABLED=true\nS3_BUCKET=$ELSEWHERE\n", "`$ELSEWHERE`"),
@@ -83,7 +84,7 @@ fn nothing_is_deleted_where_nobody_can_tell() -> Result<()> {
 
 #[test]
 fn a_directory_is_known_by_the_target_of_its_link() -> Result<()> {
-    let media = with_an_upload()?;
+    let media = with_one_gone()?;
     let env = media.path().join(".env.production");
     write(&env, "S3_ENABLED=true\nS3_BUCKET=media\n")?;
     let disk = media.path().join("disk");
@@ -97,7 +98,7 @@ fn a_directory_is_known_by_the_target_of_its_link() -> Result<()> {
 
 #[test]
 fn media_that_were_moved_by_a_setting_are_known() -> Result<()> {
-    let media = with_an_upload()?;
+    let media = with_one_gone()?;
     let moved = media.path().join("moved");
     fs::rename(media.live(), &moved)?;
     let setting = format!("PAPERCLIP_ROOT_PATH={}\n", moved.display());

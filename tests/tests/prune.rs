@@ -450,20 +450,35 @@ fn a_hidden_file_is_deleted_only_with_its_object_proven() -> Result<()> {
 #[test]
 fn a_bucket_that_lost_its_objects_costs_no_local_file() -> Result<()> {
     let media = Media::with(FILES)?;
+    let own = |number: usize| format!("media_attachments/files/2/original/{number:03}.png");
+    for number in 0..216 {
+        write(&media.live().join(own(number)), "own")?;
+    }
     media.switch_back()?;
     media.run("sync", &[])?.expect(0);
     media.switch()?;
     media.run("cutover", &[])?.expect(0);
-    for (path, _) in FILES {
-        media.delete(path)?;
+    // What Mastodon deletes every day after a retention period, and what users delete.
+    media.delete(FILES[1].0)?;
+    for number in 0..22 {
+        media.delete(&own(number))?;
+    }
+    media.run("prune", &["--dry-run"])?.expect(0);
+    media.delete(&own(22))?;
+    let ran = media.run("prune", &[])?.expect(3);
+    let cause = "23 of 220 files outside `cache/` are gone from the bucket `media`, more than 22";
+    assert!(ran.stderr.contains(cause), "{}", ran.stderr);
+    let bucket = media.client().list(e2e::media::BUCKET)?;
+    for key in bucket.keys() {
+        media.delete(key)?;
     }
     let ran = media.run("prune", &[])?.expect(3);
     assert!(ran.stderr.contains("no object at all"), "{}", ran.stderr);
     media.put(FILES[1].0, FILES[1].1.as_bytes())?;
-    let ran = media.run("prune", &["--max-settled", "3"])?.expect(3);
-    assert!(ran.stderr.contains("4 of 4 files"), "{}", ran.stderr);
-    assert_eq!(files(&media.kept())?.len(), FILES.len());
-    media.run("prune", &["--max-settled", "4"])?.expect(0);
+    let ran = media.run("prune", &[])?.expect(3);
+    assert!(ran.stderr.contains("220 of 220 files"), "{}", ran.stderr);
+    assert_eq!(files(&media.kept())?.len(), FILES.len() + 216);
+    media.run("prune", &["--max-settled", "220"])?.expect(0);
     assert!(files(&media.kept())?.is_empty());
     Ok(())
 }

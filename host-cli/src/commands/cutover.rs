@@ -74,6 +74,8 @@ struct Report {
     cutover: Option<Cut>,
     /// Files that were written while the comparison ran, compared after the move.
     written_meanwhile: Compared,
+    /// The comparison after the move did not come to its end.
+    interrupted: bool,
 }
 
 /// Runs `cutover`.
@@ -86,6 +88,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         compared: None,
         cutover: None,
         written_meanwhile: Compared::default(),
+        interrupted: false,
     };
     let _lock = site.lock()?;
     if !args.dry_run {
@@ -105,8 +108,8 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     let owner = sides::owner(installation.as_ref());
     let mut sides = Sides::open(client, root, owner, args.follow_links, context)?;
     let begun = nanoseconds_now();
+    let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
     if !aside {
-        let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
         let compared = tokio::select! {
             biased;
             () = interrupt.requested() => return Ok(Exit::Interrupted),
@@ -129,20 +132,33 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     }
     // The comparison may have taken hours.
     let installation = allowed(&args, &site, sides.client.target(), context).await?;
+    if interrupt.is_set() {
+        return Ok(Exit::Interrupted);
+    }
+    interrupt.now("the media are moved, and what was written meanwhile is not compared");
     protect_from_git(&site, context);
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
     sides.root = site.kept();
-    let looked = look_again(&args, &sides, begun, &mut report, context).await;
+    let looked = tokio::select! {
+        biased;
+        () = interrupt.requested() => {
+            report.interrupted = true;
+            Ok(())
+        }
+        looked = look_again(&args, &sides, begun, &mut report, context) => looked,
+    };
     let unproven = report.count(|compared| compared.different.count);
     let skipped = report.count(|compared| compared.not_for_buckets.count);
-    let exit = if unproven > 0 && !args.allow_unproven || skipped > 0 && !args.allow_skipped {
+    let exit = if report.interrupted {
+        Exit::Interrupted
+    } else if unproven > 0 && !args.allow_unproven || skipped > 0 && !args.allow_skipped {
         Exit::Partly
     } else {
         Exit::Done
     };
     context.ui.outcome(exit, &report, report.text());
     looked?;
-    if report.count(|compared| compared.to_send) > 0 {
+    if report.interrupted || report.count(|compared| compared.to_send) > 0 {
         context.ui.say(format!(
             "\nhint: the media were moved all the same; bring what was never uploaded to the bucket with `{}`",
             sync_command(&args, &sides, context)
@@ -297,6 +313,9 @@ impl Report {
                     self.kept_dir.display()
                 ));
                 out.push_str(&meanwhile(&self.written_meanwhile));
+                if self.interrupted {
+                    out.push_str("\ninterrupted: what was written meanwhile was not compared");
+                }
             }
             (None, 0) if self.dry_run => out.push_str(&format!(
                 "`{}` would become `{}`",

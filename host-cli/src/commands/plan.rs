@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::mastodon::{Owner, named_media_dir};
 use crate::named::NamedPaths;
 use crate::pairs::Pair;
@@ -130,7 +131,15 @@ pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
     } else {
         format!("{prefix}/")
     };
-    let report = read(&media_dir, &prefix, &args)?;
+    let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
+    let reading = tokio::task::spawn_blocking(move || {
+        Ok::<_, Error>((read(&media_dir, &prefix, &args)?, args))
+    });
+    let (report, args) = tokio::select! {
+        biased;
+        () = interrupt.requested() => return Ok(Exit::Interrupted),
+        read = reading => read.map_err(|e| Error::new("read the media directory").cause(e))??,
+    };
     context.ui.data(&report, report.text(&args));
     let all_fit = report.refused.count == 0 && report.unreadable.count == 0;
     Ok(if all_fit { Exit::Done } else { Exit::Problem })

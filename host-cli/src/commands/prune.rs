@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
+use crate::ledger;
 use crate::sides::{self, Sides};
 use crate::tree::remove_empty_directories;
 
@@ -54,7 +55,7 @@ pub struct PruneArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Files outside `cache/` that may be deleted since Mastodon has deleted them in the bucket
-    /// [default: 1000, and a tenth of those that are there]
+    /// [default: the lesser of 1000 and a tenth of those that are there, and 20 at least]
     #[arg(long, value_name = "N")]
     pub max_settled: Option<u64>,
     /// There is no Mastodon that uses this directory: delete only what the bucket has
@@ -124,6 +125,12 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         }
         Err(e) => Some(e),
     };
+    for (name, number) in [
+        (ledger::DELETED, report.deleted),
+        ("kept", report.kept.count),
+    ] {
+        context.facts.add(name, number);
+    }
     if !args.dry_run && !args.live && stopped.is_none() && !report.interrupted {
         let fail = |e| {
             let directory = report.directory.display();
@@ -132,9 +139,6 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         report.directories_removed = remove_empty_directories(&sides.root).map_err(fail)?;
     }
     report.kept.sort();
-    for (name, number) in [("deleted", report.deleted), ("kept", report.kept.count)] {
-        context.facts.add(name, number);
-    }
     let exit = match (report.interrupted, report.kept.count) {
         (true, _) => Exit::Interrupted,
         (false, 0) => Exit::Done,

@@ -11,6 +11,7 @@ use crate::decide::{Compare, Conflict, Decision};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::guards;
+use crate::interrupt::Interrupt;
 use crate::mastodon::{Installation, Owner, named_media_dir};
 use crate::named::NamedPaths;
 use crate::sides::{self, Sides};
@@ -27,7 +28,7 @@ To let Mastodon use the local files again, put the old .env.production back too:
 can take it back (`medialift env --undo`). Files that Mastodon has uploaded to the bucket since the
 switch are there only, and it would not show them from the disk: they are counted, and copying them
 into the media directory first is up to you. Files that Mastodon has deleted in the bucket since, and
-that are still on the disk, would come back: they are counted and named.
+that are still on the disk, would come back: they are counted and named, every one with `--verbose`.
 Exit codes: 0 all is back, 3 the bucket has media that are not on the disk, or media that were deleted
 there are on it, 4 back, and some files are kept twice (each is named).")]
 pub struct RollbackArgs {
@@ -85,10 +86,16 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         let operation = format!("put `{}` back", site.live().display());
         guards::may_rollback(&installation).or_refuse(operation)?;
     }
+    let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
     // A rollback that has begun is completed. Where the media never left, nothing comes back.
     let comes_back = state.phase != Phase::Returning && swap::media_are_aside(&site, &state)?;
     if comes_back && !(args.leave_in_bucket && args.with_deleted) {
-        let (only_there, deleted_there) = compare(&args, &site, context).await.map_err(|e| {
+        let compared = tokio::select! {
+            biased;
+            () = interrupt.requested() => return Ok(Exit::Interrupted),
+            compared = compare(&args, &site, context) => compared,
+        };
+        let (only_there, deleted_there) = compared.map_err(|e| {
             Error::new(format!("tell what Mastodon would lose from view, or show again ({e})"))
                 .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without looking")
         })?;
@@ -111,7 +118,12 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     }
     let stamp = time::OffsetDateTime::now_utc().unix_timestamp();
     let conflicts = site.parent.join(format!("{}.conflicts-{stamp}", site.name));
-    let back = swap::back(&site, args.after_prune, &conflicts, &mut |_| Ok(()))?;
+    interrupt.now("what was begun is brought to its end");
+    let back = tokio::task::spawn_blocking(move || {
+        swap::back(&site, args.after_prune, &conflicts, &mut |_| Ok(()))
+    });
+    let failed = |e| Error::new("put the media back").cause(e);
+    let back = back.await.map_err(failed)??;
     report.merged = back.merged;
     report.conflicts_dir = back.conflicts_dir;
     let exit = match report.conflicts_dir {
@@ -184,14 +196,16 @@ async fn compare(args: &RollbackArgs, site: &Site, context: &Context) -> Result<
     while let Some(pair) = pairs.next().await? {
         let is_here = pair.local.is_some() || site.live().join(&pair.path).exists();
         only_there += u64::from(pair.object.is_some() && !is_here);
-        match sides.decide(&pair, Compare::SizeOnly) {
-            Decision::DeletedThere => deleted_there.add(pair.path, "deleted there"),
-            Decision::Conflict(Conflict::NoJournal) => deleted_there.add(
-                pair.path,
-                "not there, and no journal tells whether Mastodon deleted it",
-            ),
-            _ => {}
-        }
+        let reason = match sides.decide(&pair, Compare::SizeOnly) {
+            Decision::DeletedThere => "deleted there",
+            Decision::Conflict(Conflict::NoJournal) => {
+                "not there, and no journal tells whether Mastodon deleted it"
+            }
+            _ => continue,
+        };
+        let shown = pair.path.escape_debug();
+        context.ui.detail(format!("{reason}: {shown}"));
+        deleted_there.add(pair.path, reason);
     }
     Ok((only_there, deleted_there))
 }

@@ -15,14 +15,16 @@ use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::filter::Filter;
+use crate::guards::may_delete_after;
 use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
+use crate::ledger::{self, Ledger};
 use crate::mastodon::{Owner, named_media_dir};
 use crate::s3::{Client, Retry};
 use crate::sync::{self, Options, Question};
 use crate::upload::Limits;
-use crate::{ledger, pairs, tree};
+use crate::{pairs, tree};
 
 /// A little below what a new account is given, 500 requests a second.
 const BACKBLAZE_RATE: f64 = 450.0;
@@ -85,11 +87,12 @@ pub struct SyncArgs {
     /// DIR belongs to no Mastodon: the directory is the truth
     #[arg(long)]
     pub not_mastodon: bool,
-    /// Delete objects that have no local file (the bucket keeps their versions)
+    /// Delete objects whose local file is gone, by the journal's word that there was one (the bucket
+    /// keeps their versions)
     #[arg(long, conflicts_with = "files_from")]
     pub delete: bool,
-    /// Delete nothing where more objects than this would go [default: 1000, and a tenth of the
-    /// objects that are there]
+    /// Delete nothing where more objects than this would go [default: the lesser of 1000 and a tenth
+    /// of the objects that are there]
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
     /// Uploads at once, at most; how many really, is found by trying
@@ -178,7 +181,18 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if credentials.kind() == KeyKind::Master {
         return Err(master_key());
     }
-    let path = journal_path(&directory, &target, context)?;
+    let state_dir = context.state_dir()?;
+    let identity = Identity::of_directory(&directory).map_err(|e| {
+        let operation = format!("read the media directory `{}`", directory.display());
+        Error::usage(operation).cause(e)
+    })?;
+    if args.delete {
+        let name = ledger::target_name(&target);
+        let entries = Ledger::in_directory(&state_dir).read(Some(&name), Some(&identity))?;
+        may_delete_after(ledger::has_pruned(&entries))
+            .or_refuse(format!("delete what is only in `{target}`"))?;
+    }
+    let path = ledger::journal_path(&state_dir, &target, &identity);
     let (journal, said) = if args.dry_run {
         Journal::read_only(&path)?
     } else {
@@ -231,21 +245,6 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     report(&finished, context);
     let exit = finished.summary.exit();
     finished.stopped.map_or(Ok(exit), Err)
-}
-
-fn journal_path(directory: &Path, target: &Target, context: &Context) -> Result<PathBuf> {
-    let identity = Identity::of_directory(directory).map_err(|e| {
-        Error::usage(format!(
-            "read the media directory `{}`",
-            directory.display()
-        ))
-        .cause(e)
-    })?;
-    Ok(ledger::journal_path(
-        &context.state_dir()?,
-        target,
-        &identity,
-    ))
 }
 
 /// Prints the summary; `--quiet` prints only what went wrong.

@@ -220,15 +220,22 @@ fn what_is_no_file_here() {
         ..settled()
     };
     let seen = Some(Recorded::seen());
+    let file = file(false);
+    let [a, b] = ["earlier A", "B"].map(|journal| known(&file, journal));
     let only = Decision::OnlyThere;
     for (local, object, known, expected) in [
         (
             Some(skipped),
             object(3, A),
-            None,
+            a,
             [Decision::Skip(SkipReason::Symlink); 3],
         ),
-        (None, object(3, A), None, [Decision::Delete, only, only]),
+        (None, object(3, A), a, [Decision::Delete, only, only]),
+        // Mastodon uploaded it, or wrote it anew, while it used the bucket.
+        (None, object(3, A), None, [only; 3]),
+        (None, object(3, A), seen, [only; 3]),
+        (None, object(3, A), Some(Recorded::sending()), [only; 3]),
+        (None, object(3, A), b, [only; 3]),
         (None, None, seen, [Decision::Gone; 3]),
     ] {
         let pair = Pair {

@@ -10,17 +10,16 @@ use md5::{Digest, Md5};
 use crate::config::{Endpoint, Target};
 use crate::decide::{Compare, Conflict, Decision, Flags, decide, decide_read};
 use crate::error::{Error, Result};
-use crate::guards::{Verdict, may_cutover, may_prune, may_sync};
+use crate::guards::{Verdict, may_cutover, may_prune};
 use crate::identity::Identity;
 use crate::journal::Recorded;
 use crate::mastodon::{Installation, Owner, Running, Storage};
 use crate::pairs::Pair;
 use crate::prove::{Basis, basis, is_as_uploaded};
-use crate::s3::{Listed, S3Error};
+use crate::s3::Listed;
 use crate::swap::{self, Phase, Site};
-use crate::sync::remember::{Note, Reach, Remember};
+use crate::sync::remember::Note;
 use crate::tree::{self, Entry, LocalFile, walk};
-use crate::upload::Outcome;
 
 /// Path and content of an object, and whether Mastodon put it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +67,16 @@ pub(super) struct World {
     pub(super) bucket: BTreeMap<String, Object>,
     /// Objects that Mastodon deleted and has not written again, since it uses the bucket.
     pub(super) deleted: BTreeSet<String>,
+    /// Objects that Mastodon wrote beside a file that the bucket did not have, and no `sync` has seen.
+    pub(super) unseen: BTreeSet<String>,
+    /// What Mastodon wrote to the bucket while the last command ran.
+    pub(super) written: Option<(String, Object)>,
     /// What its database does not have any more, wherever it was deleted.
     pub(super) forgotten: BTreeSet<String>,
     /// By the directory's identity.
     pub(super) journals: BTreeMap<(u64, u64), Journal>,
+    /// `prune` was run, which the ledger tells.
+    pub(super) pruned: bool,
     /// Rollbacks so far.
     pub(super) rollbacks: u32,
 }
@@ -111,8 +116,11 @@ impl World {
             running: Owner::Disk,
             bucket: BTreeMap::new(),
             deleted: BTreeSet::new(),
+            unseen: BTreeSet::new(),
+            written: None,
             forgotten: BTreeSet::new(),
             journals: BTreeMap::new(),
+            pruned: false,
             rollbacks: 0,
         }
     }
@@ -137,18 +145,25 @@ impl World {
             Owner::Bucket => (in_bucket, live || kept),
             _ => (live, in_bucket || kept),
         };
-        // Mastodon gives each upload a name of its own: a key that only the other place has is not
-        // written anew.
-        if elsewhere && !here {
+        // Mastodon gives each upload a name of its own: on the disk, a key that only the bucket has is
+        // not written anew, nor in the bucket one whose picture was deleted on the disk.
+        let left_over = self.running == Owner::Bucket && here && self.forgotten.contains(&path);
+        if left_over || elsewhere && !here && self.running != Owner::Bucket {
             return;
         }
         self.forgotten.remove(&path);
         if self.running == Owner::Bucket {
             self.deleted.remove(&path);
+            if elsewhere && !here {
+                self.unseen.insert(path.clone());
+            }
             let mastodons = true;
-            self.bucket.insert(path, Object { content, mastodons });
+            let object = Object { content, mastodons };
+            self.written = Some((path.clone(), object.clone()));
+            self.bucket.insert(path, object);
             return;
         }
+        self.is_of_the_disk(&path);
         let file = self.site.live().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let staged = self.directory.path().join("upload");
@@ -156,9 +171,20 @@ impl World {
         fs::rename(staged, file).unwrap();
     }
 
+    /// What the bucket has under this path is no upload of Mastodon's own any more.
+    fn is_of_the_disk(&mut self, path: &str) {
+        if let Some(object) = self.bucket.get_mut(path) {
+            object.mastodons = false;
+        }
+    }
+
     pub(super) fn delete(&mut self, path: String) {
         if self.running == Owner::Disk {
-            let _ = fs::remove_file(self.site.live().join(path));
+            if fs::remove_file(self.site.live().join(&path)).is_ok() {
+                self.forgotten.insert(path);
+            }
+        } else if self.unseen.contains(&path) {
+            // Nobody could tell its deletion from a file that never was in the bucket.
         } else if self.bucket.remove(&path).is_some() {
             self.forgotten.insert(path.clone());
             self.deleted.insert(path);
@@ -227,9 +253,10 @@ impl World {
         if self.running == Owner::Disk {
             // The disk is the truth again, so what it has belongs into the bucket.
             self.deleted.clear();
-            for object in self.bucket.values_mut() {
-                object.mastodons = false;
+            for (path, _) in self.files() {
+                self.is_of_the_disk(&path);
             }
+            self.unseen.clear();
         }
     }
 
@@ -239,6 +266,15 @@ impl World {
 
     pub(super) fn is_settled(&self, root: &Path) -> bool {
         self.journal(root).is_some_and(|journal| journal.settled)
+    }
+
+    pub(super) fn listed(&self, key: &str) -> Option<Listed> {
+        let object = self.bucket.get(key)?;
+        Some(Listed {
+            key: key.to_owned(),
+            size: object.content.len() as u64,
+            etag: hex::encode(Md5::digest(&object.content)),
+        })
     }
 
     /// The join of the three sides.
@@ -262,13 +298,9 @@ impl World {
                 .or_insert_with(|| empty(&path))
                 .local = Some(entry);
         }
-        for (key, object) in &self.bucket {
+        for key in self.bucket.keys() {
             let pair = pairs.entry(key.clone()).or_insert_with(|| empty(key));
-            pair.object = Some(Listed {
-                key: key.clone(),
-                size: object.content.len() as u64,
-                etag: hex::encode(Md5::digest(&object.content)),
-            });
+            pair.object = self.listed(key);
         }
         let records = self.journal(root).map(|journal| &journal.records);
         for (path, known) in records.into_iter().flatten() {
@@ -299,120 +331,10 @@ impl World {
     }
 
     pub(super) fn is_same(&self, pair: &Pair) -> bool {
-        let Some(Entry::File(file)) = &pair.local else {
+        let (Some(Entry::File(file)), Some(object)) = (&pair.local, &pair.object) else {
             return false;
         };
-        self.bucket
-            .get(&pair.path)
-            .map(|object| object.content.clone())
-            == Some(read(file))
-    }
-
-    /// `away`: the disk below this directory is not mounted. `breaks`: the upload whose answer is lost.
-    pub(super) fn sync(
-        &mut self,
-        fuse: &mut Fuse,
-        away: Option<&str>,
-        breaks: Option<u8>,
-    ) -> Result<()> {
-        if may_sync(&self.installation()) != Verdict::Allow {
-            return Ok(());
-        }
-        let root = swap::media_at(&self.site.live());
-        let pairs = self.pairs(&root);
-        let mut journal = self.journals.remove(&identity(&root)).unwrap_or_default();
-        let ended = self.copy(pairs, &mut journal, fuse, (away, breaks));
-        let written = match (&ended, fuse.0) {
-            // Killed: what was written by then depends on the moment.
-            (Err(_), 0) => journal.waiting.len() / 2,
-            _ => journal.waiting.len(),
-        };
-        journal.write(written);
-        if let Ok(settled) = ended {
-            journal.settled |= settled;
-        }
-        self.journals.insert(identity(&root), journal);
-        Ok(())
-    }
-
-    /// Whether the journal is settled then.
-    pub(super) fn copy(
-        &mut self,
-        pairs: Vec<Pair>,
-        journal: &mut Journal,
-        fuse: &mut Fuse,
-        (away, mut breaks): (Option<&str>, Option<u8>),
-    ) -> Result<bool> {
-        let owner = self.installation().owner_of(&World::target());
-        let remember = Remember::new(owner.clone(), journal.settled);
-        let flags = Flags {
-            unrecorded_is_new: journal.settled,
-            ..Flags::default()
-        };
-        if remember.unsettles() {
-            journal.settled = false;
-        }
-        let mut reach = Reach {
-            whole: true,
-            cut_off: false,
-            sent_unclear: false,
-        };
-        let empty = pairs.iter().all(|pair| pair.local.is_none());
-        for mut pair in pairs {
-            if away.is_some_and(|away| pair.path.starts_with(away)) {
-                pair.local = None;
-                if pair.object.is_none() && pair.known.is_none() {
-                    continue;
-                }
-            }
-            let decision = self.decide(&pair, &owner, flags);
-            let Some(Entry::File(file)) = &pair.local else {
-                journal.note(&pair.path, remember.left(&pair, decision));
-                continue;
-            };
-            let content = read(file);
-            let record = Recorded::same(file.stamp, &hex::encode(Md5::digest(&content)));
-            let bytes = file.stamp.size;
-            let is_sent = matches!(decision, Decision::Send(_));
-            let is_read = decide(&pair, &owner, flags) == Decision::Compare;
-            if !is_sent && !is_read {
-                journal.note(&pair.path, remember.left(&pair, decision));
-                continue;
-            }
-            let mut outcome = match decision {
-                Decision::Conflict(conflict) => Outcome::Conflict(conflict),
-                Decision::Same => Outcome::Same { bytes, record },
-                _ => Outcome::Uploaded { bytes, record },
-            };
-            if is_sent {
-                if remember.announces() && !is_read {
-                    journal.note(&pair.path, Some(Note::Record(Recorded::sending())));
-                    journal.write(usize::MAX);
-                }
-                let mastodons = false;
-                let object = Object { content, mastodons };
-                self.bucket.insert(pair.path.clone(), object);
-                fuse.burn("sent")?;
-                breaks = breaks.and_then(|left| {
-                    if left == 0 {
-                        let lost = std::io::Error::other("the answer is lost");
-                        let error = S3Error::local(&pair.path, lost);
-                        outcome = Outcome::Failed(Box::new(error));
-                        reach.whole = false;
-                    }
-                    left.checked_sub(1)
-                });
-            }
-            journal.note(&pair.path, remember.after(&pair, &outcome));
-            fuse.burn("noted")?;
-            if !reach.whole {
-                break;
-            }
-        }
-        if empty {
-            return Err(Error::new("upload an empty directory"));
-        }
-        Ok(remember.settles(reach))
+        object.etag == hex::encode(Md5::digest(read(file)))
     }
 
     pub(super) fn cutover(&mut self, fuse: &mut Fuse) -> Result<()> {
@@ -460,6 +382,7 @@ impl World {
             return Ok(());
         }
         state.pruned = true;
+        self.pruned = true;
         self.site.write_state(&state)?;
         let root = self.site.kept();
         for pair in self.pairs(&root) {

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::summary::Summary;
 use crate::error::{Error, Result};
@@ -14,7 +15,12 @@ const MOST_DELETIONS: u64 = 1000;
 /// One in so many of the objects that are there.
 const SHARE_OF_DELETIONS: u64 = 10;
 
-/// Objects that have no local file.
+/// After so many deletions the owner of the media is asked for again.
+const ASK_AFTER: usize = 100;
+/// After so much time too.
+const ASK_EVERY: Duration = Duration::from_secs(60);
+
+/// Objects whose local file is gone.
 #[derive(Debug)]
 pub(super) struct ToDelete {
     /// As many as may be deleted.
@@ -51,25 +57,31 @@ impl ToDelete {
         self.most.unwrap_or(MOST_DELETIONS)
     }
 
-    /// Deletes until interrupted, where `owner_is_the_same` after all else was looked at.
+    /// Deletes until interrupted, where `owner_is_the_same` after all else was looked at: asked before
+    /// the first, and again while it goes on.
     pub(super) async fn delete(
         &self,
         client: &Client,
         pairs: &Pairs,
         summary: &mut Summary,
         interrupt: &Interrupt,
-        owner_is_the_same: impl Future<Output = Result<()>>,
+        owner_is_the_same: impl AsyncFn() -> Result<()>,
     ) -> Result<()> {
         if self.total == 0 {
             return Ok(());
         }
         let bucket = &client.target().bucket;
         self.check(bucket, pairs)?;
-        owner_is_the_same.await?;
-        for key in &self.keys {
+        let mut asked = None;
+        for (number, key) in self.keys.iter().enumerate() {
             if interrupt.is_set() {
                 summary.interrupted = true;
                 return Ok(());
+            }
+            let due = asked.is_none_or(|asked: Instant| asked.elapsed() >= ASK_EVERY);
+            if due || number % ASK_AFTER == 0 {
+                owner_is_the_same().await?;
+                asked = Some(Instant::now());
             }
             if !self.dry_run {
                 client.delete_object(key).await.map_err(|e| {

@@ -78,7 +78,11 @@ impl Remember {
             Outcome::Uploaded { record, .. } | Outcome::Same { record, .. } => {
                 record.map(Note::Record)
             }
-            Outcome::Conflict(_) => seen(pair),
+            // Both are there, also where the object came after the listing.
+            Outcome::Conflict(_) => {
+                let unclear = pair.known.is_none_or(|known| known.sending);
+                unclear.then(|| Note::Record(Recorded::seen()))
+            }
             Outcome::Hidden | Outcome::Skipped(_) => unclear(pair),
             Outcome::Failed(error) if !error.is_surely_not_stored() => unclear(pair),
             // Only what this run has written down: an earlier one's doubt stays.

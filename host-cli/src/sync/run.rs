@@ -95,7 +95,7 @@ pub async fn run(
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let again = options.question.ask_again(&options.answer);
+        let again = async || options.question.ask_again(&options.answer).await;
         let deleted =
             run.to_delete
                 .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
@@ -155,14 +155,14 @@ impl Run {
     ) -> Self {
         let count = options.pairs.files_from.is_none();
         let count = count.then(|| (options.pairs.tree.clone(), options.pairs.filter.clone()));
-        let decided_by = (options.answer.owner.clone(), options.flags);
+        let Answer { owner, alone, .. } = options.answer.clone();
         Run {
             client: client.clone(),
             uploader: Arc::new(Uploader::new(
                 client.clone(),
                 journal.clone(),
                 options.limits,
-                decided_by,
+                (owner, alone, options.flags),
                 options.dry_run,
             )),
             tasks: JoinSet::new(),
@@ -279,7 +279,13 @@ impl Run {
             (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
             (Decision::Delete, _) => self.to_delete.add(&pair),
             (Decision::Gone, _) => {}
-            _ => self.summary.only_in_bucket += 1,
+            _ => {
+                self.summary.only_in_bucket += 1;
+                if self.options.flags.delete {
+                    let line = self.summary.leave_not_recorded(pair.path.clone());
+                    self.progress.say(&line);
+                }
+            }
         }
         self.write(pair.path.clone(), self.remember.left(&pair, decision));
         None

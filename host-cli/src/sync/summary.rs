@@ -65,6 +65,10 @@ pub struct Summary {
     pub deleted: u64,
     /// Objects without a local file, left alone.
     pub only_in_bucket: u64,
+    /// Those of them that `--delete` left: no record says that they ever were files here.
+    pub not_recorded: u64,
+    /// The first thousand of them.
+    pub not_recorded_paths: Vec<String>,
     /// Objects that Mastodon has deleted and whose files are still here: left so.
     pub deleted_there: u64,
     /// Paths where both sides differ and were left, by reason.
@@ -125,6 +129,17 @@ impl Summary {
             line.push_str("; the bucket has it, from before it was hidden");
         }
         keep(&mut self.hidden_paths, path);
+        line
+    }
+
+    /// Counts an object that `--delete` leaves, and says so.
+    pub(super) fn leave_not_recorded(&mut self, path: String) -> String {
+        self.not_recorded += 1;
+        let line = format!(
+            "left: `{}`: in the bucket only, and no record says that it ever was a file here",
+            path.escape_debug()
+        );
+        keep(&mut self.not_recorded_paths, path);
         line
     }
 
@@ -207,6 +222,13 @@ impl Summary {
         if self.only_in_bucket > 0 {
             let value = format!("{} objects, left alone", grouped(self.only_in_bucket));
             line("only in bucket", value);
+        }
+        if self.not_recorded > 0 {
+            let value = format!(
+                "{} of them that `--delete` leaves: no record says that they ever were files here, so they may be Mastodon's own uploads",
+                grouped(self.not_recorded)
+            );
+            line("", value);
         }
         if self.deleted_there > 0 {
             let value = format!(

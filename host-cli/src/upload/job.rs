@@ -10,7 +10,7 @@ use crate::decide::{Conflict, Decision, Flags, decide_read};
 use crate::journal::{Journal, Recorded};
 use crate::mastodon::Owner;
 use crate::pairs::Pair;
-use crate::s3::{Client, S3Error};
+use crate::s3::{Client, Listed, S3Error, S3Result};
 use crate::tree::{LocalFile, SkipReason, Skipped, Stamp};
 
 /// How often a file that changes while it is read is begun again.
@@ -44,6 +44,8 @@ pub struct Uploader {
     pub(super) dry_run: bool,
     owner: Owner,
     flags: Flags,
+    /// Mastodon may write to the bucket meanwhile: it is asked for once more before it is sent.
+    asks_again: bool,
     memory: Arc<Semaphore>,
     /// Held by each file that is sent in parts, until its end.
     pub(super) in_parts: Semaphore,
@@ -101,15 +103,17 @@ pub(super) struct Opened {
 }
 
 impl Uploader {
-    /// For files that are decided upon with `owner` and `flags`.
+    /// For files that are decided upon with `owner` and `flags`; `alone`: no Mastodon has to do with
+    /// them.
     pub fn new(
         client: Client,
         journal: Journal,
         limits: Limits,
-        (owner, flags): (Owner, Flags),
+        (owner, alone, flags): (Owner, bool, Flags),
         dry_run: bool,
     ) -> Self {
         Uploader {
+            asks_again: owner != Owner::Disk && !alone,
             client,
             journal,
             limits,
@@ -138,6 +142,33 @@ impl Uploader {
     /// Memory for the pieces of one request.
     pub(super) async fn stream_memory(&self) -> Option<OwnedSemaphorePermit> {
         self.memory(u64::from(STREAM_KIBIBYTES) * 1024).await
+    }
+
+    /// The job as it stands at this moment, where the object has come since the bucket was listed, which
+    /// may be hours ago: to be compared. `None` is to send it.
+    pub(super) async fn come_meanwhile(&self, job: &Job) -> S3Result<Option<Job>> {
+        if !self.asks_again {
+            return Ok(None);
+        }
+        let key = self.client.target().key(&job.file.path);
+        let head = match self.client.head_object(&key).await {
+            Ok(head) => head,
+            Err(e) if e.is_not_found() => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let object = Some(Listed {
+            key,
+            size: head.size,
+            etag: head.etag,
+        });
+        Ok(Some(Job {
+            file: job.file.clone(),
+            pair: Pair {
+                object,
+                ..job.pair.clone()
+            },
+            decision: Decision::Compare,
+        }))
     }
 
     /// What is to be done now that the file was read, and has `etag`: `None` is to send it.

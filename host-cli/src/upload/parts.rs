@@ -34,6 +34,16 @@ pub(super) async fn attempt(uploader: &Arc<Uploader>, job: &Job, opened: Opened)
         let record = None;
         return Try::Over(Outcome::Uploaded { bytes, record });
     }
+    let compared = match uploader.come_meanwhile(job).await {
+        Ok(None) => Ok(None),
+        Ok(Some(now)) => compare(uploader, &now, &opened, part_size).await,
+        Err(e) => return Try::Over(Outcome::Failed(Box::new(e))),
+    };
+    match compared {
+        Ok(Some(outcome)) => return Try::Over(outcome),
+        Ok(None) => {}
+        Err(e) => return unreadable(job, &e),
+    }
     match upload(uploader, job, &opened, part_size).await {
         Ok(Some(etag)) => Try::Over(Outcome::Uploaded {
             bytes,
@@ -83,7 +93,8 @@ async fn compare(
     Ok(uploader.settled(job, opened.stamp, &etag))
 }
 
-/// Sends what is missing and completes the upload; `None` where the file changed meanwhile.
+/// Sends what is missing and completes the upload; `None` where the file changed meanwhile, or its
+/// object came.
 async fn upload(
     uploader: &Arc<Uploader>,
     job: &Job,
@@ -122,8 +133,9 @@ async fn upload(
         Ok::<_, S3Error>((part, md5))
     });
     let sent: Vec<(CompletedPart, [u8; 16])> = sends.buffered(PARTS_AT_ONCE).try_collect().await?;
-    if !is_unchanged(&opened.file, opened.stamp) {
-        // Its parts are of two states of the file: nobody will want them.
+    // Its parts may be of two states of the file; and what Mastodon wrote under this key while they
+    // were sent is not overwritten. Nobody will want them.
+    if !is_unchanged(&opened.file, opened.stamp) || uploader.come_meanwhile(job).await?.is_some() {
         client.abort_multipart_upload(key, id).await?;
         remember(uploader, key, None).await?;
         return Ok(None);

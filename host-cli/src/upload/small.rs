@@ -200,6 +200,13 @@ async fn put(uploader: &Uploader, job: &Job, request: PutRequest, stamp: Stamp) 
     }
     let mut tries = 1;
     loop {
+        let settled = match uploader.come_meanwhile(job).await {
+            Ok(now) => now.and_then(|now| uploader.settled(&now, stamp, &etag)),
+            Err(e) => return Outcome::Failed(Box::new(e)),
+        };
+        if let Some(outcome) = settled {
+            return outcome;
+        }
         match uploader.client.put_object(&request).await {
             Ok(_) => {
                 let record = Recorded::same(stamp, &etag);

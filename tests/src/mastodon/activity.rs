@@ -59,11 +59,13 @@ impl State {
             0..50 if !full => {
                 self.upload_by(process)?;
             }
-            // An avatar is fetched again and has other bytes. One that is on the disk only when the
-            // bucket is written to is not: nobody could tell its deletion from one that never was.
+            // An avatar is fetched again and has other bytes. One that is in the bucket only when the
+            // disk is written to is not: a process that has not restarted yet does not know it.
             50..56 if replaces => {
-                if let Some(key) = self.any("cache/accounts/")
-                    && self.processes[process].storage.has(&key)?
+                let key = self.any("cache/accounts/");
+                let storage = &self.processes[process].storage;
+                if let Some(key) = key
+                    && (storage.is_bucket() || storage.has(&key)?)
                 {
                     let content = format!("fetched again {}", self.random.u64(..));
                     self.write(process, &key, content.as_bytes())?;
@@ -85,7 +87,8 @@ impl State {
             }
             62..70 => self.delete_old_remote_media(process, 3)?,
             _ => {
-                let keys: Vec<String> = self.any("").into_iter().collect();
+                let key = self.any("").filter(|key| !self.is_unseen(key));
+                let keys: Vec<String> = key.into_iter().collect();
                 self.delete(process, &keys, Deletion::Single)?;
             }
         }

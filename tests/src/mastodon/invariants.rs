@@ -10,12 +10,13 @@ use super::{Mastodon, State};
 use crate::client::Client;
 use crate::media::files;
 
-/// The four rules, with what was on the disk when they were last looked at.
+/// The four rules, with what was on the disk and in the bucket when they were last looked at.
 #[derive(Debug)]
 pub struct Invariants {
     client: Client,
     bucket: String,
     local: BTreeMap<String, Vec<u8>>,
+    objects: BTreeMap<String, String>,
 }
 
 impl Invariants {
@@ -26,6 +27,7 @@ impl Invariants {
             client,
             bucket: bucket.to_owned(),
             local: BTreeMap::new(),
+            objects: BTreeMap::new(),
         }
     }
 
@@ -48,15 +50,15 @@ impl Invariants {
             );
         }
         for (key, content) in &self.local {
-            // An object that was being uploaded at that moment may have been deleted with them.
-            let settled =
-                state.history.in_bucket.contains_key(key) || state.history.deleted.contains(key);
+            // Mastodon may have replaced the object after the file was proven by it and deleted.
+            let proven = is(&objects, key, content) || is(&self.objects, key, content);
             ensure!(
-                local.contains_key(key) || settled || is(&objects, key, content),
+                local.contains_key(key) || state.history.deleted.contains(key) || proven,
                 "the file `{key}` is gone, and the bucket does not have it"
             );
         }
         self.local = local;
+        self.objects = objects;
         Ok(())
     }
 }

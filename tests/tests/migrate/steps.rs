@@ -127,7 +127,7 @@ impl Host {
             }
             "prune" => {
                 ensure!(world.media().is_dir(), "there is no media directory");
-                self.only_hidden_and_replaced_files_are_left()?;
+                self.only_hidden_and_replaced_files_are_left(before)?;
                 self.domain_gives_every_picture_and_no_deleted_one()?;
             }
             other => bail!("nothing looks at the step `{other}`"),
@@ -188,16 +188,23 @@ impl Host {
         Ok(())
     }
 
-    /// What `prune` leaves has a reason: the bucket has other content by Mastodon's own hand, or the
-    /// file is hidden.
-    fn only_hidden_and_replaced_files_are_left(&self) -> Result<()> {
+    /// What `prune` leaves has a reason: the bucket has other content by Mastodon's own hand, the file is
+    /// hidden, or its object was deleted while `prune` ran.
+    fn only_hidden_and_replaced_files_are_left(&self, before: &Before) -> Result<()> {
+        let state = self.world.mastodon.lock();
         let objects = self.world.client().list(BUCKET)?;
         for (key, content) in files(&self.world.kept())? {
             let metadata = fs::metadata(self.world.kept().join(&key))?;
-            let proven = objects.get(&key) == Some(&hex::encode(Md5::digest(content)));
+            let hidden = metadata.mode() & 0o077 == 0;
+            let object = objects.get(&key);
+            let replaced = object.is_some_and(|etag| *etag != hex::encode(Md5::digest(content)));
+            // The next run takes it.
+            let deleted_meanwhile = object.is_none()
+                && before.objects.contains_key(&key)
+                && state.history.deleted.contains(&key);
             ensure!(
-                !proven || metadata.mode() & 0o077 == 0,
-                "`{key}` is in the bucket and was not deleted"
+                hidden || replaced || deleted_meanwhile,
+                "`{key}` is neither hidden nor replaced, and was not deleted: {object:?}"
             );
         }
         Ok(())
@@ -216,6 +223,24 @@ impl Host {
             ensure!(
                 answer.status == 200 && picture.versions.contains(&answer.body),
                 "`{key}` is answered {}",
+                answer.status
+            );
+        }
+        // Two sorts of deleted files the bucket may have, as the page says: those that were deleted
+        // on the disk (step 7), and those that were deleted there before their first upload (step 9).
+        let objects = self.world.client().list(BUCKET)?;
+        let history = &state.history;
+        for key in &history.deleted {
+            let excepted = history.deleted_on_disk.contains(key)
+                || history.deleted_before_upload.contains(key);
+            ensure!(
+                excepted || !objects.contains_key(key),
+                "`{key}` was deleted in the bucket, and is there"
+            );
+            let answer = get(key)?;
+            ensure!(
+                excepted || history.deleted_in_batches.contains(key) || answer.status == 404,
+                "the deleted `{key}` is answered {}",
                 answer.status
             );
         }

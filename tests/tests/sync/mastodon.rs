@@ -88,6 +88,86 @@ fn what_mastodon_wrote_in_the_bucket_is_never_overwritten() -> Result<()> {
     Ok(())
 }
 
+/// A run may take hours, and its listing is as old. While the first file is sent, Mastodon writes others.
+#[test]
+fn what_mastodon_writes_while_a_run_goes_on_is_not_overwritten() -> Result<()> {
+    for unknown in [false, true] {
+        let media = synced()?;
+        if unknown {
+            let settings = "S3_ENABLED=true\nS3_BUCKET=$ELSEWHERE\n";
+            write(&media.path().join(".env.production"), settings)?;
+        } else {
+            owned_by_bucket(&media)?;
+        }
+        let large = vec![b'l'; 6 << 20];
+        let others = ["e.png", "f.png", "large.png", "middle.png"];
+        for (path, content) in
+            others
+                .iter()
+                .zip([b"on disk", b"on disk", &large[..], &large[..1 << 20]])
+        {
+            fs::write(media.live().join(path), content)?;
+        }
+        write(&media.live().join("d.png"), "new")?;
+        media.origin.reset_requests()?;
+        media.origin.set_faults(&json!([
+            { "kind": "latency", "latency_ms": 2_000, "operation": "PutObject", "key_prefix": "d.png" },
+            { "kind": "latency", "latency_ms": 2_000, "operation": "UploadPart" },
+        ]))?;
+        let mut arguments = vec!["sync", "public/system", "--json", "--concurrency", "1"];
+        arguments.extend(["--multipart-from", "5MiB", "--part-size", "5MiB"]);
+        let child = media
+            .command(&arguments)?
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        media.wait_for_operation("PutObject")?;
+        media.put("e.png", b"by Mastodon")?;
+        media.put("f.png", b"on disk")?;
+        media.put("middle.png", b"by Mastodon")?;
+        // When all but its last request is done.
+        media.wait_for_operation("UploadPart")?;
+        media.put("large.png", b"by Mastodon")?;
+        let output = child.wait_with_output()?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!(output.status.code(), Some(4), "{report}");
+        assert_eq!(report["uploaded"]["files"], 1, "{report}");
+        assert_eq!(report["unchanged"]["files"], 4, "{report}");
+        let left = report["conflict_paths"].as_array().expect("a list");
+        let mut left: Vec<_> = left
+            .iter()
+            .filter_map(|left| left["path"].as_str())
+            .collect();
+        left.sort_unstable();
+        assert_eq!(left, ["e.png", "large.png", "middle.png"], "{report}");
+        for key in left {
+            assert_eq!(content(&media, key)?.1, "by Mastodon", "{key}");
+        }
+        let uploads = media.client().send("GET", "/media?uploads=", &[], &[])?;
+        assert!(!uploads.text().contains("<Upload>"), "{}", uploads.text());
+        // It was seen there: what Mastodon deletes is not brought back.
+        media.origin.clear_faults()?;
+        if !unknown {
+            media.delete("e.png")?;
+            media.run("sync", &["--send-unrecorded"])?.expect(4);
+            assert_eq!(content(&media, "e.png")?.0, 404);
+        }
+    }
+    Ok(())
+}
+
+/// Where the disk is the truth, one request a file is enough.
+#[test]
+fn a_file_is_asked_for_before_it_is_sent_only_where_mastodon_may_have_written_it() -> Result<()> {
+    let media = synced()?;
+    assert_eq!(media.origin.requests()?.of("HeadObject"), 0);
+    owned_by_bucket(&media)?;
+    write(&media.live().join("d.png"), "new")?;
+    expect(&media, &[], 0, 1, 3)?;
+    assert_eq!(media.origin.requests()?.of("HeadObject"), 1);
+    Ok(())
+}
+
 #[test]
 fn without_a_journal_nothing_is_taken_for_never_sent() -> Result<()> {
     let media = synced()?;

@@ -11,9 +11,13 @@ use crate::tree::Entry;
 /// Remote media, which Mastodon deletes by itself after a retention period.
 const CACHE: &str = "cache/";
 
-/// So many deletions of local accounts' media pass without a question: posts and accounts are deleted
-/// every day.
+/// Deletions of local accounts' media that pass without a question, the lesser of both: posts and
+/// accounts are deleted every day.
 const UNQUESTIONED: u64 = 1_000;
+/// One in so many of the files outside `cache/`.
+const UNQUESTIONED_SHARE: u64 = 10;
+/// So many pass on the smallest instance.
+const ALWAYS_UNQUESTIONED: u64 = 20;
 
 /// What is on both sides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +64,9 @@ impl Survey {
         if self.objects == 0 && self.deleted > 0 {
             return lost(format!("the bucket `{bucket}` has no object at all"));
         }
-        let most = args.max_settled.unwrap_or(UNQUESTIONED.max(self.own / 10));
+        let share = self.own / UNQUESTIONED_SHARE;
+        let most = share.clamp(ALWAYS_UNQUESTIONED, UNQUESTIONED);
+        let most = args.max_settled.unwrap_or(most);
         if self.own_deleted > most {
             return lost(format!(
                 "{} of {} files outside `{CACHE}` are gone from the bucket `{bucket}`, more than {most}",
