@@ -22,7 +22,7 @@ use crate::tree::{SkipReason, Skipped};
 /// Brings one file into the bucket, where comparing does not show that it is there or must be left.
 pub async fn upload_one(uploader: Arc<Uploader>, job: Job) -> (Job, Outcome) {
     for tries in 1..=TRIES {
-        match attempt(&uploader, &job).await {
+        match attempt(&uploader, &job, tries > 1).await {
             Try::Over(Outcome::Failed(error)) => {
                 return (job, Outcome::Failed(Box::new(error.after(tries - 1))));
             }
@@ -41,10 +41,11 @@ pub async fn upload_one(uploader: Arc<Uploader>, job: Job) -> (Job, Outcome) {
     (job, Outcome::Skipped(skipped))
 }
 
-async fn attempt(uploader: &Arc<Uploader>, job: &Job) -> Try {
+async fn attempt(uploader: &Arc<Uploader>, job: &Job, maybe_sent: bool) -> Try {
     // Boxed where it is rare, so that a small file's task stays small.
     match small::attempt(uploader, job).await {
         small::Attempt::Ended(ended) => ended,
+        small::Attempt::Hidden => Try::Over(Outcome::Hidden { maybe_sent }),
         small::Attempt::Large(opened) if opened.stamp.size >= uploader.limits.multipart_from => {
             Box::pin(parts::attempt(uploader, job, opened)).await
         }

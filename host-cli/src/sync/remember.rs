@@ -83,10 +83,10 @@ impl Remember {
                 let unclear = pair.known.is_none_or(|known| known.sending);
                 unclear.then(|| Note::Record(Recorded::seen()))
             }
-            Outcome::Hidden | Outcome::Skipped(_) => unclear(pair),
+            Outcome::Hidden { maybe_sent: true } | Outcome::Skipped(_) => unclear(pair),
             Outcome::Failed(error) if !error.is_surely_not_stored() => unclear(pair),
             // Only what this run has written down: an earlier one's doubt stays.
-            Outcome::Failed(_) => {
+            Outcome::Failed(_) | Outcome::Hidden { maybe_sent: false } => {
                 (self.announces() && pair.known.is_none()).then_some(Note::Forget)
             }
         }
@@ -118,4 +118,23 @@ fn unclear(pair: &Pair) -> Option<Note> {
     let unknown = pair.object.is_none() && pair.known.is_none();
     let sending = || Note::Record(Recorded::sending());
     seen(pair).or_else(|| unknown.then(sending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_hidden_before_it_was_sent_leaves_no_doubt() {
+        let remember = Remember::new(Owner::Bucket, true);
+        let pair = Pair {
+            path: "a.png".to_owned(),
+            local: None,
+            object: None,
+            known: None,
+        };
+        let after = |maybe_sent| remember.after(&pair, &Outcome::Hidden { maybe_sent });
+        assert!(matches!(after(false), Some(Note::Forget)));
+        assert!(matches!(after(true), Some(Note::Record(record)) if record.sending));
+    }
 }

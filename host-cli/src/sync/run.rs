@@ -329,7 +329,7 @@ impl Run {
                 let line = self.summary.conflict(path, conflict);
                 self.progress.say(&line);
             }
-            Outcome::Hidden => {
+            Outcome::Hidden { .. } => {
                 let line = self.summary.hide(path, job.pair.object.is_some());
                 self.progress.say(&line);
             }

@@ -81,8 +81,11 @@ pub enum Outcome {
     },
     /// Read, found to differ, and left.
     Conflict(Conflict),
-    /// Hidden since it was seen, and not sent.
-    Hidden,
+    /// Hidden since it was seen.
+    Hidden {
+        /// An earlier try may have reached the bucket.
+        maybe_sent: bool,
+    },
     /// Not to be sent.
     Skipped(Skipped),
     /// The bucket did not take it.

@@ -28,6 +28,8 @@ pub(super) enum Attempt {
     Ended(Try),
     /// Too large to be read in one go.
     Large(Opened),
+    /// Mastodon has hidden it since the walk; nothing was sent.
+    Hidden,
 }
 
 /// A file that was read.
@@ -59,7 +61,7 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
     };
     match read {
         ReadFile::Changed => Attempt::Ended(Try::Changed),
-        ReadFile::Hidden => Attempt::Ended(Try::Over(Outcome::Hidden)),
+        ReadFile::Hidden => Attempt::Hidden,
         // The memory is given back: the way of a large file asks for its own.
         ReadFile::Large(opened) => Attempt::Large(opened),
         ReadFile::Whole {
