@@ -8,7 +8,7 @@
 //! |---|---|---|---|---|---|
 //! | there | absent | not recorded | send | send¹ | send¹ |
 //! | there | absent | recorded | send | deleted there: left, never sent again | conflict |
-//! | there | absent | about to be sent³ | send | conflict; `--send-unrecorded` sends | conflict |
+//! | there | absent | about to be sent³ | send | conflict; `--send-unrecorded` sends | conflict; `--send-unrecorded` sends |
 //! | there | the same | – | same | same | same |
 //! | there | another | ours² | send: the file is newer than the record | conflict | conflict |
 //! | there | another | not ours | conflict; `--replace` sends | conflict | conflict |
@@ -194,6 +194,9 @@ fn decide_file(
             (Owner::Bucket, None) if flags.unrecorded_is_new => Decision::Send(Why::New),
             (Owner::Bucket, _) => Decision::Conflict(Conflict::NoJournal),
             (Owner::Unknown(_), None) if flags.unrecorded_is_new || flags.send_unclear => {
+                Decision::Send(Why::New)
+            }
+            (Owner::Unknown(_), Some(known)) if known.sending && flags.send_unclear => {
                 Decision::Send(Why::New)
             }
             (Owner::Unknown(_), _) => Decision::Conflict(Conflict::OwnerUnknown),

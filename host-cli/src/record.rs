@@ -143,7 +143,8 @@ fn about(command: &Command) -> Option<About<'_>> {
             ..of(Action::Rollback)
         },
         Command::Prune(args) if !args.dry_run => About {
-            media_dir: Some(args.media_dir.as_deref()),
+            // The directory that is freed, by whichever of its names.
+            media_dir: Some(args.dir.as_deref().or(args.media_dir.as_deref())),
             target: Some(&args.target),
             only_some: args.dir.is_some(),
             ..of(Action::Prune)

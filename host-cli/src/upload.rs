@@ -20,17 +20,19 @@ use self::job::{TRIES, Try};
 use crate::tree::{SkipReason, Skipped};
 
 /// Brings one file into the bucket, where comparing does not show that it is there or must be left.
-pub async fn upload_one(uploader: Arc<Uploader>, job: Job) -> (Job, Outcome) {
+pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, Outcome) {
     for tries in 1..=TRIES {
         match attempt(&uploader, &job, tries > 1).await {
             Try::Over(Outcome::Failed(error)) => {
                 return (job, Outcome::Failed(Box::new(error.after(tries - 1))));
             }
             Try::Over(outcome) => return (job, outcome),
-            Try::Changed if tries < TRIES => {
-                tokio::time::sleep(Duration::from_millis(150 * u64::from(tries))).await;
+            Try::Changed(sent) => {
+                job.sent = sent.or(job.sent);
+                if tries < TRIES {
+                    tokio::time::sleep(Duration::from_millis(150 * u64::from(tries))).await;
+                }
             }
-            Try::Changed => {}
         }
     }
     let skipped = Skipped {

@@ -257,8 +257,7 @@ pub(crate) fn sync_command(
         .args([
             "sync",
             "--json",
-            // The bucket is new: nobody can have deleted anything in it.
-            "--send-unrecorded",
+            "--not-mastodon",
             "--bucket",
             "media",
             "--region",

@@ -89,7 +89,7 @@ fn a_file_without_an_object() {
         ..Flags::default()
     };
     row(None, "", send_unclear, [NEW, NEW, NEW]);
-    row(None, "sending", send_unclear, [NEW, NEW, UNKNOWN]);
+    row(None, "sending", send_unclear, [NEW, NEW, NEW]);
     row(
         None,
         "A",

@@ -164,13 +164,14 @@ impl Units {
             }
         }
         // What it gives to `docker compose` is not what the containers have.
-        if CONTAINERS.contains(&program(&lines)) {
+        let runs = |names: &[&str]| words(&lines).any(|word| names.contains(&word));
+        if runs(&CONTAINERS) || !is_called_so(name) && !runs(&PROCESSES) {
             return Ok(());
         }
         self.found = true;
         self.unit_files.append(&mut files);
         // Mastodon's streaming server has no media.
-        if program(&lines) != "node" {
+        if words(&lines).next() != Some("node") {
             let environment = self.environment(&lines)?;
             self.environments.push(environment);
         }
@@ -325,12 +326,17 @@ fn last<'a>(lines: &'a [Assignment], key: &str) -> &'a str {
 /// Programs that start containers.
 const CONTAINERS: [&str; 4] = ["docker", "docker-compose", "podman", "podman-compose"];
 
-/// The name of the program that a unit runs, without what stands before it (`-`, `+`).
-fn program(lines: &[Assignment]) -> &str {
-    let path = last(lines, "ExecStart").split_whitespace().next();
-    let name = path.and_then(|path| path.rsplit('/').next());
-    name.unwrap_or_default()
-        .trim_start_matches(['-', '@', ':', '+', '!'])
+/// What a unit of Mastodon's that reads its settings runs, whatever the unit is called.
+const PROCESSES: [&str; 2] = ["puma", "sidekiq"];
+
+/// The words of what a unit runs, each without its path and what stands before it (`-`, `+`).
+fn words(lines: &[Assignment]) -> impl Iterator<Item = &str> {
+    let words = last(lines, "ExecStart").split_whitespace();
+    words.map(|word| {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        name.trim_start_matches(['-', '@', ':', '+', '!'])
+            .trim_matches(['"', '\''])
+    })
 }
 
 /// The text with `%%` as `%`; none where it has another specifier.

@@ -258,6 +258,7 @@ impl Run {
                     file,
                     pair,
                     decision,
+                    sent: None,
                 });
             }
             (Decision::Same, Some(Entry::File(file))) => {
@@ -277,7 +278,13 @@ impl Run {
                 self.progress.say(&line);
             }
             (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
-            (Decision::Delete, _) => self.to_delete.add(&pair),
+            (Decision::Delete, _) => {
+                if self.ui.verbose {
+                    let path = pair.path.escape_debug();
+                    self.progress.say(&format!("to delete: `{path}`"));
+                }
+                self.to_delete.add(&pair);
+            }
             (Decision::Gone, _) => {}
             _ => {
                 self.summary.only_in_bucket += 1;
@@ -329,8 +336,9 @@ impl Run {
                 let line = self.summary.conflict(path, conflict);
                 self.progress.say(&line);
             }
-            Outcome::Hidden { .. } => {
-                let line = self.summary.hide(path, job.pair.object.is_some());
+            Outcome::Hidden { maybe_sent } => {
+                let is_there = job.pair.object.is_some() || maybe_sent;
+                let line = self.summary.hide(path, is_there);
                 self.progress.say(&line);
             }
             Outcome::Skipped(skipped) => {

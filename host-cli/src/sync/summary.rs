@@ -136,7 +136,7 @@ impl Summary {
     pub(super) fn leave_not_recorded(&mut self, path: String) -> String {
         self.not_recorded += 1;
         let line = format!(
-            "left: `{}`: in the bucket only, and no record says that it ever was a file here",
+            "left: `{}`: in the bucket only, and no record says that it is the file that was here",
             path.escape_debug()
         );
         keep(&mut self.not_recorded_paths, path);

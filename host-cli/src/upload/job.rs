@@ -60,6 +60,8 @@ pub struct Job {
     pub pair: Pair,
     /// [`Decision::Send`] or [`Decision::Compare`].
     pub decision: Decision,
+    /// What an earlier try of this run has sent, or may have: the entity tag of a former state of the file.
+    pub sent: Option<String>,
 }
 
 /// How a file's turn ended.
@@ -92,10 +94,10 @@ pub enum Outcome {
     Failed(Box<S3Error>),
 }
 
-/// One try; `Changed` asks for another.
+/// One try; `Changed` asks for another, and tells what this one has sent, or may have.
 pub(super) enum Try {
     Over(Outcome),
-    Changed,
+    Changed(Option<String>),
 }
 
 /// A file that is open, to be read while it is sent.
@@ -159,6 +161,9 @@ impl Uploader {
             Err(e) if e.is_not_found() => return Ok(None),
             Err(e) => return Err(e),
         };
+        if job.sent.as_ref() == Some(&head.etag) {
+            return Ok(None);
+        }
         let object = Some(Listed {
             key,
             size: head.size,
@@ -171,6 +176,7 @@ impl Uploader {
                 ..job.pair.clone()
             },
             decision: Decision::Compare,
+            sent: None,
         }))
     }
 
@@ -208,7 +214,7 @@ pub(super) fn skipped(job: &Job, reason: SkipReason, detail: Option<String>) -> 
 /// The outcome of a file that could not be read, or that ended early.
 pub(super) fn unreadable(job: &Job, error: &io::Error) -> Try {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        return Try::Changed;
+        return Try::Changed(None);
     }
     let detail = Some(error.to_string());
     Try::Over(skipped(job, SkipReason::Unreadable, detail))

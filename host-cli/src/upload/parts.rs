@@ -49,8 +49,10 @@ pub(super) async fn attempt(uploader: &Arc<Uploader>, job: &Job, opened: Opened)
             bytes,
             record: Recorded::same(opened.stamp, &etag),
         }),
-        Ok(None) => Try::Changed,
-        Err(e) if !e.ends_the_run() && !is_unchanged(&opened.file, opened.stamp) => Try::Changed,
+        Ok(None) => Try::Changed(None),
+        Err(e) if !e.ends_the_run() && !is_unchanged(&opened.file, opened.stamp) => {
+            Try::Changed(None)
+        }
         Err(e) => Try::Over(Outcome::Failed(Box::new(e))),
     }
 }

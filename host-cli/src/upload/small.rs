@@ -60,7 +60,7 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
         Err(e) => return Attempt::Ended(unreadable(job, &e)),
     };
     match read {
-        ReadFile::Changed => Attempt::Ended(Try::Changed),
+        ReadFile::Changed => Attempt::Ended(Try::Changed(None)),
         ReadFile::Hidden => Attempt::Hidden,
         // The memory is given back: the way of a large file asks for its own.
         ReadFile::Large(opened) => Attempt::Large(opened),
@@ -72,6 +72,7 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
         } => {
             let request = request(uploader, job, Body::Bytes(bytes), md5, content_type);
             let begin = Instant::now();
+            let etag = hex::encode(md5);
             let outcome = put(uploader, job, request, stamp).await;
             drop(memory);
             if begin.elapsed() < LOOK_AGAIN_AFTER {
@@ -80,7 +81,7 @@ pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
             let file = job.file.clone();
             let now = blocking(move || Ok(file.open().ok())).await;
             Attempt::Ended(match now {
-                Ok(Some(now)) => changed_or(outcome, &now, stamp),
+                Ok(Some(now)) => changed_or(outcome, &now, stamp, etag),
                 // What has vanished was stored as it was.
                 _ => Try::Over(outcome),
             })
@@ -148,7 +149,7 @@ pub(super) async fn stream(uploader: &Uploader, job: &Job, opened: Opened) -> Tr
         Err(e) => return unreadable(job, &e),
     };
     if !is_unchanged(&file, stamp) {
-        return Try::Changed;
+        return Try::Changed(None);
     }
     let body = Body::File {
         file: file.clone(),
@@ -156,19 +157,20 @@ pub(super) async fn stream(uploader: &Uploader, job: &Job, opened: Opened) -> Tr
         length: stamp.size,
     };
     let request = request(uploader, job, body, md5, content_type);
+    let etag = hex::encode(md5);
     let outcome = put(uploader, job, request, stamp).await;
-    changed_or(outcome, &file, stamp)
+    changed_or(outcome, &file, stamp, etag)
 }
 
-/// `outcome`, unless the file is another by now and what was sent is a former state of it.
-fn changed_or(outcome: Outcome, file: &File, stamp: Stamp) -> Try {
+/// `outcome`, unless the file is another by now and what was sent is a former state of it, with `etag`.
+fn changed_or(outcome: Outcome, file: &File, stamp: Stamp, etag: String) -> Try {
     if is_unchanged(file, stamp) {
         return Try::Over(outcome);
     }
     match outcome {
         // Content-MD5 was checked, so what is stored is whole; but it is not the file any more.
-        Outcome::Uploaded { .. } | Outcome::Same { .. } => Try::Changed,
-        Outcome::Failed(e) if !e.ends_the_run() => Try::Changed,
+        Outcome::Uploaded { .. } | Outcome::Same { .. } => Try::Changed(Some(etag)),
+        Outcome::Failed(e) if !e.ends_the_run() => Try::Changed(Some(etag)),
         other => Try::Over(other),
     }
 }

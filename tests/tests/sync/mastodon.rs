@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use anyhow::Result;
 use e2e::media::{Media, write};
@@ -357,6 +358,30 @@ fn media_whose_mastodon_is_not_seen_are_not_taken_for_never_sent() -> Result<()>
     let mut command = media.command(&["sync", "media"])?;
     e2e::medialift::run(&mut command)?.expect(0);
     assert_eq!(content(&media, "a.png")?.0, 200);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_sent_as_it_is_in_the_end() -> Result<()> {
+    let name = "accounts/avatars/1/original/a.png";
+    let media = Media::with(&[(name, "half")])?;
+    fs::rename(media.live(), media.path().join("media"))?;
+    media.origin.set_faults(
+        &json!({"kind": "latency", "next": 1, "latency_ms": 1_500, "method": "PUT", "key_prefix": name}),
+    )?;
+    let file = media.path().join("media").join(name);
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        fs::write(file, "the whole picture")
+    });
+    let mut command = media.command(&["sync", "media", "--send-unrecorded"])?;
+    let ran = e2e::medialift::run(&mut command)?;
+    writer.join().unwrap()?;
+    ran.expect(0);
+    assert_eq!(
+        content(&media, name)?,
+        (200, "the whole picture".to_owned())
+    );
     Ok(())
 }
 

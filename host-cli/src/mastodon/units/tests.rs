@@ -176,7 +176,7 @@ fn each_unit_has_an_environment_of_its_own_and_so_has_an_instance() {
 #[test]
 fn a_unit_of_any_name_counts_that_starts_there() {
     let world = World::new();
-    let unit = "[Service]\nWorkingDirectory=HERE/live\nEnvironment=S3_ENABLED=true\n";
+    let unit = "[Service]\nWorkingDirectory=HERE/live\nEnvironment=S3_ENABLED=true\nExecStart=/usr/bin/env bundle exec puma -C config/puma.rb\n";
     world.write("etc/social-web.service", unit);
     world.check(&[("S3_ENABLED", "true")]);
     // The machine's other units may be what they like.
@@ -185,6 +185,11 @@ fn a_unit_of_any_name_counts_that_starts_there() {
         world.write(&format!("usr/{name}.service"), &text);
     }
     fs::create_dir(world.path("usr/secret.service")).unwrap();
+    // Nor has one that runs neither Puma nor Sidekiq anything to say of them.
+    world.write(
+        "etc/backup.service",
+        "[Service]\nWorkingDirectory=HERE/live\nEnvironment=S3_ENABLED=no\nEnvironmentFile=/nowhere\nExecStart=/usr/local/bin/backup.sh\n",
+    );
     world.check(&[("S3_ENABLED", "true")]);
     assert_eq!(world.read().environments.len(), 1);
     // What cannot be read of this one may say anything.
@@ -205,6 +210,16 @@ fn a_unit_that_starts_containers_has_not_their_environment() {
     );
     let units = world.read();
     assert!(!units.found && units.unreadable.is_none(), "{units:?}");
+}
+
+#[test]
+fn a_shell_that_starts_containers_has_not_their_environment_either() {
+    let world = World::new();
+    world.write(
+        "etc/mastodon.service",
+        "[Service]\nWorkingDirectory=HERE/live\nEnvironment=A=1\nExecStart=/bin/sh -c '/usr/bin/docker compose up'\n",
+    );
+    assert!(!world.read().found);
 }
 
 #[test]
