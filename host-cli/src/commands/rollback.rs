@@ -118,6 +118,9 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     }
     let stamp = time::OffsetDateTime::now_utc().unix_timestamp();
     let conflicts = site.parent.join(format!("{}.conflicts-{stamp}", site.name));
+    if interrupt.is_set() {
+        return Ok(Exit::Interrupted);
+    }
     interrupt.now("what was begun is brought to its end");
     let back = tokio::task::spawn_blocking(move || {
         swap::back(&site, args.after_prune, &conflicts, &mut |_| Ok(()))
