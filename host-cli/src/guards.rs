@@ -7,7 +7,9 @@ use std::path::Path;
 
 use crate::config::Target;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::mastodon::{Installation, Owner, Place, Running};
+use crate::words::counted;
 
 /// A guard's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,20 @@ impl Verdict {
         }
     }
 
+    /// The refusal as the error of `operation`, exit code 3: what was found speaks against it.
+    ///
+    /// # Errors
+    /// Fails where it is refused.
+    pub fn or_problem(self, operation: impl Into<String>) -> Result<()> {
+        match self {
+            Verdict::Allow => Ok(()),
+            Verdict::Refuse { why, what_to_do } => Err(Error::new(operation)
+                .exit(Exit::Problem)
+                .cause(why)
+                .hint(what_to_do)),
+        }
+    }
+
     fn and(self, next: impl FnOnce() -> Verdict) -> Verdict {
         match self {
             Verdict::Allow => next(),
@@ -50,6 +66,98 @@ fn refuse(why: impl Into<String>, what_to_do: impl Into<String>) -> Verdict {
         why: why.into(),
         what_to_do: what_to_do.into(),
     }
+}
+
+/// In what the disk is another than the bucket, where media are to be put back; 0 of what was allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Difference<'a> {
+    /// Objects that are not on the disk.
+    pub only_there: u64,
+    /// Files that Mastodon has deleted in the bucket.
+    pub deleted_there: u64,
+    /// `prune` has deleted files.
+    pub after_prune: bool,
+    /// Where the media are.
+    pub kept: &'a Path,
+}
+
+/// `rollback`: may the disk be shown again as it is?
+pub fn may_put_back(difference: &Difference<'_>) -> Verdict {
+    let kept = difference.kept.display();
+    let (mut causes, mut hints) = (Vec::new(), Vec::new());
+    if difference.only_there > 0 {
+        let objects = counted(difference.only_there, "object is", "objects are");
+        let files = if difference.after_prune {
+            "; those that `prune` deleted are among them"
+        } else {
+            ""
+        };
+        causes.push(format!(
+            "{objects} in the bucket and not on the disk{files}: Mastodon would not show them once it uses the disk again"
+        ));
+        hints.push(format!(
+            "copy what is only in the bucket into `{kept}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`"
+        ));
+    }
+    if difference.deleted_there > 0 {
+        let files = counted(
+            difference.deleted_there,
+            "file that Mastodon has deleted in the bucket is",
+            "files that Mastodon has deleted in the bucket are",
+        );
+        causes.push(format!(
+            "{files} still on the disk: whoever knows an address could see it again"
+        ));
+        hints.push(format!(
+            "delete what is named above from `{kept}` first, or add `--with-deleted`"
+        ));
+    }
+    if causes.is_empty() {
+        return Verdict::Allow;
+    }
+    refuse(
+        causes.join("; "),
+        format!("{}; nothing was changed", hints.join("; ")),
+    )
+}
+
+/// What `prune` has found of files whose objects are gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Gone {
+    /// Objects in the bucket.
+    pub objects: u64,
+    /// Files without an object.
+    pub deleted: u64,
+    /// Files outside `cache/`.
+    pub own: u64,
+    /// Those of them without an object.
+    pub own_deleted: u64,
+}
+
+/// How many files outside `cache/` may be gone from the bucket unasked, for posts and accounts are deleted
+/// every day: the lesser of a number and of one in so many, and these on the smallest instance.
+const MOST_SETTLED: u64 = 1000;
+const SHARE_SETTLED: u64 = 10;
+const ALWAYS_SETTLED: u64 = 20;
+
+/// `prune`: may what the bucket lacks pass for deleted by Mastodon? `most`: so much may.
+pub fn may_settle(gone: Gone, most: Option<u64>, bucket: &str) -> Verdict {
+    const LOOK: &str = "look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-settled N`; nothing was deleted";
+    if gone.objects == 0 && gone.deleted > 0 {
+        return refuse(format!("the bucket `{bucket}` has no object at all"), LOOK);
+    }
+    let share = gone.own / SHARE_SETTLED;
+    let most = most.unwrap_or(share.clamp(ALWAYS_SETTLED, MOST_SETTLED));
+    if gone.own_deleted > most {
+        return refuse(
+            format!(
+                "{} of {} files outside `cache/` are gone from the bucket `{bucket}`, more than {most}",
+                gone.own_deleted, gone.own
+            ),
+            LOOK,
+        );
+    }
+    Verdict::Allow
 }
 
 /// `sync`: are the keys that this directory's paths make Mastodon's?

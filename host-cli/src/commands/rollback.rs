@@ -99,10 +99,20 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
             Error::new(format!("tell what Mastodon would lose from view, or show again ({e})"))
                 .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without looking")
         })?;
-        let refused = refusal(&args, &site, only_there, &deleted_there);
+        let kept = site.kept();
+        let verdict = guards::may_put_back(&guards::Difference {
+            only_there: if args.leave_in_bucket { 0 } else { only_there },
+            deleted_there: if args.with_deleted {
+                0
+            } else {
+                deleted_there.count
+            },
+            after_prune: args.after_prune,
+            kept: &kept,
+        });
         report.only_in_bucket = Some(only_there);
         report.deleted_there = Some(deleted_there);
-        if let Some(refused) = refused {
+        if let Err(refused) = verdict.or_problem(format!("put `{}` back", site.live().display())) {
             context.ui.data(&report, report.refused_text());
             return Err(refused);
         }
@@ -138,55 +148,6 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         .ui
         .say("next: put the old `.env.production` back if it was changed, then restart Mastodon");
     Ok(exit)
-}
-
-/// What speaks against it, and what to do about each.
-fn refusal(
-    args: &RollbackArgs,
-    site: &Site,
-    only_there: u64,
-    deleted_there: &NamedPaths,
-) -> Option<Error> {
-    let (mut causes, mut hints) = (Vec::new(), Vec::new());
-    if only_there > 0 && !args.leave_in_bucket {
-        let objects = counted(only_there, "object is", "objects are");
-        let files = if args.after_prune {
-            "; those that `prune` deleted are among them"
-        } else {
-            ""
-        };
-        causes.push(format!(
-            "{objects} in the bucket and not on the disk{files}: Mastodon would not show them once it uses the disk again"
-        ));
-        hints.push(format!(
-            "copy what is only in the bucket into `{}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`",
-            site.kept().display()
-        ));
-    }
-    if deleted_there.count > 0 && !args.with_deleted {
-        causes.push(format!(
-            "{} still on the disk: whoever knows an address could see it again",
-            counted(
-                deleted_there.count,
-                "file that Mastodon has deleted in the bucket is",
-                "files that Mastodon has deleted in the bucket are"
-            )
-        ));
-        hints.push(format!(
-            "delete what is named above from `{}` first, or add `--with-deleted`",
-            site.kept().display()
-        ));
-    }
-    if causes.is_empty() {
-        return None;
-    }
-    let error = Error::new(format!("put `{}` back", site.live().display()));
-    Some(
-        error
-            .exit(Exit::Problem)
-            .cause(causes.join("; "))
-            .hint(format!("{}; nothing was changed", hints.join("; "))),
-    )
 }
 
 /// Counts objects that neither directory has, and names files that Mastodon has deleted in the bucket.

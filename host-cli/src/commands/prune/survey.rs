@@ -3,21 +3,13 @@
 
 use super::PruneArgs;
 use crate::decide::Decision;
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use crate::error::Result;
+use crate::guards::{Gone, may_settle};
 use crate::pairs::Pair;
 use crate::tree::Entry;
 
 /// Remote media, which Mastodon deletes by itself after a retention period.
 const CACHE: &str = "cache/";
-
-/// Deletions of local accounts' media that pass without a question, the lesser of both: posts and
-/// accounts are deleted every day.
-const UNQUESTIONED: u64 = 1_000;
-/// One in so many of the files outside `cache/`.
-const UNQUESTIONED_SHARE: u64 = 10;
-/// So many pass on the smallest instance.
-const ALWAYS_UNQUESTIONED: u64 = 20;
 
 /// What is on both sides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,25 +46,13 @@ impl Survey {
 
     /// Fails where what the bucket lacks looks like a loss.
     pub(super) fn check(&self, args: &PruneArgs, bucket: &str) -> Result<()> {
-        let operation = "take what the bucket lacks for deleted by Mastodon";
-        let lost = |cause: String| {
-            Err(Error::new(operation)
-                .exit(Exit::Problem)
-                .cause(cause)
-                .hint("look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-settled N`; nothing was deleted"))
+        let gone = Gone {
+            objects: self.objects,
+            deleted: self.deleted,
+            own: self.own,
+            own_deleted: self.own_deleted,
         };
-        if self.objects == 0 && self.deleted > 0 {
-            return lost(format!("the bucket `{bucket}` has no object at all"));
-        }
-        let share = self.own / UNQUESTIONED_SHARE;
-        let most = share.clamp(ALWAYS_UNQUESTIONED, UNQUESTIONED);
-        let most = args.max_settled.unwrap_or(most);
-        if self.own_deleted > most {
-            return lost(format!(
-                "{} of {} files outside `{CACHE}` are gone from the bucket `{bucket}`, more than {most}",
-                self.own_deleted, self.own
-            ));
-        }
-        Ok(())
+        may_settle(gone, args.max_settled, bucket)
+            .or_problem("take what the bucket lacks for deleted by Mastodon")
     }
 }
