@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     // second thread brings, since digests are made elsewhere.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         // Files are read and digested there; many more threads only cost memory.
-        .max_blocking_threads(16)
+        .max_blocking_threads(8)
         .enable_all()
         .build()
     {
