@@ -80,9 +80,7 @@ fn phase(media: &Media) -> Result<String> {
 }
 
 fn uploaded() -> Result<Media> {
-    let media = Media::with(FILES)?;
-    media.upload()?;
-    media.switch()?;
+    let media = Media::switched(FILES)?;
     media
         .origin
         .set_faults(&json!({ "kind": "latency", "latency_ms": 3 }))?;

@@ -228,7 +228,8 @@ where
         let is_other = match &fetched {
             // The length that a 416 tells is the whole's.
             Err(error) => *error == OriginError::Refused { status: 416 },
-            // The part of a body that the runtime decodes is none of what a reader gets of the whole.
+            // A body that the runtime decodes has lost its length: the bucket has cut the coded bytes, and
+            // the reader is given decoded ones.
             Ok(answer) => {
                 answer.status == StatusCode::PARTIAL_CONTENT
                     && (!conditional::if_range_holds(&read.headers, &answer.headers)

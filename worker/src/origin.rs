@@ -109,7 +109,7 @@ impl Origin for Bucket {
         request: &HeaderMap,
     ) -> Result<OriginAnswer<Stream>, OriginError> {
         let mut answer = self.ask(key, request).await;
-        // Once more where no stored copy stands ready: who asks on condition has one.
+        // Once more where there is no stored copy to serve instead: a condition is only sent about one.
         let has_copy = [IF_NONE_MATCH, IF_MODIFIED_SINCE]
             .iter()
             .any(|name| request.contains_key(name));
