@@ -14,7 +14,8 @@ use crate::tools::Tools;
 /// How to start an [`Edge`] where the plain [`Edge::start`] does not do.
 #[derive(Clone, Debug, Default)]
 pub struct EdgeOptions {
-    /// Settings of the worker, over those in `wrangler.toml`.
+    /// Settings of the worker, over those in `wrangler.toml`. There is no platform cache locally, so ours is
+    /// started with `CACHE_MODE=engine` unless they say otherwise.
     pub variables: Vec<(String, String)>,
     /// Where the cache is kept; `None` for a directory that goes away with the edge.
     pub persist: Option<PathBuf>,
@@ -72,6 +73,13 @@ impl Edge {
         fs::write(&environment, "")
             .with_context(|| format!("cannot write `{}`", environment.display()))?;
 
+        let mut variables = options.variables;
+        if options.configuration.is_none()
+            && !variables.iter().any(|(name, _)| name == "CACHE_MODE")
+        {
+            variables.push(("CACHE_MODE".to_owned(), "engine".to_owned()));
+        }
+
         let configuration = inside("wrangler.toml");
         let source = options
             .configuration
@@ -107,7 +115,7 @@ impl Edge {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env_remove("FORCE_COLOR");
-        for (name, value) in &options.variables {
+        for (name, value) in &variables {
             command.arg("--var").arg(format!("{name}:{value}"));
         }
         let mut child = Guarded::spawn("`wrangler dev`", command, &inside("wrangler.log"))?;
@@ -168,11 +176,12 @@ fn write_entry(entry: &Path, before: &Path, main: &Path) -> Result<PathBuf> {
     Ok(entry.to_path_buf())
 }
 
-/// Copies a worker's configuration with another `main` and without its `[build]`: what is started here was
-/// built before, and many at once must not build over each other.
+/// Copies a worker's configuration with another `main`, without other environments, and without its
+/// `[build]`: what is started here was built before, and many at once must not build over each other.
 fn write_configuration(source: &Path, main: &Path, copy: &Path) -> Result<()> {
     let mut table = read_configuration(source)?;
     table.remove("build");
+    table.remove("env");
     let main = main.to_str().context("a path that is not UTF-8")?;
     table.insert("main".to_owned(), main.into());
     fs::write(copy, toml::to_string(&table)?)
