@@ -31,6 +31,14 @@ pub struct Size {
     pub gzipped: u64,
 }
 
+impl Size {
+    /// Whether `size` is within this budget.
+    #[must_use]
+    pub const fn allows(self, size: Self) -> bool {
+        size.plain <= self.plain && size.gzipped <= self.gzipped
+    }
+}
+
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
