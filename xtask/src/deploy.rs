@@ -52,6 +52,9 @@ pub struct DeployOptions {
     /// Secrets to upload together with the worker: a file of NAME=TEXT lines, or JSON
     #[arg(long, value_name = "FILE")]
     pub secrets_file: Option<PathBuf>,
+    /// Do not run `medialift verify` afterwards; its command is printed
+    #[arg(long)]
+    pub no_verify: bool,
     /// Arguments of `wrangler deploy`
     #[arg(last = true, value_name = "WRANGLER ARGUMENTS")]
     pub arguments: Vec<OsString>,
@@ -100,7 +103,7 @@ pub fn run(options: &DeployOptions) -> Result<Outcome> {
     if cloudflare.deploy(options)? != Outcome::Done {
         return Ok(Outcome::Failed);
     }
-    let outcome = verify::run(&configuration, &verdict, &secrets)?;
+    let outcome = verify::run(options, &configuration, &verdict, &secrets)?;
     report::purge_hint(&configuration);
     Ok(outcome)
 }

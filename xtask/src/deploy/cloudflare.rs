@@ -11,16 +11,16 @@ use super::configuration::Configuration;
 use super::{DeployOptions, Outcome};
 use crate::tools::Tools;
 
-/// Cloudflare's code for a worker that does not exist, as before its first deployment.
-const NO_SUCH_WORKER: &str = "10007";
-
-/// wrangler's words for a queue that does not exist.
+/// wrangler's words where there is no worker, as before its first deployment, or no queue of a name. It has
+/// no exit codes of its own for them.
+const NO_SUCH_WORKER: &str = "not found";
 const NO_SUCH_QUEUE: &str = "does not exist";
 
 /// One environment's account.
 pub(super) struct Cloudflare<'a> {
     tools: &'a Tools,
     file: PathBuf,
+    worker: String,
     environment: &'static str,
 }
 
@@ -29,6 +29,7 @@ impl<'a> Cloudflare<'a> {
         Self {
             tools,
             file: configuration.file.clone(),
+            worker: configuration.worker.clone(),
             environment: configuration.environment.wrangler_name(),
         }
     }
@@ -59,7 +60,7 @@ impl<'a> Cloudflare<'a> {
         let said = [output.stdout.as_slice(), b"\n", &output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         if !output.status.success() {
-            if said.contains(NO_SUCH_WORKER) {
+            if said.contains(&format!("Worker \"{}\" {NO_SUCH_WORKER}", self.worker)) {
                 return Ok(Vec::new());
             }
             bail!(
@@ -85,7 +86,7 @@ impl<'a> Cloudflare<'a> {
             }
             let said = [output.stdout.as_slice(), b"\n", &output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
-            if !said.contains(NO_SUCH_QUEUE) {
+            if !said.contains(&format!("Queue \"{queue}\" {NO_SUCH_QUEUE}")) {
                 bail!("cannot look for the queue `{queue}`\n{}", said.trim());
             }
             eprintln!("deploy: creating the queue `{queue}`");

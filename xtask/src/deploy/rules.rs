@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +10,9 @@ use serde::Deserialize;
 
 use super::secrets::Secrets;
 use crate::build;
+
+/// The program that asks the worker's rules (`worker/examples/`).
+const RULES: &str = "check_settings";
 
 /// Stands in for a secret of which only the name is known.
 const PLACEHOLDER: &str = "known-by-name-only-not-by-its-text";
@@ -58,9 +62,10 @@ type Texts = BTreeMap<String, String>;
 
 /// Has the worker judge `settings`.
 pub(super) fn judge(settings: &Texts, secrets: &Secrets) -> Result<Verdict> {
-    let names = ask(&[])?.variables;
+    let rules = build_rules()?;
+    let names = ask(&rules, &[])?.variables;
     let (with_all, without) = questions(settings, secrets, &names);
-    let answer = ask(&[&with_all, &without])?;
+    let answer = ask(&rules, &[&with_all, &without])?;
     verdict(answer)
 }
 
@@ -96,16 +101,26 @@ fn verdict(answer: Answer) -> Result<Verdict> {
     })
 }
 
-/// Runs the worker's rules. Texts go through a pipe: a secret must not stand in a list of processes.
-fn ask(settings: &[&Texts]) -> Result<Answer> {
-    let mut child = Command::new(build::cargo())
-        .args(["run", "--quiet", "--package", "edge-worker"])
-        .args(["--example", "check_settings"])
+/// Builds the worker's rules as a program. Selected from the whole workspace, so that it shares what the
+/// tests and the host command have compiled already.
+fn build_rules() -> Result<PathBuf> {
+    let mut command = Command::new(build::cargo());
+    command
+        .args(["build", "--quiet", "--workspace"])
+        .args(["--example", RULES])
         .current_dir(crate::root())
+        .stdout(std::io::stderr());
+    crate::process::run("`cargo build`", command)?;
+    Ok(crate::target_directory().join("debug/examples").join(RULES))
+}
+
+/// Runs the worker's rules. Texts go through a pipe: a secret must not stand in a list of processes.
+fn ask(rules: &Path, settings: &[&Texts]) -> Result<Answer> {
+    let mut child = Command::new(rules)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context("cannot start cargo")?;
+        .with_context(|| format!("cannot start `{}`", rules.display()))?;
     let mut input = child.stdin.take().context("no way to the worker's rules")?;
     input.write_all(&serde_json::to_vec(settings)?)?;
     drop(input);

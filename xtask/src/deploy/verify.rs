@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Outcome;
 use super::configuration::Configuration;
 use super::rules::Verdict;
 use super::secrets::Secrets;
+use super::{DeployOptions, Outcome};
 use crate::process::find_program;
 use crate::stack::{Profile, binary_of};
 
@@ -19,6 +19,7 @@ const PURGE_SECRET: &str = "PURGE_SECRET";
 
 /// Runs `medialift verify` where it is built and a key is known, else says the command.
 pub(super) fn run(
+    options: &DeployOptions,
     configuration: &Configuration,
     verdict: &Verdict,
     secrets: &Secrets,
@@ -30,8 +31,9 @@ pub(super) fn run(
             .filter(|text| !text.is_empty())
             .or_else(|| secrets.text(name).map(str::to_owned))
     };
-    let has_key = KEY.iter().all(|name| known(name).is_some()) || has_settings_file();
-    let (Some(program), true, Some(_)) = (program(), has_key, configuration.files_url()) else {
+    let is_possible =
+        !options.no_verify && (KEY.iter().all(|name| known(name).is_some()) || has_settings_file());
+    let (Some(program), true, Some(_)) = (program(), is_possible, configuration.files_url()) else {
         eprintln!(
             "\ndeploy: now see what readers see:\n  {}",
             by_hand(&arguments)
