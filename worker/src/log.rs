@@ -4,7 +4,7 @@
 use crate::admission::ObjectKey;
 use crate::policy::origin_error::OriginError;
 use serde::Serialize;
-use worker::{console_error, console_warn};
+use worker::{console_error, console_log, console_warn};
 
 /// A line of the log.
 #[derive(Debug, Default, Serialize)]
@@ -22,18 +22,19 @@ struct Line<'a> {
     covered: Option<bool>,
 }
 
-/// The origin has not given an object. A missing one is no failure.
-pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
+/// The origin has not given an object. A missing one is no failure. Whether a stale copy covers for it
+/// is not known (`None`) where another cache decides that.
+pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: Option<bool>) {
     if matches!(error, OriginError::Missing { .. }) {
         return;
     }
     let line = Line {
         status: error.status(),
-        covered: Some(covered),
-        ..Line::failed("origin_failed", key.as_str(), error.name())
+        covered,
+        ..Line::of("origin_failed", key.as_str(), error.name())
     };
     let text = line.encode();
-    if covered {
+    if covered == Some(true) {
         console_warn!("{text}");
     } else {
         console_error!("{text}");
@@ -45,7 +46,7 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
 pub fn fallback_failed(key: &ObjectKey, error: OriginError) {
     let line = Line {
         status: error.status(),
-        ..Line::failed("fallback_failed", key.as_str(), error.name())
+        ..Line::of("fallback_failed", key.as_str(), error.name())
     };
     console_error!("{}", line.encode());
 }
@@ -53,6 +54,24 @@ pub fn fallback_failed(key: &ObjectKey, error: OriginError) {
 /// The Cache API has refused an answer.
 pub fn store_failed(cache_key: &str, reason: &str) {
     failed("store_failed", cache_key, reason);
+}
+
+/// The settings want the platform's cache, and there is none: the engine stands in.
+pub fn platform_cache_absent(reason: &str) {
+    let line = Line::of("platform_cache_absent", "", reason);
+    console_warn!("{}", line.encode());
+}
+
+/// The platform's cache has served a stale copy, since the media entry could not answer. The line of
+/// that one says why.
+pub fn stale_served(key: &ObjectKey) {
+    let line = Line::of("stale_served", key.as_str(), "origin_failed");
+    console_warn!("{}", line.encode());
+}
+
+/// A purge was carried out: of an object, of so many tags at once, or of everything.
+pub fn purged(subject: &str) {
+    console_log!("{}", Line::of("purged", subject, "asked_for").encode());
 }
 
 /// The media entry cannot be reached.
@@ -65,9 +84,9 @@ pub fn purge_failed(subject: &str, reason: &str) {
     failed("purge_failed", subject, reason);
 }
 
-/// A message in the queue is no purge; it is dropped.
-pub fn message_dropped(queue: &str, reason: &str) {
-    failed("message_dropped", queue, reason);
+/// A message in the queue is no purge. It ends in the queue of those that failed too often.
+pub fn message_refused(queue: &str, reason: &str) {
+    failed("message_refused", queue, reason);
 }
 
 /// A setting that cannot be used. `problem` is read after the variable's name.
@@ -76,11 +95,11 @@ pub fn settings_refused(variable: &str, problem: &str) {
 }
 
 fn failed(event: &str, subject: &str, reason: &str) {
-    console_error!("{}", Line::failed(event, subject, reason).encode());
+    console_error!("{}", Line::of(event, subject, reason).encode());
 }
 
 impl<'a> Line<'a> {
-    fn failed(event: &'a str, subject: &'a str, reason: &'a str) -> Self {
+    fn of(event: &'a str, subject: &'a str, reason: &'a str) -> Self {
         Self {
             event,
             subject,

@@ -9,7 +9,7 @@ mod expiry;
 mod faults;
 mod keys;
 mod lock;
-mod platform;
+mod operations;
 mod preflight;
 mod private;
 mod purges;

@@ -46,6 +46,17 @@ pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
     only.map_or(RangePlan::Unsatisfiable, RangePlan::Part)
 }
 
+/// Whether a `Range` header asks for one range, written so that every cache reads it alike.
+#[must_use]
+pub fn is_single(header: &str) -> bool {
+    // No number is longer than what 64 bits hold.
+    let is_number = |text: &str| text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+    let range = header.strip_prefix("bytes=");
+    let numbers = range.and_then(|range| range.split_once('-'));
+    numbers.is_some_and(|(first, last)| is_number(first) && is_number(last))
+        && matches!(plan(Some(header), Some(u64::MAX)), RangePlan::Part(_))
+}
+
 /// What follows `bytes=`, in any case; `None` for another unit, and where nothing follows.
 fn after_unit(header: &str) -> Option<&str> {
     let (unit, ranges) = header.split_at_checked("bytes=".len())?;
