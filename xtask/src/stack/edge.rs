@@ -14,8 +14,8 @@ use crate::tools::Tools;
 /// How to start an [`Edge`] where the plain [`Edge::start`] does not do.
 #[derive(Clone, Debug, Default)]
 pub struct EdgeOptions {
-    /// Settings of the worker, over those in `wrangler.toml`. There is no platform cache locally, so ours is
-    /// started with `CACHE_MODE=engine` unless they say otherwise.
+    /// Settings of the worker, over those in `wrangler.toml`. There is no platform cache locally: with
+    /// `CACHE_MODE=platform`, as shipped, the engine stands in.
     pub variables: Vec<(String, String)>,
     /// Where the cache is kept; `None` for a directory that goes away with the edge.
     pub persist: Option<PathBuf>,
@@ -73,13 +73,6 @@ impl Edge {
         fs::write(&environment, "")
             .with_context(|| format!("cannot write `{}`", environment.display()))?;
 
-        let mut variables = options.variables;
-        if options.configuration.is_none()
-            && !variables.iter().any(|(name, _)| name == "CACHE_MODE")
-        {
-            variables.push(("CACHE_MODE".to_owned(), "engine".to_owned()));
-        }
-
         let configuration = inside("wrangler.toml");
         let source = options
             .configuration
@@ -115,7 +108,7 @@ impl Edge {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env_remove("FORCE_COLOR");
-        for (name, value) in &variables {
+        for (name, value) in &options.variables {
             command.arg("--var").arg(format!("{name}:{value}"));
         }
         let mut child = Guarded::spawn("`wrangler dev`", command, &inside("wrangler.log"))?;
