@@ -19,7 +19,7 @@ use crate::tools::Tools;
 /// the start of an isolate.
 pub(crate) const BUDGET: Size = Size {
     plain: 400_000,
-    gzipped: 170_000,
+    gzipped: 175_000,
 };
 
 /// Size of the worker's WebAssembly.
