@@ -20,6 +20,7 @@ export class Media extends Gateway {
   // (developers.cloudflare.com/workers/cache/purge). Without tags everything goes. Returns why the
   // platform refuses, or null where it does not.
   async purge(tags) {
+    if (!this.hasCache()) return "the media entry has no cache";
     const what = tags ? { tags } : { purgeEverything: true };
     const { success, errors } = await this.ctx.cache.purge(what);
     if (success) return null;

@@ -305,11 +305,17 @@ impl Read {
         HeaderMap::new()
     }
 
-    /// Whether the object is wanted as it is, or one part of it that every cache cuts alike.
-    pub(crate) fn is_plain(&self) -> bool {
-        let range = text(&self.headers, RANGE);
-        let is_single = || !self.head && range.is_some_and(range::is_single);
-        self.headers.is_empty() || (self.headers.len() == 1 && is_single())
+    /// The `Range` to ask another cache for, where nothing but the object as it is, or one part of it
+    /// that every cache cuts alike, is wanted, with `If-Range` or without; `None` where conditions must
+    /// be evaluated first.
+    pub(crate) fn plain_range(&self) -> Option<Option<&HeaderValue>> {
+        if self.headers.is_empty() {
+            return Some(None);
+        }
+        let others = |name: &&HeaderName| **name != RANGE && **name != IF_RANGE;
+        let range = self.headers.get(RANGE)?;
+        let is_single = !self.head && text(&self.headers, RANGE).is_some_and(range::is_single);
+        (is_single && self.headers.keys().find(others).is_none()).then_some(Some(range))
     }
 
     /// The `Range`, where it is a single one of bytes.

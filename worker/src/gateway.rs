@@ -49,25 +49,28 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
         Ok(Admitted::PurgeEverything) => purge::handle_everything(&site, &context).await,
         Ok(Admitted::Purge { key }) => purge::handle(&site, &env, context, &url, &key).await,
         Ok(Admitted::Read { key, head, index }) => {
+            let mode = site.cache_mode(&context).await;
             let read = Read {
-                cache_key: site.cache_key(&url, &key),
-                key,
+                cache_key: match mode {
+                    CacheMode::Engine => site.cache_key(&url, &key),
+                    CacheMode::Platform => site.media_url(&key),
+                },
+                key: key.clone(),
                 head,
                 headers: sdk::selected_headers(&headers, &READ_HEADERS),
             };
-            let key_for_analytics = site.has_analytics.then(|| read.key.clone());
-            let response = match site.cache_mode(&context).await {
+            let mut response = match mode {
                 CacheMode::Engine => serve::respond(&site, Rc::new(context), read).await,
-                CacheMode::Platform => platform::read(&context, &read).await,
+                CacheMode::Platform => platform::read(&site, &context, &read).await,
             };
-            if let Some(key) = key_for_analytics {
-                analytics::record(&env, &key, &response);
-            }
             if index && response.status() == StatusCode::NOT_FOUND {
-                respond::plain(StatusCode::FORBIDDEN)
-            } else {
-                response
+                response = respond::plain(StatusCode::FORBIDDEN);
             }
+            if site.has_analytics {
+                let inside = &key.as_str()[site.settings.key_prefix.len()..];
+                analytics::record(&env, inside, head, &response);
+            }
+            response
         }
     }
 }

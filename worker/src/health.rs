@@ -1,8 +1,8 @@
-//! How the worker is, for whoever watches over it: nothing secret, and nothing that a stranger could
-//! make the bucket work with.
+//! The health document: nothing in it is secret, and no stranger can make it cost the bucket anything.
 
 use crate::admission::ObjectKey;
 use crate::engine::Origin;
+use crate::origin::LastAnswer;
 use crate::settings::CacheMode;
 use crate::site::{FaultyVariables, Site};
 use crate::{respond, runtime};
@@ -10,6 +10,9 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use worker::Context;
 use worker::web_sys::Response;
+
+/// For how long the bucket's last answer says something about the present, in seconds.
+const RECENT_SECONDS: u64 = 300;
 
 /// The document at [`crate::admission::HEALTH`].
 #[derive(Debug, Serialize)]
@@ -21,7 +24,7 @@ struct Health<'a> {
     faults: &'a [&'static str],
     /// Who caches: `platform` or `engine`.
     cache: Option<&'static str>,
-    /// `reachable`, `unreachable`, or `unknown` where this isolate has not asked it yet.
+    /// `reachable`, `unreachable`, or `unknown` where this isolate has not asked it lately.
     bucket: &'static str,
     /// How long ago it was asked, in seconds.
     asked_seconds_ago: Option<u64>,
@@ -40,7 +43,9 @@ pub async fn respond(
         // What it comes to is noted, good or bad.
         _ = site.bucket.fetch(probe, &HeaderMap::new()).await;
     }
-    let last = site.bucket.last_answer();
+    let now = runtime::now();
+    let is_recent = |last: &LastAnswer| now < last.at.plus_seconds(RECENT_SECONDS);
+    let last = site.bucket.last_answer().filter(is_recent);
     let health = Health {
         version: env!("CARGO_PKG_VERSION"),
         settings: "valid",
@@ -49,15 +54,15 @@ pub async fn respond(
             CacheMode::Engine => "engine",
             CacheMode::Platform => "platform",
         }),
-        bucket: match last.map(|last| last.is_well) {
+        bucket: match last.map(|last| last.could_be_read) {
             Some(true) => "reachable",
             Some(false) => "unreachable",
             None => "unknown",
         },
-        asked_seconds_ago: last.map(|last| runtime::now().0.saturating_sub(last.at.0) / 1000),
+        asked_seconds_ago: last.map(|last| now.0.saturating_sub(last.at.0) / 1000),
     };
     let status = match last {
-        Some(last) if !last.is_well => StatusCode::SERVICE_UNAVAILABLE,
+        Some(last) if !last.could_be_read => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
     answer(status, &health, head)

@@ -3,7 +3,9 @@
 
 use crate::admission::ObjectKey;
 use crate::policy::origin_error::OriginError;
+use crate::policy::time::UnixMillis;
 use serde::Serialize;
+use std::cell::Cell;
 use worker::{console_error, console_log, console_warn};
 
 /// A line of the log.
@@ -63,8 +65,15 @@ pub fn platform_cache_absent(reason: &str) {
 }
 
 /// The platform's cache has served a stale copy, since the media entry could not answer. The line of
-/// that one says why.
-pub fn stale_served(key: &ObjectKey) {
+/// that one says why. One line in a second of an isolate: while the bucket is down, all reads may be so.
+pub fn stale_served(key: &ObjectKey, now: UnixMillis) {
+    thread_local! {
+        static LAST: Cell<UnixMillis> = const { Cell::new(UnixMillis(0)) };
+    }
+    if now < LAST.get().plus_seconds(1) {
+        return;
+    }
+    LAST.set(now);
     let line = Line::of("stale_served", key.as_str(), "origin_failed");
     console_warn!("{}", line.encode());
 }
@@ -82,6 +91,11 @@ pub fn media_failed(path: &str, reason: &str) {
 /// A purge was not carried out.
 pub fn purge_failed(subject: &str, reason: &str) {
     failed("purge_failed", subject, reason);
+}
+
+/// The queue has not taken a message; what it is for is done without it.
+pub fn queue_failed(queue: &str, reason: &str) {
+    failed("queue_failed", queue, reason);
 }
 
 /// A message in the queue is no purge. It ends in the queue of those that failed too often.

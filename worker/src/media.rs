@@ -12,24 +12,24 @@ use crate::policy::headers::{self, X_CACHE_STATUS, value};
 use crate::policy::origin_error::OriginError;
 use crate::policy::platform::{self, RULE, TAG};
 use crate::policy::status::CacheStatus;
+use crate::serve::LONGEST_WAIT_MILLISECONDS;
 use crate::site::Site;
 use crate::{log, respond, runtime, sdk};
+use futures_util::future::{Either, select};
 use http::header::{AGE, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{Method, StatusCode};
+use std::pin::pin;
+use std::time::Duration;
+use worker::Delay;
 use worker::Env;
 use worker::web_sys::{Request, Response};
 
-/// The host of requests to the media entry: never looked up, and no part of the cache's key.
-const HOST: &str = "https://media.invalid";
+/// The host of requests to the media entry: never looked up, and no part of the cache's key. The whole
+/// URL is [`Site::media_url`].
+pub const HOST: &str = "https://media.invalid";
 
 /// The longest cache tag that the platform takes, in bytes.
 const LONGEST_TAG: usize = 1024;
-
-/// The URL under which the media entry is asked for an object.
-#[must_use]
-pub fn url_of(key: &ObjectKey) -> String {
-    [HOST, &key.s3_path()].concat()
-}
 
 /// The cache tag of an object: its encoded path, which is printable ASCII without spaces. One that
 /// is too long is cut: a purge then reaches its neighbours too, which costs them one fetch.
@@ -52,7 +52,18 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     let names = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
     let asked = sdk::selected_headers(&request.headers(), &names);
     let conditions = conditional::passed_on(&asked);
-    let answer = match site.bucket.fetch(&key, &conditions).await {
+    let fetch = pin!(site.bucket.fetch(&key, &conditions));
+    let answer = if conditions.is_empty() {
+        fetch.await
+    } else {
+        // The cache has a copy, and serves it where this takes too long.
+        let patience = Delay::from(Duration::from_millis(LONGEST_WAIT_MILLISECONDS));
+        match select(fetch, patience).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(OriginError::Timeout),
+        }
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return failed(&site, &key, error),
     };
@@ -64,14 +75,18 @@ pub async fn fetch(request: Request, env: Env) -> Response {
         now,
     );
     let mut headers = headers::for_client(answer.status, &answer.headers, CacheStatus::Miss, now);
-    // The gateway's to say, for each reader.
+    // The gateway's to say, for each reader; and the cache's, from the moment when it got the answer.
     headers.remove(X_CACHE_STATUS);
+    headers.remove(AGE);
+    if answer.status == StatusCode::NOT_MODIFIED {
+        headers = headers::for_not_modified(headers);
+    }
     headers.insert(RULE, value(&rule));
     headers.insert(TAG, value(&tag_of(&key)));
     respond::made(answer.status, &headers, answer.body)
 }
 
-/// The key in a URL of [`url_of`].
+/// The key in a URL of [`Site::media_url`].
 fn key_of(url: &str, site: &Site) -> Option<ObjectKey> {
     let asked = Asked {
         method: Some(&Method::GET),
@@ -80,7 +95,8 @@ fn key_of(url: &str, site: &Site) -> Option<ObjectKey> {
         is_preflight: false,
     };
     match admit(&asked, &site.canonical) {
-        Ok(Admitted::Read { key, .. }) => Some(key),
+        // The gateway has let it in, under another spelling.
+        Ok(Admitted::Read { key, .. } | Admitted::Health { probe: key, .. }) => Some(key),
         _ => None,
     }
 }
@@ -89,7 +105,7 @@ fn key_of(url: &str, site: &Site) -> Option<ObjectKey> {
 fn failed(site: &Site, key: &ObjectKey, error: OriginError) -> Response {
     log::origin_failed(key, error, None);
     let rule = &site.settings.freshness;
-    let answer = respond::origin_error(platform::told(error, rule));
+    let answer = respond::origin_error(platform::as_reported(error, rule));
     // The cache tells it, from the moment when it got the answer.
     _ = answer.headers().delete(AGE.as_str());
     // A purge drops what is remembered of a missing object, too.

@@ -45,7 +45,7 @@ pub struct LastAnswer {
     /// When.
     pub at: UnixMillis,
     /// Whether it could be read, or its answer was about the object alone.
-    pub is_well: bool,
+    pub could_be_read: bool,
 }
 
 impl Bucket {
@@ -89,7 +89,7 @@ impl Bucket {
         let answer = fetch(&url, &request).await;
         self.last.set(Some(LastAnswer {
             at: runtime::now(),
-            is_well: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
+            could_be_read: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
         }));
         answer
     }

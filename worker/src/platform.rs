@@ -4,18 +4,20 @@
 //! The cache is asked for the object, whole or one plain part of it, and for nothing else: what it makes
 //! of a reader's conditions, or of a `Range` in another form, is not documented
 //! (developers.cloudflare.com/workers/cache). So those are evaluated here, by the engine's own rules, on
-//! the headers of the object: a HEAD fetches them, and fills the cache as a GET would.
+//! the headers of the object: a HEAD fetches them, and fills the cache as a GET would. `If-Range` is
+//! evaluated on the part itself, since videos are read so, and each call is billed.
 
 use crate::engine::shape::{Shape, shape};
 use crate::engine::{Found, Read};
-use crate::policy::conditional::same_version;
+use crate::policy::conditional::{if_range_holds, same_version};
 use crate::policy::headers::{self, ABOUT_THE_BODY, SERVER_TIMING, X_CACHE_STATUS, text, value};
 use crate::policy::platform::{RULE, TAG};
 use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::status::CacheStatus;
+use crate::site::Site;
 use crate::store::CachedResponse;
-use crate::{log, media, respond, runtime, sdk};
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use crate::{log, respond, runtime, sdk};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{HeaderMap, StatusCode};
 use worker::Context;
 use worker::web_sys::{Headers, Response};
@@ -25,19 +27,22 @@ use worker::web_sys::{Headers, Response};
 const CF_CACHE_STATUS: &str = "cf-cache-status";
 
 /// Reads through the platform's cache.
-pub async fn read(context: &Context, read: &Read) -> Response {
-    read_through(context, read).await.unwrap_or_else(|reason| {
-        log::media_failed(read.key.as_str(), &reason);
-        respond::plain(StatusCode::BAD_GATEWAY)
-    })
+pub async fn read(site: &Site, context: &Context, read: &Read) -> Response {
+    read_through(site, context, read)
+        .await
+        .unwrap_or_else(|reason| {
+            log::media_failed(read.key.as_str(), &reason);
+            respond::plain(StatusCode::BAD_GATEWAY)
+        })
 }
 
-async fn read_through(context: &Context, read: &Read) -> Result<Response, String> {
+async fn read_through(site: &Site, context: &Context, read: &Read) -> Result<Response, String> {
     let whole = HeaderMap::new();
-    let (mut request, mut about) = (read.headers.clone(), None);
-    if !read.is_plain() {
-        request = HeaderMap::new();
-        let object = Answer::of(context, read, &whole, true).await?;
+    let (mut request, mut about) = (HeaderMap::new(), None);
+    if let Some(range) = read.plain_range() {
+        request.extend(range.map(|range| (RANGE, range.clone())));
+    } else {
+        let object = Answer::of(site, context, read, &whole, true).await?;
         let status = object.found.status();
         if status.is_client_error() || status.is_server_error() {
             return Ok(object.into_error(read.head));
@@ -58,10 +63,12 @@ async fn read_through(context: &Context, read: &Read) -> Result<Response, String
         }
         about = Some((object, headers));
     }
-    let mut answer = Answer::of(context, read, &request, read.head).await?;
-    let is_no_answer = match (answer.found.status(), &about) {
+    let mut answer = Answer::of(site, context, read, &request, read.head).await?;
+    let must_ask_for_whole = match (answer.found.status(), &about) {
         (StatusCode::RANGE_NOT_SATISFIABLE, _) if let Some(length) = answer.length_of_whole() => {
             match range::plan(text(&request, RANGE), Some(length)) {
+                // It does not say of which version it is.
+                RangePlan::Unsatisfiable if read.headers.contains_key(IF_RANGE) => true,
                 RangePlan::Unsatisfiable => return Ok(answer.unsatisfiable(length)),
                 // An empty object has no part at all, and is answered whole.
                 RangePlan::Whole | RangePlan::Part(_) => true,
@@ -71,13 +78,21 @@ async fn read_through(context: &Context, read: &Read) -> Result<Response, String
         (StatusCode::PARTIAL_CONTENT, Some((_, headers))) => {
             !same_version(&answer.found.selected_headers(), headers)
         }
+        (StatusCode::PARTIAL_CONTENT, None) => {
+            read.headers.contains_key(IF_RANGE)
+                && !if_range_holds(&read.headers, &answer.found.selected_headers())
+        }
         _ => false,
     };
-    if is_no_answer {
-        answer = Answer::of(context, read, &whole, false).await?;
+    if must_ask_for_whole {
+        answer = Answer::of(site, context, read, &whole, false).await?;
+        if let Shape::Unsatisfiable(length) = shape(&read.headers, &answer.found.selected_headers())
+        {
+            return Ok(answer.unsatisfiable(length));
+        }
     }
     if let Some((object, _)) = &about {
-        answer.follows(object);
+        answer.keep_status_of(object);
     }
     Ok(answer.into_response(read.head))
 }
@@ -94,24 +109,28 @@ struct Answer {
 
 impl Answer {
     async fn of(
+        site: &Site,
         context: &Context,
         read: &Read,
         request: &HeaderMap,
         head: bool,
     ) -> Result<Self, String> {
-        let url = media::url_of(&read.key);
         let began = runtime::now();
-        let answer = sdk::fetch_media(context, &url, request, head).await;
+        let answer = sdk::fetch_media(context, &read.cache_key, request, head).await;
         let found = CachedResponse::new(answer.map_err(|error| sdk::error_text(&error))?);
-        let word = found.header(CF_CACHE_STATUS);
-        let cache = CacheStatus::from_platform(word.as_deref().unwrap_or_default());
+        let status = found.header(CF_CACHE_STATUS);
+        if status.is_none() {
+            site.note_missing_cache_status();
+        }
+        let cache = CacheStatus::from_platform(status.as_deref().unwrap_or_default());
+        let now = runtime::now();
         if cache == CacheStatus::Stale {
-            log::stale_served(&read.key);
+            log::stale_served(&read.key, now);
         }
         Ok(Self {
             found,
             cache,
-            waited: runtime::now().0.saturating_sub(began.0),
+            waited: now.0.saturating_sub(began.0),
             is_new: false,
         })
     }
@@ -122,9 +141,9 @@ impl Answer {
         headers::digits(text.strip_prefix("bytes */")?)
     }
 
-    /// Takes the word of the look that came before it, where that one has had the bucket asked: to the
-    /// reader it is one read.
-    fn follows(&mut self, first: &Self) {
+    /// Takes over the cache status of the HEAD before it, where the bucket was asked then: to the reader
+    /// both are one read.
+    fn keep_status_of(&mut self, first: &Self) {
         if first.cache.has_asked() {
             self.cache = first.cache;
             self.is_new = first.cache == CacheStatus::Miss;
@@ -170,7 +189,7 @@ impl Answer {
 
     fn unsatisfiable(&self, length: u64) -> Response {
         let mut headers = headers::for_unsatisfiable(length, self.cache, runtime::now());
-        headers::tell_timing(&mut headers, Some(self.waited));
+        headers::set_server_timing(&mut headers, Some(self.waited));
         respond::made(StatusCode::RANGE_NOT_SATISFIABLE, &headers, None)
     }
 
@@ -186,7 +205,7 @@ impl Answer {
     }
 }
 
-/// Takes away what is between the cache and us, and says how the cache came by the answer.
+/// Removes the headers that are between the cache and the gateway, and adds the cache status.
 fn finish(headers: &Headers, cache: Option<CacheStatus>, waited: u64) {
     for name in [CF_CACHE_STATUS, RULE.as_str(), TAG.as_str()] {
         _ = headers.delete(name);

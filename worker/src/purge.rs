@@ -18,8 +18,10 @@ use worker::{Context, Delay, Env, MessageBatch, MessageExt, QueueRetryOptionsBui
 /// The queue's binding in `wrangler.toml`.
 const QUEUE: &str = "PURGES";
 
-/// Between two calls of this isolate, in milliseconds: the platform takes five a minute, of a hundred
-/// tags each (developers.cloudflare.com/workers/cache/purge). A batch of the queue is one call.
+/// Between two calls of this isolate, in milliseconds: the platform takes five a minute of an account, of
+/// a hundred tags each (developers.cloudflare.com/workers/cache/purge). A batch of the queue is one call.
+/// Other isolates' calls are not counted here; `max_concurrency = 1` keeps the queue to one at a time, and
+/// what the platform refuses is tried again.
 const BETWEEN_CALLS_MILLISECONDS: u64 = 12_000;
 
 /// How long a purge waits that the platform has refused, in seconds: as long again as it has waited
@@ -28,7 +30,7 @@ const SHORTEST_RETRY_SECONDS: u64 = 60;
 const LONGEST_RETRY_SECONDS: u64 = 900;
 
 thread_local! {
-    /// When this isolate has called the platform last.
+    /// When this isolate calls the platform next, or has called it last.
     static LAST_CALL: Cell<UnixMillis> = const { Cell::new(UnixMillis(0)) };
 }
 
@@ -58,13 +60,15 @@ pub async fn handle(
     let status = match site.cache_mode(&context).await {
         CacheMode::Engine => {
             let engine = serve::engine(site, Rc::new(context));
-            log::purged(key.as_str());
             match engine.purge(&site.cache_key(url, key)).await {
-                true => StatusCode::OK,
+                true => {
+                    log::purged(key.as_str());
+                    StatusCode::OK
+                }
                 false => StatusCode::NOT_FOUND,
             }
         }
-        CacheMode::Platform => match take_on(env, &context, media::tag_of(key)).await {
+        CacheMode::Platform => match enqueue_or_purge(env, &context, media::tag_of(key)).await {
             Ok(()) => StatusCode::OK,
             Err(reason) => {
                 log::purge_failed(key.as_str(), &reason);
@@ -93,15 +97,22 @@ pub async fn handle_everything(site: &Site, context: &Context) -> Response {
     }
 }
 
-/// Puts a purge into the queue, or where none is bound, has it done at once.
-async fn take_on(env: &Env, context: &Context, tag: String) -> Result<(), String> {
+/// Puts a purge into the queue. Where there is none, or it does not take the purge the second time
+/// either, it is done at once: Mastodon does not ask again.
+async fn enqueue_or_purge(env: &Env, context: &Context, tag: String) -> Result<(), String> {
+    let message = PurgeMessage(tag);
     match env.queue(QUEUE) {
         Ok(queue) => {
-            let sent = queue.send(PurgeMessage(tag)).await;
-            sent.map_err(|error| error.to_string())
+            for _ in 0..2 {
+                match queue.send(&message).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => log::queue_failed(QUEUE, &error.to_string()),
+                }
+            }
         }
-        Err(_) => sdk::purge_media(context, Some(&[tag])).await,
+        Err(_) => log::queue_failed(QUEUE, "no queue is bound"),
     }
+    sdk::purge_media(context, Some(&[message.0])).await
 }
 
 /// Carries a batch of purges out, in one call: all are acknowledged, or all come again.
@@ -129,23 +140,31 @@ pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
     if purges.is_empty() {
         return;
     }
+    let now = runtime::now();
     let earliest = LAST_CALL.get().plus_millis(BETWEEN_CALLS_MILLISECONDS);
-    let wait = earliest.0.saturating_sub(runtime::now().0);
-    if wait > 0 {
-        Delay::from(Duration::from_millis(wait)).await;
+    let turn = earliest.max(now);
+    LAST_CALL.set(turn);
+    if turn > now {
+        Delay::from(Duration::from_millis(turn.0 - now.0)).await;
     }
-    LAST_CALL.set(runtime::now());
     match sdk::purge_media(context, Some(&tags)).await {
         Ok(()) => {
             purges.iter().for_each(MessageExt::ack);
-            log::purged(&[&tags.len().to_string(), " tags"].concat());
+            log::purged(&several(&tags));
         }
         Err(reason) => {
-            for tag in &tags {
-                log::purge_failed(tag, &reason);
-            }
+            log::purge_failed(&several(&tags), &reason);
             purges.iter().for_each(retry);
         }
+    }
+}
+
+/// How the log names the tags of one call.
+fn several(tags: &[String]) -> String {
+    let first = tags.first().map_or("", String::as_str);
+    match tags.len() {
+        1 => first.to_owned(),
+        count => format!("{first} and {} more", count - 1),
     }
 }
 

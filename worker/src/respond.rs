@@ -23,7 +23,7 @@ pub fn answer(answer: Answer<CachedResponse>, head: bool, waited: u64) -> Respon
     match answer {
         Answer::Stored(copy, cache) => {
             let response = copy.found.into_response(!head);
-            tell_cache(&response.headers(), cache, &copy.entry, waited);
+            set_cache_status(&response.headers(), cache, &copy.entry, waited);
             response
         }
         Answer::NotModified(copy, cache) => {
@@ -32,7 +32,7 @@ pub fn answer(answer: Answer<CachedResponse>, head: bool, waited: u64) -> Respon
             for name in ABOUT_THE_BODY {
                 _ = headers.delete(name.as_str());
             }
-            tell_cache(&headers, cache, &copy.entry, waited);
+            set_cache_status(&headers, cache, &copy.entry, waited);
             response
         }
         Answer::Made {
@@ -40,7 +40,7 @@ pub fn answer(answer: Answer<CachedResponse>, head: bool, waited: u64) -> Respon
             mut headers,
             body,
         } => {
-            headers::tell_timing(&mut headers, Some(waited));
+            headers::set_server_timing(&mut headers, Some(waited));
             made(status, &headers, body.filter(|_| !head))
         }
     }
@@ -166,7 +166,7 @@ fn text(status: StatusCode, headers: &Headers) -> Response {
 }
 
 /// Says how the cache came by a stored answer, in the place of its record.
-fn tell_cache(headers: &web_sys::Headers, cache: CacheStatus, entry: &Entry, waited: u64) {
+fn set_cache_status(headers: &web_sys::Headers, cache: CacheStatus, entry: &Entry, waited: u64) {
     // The other one is replaced.
     let [cf_cache_status, age] = OF_THE_CACHE;
     _ = headers.delete(cf_cache_status);

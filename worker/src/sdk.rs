@@ -256,7 +256,12 @@ pub async fn fetch_media(
 
 /// Whether the platform has a cache in front of the media entry.
 pub async fn has_media_cache(context: &Context) -> Result<bool, JsValue> {
-    let answer = JsFuture::from(media(context)?.has_cache()?).await?;
+    let exports = context.as_ref().unchecked_ref::<Platform>().exports()?;
+    // An older runtime has no loopbacks at all.
+    if exports.is_undefined() || exports.media()?.is_undefined() {
+        return Ok(false);
+    }
+    let answer = JsFuture::from(exports.media()?.has_cache()?).await?;
     Ok(answer.is_truthy())
 }
 

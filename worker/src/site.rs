@@ -5,8 +5,8 @@ use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
 use crate::origin::Bucket;
 use crate::settings::{CacheMode, Fault, RawSettings, Settings, VARIABLES};
-use crate::{analytics, log, sdk};
-use std::cell::OnceCell;
+use crate::{analytics, log, media, sdk};
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use worker::{Context, Env};
 
@@ -30,6 +30,8 @@ pub struct Site {
     pub locks: Locks,
     /// The last purges of this isolate.
     pub purges: Purges,
+    /// Whether an answer has come without the platform's cache saying anything.
+    has_missed_cache_status: Cell<bool>,
     /// Whether somebody wants figures: see [`crate::analytics`].
     pub has_analytics: bool,
     /// Who caches, where the settings leave it to the platform and it was asked.
@@ -78,13 +80,16 @@ impl Site {
             canonical,
             locks: Locks::default(),
             purges: Purges::default(),
+            has_missed_cache_status: Cell::new(false),
             has_analytics: analytics::is_bound(env),
             cache_mode: OnceCell::new(),
         })
     }
 
     /// Who caches: as the settings have it, but for a platform that has no cache in front of the media
-    /// entry, such as `wrangler dev`. It is asked once per isolate.
+    /// entry, such as `wrangler dev`. Its answer holds for the isolate; where it gives none, the settings
+    /// stand, and the next request asks again: an isolate that went over to the engine by mistake would
+    /// no longer reach the platform's copies with a purge.
     pub async fn cache_mode(&self, context: &Context) -> CacheMode {
         if self.settings.cache_mode == CacheMode::Engine {
             return CacheMode::Engine;
@@ -92,16 +97,34 @@ impl Site {
         if let Some(mode) = self.cache_mode.get() {
             return *mode;
         }
-        let (mode, reason) = match sdk::has_media_cache(context).await {
-            Ok(true) => (CacheMode::Platform, String::new()),
-            Ok(false) => (CacheMode::Engine, "the media entry has no cache".to_owned()),
-            Err(error) => (CacheMode::Engine, sdk::error_text(&error)),
-        };
-        // Another request may have asked meanwhile.
-        if self.cache_mode.set(mode).is_ok() && mode == CacheMode::Engine {
-            log::platform_cache_absent(&reason);
+        match sdk::has_media_cache(context).await {
+            Ok(has_cache) => *self.cache_mode.get_or_init(|| match has_cache {
+                true => CacheMode::Platform,
+                false => {
+                    log::platform_cache_absent("the media entry has no cache");
+                    CacheMode::Engine
+                }
+            }),
+            Err(error) => {
+                log::media_failed("hasCache", &sdk::error_text(&error));
+                CacheMode::Platform
+            }
         }
-        mode
+    }
+
+    /// Notes that an answer came through the platform's cache without a word of it: then there is none
+    /// (developers.cloudflare.com/workers/cache/debugging). The log says so once per isolate.
+    pub fn note_missing_cache_status(&self) {
+        if !self.has_missed_cache_status.replace(true) {
+            log::platform_cache_absent("answers come without Cf-Cache-Status");
+        }
+    }
+
+    /// The URL under which the media entry is asked for an object. Its query tells deployments of other
+    /// settings apart, as in a cache key: the platform goes on with the copies of the versions before.
+    #[must_use]
+    pub fn media_url(&self, key: &ObjectKey) -> String {
+        [media::HOST, &key.s3_path(), "?", &self.cache_space].concat()
     }
 
     /// The name of an object in the Cache API: on the host that was asked for, as the documentation

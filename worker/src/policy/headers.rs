@@ -146,9 +146,9 @@ pub fn for_client(
 
 /// Says in `Server-Timing` what the cache status says, and how many milliseconds the bucket was waited
 /// for. Only where the answer has a status of the cache.
-pub fn tell_timing(headers: &mut HeaderMap, waited: Option<u64>) {
-    if let Some(word) = text(headers, X_CACHE_STATUS) {
-        let timing = CacheStatus::from_platform(word).server_timing(waited);
+pub fn set_server_timing(headers: &mut HeaderMap, waited: Option<u64>) {
+    if let Some(status) = text(headers, X_CACHE_STATUS) {
+        let timing = CacheStatus::from_platform(status).server_timing(waited);
         headers.insert(SERVER_TIMING, value(&timing));
     }
 }

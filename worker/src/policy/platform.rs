@@ -34,12 +34,15 @@ pub fn rule_for_answer(
     now: UnixMillis,
 ) -> String {
     // A 304 speaks of the 200 that the platform has stored.
-    let status = match status {
-        StatusCode::NOT_MODIFIED => StatusCode::OK,
-        other => other,
-    };
-    let Ok(entry) = freshness::entry_for(status, bucket, rule, now, now) else {
-        return NOT_KEPT.to_owned();
+    let is_confirmed = status == StatusCode::NOT_MODIFIED;
+    let status = if is_confirmed { StatusCode::OK } else { status };
+    let entry = match freshness::entry_for(status, bucket, rule, now, now) {
+        Ok(entry) => entry,
+        // It is still the right answer now, and the bucket is asked again the next time.
+        Err(_) if is_confirmed => {
+            return format!("no-cache, stale-if-error={}", rule.stale_seconds);
+        }
+        Err(_) => return NOT_KEPT.to_owned(),
     };
     let fresh = entry.fresh_until.0.saturating_sub(now.0) / 1000;
     let stale = (entry.stale_until.0 - entry.fresh_until.max(now).0) / 1000;
@@ -65,14 +68,22 @@ pub fn rule_for_error(error: OriginError, rule: &FreshnessRule) -> Option<String
     }
 }
 
-/// The error as the cache is to be told it. It takes nothing but a 5xx for a fault that a stale copy
-/// covers (developers.cloudflare.com/workers/cache/configuration), and a 429 is one; and a missing object
-/// says to clients, too, for how long it is remembered.
+/// The error as it is reported to the cache, which serves a stale copy for a 5xx and for nothing else
+/// (developers.cloudflare.com/workers/cache/configuration): a 429 is one for us. Of the statuses that
+/// have no rule it keeps a 501, so those that no gateway sends are a 502. And a missing object says to
+/// clients, too, for how long it is remembered.
 #[must_use]
-pub fn told(error: OriginError, rule: &FreshnessRule) -> OriginError {
+pub fn as_reported(error: OriginError, rule: &FreshnessRule) -> OriginError {
     match error {
         OriginError::SlowDown { retry_after, .. } => OriginError::SlowDown {
             status: 503,
+            retry_after,
+        },
+        OriginError::Server {
+            status,
+            retry_after,
+        } if !matches!(status, 500 | 502 | 503 | 504) => OriginError::Server {
+            status: 502,
             retry_after,
         },
         OriginError::Missing { status, .. } => OriginError::Missing {
@@ -91,7 +102,7 @@ mod tests {
     use super::*;
     use crate::policy::freshness::OriginCacheControl;
     use http::HeaderValue;
-    use http::header::VARY;
+    use http::header::{CACHE_CONTROL, VARY};
 
     const NOW: UnixMillis = UnixMillis(784_111_777_000);
     const RULES: FreshnessRule = FreshnessRule {
@@ -118,6 +129,18 @@ mod tests {
         assert_eq!(stated(204, &none, &RULES), "no-store");
         let vary = HeaderMap::from_iter([(VARY, HeaderValue::from_static("*"))]);
         assert_eq!(stated(200, &vary, &RULES), "no-store");
+    }
+
+    #[test]
+    fn what_the_bucket_confirms_and_forbids_to_keep_is_asked_about_again() {
+        let respect = FreshnessRule {
+            origin: OriginCacheControl::Respect,
+            ..RULES
+        };
+        let forbids = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
+        assert_eq!(stated(200, &forbids, &respect), "no-store");
+        let asked_again = "no-cache, stale-if-error=2592000";
+        assert_eq!(stated(304, &forbids, &respect), asked_again);
     }
 
     #[test]
@@ -171,10 +194,18 @@ mod tests {
             status,
             retry_after: Some(7),
         };
-        assert_eq!(told(busy(429), &RULES), busy(503));
-        assert_eq!(told(busy(503), &RULES), busy(503));
-        assert_eq!(told(OriginError::Timeout, &RULES), OriginError::Timeout);
-        assert_eq!(told(MISSING, &RULES), MISSING);
+        let reported = |error| as_reported(error, &RULES);
+        assert_eq!(reported(busy(429)), busy(503));
+        assert_eq!(reported(busy(503)), busy(503));
+        assert_eq!(reported(OriginError::Timeout), OriginError::Timeout);
+        assert_eq!(reported(MISSING), MISSING);
+        let server = |status| OriginError::Server {
+            status,
+            retry_after: None,
+        };
+        for (status, expected) in [(500, 500), (501, 502), (503, 503), (520, 502), (599, 502)] {
+            assert_eq!(reported(server(status)), server(expected));
+        }
         let remembering = FreshnessRule {
             negative_seconds: 30,
             ..RULES
@@ -186,6 +217,6 @@ mod tests {
                 age: 0,
             }),
         };
-        assert_eq!(told(MISSING, &remembering), remembered);
+        assert_eq!(as_reported(MISSING, &remembering), remembered);
     }
 }

@@ -50,7 +50,7 @@ fn meaning(name: &str) -> &'static str {
             "For how long a file is served without asking the bucket: 48 hours. 0 stores nothing."
         }
         "STALE_SECONDS" => {
-            "For how long after that it is still served while the bucket cannot be asked: 30 days. With `CACHE_MODE = \"platform\"` the old copy is also served at once for the first five seconds after that, while it is refreshed."
+            "For how long after that it is still served while the bucket cannot be asked: 30 days. With `CACHE_MODE = \"platform\"` the old copy is also served at once in the first five seconds past `FRESH_SECONDS`, while it is refreshed."
         }
         "NEGATIVE_SECONDS" => {
             "For how long a 404 or 410 is remembered, here and by clients. 0: it is not."
