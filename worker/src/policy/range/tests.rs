@@ -58,7 +58,6 @@ fn no_bytes_asked_for_is_the_whole() {
         "bytes 0-1",
         "bytes =0-1",
         "items=0-1",
-        "bytes=0-99999999999999999999999999",
         "é=0-1",
         "bytesé0-1",
     ] {
