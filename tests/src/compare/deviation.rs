@@ -22,7 +22,11 @@ struct DeviationFile {
 struct DeviationText {
     scenarios: Vec<String>,
     field: String,
+    /// The expectation's value: nginx's, or the engine's.
+    #[serde(alias = "engine")]
     nginx: String,
+    /// The value that is compared with it: the worker's, or platform mode's.
+    #[serde(alias = "platform")]
     worker: String,
     reason: String,
 }

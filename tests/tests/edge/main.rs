@@ -9,7 +9,6 @@ mod expiry;
 mod faults;
 mod keys;
 mod lock;
-mod platform;
 mod preflight;
 mod private;
 mod purges;
