@@ -19,11 +19,19 @@ export default class extends Gateway {
   constructor(ctx, env) {
     super(context(ctx, { exports: { Media: throughCache(env.CACHE) } }), env);
   }
+
+  // Dot segments are resolved before a worker is asked, at Cloudflare's edge
+  // (developers.cloudflare.com/rules/normalization) and by `wrangler dev`; the bare runtime does not.
+  fetch(request) {
+    return super.fetch(new Request(new URL(request.url), request));
+  }
 }
 
 const throughCache = (cache) => ({
   async fetch(request) {
     const answer = await cache.fetch(new Request(request.url.replace(/^https:/, "http:"), request));
+    // What the cache itself makes, because the media entry failed it, is an exception to the caller.
+    if (answer.headers.has("Server")) throw new Error(`the media entry failed: ${answer.status}`);
     const response = new Response(answer.body, answer);
     move(response.headers, "Cache-Control", RULE);
     for (const name of ASIDE) move(response.headers, `Aside-${name}`, name);

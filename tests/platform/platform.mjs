@@ -6,6 +6,9 @@
 const PURGES_A_MINUTE = 5;
 const TAGS_A_PURGE = 100;
 
+// A purge is done before its caller learns of it, so that a caller can be killed in between.
+const PURGE_ANSWER_MS = 150;
+
 const state = {
   copies: new Map(),
   fills: [],
@@ -19,8 +22,11 @@ const state = {
 };
 let number = 0;
 
+/** How a batch ended that has not ended. */
+const UNDER_WAY = "under way";
+
 /** The platform's time, which passes as fast as the worker's. */
-const now = (env) => Date.now() * Number(env.SPEED);
+const now = (env) => Number(env.BEGAN) + (Date.now() - Number(env.BEGAN)) * Number(env.SPEED);
 
 function purge({ entry, tags = [], purgeEverything = false }, env) {
   const at = now(env);
@@ -36,6 +42,8 @@ function purge({ entry, tags = [], purgeEverything = false }, env) {
           ? { code: 10400, message: "nothing to purge" }
           : null;
   state.purges.push({ at, entry, tags, purgeEverything, refusal });
+  const delivery = state.deliveries.at(-1);
+  if (delivery?.outcome === UNDER_WAY) delivery.calls += 1;
   if (refusal) return { success: false, errors: [refusal] };
   state.tokens -= 1;
   // Tags are matched without case.
@@ -80,7 +88,7 @@ function take(consumer, env) {
 
 async function deliver(batch, consumer, env) {
   const messages = batch.map(({ id, timestamp, body, attempts }) => ({ id, timestamp, body, attempts }));
-  const delivery = { messages: batch.length, attempts: batch[0].attempts, outcome: "under way", acknowledged: 0 };
+  const delivery = { messages: batch.length, attempts: batch[0].attempts, outcome: UNDER_WAY, calls: 0, acknowledged: 0 };
   state.deliveries.push(delivery);
   let result;
   try {
@@ -109,8 +117,11 @@ export default {
   async fetch(request, env) {
     const { pathname, searchParams, hostname } = new URL(request.url);
     switch (pathname) {
-      case "/purge":
-        return Response.json(purge(await request.json(), env));
+      case "/purge": {
+        const outcome = purge(await request.json(), env);
+        await scheduler.wait(PURGE_ANSWER_MS);
+        return Response.json(outcome);
+      }
       case "/cache":
         return cache(request, searchParams, env);
       case "/message": // by the runtime's queue binding

@@ -9,12 +9,15 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
+use xtask::process::{Guarded, ScratchDirectory, scratch_directory, tail};
 use xtask::tools::Tools;
 
 use super::configuration::Configuration;
 use super::workerd::{Process, Worker, bundle, copy, free_addresses, json, service, text};
 use crate::client::Client;
+
+/// How many lines of each log a message shows.
+const LINES: usize = 30;
 
 /// What happened so far.
 #[derive(Debug, Deserialize)]
@@ -69,6 +72,8 @@ pub struct Delivery {
     pub attempts: usize,
     /// How the worker's handler ended.
     pub outcome: String,
+    /// How many calls for a purge were made meanwhile.
+    pub calls: usize,
     /// How many messages are done.
     pub acknowledged: usize,
 }
@@ -93,7 +98,7 @@ pub struct Fake {
     consumer: Process,
     // Before the folder, so that they have ended when that goes.
     running_consumer: Option<Guarded>,
-    gateway_process: Guarded,
+    _gateway: Guarded,
     platform_process: Guarded,
     pump: Option<JoinHandle<()>>,
     tools: Tools,
@@ -123,12 +128,14 @@ impl Fake {
             workers: vec![Worker {
                 name: "platform",
                 modules: vec!["platform.mjs"],
-                bindings: vec![
+                bindings: [
                     text("QUEUE", &producer.queue),
                     json("QUEUE_CONSUMER", &serde_json::to_value(consumer)?),
                     service("CONSUMER", "consumer"),
-                    clock[0].clone(),
-                ],
+                ]
+                .into_iter()
+                .chain(clock.clone())
+                .collect(),
                 compatibility_date: configuration.compatibility_date.clone(),
                 ..Worker::default()
             }],
@@ -184,7 +191,7 @@ impl Fake {
             platform: client(platform),
             consumer,
             running_consumer: Some(running_consumer),
-            gateway_process,
+            _gateway: gateway_process,
             platform_process,
             pump: Some(pump(platform)),
             tools,
@@ -225,7 +232,11 @@ impl Fake {
             }
             if start.elapsed() > limit {
                 bail!(
-                    "it did not happen within {limit:?}: {state:#?}\n{}",
+                    "it did not happen within {limit:?}: {} calls, {} messages wait, {} dead, deliveries {:?}\n{}",
+                    state.purges.len(),
+                    state.waiting,
+                    state.dead.len(),
+                    state.deliveries,
                     self.log()
                 );
             }
@@ -250,11 +261,12 @@ impl Fake {
         Ok(())
     }
 
-    /// What the worker and the platform printed so far.
+    /// The last lines that the worker and the platform printed.
     #[must_use]
     pub fn log(&self) -> String {
-        let consumer = self.running_consumer.as_ref().map(Guarded::log);
-        self.gateway_process.log() + &consumer.unwrap_or_default() + &self.platform_process.log()
+        ["gateway", "consumer", "platform"]
+            .map(|name| tail(&self.folder.path().join(format!("{name}.log")), LINES))
+            .concat()
     }
 }
 
