@@ -107,7 +107,8 @@ sub vcl_deliver {
         } elsif (req.http.X-Found-Expired) {
             set req.http.X-State = "EXPIRED";
         }
-        if (req.http.X-State != "REVALIDATED") {
+        if (resp.http.Age == "0" && req.http.X-State != "REVALIDATED" && req.http.X-State != "EXPIRED") {
+            # Not from the cache, and not from one behind it.
             unset resp.http.Age;
         }
     }

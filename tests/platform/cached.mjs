@@ -38,7 +38,7 @@ const throughCache = (cache) => ({
     return response;
   },
   hasCache: async () => true,
-  async purge({ tags }) {
+  async purge(tags) {
     for (const tag of tags ?? [null]) {
       const headers = tag === null ? {} : { "Cache-Tag": tag };
       await cache.fetch("http://media.invalid/", { method: "BAN", headers });

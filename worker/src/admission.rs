@@ -9,6 +9,12 @@ use http::{Method, StatusCode};
 /// The longest key that B2 takes, in bytes of UTF-8.
 pub const LONGEST_KEY: usize = 1024;
 
+/// The path that tells how the worker is.
+pub const HEALTH: &str = "/.well-known/medialift-health";
+
+/// The path that stands for the whole cache: purging it drops everything.
+pub const CACHE: &str = "/.well-known/medialift-cache";
+
 /// An object's key in the bucket, `KEY_PREFIX` included, decoded.
 ///
 /// Never empty, never longer than [`LONGEST_KEY`], never starts with `/`, and has no dot segment,
@@ -77,6 +83,15 @@ pub enum Admitted {
         /// Which.
         key: ObjectKey,
     },
+    /// Drop everything from the cache, if the secret is right.
+    PurgeEverything,
+    /// Know how the worker is: see [`HEALTH`].
+    Health {
+        /// The object that the bucket is asked for, to see whether it answers.
+        probe: ObjectKey,
+        /// HEAD: the headers alone.
+        head: bool,
+    },
 }
 
 /// Why a request is not admitted.
@@ -123,10 +138,16 @@ pub fn admit(asked: &Asked<'_>, settings: &Settings) -> Result<Admitted, Refusal
         "OPTIONS" if asked.is_preflight => return Ok(Admitted::Preflight),
         _ => return Err(Refusal::Method),
     };
-    let path = resolved(&decoded(raw_path(asked.target))?)?;
+    let raw = raw_path(asked.target);
+    let path = resolved(&decoded(raw)?)?;
     let (key, index) = object_key(&path, settings)?;
     Ok(match is_purge {
+        true if raw == CACHE => Admitted::PurgeEverything,
         true => Admitted::Purge { key },
+        false if raw == HEALTH => Admitted::Health {
+            probe: key,
+            head: method == "HEAD",
+        },
         false => Admitted::Read {
             key,
             head: method == "HEAD",
@@ -139,7 +160,7 @@ pub fn admit(asked: &Asked<'_>, settings: &Settings) -> Result<Admitted, Refusal
 const INDEX: &str = "index.html";
 
 /// The path of a URL or of a bare target, as it was written, without its query and fragment.
-fn raw_path(target: &str) -> &str {
+pub(crate) fn raw_path(target: &str) -> &str {
     let end = target.find(['?', '#']).unwrap_or(target.len());
     let target = &target[..end];
     if target.starts_with('/') {

@@ -13,7 +13,7 @@ pub(crate) mod fill;
 pub mod lock;
 pub mod ports;
 pub mod purges;
-mod shape;
+pub(crate) mod shape;
 
 use crate::admission::ObjectKey;
 use crate::policy::conditional;
@@ -22,6 +22,7 @@ use crate::policy::entry::Entry;
 use crate::policy::freshness::FreshnessRule;
 use crate::policy::headers::{self, text};
 use crate::policy::origin_error::{OriginError, Remembered};
+use crate::policy::range;
 use crate::policy::status::CacheStatus;
 use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
@@ -302,6 +303,13 @@ impl Read {
             }
         }
         HeaderMap::new()
+    }
+
+    /// Whether the object is wanted as it is, or one part of it that every cache cuts alike.
+    pub(crate) fn is_plain(&self) -> bool {
+        let range = text(&self.headers, RANGE);
+        let is_single = || !self.head && range.is_some_and(range::is_single);
+        self.headers.is_empty() || (self.headers.len() == 1 && is_single())
     }
 
     /// The `Range`, where it is a single one of bytes.

@@ -1,8 +1,9 @@
 //! The edge worker: serves a files domain from a bucket, with nginx's cache rules.
 //!
 //! Modules in reading order: a request comes in at [`gateway`], [`admission`] turns it into a key,
-//! and a read goes its way in [`serve`], by the steps of [`engine`], to [`respond`]. [`policy`]
-//! decides; [`store`], [`origin`] and [`runtime`] each know one thing outside.
+//! and a read goes its way in [`serve`], by the steps of [`engine`], to [`respond`]; or in platform mode
+//! in [`platform`], and where the platform's cache has no answer, in [`media`]. [`policy`] decides;
+//! [`store`], [`origin`] and [`runtime`] each know one thing outside.
 
 pub mod gateway;
 
@@ -22,7 +23,11 @@ pub mod sdk;
 pub mod signing;
 pub mod store;
 
+pub mod media;
 pub mod platform;
+
+pub mod analytics;
+pub mod health;
 pub mod purge;
 pub mod respond;
 #[cfg(feature = "test-hooks")]
@@ -42,7 +47,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 /// Requests to the media entry, in platform mode; `entry.mjs` hands them on.
 #[wasm_bindgen(js_sys = worker::js_sys)]
 pub async fn media(request: Request, env: Env) -> Response {
-    platform::fetch(request, env).await
+    media::fetch(request, env).await
 }
 
 /// Purges that were queued, in platform mode.

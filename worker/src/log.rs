@@ -22,18 +22,19 @@ struct Line<'a> {
     covered: Option<bool>,
 }
 
-/// The origin has not given an object. A missing one is no failure.
-pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: bool) {
+/// The origin has not given an object. A missing one is no failure. Whether a stale copy covers for it
+/// is not known (`None`) where another cache decides that.
+pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: Option<bool>) {
     if matches!(error, OriginError::Missing { .. }) {
         return;
     }
     let line = Line {
         status: error.status(),
-        covered: Some(covered),
+        covered,
         ..Line::failed("origin_failed", key.as_str(), error.name())
     };
     let text = line.encode();
-    if covered {
+    if covered == Some(true) {
         console_warn!("{text}");
     } else {
         console_error!("{text}");
@@ -55,6 +56,25 @@ pub fn store_failed(cache_key: &str, reason: &str) {
     failed("store_failed", cache_key, reason);
 }
 
+/// The settings want the platform's cache, and there is none: the engine stands in.
+pub fn platform_cache_absent(reason: &str) {
+    let line = Line::failed("platform_cache_absent", "", reason);
+    console_warn!("{}", line.encode());
+}
+
+/// The platform's cache has served a stale copy, since the media entry could not answer. The line of
+/// that one says why.
+pub fn stale_served(key: &ObjectKey) {
+    let line = Line::failed("stale_served", key.as_str(), "origin_failed");
+    console_warn!("{}", line.encode());
+}
+
+/// The cache was emptied, as somebody with the secret wanted it.
+pub fn everything_purged() {
+    let line = Line::failed("everything_purged", "", "asked for");
+    console_warn!("{}", line.encode());
+}
+
 /// The media entry cannot be reached.
 pub fn media_failed(path: &str, reason: &str) {
     failed("media_failed", path, reason);
@@ -65,9 +85,9 @@ pub fn purge_failed(subject: &str, reason: &str) {
     failed("purge_failed", subject, reason);
 }
 
-/// A message in the queue is no purge; it is dropped.
-pub fn message_dropped(queue: &str, reason: &str) {
-    failed("message_dropped", queue, reason);
+/// A message in the queue is no purge. It ends in the queue of those that failed too often.
+pub fn message_refused(queue: &str, reason: &str) {
+    failed("message_refused", queue, reason);
 }
 
 /// A setting that cannot be used. `problem` is read after the variable's name.

@@ -6,6 +6,7 @@ use crate::engine::{Origin, OriginAnswer};
 use crate::policy::conditional;
 use crate::policy::headers;
 use crate::policy::origin_error::{ERROR_BODY_LIMIT, OriginError};
+use crate::policy::time::UnixMillis;
 use crate::settings::{OriginAuth, Settings};
 use crate::signing;
 use crate::store::Stream;
@@ -14,6 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,17 +32,36 @@ const DECODED: [&str; 2] = ["gzip", "br"];
 /// How long to wait before asking once more, in milliseconds.
 const RETRY_PAUSE_MILLISECONDS: u64 = 200;
 
-/// The bucket, and the fallback host behind it.
+/// The bucket, and the fallback host behind it. A clone shares what is known of the last answer.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     settings: Rc<Settings>,
+    last: Rc<Cell<Option<LastAnswer>>>,
+}
+
+/// How the bucket has answered the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAnswer {
+    /// When.
+    pub at: UnixMillis,
+    /// Whether it could be read, or its answer was about the object alone.
+    pub is_well: bool,
 }
 
 impl Bucket {
     /// The bucket that the settings name.
     #[must_use]
-    pub const fn new(settings: Rc<Settings>) -> Self {
-        Self { settings }
+    pub fn new(settings: Rc<Settings>) -> Self {
+        Self {
+            settings,
+            last: Rc::default(),
+        }
+    }
+
+    /// How it has answered this isolate the last time; `None` where it was not asked yet.
+    #[must_use]
+    pub fn last_answer(&self) -> Option<LastAnswer> {
+        self.last.get()
     }
 
     /// Asks the bucket once.
@@ -65,7 +86,12 @@ impl Bucket {
                 runtime::now(),
             ));
         }
-        fetch(&url, &request).await
+        let answer = fetch(&url, &request).await;
+        self.last.set(Some(LastAnswer {
+            at: runtime::now(),
+            is_well: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
+        }));
+        answer
     }
 
     /// Asks the fallback host. `None` where it lacks the object as well, or has no answer that is

@@ -1,155 +1,166 @@
-//! Platform mode: the calls between the gateway and the media entry, with the platform's own cache
-//! in between. It cannot be had locally, so this part is kept small.
+//! The gateway's side of platform mode: a read through the platform's cache, which stands in front of
+//! the media entry.
+//!
+//! The cache is asked for the object, whole or one plain part of it, and for nothing else: what it makes
+//! of a reader's conditions, or of a `Range` in another form, is not documented
+//! (developers.cloudflare.com/workers/cache). So those are evaluated here, by the engine's own rules, on
+//! the headers of the object: a HEAD fetches them, and fills the cache as a GET would.
 
-use crate::admission::{Admitted, Asked, ObjectKey, admit};
-use crate::engine::{Origin, READ_HEADERS, Read};
-use crate::origin::Bucket;
-use crate::policy::conditional::{self, Evaluated};
-use crate::policy::headers::{self, X_CACHE_STATUS};
+use crate::engine::shape::{Shape, shape};
+use crate::engine::{Found, Read};
+use crate::policy::conditional::same_version;
+use crate::policy::headers::{self, ABOUT_THE_BODY, SERVER_TIMING, X_CACHE_STATUS};
+use crate::policy::platform::{RULE, TAG};
+use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::status::CacheStatus;
-use crate::site::Site;
-use crate::store::{OF_THE_CACHE, Stream};
-use crate::{log, respond, runtime, sdk};
-use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use worker::web_sys::{Request, Response};
-use worker::{Context, Env, Response as SdkResponse};
+use crate::store::CachedResponse;
+use crate::{log, media, respond, runtime, sdk};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, StatusCode};
+use worker::Context;
+use worker::web_sys::{Headers, Response};
 
-/// The host of requests to the media entry: never looked up.
-const MEDIA_HOST: &str = "https://media.invalid";
-
-/// The header in which the media entry states the rule for keeping its answer.
-const RULE: HeaderName = HeaderName::from_static("cloudflare-cdn-cache-control");
-
-/// The header in which it says what a purge is to name.
-const TAG: HeaderName = HeaderName::from_static("cache-tag");
-
-/// The longest cache tag that the platform takes, in bytes.
-const LONGEST_TAG: usize = 1024;
+/// The header in which the cache says how it came by an answer
+/// (developers.cloudflare.com/workers/cache/debugging).
+const CF_CACHE_STATUS: &str = "cf-cache-status";
 
 /// Reads through the platform's cache.
 pub async fn read(context: &Context, read: &Read) -> Response {
-    let path = read.key.s3_path();
-    let answer = match ask_media(context, read, &path).await {
-        Ok(answer) => answer,
-        Err(reason) => {
-            log::media_failed(&path, &reason);
-            return respond::plain(StatusCode::BAD_GATEWAY);
-        }
-    };
-    let status = StatusCode::from_u16(answer.status()).unwrap_or_default();
-    let answer = SdkResponse::from(answer);
-    let mut headers = sdk::header_map(&answer.headers().0);
-    let body = Stream::of(&answer);
-    if !holds(read, status, &headers) {
-        return respond::made(StatusCode::PRECONDITION_FAILED, &headers::secured(), None);
-    }
-    let cache =
-        CacheStatus::from_platform(headers::text(&headers, "cf-cache-status").unwrap_or_default());
-    for name in OF_THE_CACHE {
-        headers.remove(name);
-    }
-    headers.remove(RULE);
-    headers.remove(TAG);
-    headers.remove(X_CACHE_STATUS);
-    if headers::has_added_headers(status) {
-        headers.insert(X_CACHE_STATUS, HeaderValue::from_static(cache.as_str()));
-    }
-    respond::made(status, &headers, body.filter(|_| !read.head))
+    read_through(context, read).await.unwrap_or_else(|reason| {
+        log::media_failed(read.key.as_str(), &reason);
+        respond::plain(StatusCode::BAD_GATEWAY)
+    })
 }
 
-async fn ask_media(context: &Context, read: &Read, path: &str) -> Result<Response, String> {
-    let mut asked = read.headers.clone();
-    asked.remove(IF_MATCH);
-    asked.remove(IF_UNMODIFIED_SINCE);
-    // The platform answers HEAD from a GET (developers.cloudflare.com/workers/cache).
-    let answer = match sdk::get(&[MEDIA_HOST, path].concat(), &asked, false) {
-        Ok(request) => sdk::fetch_media(context, &request).await,
-        Err(error) => Err(error),
-    };
-    answer.map_err(|error| sdk::error_text(&error))
-}
-
-/// Whether `If-Match` and `If-Unmodified-Since` let the answer stand. The platform's cache knows
-/// neither, so they stay here.
-fn holds(read: &Read, status: StatusCode, from_media: &HeaderMap) -> bool {
-    let kept = [IF_MATCH, IF_UNMODIFIED_SINCE];
-    let conditions: HeaderMap = kept
-        .into_iter()
-        .filter_map(|name| Some((name.clone(), read.headers.get(&name)?.clone())))
-        .collect();
-    if conditions.is_empty() || !matches!(status.as_u16(), 200 | 206 | 304) {
-        return true;
-    }
-    let evaluated = conditional::evaluate(&conditions, from_media);
-    evaluated != Evaluated::PreconditionFailed
-}
-
-/// A read in platform mode: the platform's cache has no answer and asks for one. The bucket is
-/// asked, under the reader's or the cache's own conditions, and the rule for keeping the answer is
-/// stated in its headers.
-pub async fn fetch(request: Request, env: Env) -> Response {
-    let Some(site) = Site::of(&env) else {
-        return uncached(respond::plain(StatusCode::INTERNAL_SERVER_ERROR));
-    };
-    let url = request.url();
-    let asked = Asked {
-        method: Some(&Method::GET),
-        target: path_of(&url),
-        has_purge_header: false,
-        is_preflight: false,
-    };
-    let Ok(Admitted::Read { key, .. }) = admit(&asked, &site.canonical) else {
-        return uncached(respond::plain(StatusCode::BAD_REQUEST));
-    };
-    let mut conditions = sdk::selected_headers(&request.headers(), &READ_HEADERS);
-    for name in [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE] {
-        conditions.remove(name);
-    }
-    let answer = Bucket::new(site.settings.clone())
-        .fetch(&key, &conditions)
-        .await;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            log::origin_failed(&key, error, false);
-            return uncached(respond::origin_error(error));
-        }
-    };
-    let now = runtime::now();
-    let mut headers = headers::for_client(answer.status, &answer.headers, CacheStatus::Miss, now);
-    let rule = headers::platform_cache_control(
-        answer.status,
-        &answer.headers,
-        &site.settings.freshness,
-        now,
-    );
-    for (name, text) in [(RULE, rule), (TAG, tag_of(&key))] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(name, value);
+async fn read_through(context: &Context, read: &Read) -> Result<Response, String> {
+    let whole = HeaderMap::new();
+    let (mut request, mut version) = (read.headers.clone(), None);
+    if !read.is_plain() {
+        request = HeaderMap::new();
+        let object = Answer::of(context, read, &whole, true).await?;
+        let headers = object.found.selected_headers();
+        if object.found.status() == StatusCode::OK {
+            match shape(&read.headers, &headers) {
+                Shape::NotModified => return Ok(object.not_modified()),
+                Shape::PreconditionFailed => return Ok(respond::precondition_failed()),
+                Shape::Unsatisfiable(length) => return Ok(object.unsatisfiable(length)),
+                Shape::Part(range, length) if read.head => {
+                    return Ok(object.part_without_body(range, length));
+                }
+                Shape::Whole if read.head => return Ok(object.into_response(true)),
+                Shape::Part(range, _) => {
+                    request.insert(RANGE, headers::value(&range.header()));
+                    version = Some(headers);
+                }
+                Shape::Whole => {}
+            }
         }
     }
-    respond::made(answer.status, &headers, answer.body)
+    let answer = Answer::of(context, read, &request, read.head).await?;
+    let status = answer.found.status();
+    let is_other = |about: HeaderMap| !same_version(&answer.found.selected_headers(), &about);
+    let is_no_answer = match (status, answer.length_of_whole()) {
+        // An empty object has no part at all, and is answered whole.
+        (StatusCode::RANGE_NOT_SATISFIABLE, length) => {
+            match range::plan(headers::text(&read.headers, RANGE), length) {
+                RangePlan::Unsatisfiable => {
+                    return Ok(answer.unsatisfiable(length.unwrap_or_default()));
+                }
+                RangePlan::Whole | RangePlan::Part(_) => true,
+            }
+        }
+        // It was replaced meanwhile, and the reader has asked for a part of the other.
+        (StatusCode::PARTIAL_CONTENT, _) => version.is_some_and(is_other),
+        _ => false,
+    };
+    if !is_no_answer {
+        return Ok(answer.into_response(read.head));
+    }
+    let answer = Answer::of(context, read, &whole, false).await?;
+    Ok(answer.into_response(false))
 }
 
-/// An error of our own: without a rule the platform's cache would keep it for minutes.
-fn uncached(response: Response) -> Response {
-    // It fails for headers that may not be changed, and these are ours.
-    _ = response.headers().set(RULE.as_str(), "no-store");
-    response
+/// What came through the cache.
+struct Answer {
+    found: CachedResponse,
+    cache: CacheStatus,
+    /// How long the cache was waited for, in milliseconds.
+    waited: u64,
 }
 
-/// The path in the URL of a request that [`read`] has made.
-#[must_use]
-pub fn path_of(url: &str) -> &str {
-    url.strip_prefix(MEDIA_HOST).unwrap_or(url)
+impl Answer {
+    async fn of(
+        context: &Context,
+        read: &Read,
+        request: &HeaderMap,
+        head: bool,
+    ) -> Result<Self, String> {
+        let url = media::url_of(&read.key);
+        let began = runtime::now();
+        let answer = sdk::fetch_media(context, &url, request, head).await;
+        let found = CachedResponse::new(answer.map_err(|error| sdk::error_text(&error))?);
+        let word = found.header(CF_CACHE_STATUS);
+        let cache = CacheStatus::from_platform(word.as_deref().unwrap_or_default());
+        if cache == CacheStatus::Stale {
+            log::stale_served(&read.key);
+        }
+        Ok(Self {
+            found,
+            cache,
+            waited: runtime::now().0.saturating_sub(began.0),
+        })
+    }
+
+    /// The length that a 416 tells.
+    fn length_of_whole(&self) -> Option<u64> {
+        let text = self.found.header(CONTENT_RANGE.as_str())?;
+        headers::digits(text.strip_prefix("bytes */")?)
+    }
+
+    fn into_response(self, head: bool) -> Response {
+        let (status, cache, waited) = (self.found.status(), self.cache, self.waited);
+        let response = self.found.into_response(!head);
+        let has_status = headers::has_added_headers(status);
+        finish(&response.headers(), has_status.then_some(cache), waited);
+        response
+    }
+
+    fn not_modified(self) -> Response {
+        let (cache, waited) = (self.cache, self.waited);
+        let response = self.found.into_not_modified();
+        let headers = response.headers();
+        for name in ABOUT_THE_BODY {
+            _ = headers.delete(name.as_str());
+        }
+        finish(&headers, Some(cache), waited);
+        response
+    }
+
+    fn unsatisfiable(&self, length: u64) -> Response {
+        let mut headers = headers::for_unsatisfiable(length, self.cache, runtime::now());
+        headers::tell_timing(&mut headers, Some(self.waited));
+        respond::made(StatusCode::RANGE_NOT_SATISFIABLE, &headers, None)
+    }
+
+    fn part_without_body(self, range: ByteRange, length: u64) -> Response {
+        let (cache, waited) = (self.cache, self.waited);
+        let whole = self.found.into_response(false);
+        let headers = whole.headers();
+        let (content_range, part) = (range.content_range(length), range.len().to_string());
+        _ = headers.set(CONTENT_RANGE.as_str(), &content_range);
+        _ = headers.set(CONTENT_LENGTH.as_str(), &part);
+        finish(&headers, Some(cache), waited);
+        sdk::response(StatusCode::PARTIAL_CONTENT.as_u16(), &headers, None)
+    }
 }
 
-/// The cache tag of an object: its encoded path, which is printable ASCII without spaces. One that
-/// is too long is cut: a purge then reaches its neighbours too, which costs them one fetch.
-#[must_use]
-pub fn tag_of(key: &ObjectKey) -> String {
-    let mut tag = key.s3_path().replace(',', "%2C");
-    tag.truncate(LONGEST_TAG);
-    tag
+/// Takes away what is between the cache and us, and says how the cache came by the answer.
+fn finish(headers: &Headers, cache: Option<CacheStatus>, waited: u64) {
+    for name in [CF_CACHE_STATUS, RULE.as_str(), TAG.as_str()] {
+        _ = headers.delete(name);
+    }
+    if let Some(cache) = cache {
+        _ = headers.set(X_CACHE_STATUS.as_str(), cache.as_str());
+        _ = headers.set(SERVER_TIMING.as_str(), &cache.server_timing(Some(waited)));
+    }
 }

@@ -13,6 +13,7 @@ pub mod entry;
 pub mod freshness;
 pub mod headers;
 pub mod origin_error;
+pub mod platform;
 pub mod range;
 pub mod status;
 pub mod time;

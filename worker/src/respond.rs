@@ -5,7 +5,7 @@ use crate::admission::Refusal;
 use crate::engine::{Answer, READ_HEADERS};
 use crate::policy::cors;
 use crate::policy::entry::Entry;
-use crate::policy::headers::{ABOUT_THE_BODY, SECURITY, X_CACHE_STATUS};
+use crate::policy::headers::{self, ABOUT_THE_BODY, SECURITY, SERVER_TIMING, X_CACHE_STATUS};
 use crate::policy::origin_error::OriginError;
 use crate::policy::status::CacheStatus;
 use crate::runtime;
@@ -15,13 +15,14 @@ use http::{HeaderMap, StatusCode};
 use worker::Headers;
 use worker::web_sys::{self, Response};
 
-/// An answer of the engine. `head`: without its body.
+/// An answer of the engine, for which the bucket was waited so many milliseconds, if it was asked.
+/// `head`: without its body.
 #[must_use]
-pub fn answer(answer: Answer<CachedResponse>, head: bool) -> Response {
+pub fn answer(answer: Answer<CachedResponse>, head: bool, waited: u64) -> Response {
     match answer {
         Answer::Stored(copy, cache) => {
             let response = copy.found.into_response(!head);
-            tell_cache(&response.headers(), cache, &copy.entry);
+            tell_cache(&response.headers(), cache, &copy.entry, waited);
             response
         }
         Answer::NotModified(copy, cache) => {
@@ -30,14 +31,17 @@ pub fn answer(answer: Answer<CachedResponse>, head: bool) -> Response {
             for name in ABOUT_THE_BODY {
                 _ = headers.delete(name.as_str());
             }
-            tell_cache(&headers, cache, &copy.entry);
+            tell_cache(&headers, cache, &copy.entry, waited);
             response
         }
         Answer::Made {
             status,
-            headers,
+            mut headers,
             body,
-        } => made(status, &headers, body.filter(|_| !head)),
+        } => {
+            headers::tell_timing(&mut headers, Some(waited));
+            made(status, &headers, body.filter(|_| !head))
+        }
     }
 }
 
@@ -108,6 +112,32 @@ pub fn origin_error(error: OriginError) -> Response {
     )
 }
 
+/// The reader wants another version of the object, or none.
+#[must_use]
+pub fn precondition_failed() -> Response {
+    made(StatusCode::PRECONDITION_FAILED, &headers::secured(), None)
+}
+
+/// 503: to be asked again in so many seconds.
+#[must_use]
+pub fn busy(seconds: u64) -> Response {
+    let headers = plain_headers();
+    _ = headers.set("Retry-After", &seconds.to_string());
+    text(StatusCode::SERVICE_UNAVAILABLE, &headers)
+}
+
+/// A document of ours, for programs. Nobody keeps it.
+#[must_use]
+pub fn json(status: StatusCode, json: &str, head: bool) -> Response {
+    let headers = plain_headers();
+    _ = headers.set("Content-Type", "application/json");
+    _ = headers.set("Cache-Control", "no-store");
+    match head {
+        true => sdk::response(status.as_u16(), &headers.0, None),
+        false => sdk::text_response(status.as_u16(), &headers.0, json),
+    }
+}
+
 /// A status and its name, as plain text.
 #[must_use]
 pub fn plain(status: StatusCode) -> Response {
@@ -127,10 +157,15 @@ fn text(status: StatusCode, headers: &Headers) -> Response {
 }
 
 /// Says how the cache came by a stored answer, in the place of its record.
-fn tell_cache(headers: &web_sys::Headers, cache: CacheStatus, entry: &Entry) {
+fn tell_cache(headers: &web_sys::Headers, cache: CacheStatus, entry: &Entry, waited: u64) {
     // The other one is replaced.
     let [cf_cache_status, age] = OF_THE_CACHE;
     _ = headers.delete(cf_cache_status);
     _ = headers.set(X_CACHE_STATUS.as_str(), cache.as_str());
     _ = headers.set(age, &entry.age_seconds(runtime::now()).to_string());
+    // It is stored as a hit's.
+    if cache != CacheStatus::Hit {
+        let timing = cache.server_timing(Some(waited));
+        _ = headers.set(SERVER_TIMING.as_str(), &timing);
+    }
 }

@@ -39,7 +39,7 @@ impl Runtime for RequestRuntime {
     }
 
     fn report(&self, key: &ObjectKey, error: OriginError, covered: bool) {
-        log::origin_failed(key, error, covered);
+        log::origin_failed(key, error, Some(covered));
     }
 }
 

@@ -77,8 +77,11 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn fetch(this: &MediaEntry, request: &Request) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = hasCache)]
+    fn has_cache(this: &MediaEntry) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(method, catch)]
-    fn purge(this: &MediaEntry, tags: Array) -> Result<Promise, JsValue>;
+    fn purge(this: &MediaEntry, tags: Option<Array>) -> Result<Promise, JsValue>;
 }
 
 /// The headers as a map. The SDK's conversion panics on a value that is not ASCII; the runtime hands
@@ -233,27 +236,42 @@ pub fn wait_until(context: &Context, work: LocalBoxFuture<'static, ()>) {
 }
 
 /// Asks the media entry, through the platform's cache.
-pub async fn fetch_media(context: &Context, request: &Request) -> Result<Response, JsValue> {
-    let media = context
-        .as_ref()
-        .unchecked_ref::<Platform>()
-        .exports()?
-        .media()?;
-    Ok(JsFuture::from(media.fetch(request)?)
-        .await?
-        .unchecked_into())
+pub async fn fetch_media(
+    context: &Context,
+    url: &str,
+    request: &HeaderMap,
+    head: bool,
+) -> Result<Response, JsValue> {
+    let init = RequestInit::new();
+    init.set_headers(headers(request).as_ref());
+    if head {
+        init.set_method("HEAD");
+    }
+    let request = Request::new_with_str_and_init(url, &init)?;
+    let answer = JsFuture::from(media(context)?.fetch(&request)?).await?;
+    Ok(answer.unchecked_into())
 }
 
-/// Has the media entry purge tags from its cache: a purge reaches only the cache of the entry that
-/// asks. False where the platform refused.
-pub async fn purge_media(context: &Context, tags: &[&str]) -> Result<bool, JsValue> {
-    let tags = tags.iter().map(|tag| JsValue::from_str(tag)).collect();
-    let media = context
-        .as_ref()
-        .unchecked_ref::<Platform>()
-        .exports()?
-        .media()?;
-    Ok(JsFuture::from(media.purge(tags)?).await?.is_truthy())
+/// Whether the platform has a cache in front of the media entry.
+pub async fn has_media_cache(context: &Context) -> Result<bool, JsValue> {
+    let answer = JsFuture::from(media(context)?.has_cache()?).await?;
+    Ok(answer.is_truthy())
+}
+
+/// Has the media entry purge tags from its cache, or without tags everything: a purge reaches only the
+/// cache of the entry that asks. `Err`: why the platform has not.
+pub async fn purge_media(context: &Context, tags: Option<&[String]>) -> Result<(), String> {
+    let tags = tags.map(|tags| tags.iter().map(|tag| JsValue::from_str(tag)).collect());
+    let purge = async { JsFuture::from(media(context)?.purge(tags)?).await };
+    match purge.await {
+        Ok(refusal) => refusal.as_string().map_or(Ok(()), Err),
+        Err(error) => Err(error_text(&error)),
+    }
+}
+
+fn media(context: &Context) -> Result<MediaEntry, JsValue> {
+    let platform = context.as_ref().unchecked_ref::<Platform>();
+    platform.exports()?.media()
 }
 
 /// What is bound to the worker under these names, for `serde`. The SDK's `Env::var` takes a number, as

@@ -10,7 +10,7 @@ use crate::policy::origin_error::OriginError;
 use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use crate::respond;
-use crate::runtime::RequestRuntime;
+use crate::runtime::{self, RequestRuntime};
 use crate::site::Site;
 use crate::store::EdgeCache;
 use futures_util::future::{Either, select};
@@ -35,9 +35,14 @@ const LONGEST_PAUSE_MILLISECONDS: u64 = 100;
 /// Answers a read that was admitted.
 pub async fn respond(site: &Site, context: Rc<Context>, read: Read) -> Response {
     let read = Rc::new(read);
+    let began = runtime::now();
     let answer = engine(site, context).read(&read).await;
     match answer {
-        Ok(answer) => respond::answer(answer, read.head),
+        Ok(answer) => {
+            // The look-ups beside it take a millisecond or two.
+            let waited = runtime::now().0.saturating_sub(began.0);
+            respond::answer(answer, read.head, waited)
+        }
         Err(error) => respond::origin_error(error),
     }
 }
@@ -193,7 +198,7 @@ where
 pub fn engine(site: &Site, context: Rc<Context>) -> Engine<EdgeCache, Bucket, RequestRuntime> {
     Engine {
         store: EdgeCache,
-        origin: Bucket::new(site.settings.clone()),
+        origin: site.bucket.clone(),
         runtime: RequestRuntime::new(context),
         locks: site.locks.clone(),
         purges: site.purges.clone(),

@@ -4,15 +4,17 @@
 //! in one go. `docs/settings.md` is made from the table in [`VARIABLES`]. How a fault gets into
 //! the log, and what a client is told of it, is not decided here.
 
+mod document;
 mod forms;
 mod variables;
 
 use crate::policy::freshness::{FreshnessRule, OriginCacheControl};
+pub use document::document;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use variables::variable;
-pub use variables::{VARIABLES, Variable, document};
+pub use variables::{VARIABLES, Variable};
 
 /// The settings as they are bound to the worker: names and texts.
 #[derive(Clone, Debug, Default, Deserialize)]

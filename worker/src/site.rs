@@ -3,70 +3,105 @@
 use crate::admission::ObjectKey;
 use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
-use crate::settings::{RawSettings, Settings, VARIABLES};
-use crate::{log, sdk};
+use crate::origin::Bucket;
+use crate::settings::{CacheMode, Fault, RawSettings, Settings, VARIABLES};
+use crate::{analytics, log, sdk};
 use std::cell::OnceCell;
 use std::rc::Rc;
-use worker::Env;
+use worker::{Context, Env};
 
 thread_local! {
-    static SITE: OnceCell<Option<Rc<Site>>> = const { OnceCell::new() };
+    static SITE: OnceCell<Result<Rc<Site>, FaultyVariables>> = const { OnceCell::new() };
 }
+
+/// The names of the variables that keep the worker from answering.
+pub type FaultyVariables = Rc<Vec<&'static str>>;
 
 /// One isolate's state.
 #[derive(Debug)]
 pub struct Site {
     /// The settings.
     pub settings: Rc<Settings>,
-    /// The same for paths that are keys already: nothing to strip, to add or to deny.
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The same settings for paths that are keys already: nothing to strip, to add or to deny.
     pub canonical: Settings,
     /// The fills under way in this isolate.
     pub locks: Locks,
     /// The last purges of this isolate.
     pub purges: Purges,
+    /// Whether somebody wants figures: see [`crate::analytics`].
+    pub has_analytics: bool,
+    /// Who caches, where the settings leave it to the platform and it was asked.
+    cache_mode: OnceCell<CacheMode>,
     /// At the end of every cache key: tells deployments apart that answer differently.
     cache_space: String,
 }
 
 impl Site {
-    /// This isolate's state, made at the first call. `None` where the settings are faulty: the log
-    /// has every fault by then, once per isolate.
-    #[must_use]
-    pub fn of(env: &Env) -> Option<Rc<Self>> {
-        SITE.with(|site| site.get_or_init(|| Self::new(env).map(Rc::new)).clone())
-    }
-
-    fn new(env: &Env) -> Option<Self> {
-        let raw: RawSettings =
-            match sdk::variables(env, VARIABLES.iter().map(|variable| variable.name)) {
-                Ok(raw) => raw,
-                Err(error) => {
-                    log::settings_refused("", &error.to_string());
-                    return None;
+    /// This isolate's state, made at the first call. `Err` where the settings are faulty: the log has
+    /// every fault by then, once per isolate.
+    pub fn of(env: &Env) -> Result<Rc<Self>, FaultyVariables> {
+        SITE.with(|site| {
+            let made = || match Self::new(env) {
+                Ok(site) => Ok(Rc::new(site)),
+                Err(faults) => {
+                    for fault in &faults {
+                        log::settings_refused(fault.variable, &fault.problem);
+                    }
+                    Err(Rc::new(faults.iter().map(|fault| fault.variable).collect()))
                 }
             };
-        let settings = match Settings::parse(&raw) {
-            Ok(settings) => Rc::new(settings),
-            Err(faults) => {
-                for fault in faults {
-                    log::settings_refused(fault.variable, &fault.problem);
-                }
-                return None;
-            }
-        };
+            site.get_or_init(made).clone()
+        })
+    }
+
+    fn new(env: &Env) -> Result<Self, Vec<Fault>> {
+        let names = VARIABLES.iter().map(|variable| variable.name);
+        let raw: RawSettings = sdk::variables(env, names).map_err(|error| {
+            vec![Fault {
+                variable: "",
+                problem: error.to_string(),
+            }]
+        })?;
+        let settings = Rc::new(Settings::parse(&raw)?);
         let canonical = Settings {
             key_prefix: String::new(),
             strip_prefix: None,
             deny_prefixes: Vec::new(),
             ..(*settings).clone()
         };
-        Some(Self {
+        Ok(Self {
             cache_space: settings.cache_space(),
+            bucket: Bucket::new(settings.clone()),
             settings,
             canonical,
             locks: Locks::default(),
             purges: Purges::default(),
+            has_analytics: analytics::is_bound(env),
+            cache_mode: OnceCell::new(),
         })
+    }
+
+    /// Who caches: as the settings have it, but for a platform that has no cache in front of the media
+    /// entry, such as `wrangler dev`. It is asked once per isolate.
+    pub async fn cache_mode(&self, context: &Context) -> CacheMode {
+        if self.settings.cache_mode == CacheMode::Engine {
+            return CacheMode::Engine;
+        }
+        if let Some(mode) = self.cache_mode.get() {
+            return *mode;
+        }
+        let (mode, reason) = match sdk::has_media_cache(context).await {
+            Ok(true) => (CacheMode::Platform, String::new()),
+            Ok(false) => (CacheMode::Engine, "the media entry has no cache".to_owned()),
+            Err(error) => (CacheMode::Engine, sdk::error_text(&error)),
+        };
+        // Another request may have asked meanwhile.
+        if self.cache_mode.set(mode).is_ok() && mode == CacheMode::Engine {
+            log::platform_cache_absent(&reason);
+        }
+        mode
     }
 
     /// The name of an object in the Cache API: on the host that was asked for, as the documentation

@@ -136,7 +136,7 @@ fn sliced(
     })
 }
 
-/// A response out of the Cache API. Dropped, its body is cancelled.
+/// A response out of the Cache API, or through the platform's cache. Dropped, its body is cancelled.
 #[derive(Debug)]
 pub struct CachedResponse {
     response: web_sys::Response,
@@ -144,6 +144,21 @@ pub struct CachedResponse {
 }
 
 impl CachedResponse {
+    /// A response that came out of a cache.
+    #[must_use]
+    pub const fn new(response: web_sys::Response) -> Self {
+        Self {
+            response,
+            is_body_taken: false,
+        }
+    }
+
+    /// One of its headers, if it is there and not empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        sdk::header(&self.response.headers(), name)
+    }
+
     /// The same response with headers that may be changed, those in [`OF_THE_CACHE`] among them.
     #[must_use]
     pub fn into_response(mut self, with_body: bool) -> web_sys::Response {
@@ -183,10 +198,7 @@ impl Found for CachedResponse {
     }
 
     fn entry(&self) -> Option<Entry> {
-        Entry::decode(&sdk::header(
-            &self.response.headers(),
-            entry::HEADER.as_str(),
-        )?)
+        Entry::decode(&self.header(entry::HEADER.as_str())?)
     }
 
     fn selected_headers(&self) -> HeaderMap {
@@ -210,10 +222,7 @@ impl Store for EdgeCache {
     async fn find(&self, cache_key: &str, request: &HeaderMap) -> Option<CachedResponse> {
         let found = sdk::cached(cache_key, request).await;
         // Where the cache cannot be asked, nothing is stored.
-        found.ok().flatten().map(|response| CachedResponse {
-            response,
-            is_body_taken: false,
-        })
+        found.ok().flatten().map(CachedResponse::new)
     }
 
     async fn put(

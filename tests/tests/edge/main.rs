@@ -9,6 +9,7 @@ mod expiry;
 mod faults;
 mod keys;
 mod lock;
+mod operations;
 mod preflight;
 mod private;
 mod purges;

@@ -339,3 +339,43 @@ fn the_path_for_the_bucket_leaves_nothing_bare_that_signing_encodes() {
     );
     assert_eq!(path("图🐘"), "/%E5%9B%BE%F0%9F%90%98");
 }
+
+#[test]
+fn the_health_and_the_whole_cache_have_paths_of_their_own_whatever_the_prefixes() {
+    let settings = settings(&[("STRIP_PREFIX", "/system/"), ("KEY_PREFIX", "media/")]);
+    let admitted = |method: &HttpMethod, target: &str, has_purge_header| {
+        let asked = Asked {
+            method: Some(method),
+            target,
+            has_purge_header,
+            is_preflight: false,
+        };
+        admit(&asked, &settings)
+    };
+    let purge = HttpMethod::from_bytes(b"PURGE").unwrap();
+    let cache = "https://files.example.com/.well-known/medialift-cache?x=1";
+    assert_eq!(admitted(&purge, cache, true), Ok(Admitted::PurgeEverything));
+    assert_eq!(
+        admitted(&HttpMethod::DELETE, cache, true),
+        Ok(Admitted::PurgeEverything)
+    );
+    assert_eq!(admitted(&purge, cache, false), Err(Method));
+    for method in [HttpMethod::GET, HttpMethod::HEAD] {
+        let health = admitted(&method, "/.well-known/medialift-health", false);
+        assert!(
+            matches!(&health, Ok(Admitted::Health { probe, head })
+                if probe.as_str() == "media/.well-known/medialift-health"
+                    && *head == (method == HttpMethod::HEAD)),
+            "{health:?}"
+        );
+    }
+    // Every other path is an object's.
+    for target in [
+        "/.well-known/medialift-cache",
+        "/.well-known/medialift-health/",
+        "/system/.well-known/medialift-health",
+    ] {
+        let read = admitted(&HttpMethod::GET, target, false);
+        assert!(matches!(read, Ok(Admitted::Read { .. })), "{target}");
+    }
+}

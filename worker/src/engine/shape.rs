@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 const LONGEST_SLICE: u64 = 4 << 20;
 
 /// What a reader's conditions and range make of a 200.
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Whole,
     /// The range, and the length of the whole.
     Part(ByteRange, u64),
@@ -25,7 +25,7 @@ pub(super) enum Shape {
 }
 
 /// What the reader's conditions and range come to for a 200 with these headers.
-pub(super) fn shape(request: &HeaderMap, headers: &HeaderMap) -> Shape {
+pub(crate) fn shape(request: &HeaderMap, headers: &HeaderMap) -> Shape {
     match conditional::evaluate(request, headers) {
         Evaluated::Proceed => {}
         Evaluated::NotModified => return Shape::NotModified,

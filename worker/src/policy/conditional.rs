@@ -80,6 +80,14 @@ pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
     request
 }
 
+/// The same where a cache in front of us has the copy, and asks under these conditions.
+#[must_use]
+pub fn passed_on(asked: &HeaderMap) -> HeaderMap {
+    let of_the_copy = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)];
+    let validator = |(condition, validator)| Some((validator, asked.get(condition)?.clone()));
+    revalidation(&of_the_copy.into_iter().filter_map(validator).collect())
+}
+
 /// Whether two answers are of the same version of an object, as far as their validators tell.
 #[must_use]
 pub fn same_version(one: &HeaderMap, other: &HeaderMap) -> bool {

@@ -1,7 +1,6 @@
 //! Which of the bucket's headers a client sees, and which are added; and how header values are read.
 
 use super::entry::{self, Entry};
-use super::freshness::{self, FreshnessRule};
 use super::range::unsatisfied_content_range;
 use super::status::CacheStatus;
 use super::time::{UnixMillis, http_date};
@@ -14,6 +13,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// The header in which the cache says how it came by the answer.
 pub const X_CACHE_STATUS: HeaderName = HeaderName::from_static("x-cache-status");
+
+/// The header in which it says so once more for browsers' tools, with the bucket's time
+/// (www.w3.org/TR/server-timing).
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// For how long clients may keep a file, in seconds: a year, as nginx's `expires 1y`.
 pub const CLIENT_SECONDS: u64 = 31_536_000;
@@ -35,7 +38,7 @@ pub const ADDED: [(HeaderName, &str); 2] = [
 ];
 
 /// Removed from every answer of the bucket, by name.
-const REMOVED: [&str; 19] = [
+const REMOVED: [&str; 20] = [
     "set-cookie",
     // It names the bucket, or where else it is.
     "location",
@@ -53,6 +56,7 @@ const REMOVED: [&str; 19] = [
     "transfer-encoding",
     "upgrade",
     "x-cache-status",
+    "server-timing",
     // Of the connection to the bucket, as Cloudflare's edge reports it.
     "alt-svc",
     "nel",
@@ -140,12 +144,24 @@ pub fn for_client(
     headers
 }
 
-/// The headers with which an answer is stored: those for a client, with the record in the place of
-/// the cache status. `Age` is computed from the record.
+/// Says in `Server-Timing` what the cache status says, and how many milliseconds the bucket was waited
+/// for. Only where the answer has a status of the cache.
+pub fn tell_timing(headers: &mut HeaderMap, waited: Option<u64>) {
+    if let Some(word) = text(headers, X_CACHE_STATUS) {
+        let timing = CacheStatus::from_platform(word).server_timing(waited);
+        headers.insert(SERVER_TIMING, value(&timing));
+    }
+}
+
+/// The headers with which an answer is stored: those for a client who gets a hit, with the record in
+/// the place of the cache status. `Age` is computed from the record.
 #[must_use]
 pub fn for_store(mut for_client: HeaderMap, entry: &Entry) -> HeaderMap {
     for_client.remove(AGE);
     for_client.insert(entry::HEADER, value(&entry.encode()));
+    // A hit, which is nearly every reader's, has nothing to add.
+    let timing = CacheStatus::Hit.server_timing(None);
+    for_client.insert(SERVER_TIMING, value(&timing));
     for_client
 }
 
@@ -183,35 +199,6 @@ pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> He
     let mut headers = HeaderMap::from_iter([(CONTENT_RANGE, range)]);
     add(&mut headers, cache, now);
     headers
-}
-
-/// What to tell the platform's cache in `Cloudflare-CDN-Cache-Control`: the rule for what
-/// [`freshness::entry_for`] would store, and `no-store` for everything else. It must always
-/// be said: an answer without it is cached for two hours.
-#[must_use]
-pub fn platform_cache_control(
-    status: StatusCode,
-    bucket: &HeaderMap,
-    rule: &FreshnessRule,
-    now: UnixMillis,
-) -> String {
-    // A 304 speaks of the 200 that the platform has stored.
-    let status = match status {
-        StatusCode::NOT_MODIFIED => StatusCode::OK,
-        other => other,
-    };
-    let Ok(entry) = freshness::entry_for(status, bucket, rule, now, now) else {
-        return "no-store".to_owned();
-    };
-    let fresh = entry.fresh_until.0.saturating_sub(now.0) / 1000;
-    let stale = (entry.stale_until.0 - entry.fresh_until.max(now).0) / 1000;
-    let mut text = format!("public, max-age={fresh}");
-    if stale > 0 {
-        for directive in ["stale-while-revalidate", "stale-if-error"] {
-            text.push_str(&format!(", {directive}={stale}"));
-        }
-    }
-    text
 }
 
 /// What of the bucket's headers may go on: neither [`is_removed`] nor named by its `Connection`.

@@ -46,6 +46,14 @@ pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
     only.map_or(RangePlan::Unsatisfiable, RangePlan::Part)
 }
 
+/// Whether a `Range` header asks for one range, written so that every cache reads it alike.
+#[must_use]
+pub fn is_single(header: &str) -> bool {
+    let is_plain = |range: &str| range.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    header.strip_prefix("bytes=").is_some_and(is_plain)
+        && matches!(plan(Some(header), Some(u64::MAX)), RangePlan::Part(_))
+}
+
 /// What follows `bytes=`, in any case; `None` for another unit, and where nothing follows.
 fn after_unit(header: &str) -> Option<&str> {
     let (unit, ranges) = header.split_at_checked("bytes=".len())?;

@@ -33,6 +33,23 @@ impl CacheStatus {
         }
     }
 
+    /// Whether the bucket was asked before the answer was given.
+    #[must_use]
+    pub const fn has_asked(self) -> bool {
+        !matches!(self, Self::Hit | Self::Updating)
+    }
+
+    /// The value of `Server-Timing`: the word, and how long the bucket was waited for, in milliseconds,
+    /// where it was.
+    #[must_use]
+    pub fn server_timing(self, waited: Option<u64>) -> String {
+        let cache = ["cache;desc=", self.as_str()].concat();
+        match waited.filter(|_| self.has_asked()) {
+            Some(milliseconds) => [&cache, ", origin;dur=", &milliseconds.to_string()].concat(),
+            None => cache,
+        }
+    }
+
     /// Reads the platform's `Cf-Cache-Status`. Whatever says that no copy was used (`BYPASS`,
     /// `DYNAMIC`, `NONE`, a word of tomorrow's) is a [`Miss`](Self::Miss): the bucket was asked.
     #[must_use]
@@ -65,6 +82,16 @@ mod tests {
             check(word, word);
         }
         check(" hit ", "HIT");
+    }
+
+    #[test]
+    fn the_buckets_time_is_told_where_it_was_asked() {
+        let told = |status: CacheStatus| status.server_timing(Some(83));
+        assert_eq!(told(CacheStatus::Miss), "cache;desc=MISS, origin;dur=83");
+        assert_eq!(told(CacheStatus::Stale), "cache;desc=STALE, origin;dur=83");
+        assert_eq!(told(CacheStatus::Hit), "cache;desc=HIT");
+        assert_eq!(told(CacheStatus::Updating), "cache;desc=UPDATING");
+        assert_eq!(CacheStatus::Miss.server_timing(None), "cache;desc=MISS");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use edge_worker::policy::decision::{self, AfterError, Freshness, Outcome};
 use edge_worker::policy::entry::Entry;
 use edge_worker::policy::headers;
 use edge_worker::policy::origin_error::OriginError;
+use edge_worker::policy::platform;
 use edge_worker::policy::status::CacheStatus;
 use http::StatusCode;
 use proptest::prelude::*;
@@ -80,7 +81,7 @@ proptest! {
             }
             Outcome::Pass(_) => prop_assert!(status.is_success() || status.is_informational() || status == StatusCode::NOT_MODIFIED),
         }
-        let _ = headers::platform_cache_control(status, &fields, &rule, now);
+        let _ = platform::rule_for_answer(status, &fields, &rule, now);
     }
 
     #[test]

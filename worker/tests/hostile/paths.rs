@@ -57,6 +57,9 @@ fn sites() -> &'static [Settings] {
 fn check_target(site: &Settings, method: &str, target: &str) {
     let key = match admit(method, target, true, site) {
         Ok(Admitted::Read { key, .. } | Admitted::Purge { key }) => key,
+        Ok(Admitted::Health { probe, .. }) => probe,
+        // No object, whatever its path.
+        Ok(Admitted::PurgeEverything) => return,
         Ok(Admitted::Preflight) => panic!("{method} is no preflight"),
         Err(refusal) => {
             assert!(

@@ -6,13 +6,15 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 use worker::{MessageBatch, worker_sys};
 
-/// A batch of messages with these bodies, in JavaScript; each notes in `end` what became of it.
-fn batch(bodies: &str) -> JsValue {
+/// A batch of messages with these bodies, in JavaScript, sent so many seconds ago; each notes in `end`
+/// what became of it.
+fn batch(bodies: &str, seconds_ago: u32) -> JsValue {
     run(&format!(
         r#"({{
             queue: "medialift-purges",
             messages: {bodies}.map((body) => ({{
                 body,
+                timestamp: new Date(Date.now() - {seconds_ago} * 1000),
                 ack() {{ this.end = "acknowledged"; }},
                 retry(options) {{ this.end = `again after ${{options.delaySeconds}} s`; }},
             }})),
@@ -23,29 +25,41 @@ fn batch(bodies: &str) -> JsValue {
 /// Consumes a batch with a platform whose purge is `purge`. What became of the messages, and the tags
 /// of the calls to the platform.
 async fn consume(bodies: &str, purge: &str) -> (Vec<String>, String) {
-    let batch = batch(bodies);
+    // Past the pause that the last test's call asks for.
+    run("{ const later = Date.now() + 60_000; Date.now = () => later; }");
+    consume_at_once(&batch(bodies, 0), purge).await
+}
+
+async fn consume_at_once(batch: &JsValue, purge: &str) -> (Vec<String>, String) {
     let calls = run("globalThis.calls = []");
     let (context, _object) = context_with_purge(purge);
     let messages: worker_sys::MessageBatch = batch.clone().unchecked_into();
     purge::consume(MessageBatch::from(messages), &context).await;
     let ends = run("(batch) => batch.messages.map((message) => message.end)");
     let ends: worker::js_sys::Function = ends.unchecked_into();
-    let ends = ends.call1(&JsValue::UNDEFINED, &batch).unwrap();
+    let ends = ends.call1(&JsValue::UNDEFINED, batch).unwrap();
     assert_eq!(
         property(&ends, "length"),
-        property(&batch, "messages.length")
+        property(batch, "messages.length")
     );
     (texts(&ends), json(&calls))
 }
 
-const TAKEN: &str = "async (tags) => { calls.push(tags); return true; }";
-const REFUSED: &str = "async (tags) => { calls.push(tags); return false; }";
+const TAKEN: &str = "async (tags) => { calls.push(tags); return null; }";
+const REFUSED: &str = r#"async (tags) => { calls.push(tags); return "10000 too many"; }"#;
 const BROKEN: &str = r#"async () => { throw new Error("no network"); }"#;
 
 #[wasm_bindgen_test]
 async fn a_batch_that_the_platform_takes_is_acknowledged_and_is_one_call() {
     let (ends, calls) = consume(r#"["/a", "/b"]"#, TAKEN).await;
     assert_eq!(ends, ["acknowledged", "acknowledged"]);
+    assert_eq!(calls, r#"[["/a","/b"]]"#);
+}
+
+#[wasm_bindgen_test]
+async fn a_tag_is_named_once_in_whatever_letters() {
+    let (ends, calls) = consume(r#"["/a", "/b", "/a", "/B"]"#, TAKEN).await;
+    assert_eq!(ends, ["acknowledged"; 4]);
     assert_eq!(calls, r#"[["/a","/b"]]"#);
 }
 
@@ -58,12 +72,35 @@ async fn a_batch_that_it_refuses_comes_again_a_minute_later() {
 }
 
 #[wasm_bindgen_test]
-async fn a_message_that_is_no_purge_is_dropped_and_keeps_nobody_waiting() {
-    let (ends, calls) = consume(r#"[{ not: "a text" }, "/b"]"#, REFUSED).await;
-    assert_eq!(ends, ["acknowledged", "again after 60 s"]);
+async fn what_has_waited_long_waits_as_long_again_but_a_quarter_of_an_hour_at_most() {
+    for (seconds_ago, expected) in [(30, 60), (200, 200), (86_400, 900)] {
+        run("{ const later = Date.now() + 60_000; Date.now = () => later; }");
+        let (ends, _) = consume_at_once(&batch(r#"["/a"]"#, seconds_ago), REFUSED).await;
+        assert_eq!(ends, [format!("again after {expected} s")]);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn the_next_call_waits_until_twelve_seconds_after_the_last() {
+    let (ends, _) = consume(r#"["/a"]"#, TAKEN).await;
+    assert_eq!(ends, ["acknowledged"]);
+    run(
+        "{ globalThis.waits = []; const timer = setTimeout;
+           globalThis.setTimeout = (work, wait) => { waits.push(wait); return Number(timer(work, 0)); }; }",
+    );
+    let (ends, calls) = consume_at_once(&batch(r#"["/b"]"#, 0), TAKEN).await;
+    assert_eq!(ends, ["acknowledged"]);
+    assert_eq!(calls, r#"[["/b"]]"#);
+    assert_eq!(json(&run("waits")), "[12000]");
+}
+
+#[wasm_bindgen_test]
+async fn a_message_that_is_no_purge_comes_again_and_keeps_nobody_waiting() {
+    let (ends, calls) = consume(r#"[{ not: "a text" }, "/b"]"#, TAKEN).await;
+    assert_eq!(ends, ["again after 60 s", "acknowledged"]);
     assert_eq!(calls, r#"[["/b"]]"#);
 
     let (ends, calls) = consume("[1]", TAKEN).await;
-    assert_eq!(ends, ["acknowledged"]);
+    assert_eq!(ends, ["again after 60 s"]);
     assert_eq!(calls, "[]");
 }

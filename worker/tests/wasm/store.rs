@@ -105,7 +105,7 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
 
     let found = find().await;
     let head = Answer::Stored(StoredCopy { found, entry }, CacheStatus::Hit);
-    let head = respond::answer(head, true);
+    let head = respond::answer(head, true, 0);
     assert_eq!((head.status(), head.body().is_none()), (200, true));
     assert_eq!(
         head.headers().get("content-type").unwrap().unwrap(),
@@ -119,7 +119,7 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
 
     let found = find().await;
     let known = Answer::NotModified(StoredCopy { found, entry }, CacheStatus::Hit);
-    let known = respond::answer(known, false);
+    let known = respond::answer(known, false, 0);
     assert_eq!((known.status(), known.body().is_none()), (304, true));
     assert_eq!(known.headers().get("etag").unwrap().unwrap(), "\"a\"");
     assert!(known.headers().get("content-type").unwrap().is_none());
@@ -128,7 +128,7 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
 
     let found = find().await;
     let whole = Answer::Stored(StoredCopy { found, entry }, CacheStatus::Hit);
-    let whole = respond::answer(whole, false);
+    let whole = respond::answer(whole, false, 0);
     assert!(whole.body().is_some());
     assert_eq!(cancelled(&cache).await, "3");
 }

@@ -174,3 +174,28 @@ fn versions_are_the_same_where_both_validators_are() {
     assert!(!same_version(&one, &stored((Some("\"abc\""), None))));
     assert!(!same_version(&one, &stored((Some("\"x\""), Some(DATE)))));
 }
+
+#[test]
+fn what_a_cache_asks_about_its_copy_is_asked_as_if_the_copy_were_ours() {
+    let passed = |fields: &[(http::HeaderName, &'static str)]| {
+        let asked = fields
+            .iter()
+            .map(|(name, text)| (name.clone(), HeaderValue::from_static(text)));
+        passed_on(&asked.collect())
+    };
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let tag = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"a\""))]);
+    assert_eq!(passed(&[(IF_NONE_MATCH, "\"a\"")]), tag);
+    assert_eq!(
+        passed(&[(IF_NONE_MATCH, "W/\"a\"")]),
+        tag,
+        "decoded by the runtime"
+    );
+    assert_eq!(
+        passed(&[(IF_NONE_MATCH, "\"a\""), (IF_MODIFIED_SINCE, date)]),
+        tag
+    );
+    let since = HeaderMap::from_iter([(IF_MODIFIED_SINCE, HeaderValue::from_static(date))]);
+    assert_eq!(passed(&[(IF_MODIFIED_SINCE, date)]), since);
+    assert_eq!(passed(&[]), HeaderMap::new());
+}

@@ -1,7 +1,7 @@
 //! What of an answer of B2's reaches a client, and what reaches the store.
 
 use super::*;
-use crate::policy::freshness::OriginCacheControl;
+use crate::policy::freshness::{self, FreshnessRule, OriginCacheControl};
 use http::header::{ETAG, EXPIRES};
 
 const NOW: UnixMillis = UnixMillis(784_111_777_000);
@@ -257,22 +257,4 @@ fn only_digits_are_a_number() {
     ] {
         assert_eq!(digits(text), None, "{text}");
     }
-}
-
-#[test]
-fn the_platform_is_told_the_rule_and_no_store_for_the_rest() {
-    let stated = |status, fields: &[(&str, &str)]| {
-        platform_cache_control(of(status), &map(fields), &RULE, NOW)
-    };
-    assert_eq!(
-        stated(200, &[]),
-        "public, max-age=172800, stale-while-revalidate=2592000, stale-if-error=2592000"
-    );
-    assert_eq!(
-        stated(304, &[]),
-        stated(200, &[]),
-        "what is confirmed is kept on"
-    );
-    assert_eq!(stated(204, &[]), "no-store");
-    assert_eq!(stated(200, &[("vary", "*")]), "no-store");
 }

@@ -120,3 +120,31 @@ fn ten_thousand_ranges_cost_no_memory_and_get_the_whole() {
 fn a_416_tells_the_length() {
     assert_eq!(unsatisfied_content_range(1234), "bytes */1234");
 }
+
+#[test]
+fn a_single_range_in_plain_form_is_every_caches() {
+    for header in [
+        "bytes=0-0",
+        "bytes=5-",
+        "bytes=-5",
+        "bytes=0-99999999999999",
+    ] {
+        assert!(is_single(header), "{header}");
+    }
+    for header in [
+        "",
+        "bytes=",
+        "bytes=5",
+        "bytes=-",
+        "bytes=-0",
+        "bytes=5-2",
+        "bytes=0-1,3-4",
+        "bytes=0-1,",
+        "bytes= 0-1",
+        "Bytes=0-1",
+        "items=0-1",
+        "bytes=a-b",
+    ] {
+        assert!(!is_single(header), "{header}");
+    }
+}
