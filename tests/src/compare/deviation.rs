@@ -29,6 +29,8 @@ struct DeviationText {
     #[serde(alias = "platform")]
     worker: String,
     reason: String,
+    #[serde(default)]
+    sometimes: bool,
 }
 
 /// One accepted difference.
@@ -42,6 +44,8 @@ pub struct Deviation {
     pub title: String,
     /// Why it is accepted.
     pub reason: String,
+    /// It depends on moments, so that it need not occur.
+    sometimes: bool,
 }
 
 /// A pattern without braces: one of those that an entry's text stands for.
@@ -104,8 +108,11 @@ impl Deviation {
         true
     }
 
-    /// What of this entry explained nothing.
+    /// What of this entry explained nothing, and should have.
     pub fn idle(&self, place: usize, used: &Used) -> Vec<String> {
+        if self.sometimes {
+            return Vec::new();
+        }
         if !used.iter().any(|(entry, ..)| *entry == place) {
             return vec![self.title.clone()];
         }
@@ -164,6 +171,7 @@ fn compile(text: DeviationText) -> Result<Deviation> {
         worker: alternatives(&text.worker)?,
         title,
         reason: text.reason.trim().to_owned(),
+        sometimes: text.sometimes,
     })
 }
 

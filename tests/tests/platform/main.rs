@@ -8,6 +8,5 @@ mod cache;
 mod compared;
 mod crowd;
 mod entries;
-mod local;
 mod outages;
 mod purges;
