@@ -4,7 +4,7 @@
 use crate::admission::ObjectKey;
 use crate::policy::origin_error::OriginError;
 use serde::Serialize;
-use worker::{console_error, console_warn};
+use worker::{console_error, console_log, console_warn};
 
 /// A line of the log.
 #[derive(Debug, Default, Serialize)]
@@ -31,7 +31,7 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: Option<bool>)
     let line = Line {
         status: error.status(),
         covered,
-        ..Line::failed("origin_failed", key.as_str(), error.name())
+        ..Line::of("origin_failed", key.as_str(), error.name())
     };
     let text = line.encode();
     if covered == Some(true) {
@@ -46,7 +46,7 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: Option<bool>)
 pub fn fallback_failed(key: &ObjectKey, error: OriginError) {
     let line = Line {
         status: error.status(),
-        ..Line::failed("fallback_failed", key.as_str(), error.name())
+        ..Line::of("fallback_failed", key.as_str(), error.name())
     };
     console_error!("{}", line.encode());
 }
@@ -58,21 +58,20 @@ pub fn store_failed(cache_key: &str, reason: &str) {
 
 /// The settings want the platform's cache, and there is none: the engine stands in.
 pub fn platform_cache_absent(reason: &str) {
-    let line = Line::failed("platform_cache_absent", "", reason);
+    let line = Line::of("platform_cache_absent", "", reason);
     console_warn!("{}", line.encode());
 }
 
 /// The platform's cache has served a stale copy, since the media entry could not answer. The line of
 /// that one says why.
 pub fn stale_served(key: &ObjectKey) {
-    let line = Line::failed("stale_served", key.as_str(), "origin_failed");
+    let line = Line::of("stale_served", key.as_str(), "origin_failed");
     console_warn!("{}", line.encode());
 }
 
-/// The cache was emptied, as somebody with the secret wanted it.
-pub fn everything_purged() {
-    let line = Line::failed("everything_purged", "", "asked for");
-    console_warn!("{}", line.encode());
+/// A purge was carried out: of an object, of so many tags at once, or of everything.
+pub fn purged(subject: &str) {
+    console_log!("{}", Line::of("purged", subject, "asked_for").encode());
 }
 
 /// The media entry cannot be reached.
@@ -96,11 +95,11 @@ pub fn settings_refused(variable: &str, problem: &str) {
 }
 
 fn failed(event: &str, subject: &str, reason: &str) {
-    console_error!("{}", Line::failed(event, subject, reason).encode());
+    console_error!("{}", Line::of(event, subject, reason).encode());
 }
 
 impl<'a> Line<'a> {
-    fn failed(event: &'a str, subject: &'a str, reason: &'a str) -> Self {
+    fn of(event: &'a str, subject: &'a str, reason: &'a str) -> Self {
         Self {
             event,
             subject,

@@ -9,13 +9,13 @@
 use crate::engine::shape::{Shape, shape};
 use crate::engine::{Found, Read};
 use crate::policy::conditional::same_version;
-use crate::policy::headers::{self, ABOUT_THE_BODY, SERVER_TIMING, X_CACHE_STATUS};
+use crate::policy::headers::{self, ABOUT_THE_BODY, SERVER_TIMING, X_CACHE_STATUS, text, value};
 use crate::policy::platform::{RULE, TAG};
 use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::status::CacheStatus;
 use crate::store::CachedResponse;
 use crate::{log, media, respond, runtime, sdk};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{HeaderMap, StatusCode};
 use worker::Context;
 use worker::web_sys::{Headers, Response};
@@ -34,12 +34,16 @@ pub async fn read(context: &Context, read: &Read) -> Response {
 
 async fn read_through(context: &Context, read: &Read) -> Result<Response, String> {
     let whole = HeaderMap::new();
-    let (mut request, mut version) = (read.headers.clone(), None);
+    let (mut request, mut about) = (read.headers.clone(), None);
     if !read.is_plain() {
         request = HeaderMap::new();
         let object = Answer::of(context, read, &whole, true).await?;
+        let status = object.found.status();
+        if status.is_client_error() || status.is_server_error() {
+            return Ok(object.into_error(read.head));
+        }
         let headers = object.found.selected_headers();
-        if object.found.status() == StatusCode::OK {
+        if status == StatusCode::OK {
             match shape(&read.headers, &headers) {
                 Shape::NotModified => return Ok(object.not_modified()),
                 Shape::PreconditionFailed => return Ok(respond::precondition_failed()),
@@ -48,36 +52,34 @@ async fn read_through(context: &Context, read: &Read) -> Result<Response, String
                     return Ok(object.part_without_body(range, length));
                 }
                 Shape::Whole if read.head => return Ok(object.into_response(true)),
-                Shape::Part(range, _) => {
-                    request.insert(RANGE, headers::value(&range.header()));
-                    version = Some(headers);
-                }
+                Shape::Part(range, _) => _ = request.insert(RANGE, value(&range.header())),
                 Shape::Whole => {}
             }
         }
+        about = Some((object, headers));
     }
-    let answer = Answer::of(context, read, &request, read.head).await?;
-    let status = answer.found.status();
-    let is_other = |about: HeaderMap| !same_version(&answer.found.selected_headers(), &about);
-    let is_no_answer = match (status, answer.length_of_whole()) {
-        // An empty object has no part at all, and is answered whole.
-        (StatusCode::RANGE_NOT_SATISFIABLE, length) => {
-            match range::plan(headers::text(&read.headers, RANGE), length) {
-                RangePlan::Unsatisfiable => {
-                    return Ok(answer.unsatisfiable(length.unwrap_or_default()));
-                }
+    let mut answer = Answer::of(context, read, &request, read.head).await?;
+    let is_no_answer = match (answer.found.status(), &about) {
+        (StatusCode::RANGE_NOT_SATISFIABLE, _) if let Some(length) = answer.length_of_whole() => {
+            match range::plan(text(&request, RANGE), Some(length)) {
+                RangePlan::Unsatisfiable => return Ok(answer.unsatisfiable(length)),
+                // An empty object has no part at all, and is answered whole.
                 RangePlan::Whole | RangePlan::Part(_) => true,
             }
         }
         // It was replaced meanwhile, and the reader has asked for a part of the other.
-        (StatusCode::PARTIAL_CONTENT, _) => version.is_some_and(is_other),
+        (StatusCode::PARTIAL_CONTENT, Some((_, headers))) => {
+            !same_version(&answer.found.selected_headers(), headers)
+        }
         _ => false,
     };
-    if !is_no_answer {
-        return Ok(answer.into_response(read.head));
+    if is_no_answer {
+        answer = Answer::of(context, read, &whole, false).await?;
     }
-    let answer = Answer::of(context, read, &whole, false).await?;
-    Ok(answer.into_response(false))
+    if let Some((object, _)) = &about {
+        answer.follows(object);
+    }
+    Ok(answer.into_response(read.head))
 }
 
 /// What came through the cache.
@@ -86,6 +88,8 @@ struct Answer {
     cache: CacheStatus,
     /// How long the cache was waited for, in milliseconds.
     waited: u64,
+    /// Whether the cache has it for this read alone so far: it has no age then.
+    is_new: bool,
 }
 
 impl Answer {
@@ -108,6 +112,7 @@ impl Answer {
             found,
             cache,
             waited: runtime::now().0.saturating_sub(began.0),
+            is_new: false,
         })
     }
 
@@ -117,12 +122,39 @@ impl Answer {
         headers::digits(text.strip_prefix("bytes */")?)
     }
 
+    /// Takes the word of the look that came before it, where that one has had the bucket asked: to the
+    /// reader it is one read.
+    fn follows(&mut self, first: &Self) {
+        if first.cache.has_asked() {
+            self.cache = first.cache;
+            self.is_new = first.cache == CacheStatus::Miss;
+        }
+        self.waited += first.waited;
+    }
+
     fn into_response(self, head: bool) -> Response {
         let (status, cache, waited) = (self.found.status(), self.cache, self.waited);
+        let is_new = self.is_new;
         let response = self.found.into_response(!head);
-        let has_status = headers::has_added_headers(status);
-        finish(&response.headers(), has_status.then_some(cache), waited);
+        let headers = response.headers();
+        // A 416 of the bucket's own is an error like any.
+        let is_error = status == StatusCode::RANGE_NOT_SATISFIABLE;
+        let has_status = headers::has_added_headers(status) && !is_error;
+        finish(&headers, has_status.then_some(cache), waited);
+        if is_new {
+            _ = headers.delete(AGE.as_str());
+        }
         response
+    }
+
+    /// The answer to a GET of an error that a HEAD has brought.
+    fn into_error(self, head: bool) -> Response {
+        let status = self.found.status();
+        let response = self.into_response(true);
+        match head {
+            true => response,
+            false => respond::error_like(status, &response.headers()),
+        }
     }
 
     fn not_modified(self) -> Response {

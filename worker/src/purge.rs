@@ -58,6 +58,7 @@ pub async fn handle(
     let status = match site.cache_mode(&context).await {
         CacheMode::Engine => {
             let engine = serve::engine(site, Rc::new(context));
+            log::purged(key.as_str());
             match engine.purge(&site.cache_key(url, key)).await {
                 true => StatusCode::OK,
                 false => StatusCode::NOT_FOUND,
@@ -82,7 +83,7 @@ pub async fn handle_everything(site: &Site, context: &Context) -> Response {
     }
     match sdk::purge_media(context, None).await {
         Ok(()) => {
-            log::everything_purged();
+            log::purged("everything");
             respond::plain(StatusCode::OK)
         }
         Err(reason) => {
@@ -135,7 +136,10 @@ pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
     }
     LAST_CALL.set(runtime::now());
     match sdk::purge_media(context, Some(&tags)).await {
-        Ok(()) => purges.iter().for_each(MessageExt::ack),
+        Ok(()) => {
+            purges.iter().for_each(MessageExt::ack);
+            log::purged(&[&tags.len().to_string(), " tags"].concat());
+        }
         Err(reason) => {
             for tag in &tags {
                 log::purge_failed(tag, &reason);

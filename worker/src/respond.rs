@@ -11,6 +11,7 @@ use crate::policy::status::CacheStatus;
 use crate::runtime;
 use crate::sdk;
 use crate::store::{CachedResponse, OF_THE_CACHE, Stream};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use worker::Headers;
 use worker::web_sys::{self, Response};
@@ -136,6 +137,14 @@ pub fn json(status: StatusCode, json: &str, head: bool) -> Response {
         true => sdk::response(status.as_u16(), &headers.0, None),
         false => sdk::text_response(status.as_u16(), &headers.0, json),
     }
+}
+
+/// A status and its name, as plain text, with these headers of an answer without a body.
+#[must_use]
+pub fn error_like(status: StatusCode, headers: &web_sys::Headers) -> Response {
+    // Of the body that was not sent.
+    _ = headers.delete(CONTENT_LENGTH.as_str());
+    sdk::text_response(status.as_u16(), headers, &format!("{status}\n"))
 }
 
 /// A status and its name, as plain text.

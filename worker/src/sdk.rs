@@ -243,7 +243,9 @@ pub async fn fetch_media(
     head: bool,
 ) -> Result<Response, JsValue> {
     let init = RequestInit::new();
-    init.set_headers(headers(request).as_ref());
+    if !request.is_empty() {
+        init.set_headers(headers(request).as_ref());
+    }
     if head {
         init.set_method("HEAD");
     }

@@ -1,4 +1,4 @@
-// The cases, the same for every handler: `handler.mjs` is the one that is measured.
+// The cases of engine mode, the same for every handler: `handler.mjs` is the one that is measured.
 import * as handler from "handler.mjs";
 import { forget, install } from "stub.mjs";
 
@@ -25,6 +25,7 @@ async function expect(name, response, status, cache, bytes) {
     headers.get("Cache-Control") === "public, max-age=31536000",
     Math.abs(Date.parse(headers.get("Expires")) - Date.now() - 31_536_000_000) < 60_000,
     headers.get("Access-Control-Allow-Origin") === "*",
+    headers.get("Server-Timing")?.startsWith(`cache;desc=${cache}`),
     status === 304 || headers.get("Content-Length") === String(bytes),
     headers.get("ETag") === '"0cc175b9c0f1b6a831c399e269772661"',
     !headers.has("x-amz-request-id") && !headers.has("x-amz-id-2") && !headers.has("x-amz-version-id"),

@@ -72,10 +72,12 @@ export async function call(request, env, ctx) {
   headers.set("X-Content-Type-Options", "nosniff");
   headers.set("Content-Security-Policy", "default-src 'none'; form-action 'none'");
   headers.set("X-Cache-Status", String(Date.now()));
+  headers.set("Server-Timing", "cache;desc=HIT");
   const [client, kept] = fetched.body.tee();
   const put = caches.default.put(name, new Response(kept, { headers }));
   ctx.waitUntil(put.finally(() => fills.delete(name)));
   const answer = new Response(client, { headers });
   answer.headers.set("X-Cache-Status", "MISS");
+  answer.headers.set("Server-Timing", "cache;desc=MISS");
   return answer;
 }

@@ -44,7 +44,7 @@ fn the_bucket_is_asked_for_whoever_has_the_secret_and_for_nobody_else() {
     );
 
     stack.fault(
-        json!({ "kind": "status", "status": 503, "code": "ServiceUnavailable" }),
+        json!({ "kind": "status", "status": 503, "code": "InternalError" }),
         "",
     );
     let (status, told) = health(&stack, &[SECRET]);

@@ -61,9 +61,9 @@ fn the_first_read_is_a_miss_and_the_next_a_hit_with_the_same_headers() {
         assert!(answer.header("etag").starts_with('"'));
         assert!(!answer.header("expires").is_empty());
         for name in names(answer) {
-            let gone = ["x-amz-", "x-bz-", "cf-", "set-cookie", "server", "via"];
+            let gone = ["x-amz-", "x-bz-", "cf-", "set-cookie", "via"];
             assert!(
-                !gone.iter().any(|start| name.starts_with(start)),
+                name != "server" && !gone.iter().any(|start| name.starts_with(start)),
                 "{name} is shown"
             );
         }

@@ -49,8 +49,11 @@ pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
 /// Whether a `Range` header asks for one range, written so that every cache reads it alike.
 #[must_use]
 pub fn is_single(header: &str) -> bool {
-    let is_plain = |range: &str| range.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    header.strip_prefix("bytes=").is_some_and(is_plain)
+    // No number is longer than what 64 bits hold.
+    let is_number = |text: &str| text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+    let range = header.strip_prefix("bytes=");
+    let numbers = range.and_then(|range| range.split_once('-'));
+    numbers.is_some_and(|(first, last)| is_number(first) && is_number(last))
         && matches!(plan(Some(header), Some(u64::MAX)), RangePlan::Part(_))
 }
 
