@@ -55,6 +55,11 @@ impl Bucket {
         self.origin.asked(Side::Worker, key).pop().unwrap()
     }
 
+    /// Waits for what is not done by a test's own thread.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// Refuses connections from now on.
     pub(crate) fn stop(&self) {
         self.runtime.block_on(self.origin.stop()).unwrap();
