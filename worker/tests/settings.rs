@@ -1,8 +1,9 @@
-//! The document of the settings is what the code says.
+//! The document of the settings is what the code says, and so is what the folder `deploy/` says of them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use edge_worker::settings::document;
+use edge_worker::settings::{VARIABLES, document};
 
 /// `UPDATE_DOCS=1` writes the document instead of comparing it.
 #[test]
@@ -17,4 +18,33 @@ fn the_document_of_the_settings_is_current() {
         written == document(),
         "`docs/settings.md` is out of date: run `{command}`"
     );
+}
+
+#[test]
+fn the_example_of_secrets_names_every_secret_and_no_other() {
+    let named: BTreeSet<String> = read("../deploy/.dev.vars.example")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+        .collect();
+    let secrets = VARIABLES.iter().filter(|variable| variable.secret);
+    let secrets: BTreeSet<String> = secrets.map(|variable| variable.name.to_owned()).collect();
+    assert_eq!(named, secrets);
+}
+
+#[test]
+fn what_the_deploy_button_asks_for_is_there_and_every_secret_is_explained() {
+    let package: serde_json::Value = serde_json::from_str(&read("../deploy/package.json")).unwrap();
+    let bindings = package["cloudflare"]["bindings"].as_object().unwrap();
+    let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+    for name in bindings.keys().filter(|name| *name != "PURGES") {
+        assert!(known.contains(name.as_str()), "`{name}` is no variable");
+    }
+    for secret in VARIABLES.iter().filter(|variable| variable.secret) {
+        assert!(bindings.contains_key(secret.name), "`{}`", secret.name);
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }

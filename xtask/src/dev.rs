@@ -44,7 +44,6 @@ pub fn run(options: DevOptions) -> Result<()> {
     let mut variables = options.variables;
     let set = |name: &str| variables.iter().any(|(known, _)| known == name);
     let own_origin = set("ORIGIN_URL") || set("B2_BUCKET") || set("B2_ENDPOINT");
-    let has_mode = set("CACHE_MODE");
     let origin = if own_origin {
         None
     } else {
@@ -55,9 +54,6 @@ pub fn run(options: DevOptions) -> Result<()> {
         variables.push(("ORIGIN_URL".to_owned(), origin.bucket_url(BUCKET)));
         Some(origin)
     };
-    if !has_mode {
-        variables.push(("CACHE_MODE".to_owned(), "engine".to_owned()));
-    }
     let persist = options
         .persist
         .map(std::path::absolute)

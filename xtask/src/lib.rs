@@ -12,6 +12,7 @@ pub mod demo;
 pub mod deploy;
 pub mod dev;
 pub mod docs;
+pub mod package;
 pub mod pins;
 pub mod process;
 pub mod progress;

@@ -1,17 +1,17 @@
 //! `cargo xtask …`: every chore of this repository.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::bench::BenchOptions;
 use xtask::demo::DemoOptions;
+use xtask::deploy::{DeployOptions, Outcome};
 use xtask::dev::DevOptions;
 use xtask::scale::ScaleOptions;
 use xtask::setup::{Scope, setup};
 use xtask::test::TestOptions;
-use xtask::{bench, build, ci, demo, deploy, dev, docs, scale, test, tidy};
+use xtask::{bench, build, ci, demo, deploy, dev, docs, package, scale, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Every chore of this repository")]
@@ -46,21 +46,20 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Build the edge worker and deploy it; what follows goes to `wrangler deploy`
-    #[command(trailing_var_arg = true)]
-    Deploy {
-        /// Arguments of `wrangler deploy`, such as `--dry-run`
-        #[arg(allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
+    /// Check everything, then build and deploy the edge worker and read through its domain
+    Deploy(DeployOptions),
+    /// Make the archive from which the worker is deployed without Rust
+    PackageWorker,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = xtask::process::end_children_on_interrupt().and_then(|()| run(arguments.chore));
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        // As `medialift` says that settings are wrong.
+        Ok(Outcome::Faulty) => ExitCode::from(2),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -68,9 +67,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does one chore; false when it found something wrong and has said so.
-fn run(chore: Chore) -> Result<bool> {
-    match chore {
+/// Does one chore.
+fn run(chore: Chore) -> Result<Outcome> {
+    let is_good = match chore {
         Chore::Setup => setup(Scope::Everything, true).map(|_| true),
         Chore::Build => {
             let size = build::worker(&setup(Scope::Edge, false)?)?;
@@ -89,6 +88,15 @@ fn run(chore: Chore) -> Result<bool> {
             Ok(true)
         }
         Chore::Docs { check } => docs::run(check).map(|()| true),
-        Chore::Deploy { arguments } => deploy::run(&arguments),
-    }
+        Chore::Deploy(options) => return deploy::run(&options),
+        Chore::PackageWorker => {
+            let archive = package::run(&setup(Scope::Edge, false)?)?;
+            eprintln!("package-worker: wrote `{}`", archive.display());
+            Ok(true)
+        }
+    };
+    is_good.map(|is_good| match is_good {
+        true => Outcome::Done,
+        false => Outcome::Failed,
+    })
 }

@@ -408,6 +408,14 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|candidate| is_executable(candidate))
 }
 
+/// The first executable file called `name` in the directories of `path`, and nowhere else.
+#[must_use]
+pub(crate) fn find_program_in(path: &OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| is_executable(candidate))
+}
+
 /// Whether `path` is a file that may be executed.
 #[must_use]
 pub fn is_executable(path: &Path) -> bool {

@@ -14,7 +14,8 @@ use crate::tools::Tools;
 /// How to start an [`Edge`] where the plain [`Edge::start`] does not do.
 #[derive(Clone, Debug, Default)]
 pub struct EdgeOptions {
-    /// Settings of the worker, over those in `wrangler.toml`.
+    /// Settings of the worker, over those in `wrangler.toml`. There is no platform cache locally: with
+    /// `CACHE_MODE=platform`, as shipped, the engine stands in.
     pub variables: Vec<(String, String)>,
     /// Where the cache is kept; `None` for a directory that goes away with the edge.
     pub persist: Option<PathBuf>,
@@ -168,11 +169,12 @@ fn write_entry(entry: &Path, before: &Path, main: &Path) -> Result<PathBuf> {
     Ok(entry.to_path_buf())
 }
 
-/// Copies a worker's configuration with another `main` and without its `[build]`: what is started here was
-/// built before, and many at once must not build over each other.
+/// Copies a worker's configuration with another `main`, without other environments, and without its
+/// `[build]`: what is started here was built before, and many at once must not build over each other.
 fn write_configuration(source: &Path, main: &Path, copy: &Path) -> Result<()> {
     let mut table = read_configuration(source)?;
     table.remove("build");
+    table.remove("env");
     let main = main.to_str().context("a path that is not UTF-8")?;
     table.insert("main".to_owned(), main.into());
     fs::write(copy, toml::to_string(&table)?)

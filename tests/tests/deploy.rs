@@ -1,0 +1,215 @@
+//! `cargo xtask deploy` with the real wrangler, against a stand-in of Cloudflare's API: what is looked up,
+//! what is changed and in which order, and that no secret shows.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
+use xtask::tools::Tools;
+
+const PURGE_SECRET: &str = "a-secret-of-thirty-two-letters-x";
+const KEY: &str = "K001-the-application-key-itself";
+
+/// The stand-in, and a configuration that is filled in.
+struct Account {
+    api: Guarded,
+    url: String,
+    scratch: ScratchDirectory,
+    configuration: PathBuf,
+}
+
+impl Account {
+    /// `state`: whether there is a `worker`, and the names of its `secrets` and of the account's `queues`.
+    fn start(state: &Value) -> Result<Self> {
+        let scratch = scratch_directory("account")?;
+        let mut command = Command::new(Tools::load()?.node);
+        command
+            .arg(xtask::root().join("tests/cloudflare/api.mjs"))
+            .arg(state.to_string());
+        let log = scratch.path().join("api.log");
+        let mut api = Guarded::spawn("Cloudflare's API", command, &log)?;
+        let url = api.wait_until(Duration::from_secs(20), |api| {
+            Some(api.log().lines().next()?.to_owned())
+        })?;
+        let configuration = scratch.path().join("wrangler.toml");
+        fs::write(&configuration, filled_in()?)?;
+        Ok(Self {
+            api,
+            url,
+            scratch,
+            configuration,
+        })
+    }
+
+    /// Runs `cargo xtask deploy`; what is printed must never hold a secret.
+    fn deploy(&self, arguments: &[&str]) -> Result<Output> {
+        let inside = |name: &str| self.scratch.path().join(name);
+        let output = Command::new(xtask::stack::binary("xtask")?)
+            .arg("deploy")
+            .arg("--config")
+            .arg(&self.configuration)
+            .args(arguments)
+            .env("CLOUDFLARE_API_BASE_URL", format!("{}/client/v4", self.url))
+            .env("CLOUDFLARE_API_TOKEN", "a-token-of-nobody")
+            .env("CLOUDFLARE_ACCOUNT_ID", "0123456789abcdef0123456789abcdef")
+            .env("XDG_CONFIG_HOME", inside("config"))
+            .env("CI", "true")
+            .stdin(Stdio::null())
+            .output()
+            .context("run `xtask deploy`")?;
+        for text in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(text);
+            assert!(
+                !text.contains(PURGE_SECRET) && !text.contains(KEY),
+                "{text}"
+            );
+        }
+        Ok(output)
+    }
+
+    /// What changed something, as method and path below the account.
+    fn changes(&self) -> Vec<(String, Value)> {
+        let log = self.api.log();
+        let requests = log.lines().skip(1).map(|line| {
+            let request: Value = serde_json::from_str(line).expect("a line of the API's log");
+            let [method, path] =
+                ["method", "path"].map(|name| request[name].as_str().unwrap_or_default());
+            (format!("{method} {path}"), request["body"].clone())
+        });
+        requests
+            .filter(|(request, _)| !request.starts_with("GET "))
+            .collect()
+    }
+}
+
+/// The shipped configuration with what somebody fills in, of a worker that is built already.
+fn filled_in() -> Result<String> {
+    let root = xtask::root();
+    let mut table: toml::Table = fs::read_to_string(root.join("wrangler.toml"))?.parse()?;
+    table.remove("build");
+    let main = root.join("worker/entry.mjs");
+    table.insert("main".to_owned(), main.display().to_string().into());
+    table.insert(
+        "routes".to_owned(),
+        toml::toml! { x = [{ pattern = "files.example.com", custom_domain = true }] }["x"].clone(),
+    );
+    let variables = table["vars"].as_table_mut().context("`[vars]`")?;
+    for (name, text) in [
+        ("B2_BUCKET", "my-media"),
+        ("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
+        ("ORIGIN_AUTH", "sigv4"),
+    ] {
+        variables.insert(name.to_owned(), text.into());
+    }
+    Ok(toml::to_string(&table)?)
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, said: &[&str]) {
+    let all = [output.stdout.as_slice(), &output.stderr].concat();
+    let all = String::from_utf8_lossy(&all);
+    assert_eq!(output.status.code(), Some(code), "{all}");
+    for part in said {
+        assert!(all.contains(part), "`{part}` is not in\n{all}");
+    }
+}
+
+#[test]
+fn a_first_deployment_makes_the_queues_before_the_worker_and_brings_its_secrets() -> Result<()> {
+    let account = Account::start(&json!({ "worker": false, "secrets": [], "queues": [] }))?;
+    let secrets = account.scratch.path().join("secrets.env");
+    fs::write(
+        &secrets,
+        format!(
+            "PURGE_SECRET={PURGE_SECRET}\nB2_APPLICATION_KEY_ID=00161f959a5f87b0000000005\nB2_APPLICATION_KEY={KEY}\n"
+        ),
+    )?;
+    let secrets = secrets.to_str().context("a path that is not UTF-8")?;
+    let output = account.deploy(&["--no-verify", "--secrets-file", secrets])?;
+    expect(
+        &output,
+        0,
+        &[
+            "PURGE_SECRET           set (in `--secrets-file`)",
+            "medialift verify --files-url https://files.example.com --bucket my-media",
+            "medialift purge --everything",
+        ],
+    );
+
+    let changes = account.changes();
+    let position = |request: &str| {
+        let found = changes.iter().position(|(name, _)| name == request);
+        found.unwrap_or_else(|| panic!("no `{request}` in {changes:?}"))
+    };
+    let queues: Vec<&Value> = changes
+        .iter()
+        .filter(|(request, _)| request == "POST /queues")
+        .map(|(_, body)| body)
+        .collect();
+    assert_eq!(
+        queues,
+        [
+            r#"{"queue_name":"medialift-purges"}"#,
+            r#"{"queue_name":"medialift-purges-dead"}"#
+        ]
+    );
+    let upload = position("PUT /workers/scripts/medialift-edge");
+    assert!(position("POST /queues") < upload);
+    let consumer = position("POST /queues/id-of-medialift-purges/consumers");
+    assert!(upload < consumer);
+    let consumer: Value = serde_json::from_str(changes[consumer].1.as_str().unwrap_or_default())?;
+    assert_eq!(consumer["dead_letter_queue"], "medialift-purges-dead");
+    assert_eq!(
+        consumer["settings"],
+        json!({ "batch_size": 100, "max_retries": 20, "max_wait_time_ms": 5000, "max_concurrency": 1, "retry_delay": 60 })
+    );
+    let domain = position("POST /workers/scripts/medialift-edge/domains/changeset");
+    assert_eq!(changes[domain].1, r#"[{"hostname":"files.example.com"}]"#);
+    let on_workers_dev = position("POST /workers/scripts/medialift-edge/subdomain");
+    assert_eq!(changes[on_workers_dev].1, r#"{"enabled":false}"#);
+    Ok(())
+}
+
+#[test]
+fn a_secret_that_the_worker_lacks_stops_it_before_anything_is_changed() -> Result<()> {
+    let account = Account::start(&json!({
+        "worker": true,
+        "secrets": ["PURGE_SECRET", "B2_APPLICATION_KEY_ID"],
+        "queues": [],
+    }))?;
+    let output = account.deploy(&["--no-verify"])?;
+    expect(
+        &output,
+        2,
+        &[
+            "PURGE_SECRET           set (at Cloudflare)",
+            "`B2_APPLICATION_KEY` is a secret that the worker does not have",
+        ],
+    );
+    assert_eq!(account.changes(), []);
+    Ok(())
+}
+
+#[test]
+fn a_later_deployment_uses_the_queues_and_secrets_that_are_there() -> Result<()> {
+    let account = Account::start(&json!({
+        "worker": true,
+        "secrets": ["PURGE_SECRET", "B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"],
+        "queues": ["medialift-purges", "medialift-purges-dead"],
+    }))?;
+    let output = account.deploy(&["--no-verify"])?;
+    expect(&output, 0, &["B2_APPLICATION_KEY     set (at Cloudflare)"]);
+    let changes = account.changes();
+    let is = |name: &str| changes.iter().any(|(request, _)| request == name);
+    // As a version, which is then given to every reader.
+    for part in ["versions", "deployments"] {
+        let request = format!("POST /workers/scripts/medialift-edge/{part}");
+        assert!(is(&request), "{request}: {changes:?}");
+    }
+    assert!(!is("POST /queues"), "{changes:?}");
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! `cargo xtask package-worker`: the worker as an archive from which it is deployed without Rust.
+//!
+//! The folder `deploy/` with the built worker added, and with the repository's own `wrangler.toml` without
+//! what builds the worker: there is no second copy of either to keep. docs/deploy.md says how a release
+//! is made of it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{Builder, Header};
+use toml_edit::{DocumentMut, value};
+
+use crate::build;
+use crate::tools::Tools;
+
+/// What of the repository is in the archive, and under which name.
+const FILES: [(&str, &str); 8] = [
+    ("worker/entry.mjs", "entry.mjs"),
+    ("worker/build/index.js", "build/index.js"),
+    ("worker/build/index_bg.wasm", "build/index_bg.wasm"),
+    ("deploy/package.json", "package.json"),
+    ("deploy/.dev.vars.example", ".dev.vars.example"),
+    ("deploy/.gitignore", ".gitignore"),
+    ("deploy/README.md", "README.md"),
+    ("LICENSE", "LICENSE"),
+];
+
+/// Builds the worker and writes `target/worker.tar.gz`; returns where that is.
+///
+/// # Errors
+/// Fails when the worker does not build or a file cannot be read or written.
+pub fn run(tools: &Tools) -> Result<PathBuf> {
+    build::worker(tools)?;
+    let path = crate::target_directory().join("worker.tar.gz");
+    let file =
+        File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    let mut archive = Builder::new(GzEncoder::new(file, Compression::best()));
+    for (source, name) in FILES {
+        let source = crate::root().join(source);
+        let bytes =
+            fs::read(&source).with_context(|| format!("cannot read `{}`", source.display()))?;
+        append(&mut archive, name, &bytes)?;
+    }
+    let configuration = fs::read_to_string(crate::root().join("wrangler.toml"))
+        .context("cannot read `wrangler.toml`")?;
+    append(
+        &mut archive,
+        "wrangler.toml",
+        without_build(&configuration)?.as_bytes(),
+    )?;
+    archive
+        .into_inner()
+        .and_then(GzEncoder::finish)
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(path)
+}
+
+/// The configuration of a worker that is built already, comments and all.
+fn without_build(configuration: &str) -> Result<String> {
+    let mut document: DocumentMut = configuration
+        .parse()
+        .context("cannot understand `wrangler.toml`")?;
+    document.remove("build");
+    document["main"] = value("entry.mjs");
+    Ok(document.to_string())
+}
+
+/// The same files give the same archive: no time and no owner of this machine gets in.
+fn append(archive: &mut Builder<GzEncoder<File>>, name: &str, bytes: &[u8]) -> Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    archive
+        .append_data(&mut header, Path::new("medialift-worker").join(name), bytes)
+        .with_context(|| format!("cannot add `{name}` to the archive"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packaged_configuration_builds_nothing_and_keeps_its_comments() {
+        let shipped = fs::read_to_string(crate::root().join("wrangler.toml")).unwrap();
+        let packaged = without_build(&shipped).unwrap();
+        let mut expected: toml::Table = shipped.parse().unwrap();
+        expected.remove("build");
+        expected.insert("main".to_owned(), "entry.mjs".into());
+        assert_eq!(packaged.parse::<toml::Table>().unwrap(), expected);
+        let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+        assert_eq!(comments(&packaged), comments(&shipped));
+    }
+
+    #[test]
+    fn both_folders_pin_the_same_wrangler() {
+        let wrangler = |path: &str| {
+            let text = fs::read_to_string(crate::root().join(path)).unwrap();
+            let package: serde_json::Value = serde_json::from_str(&text).unwrap();
+            package["devDependencies"]["wrangler"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let pinned = wrangler("package.json");
+        assert!(pinned.is_some());
+        assert_eq!(wrangler("deploy/package.json"), pinned);
+    }
+}
