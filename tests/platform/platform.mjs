@@ -115,7 +115,7 @@ async function deliver(batch, consumer, env) {
 
 export default {
   async fetch(request, env) {
-    const { pathname, searchParams, hostname } = new URL(request.url);
+    const { pathname, searchParams } = new URL(request.url);
     switch (pathname) {
       case "/purge": {
         const outcome = purge(await request.json(), env);
@@ -135,14 +135,15 @@ export default {
         const waiting = [...state.queues.values()].flat().length;
         return Response.json({ fills, dead, purges, deliveries, waiting });
       }
-      case "/run": // delivers batches as long as the caller stays: one after the other, `max_concurrency` 1
+      // Delivers batches, one after the other (`max_concurrency` is 1), as long as the caller stays.
+      case "/run":
         for (;;) {
           const batch = take(env.QUEUE_CONSUMER, env);
           if (batch.length > 0) await deliver(batch, env.QUEUE_CONSUMER, env);
           else await scheduler.wait(5);
         }
       default:
-        return new Response(`${hostname}${pathname}`, { status: 404 });
+        return new Response(null, { status: 404 });
     }
   },
 };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
@@ -119,6 +119,11 @@ impl Fake {
         copy("dispatch.mjs", folder.path())?;
         let configuration = Configuration::load()?;
         let (producer, consumer) = configuration.queue()?;
+        let concurrency = consumer.get("max_concurrency");
+        ensure!(
+            concurrency.and_then(toml::Value::as_integer) == Some(1),
+            "the imitation hands over one batch at a time, not {concurrency:?}"
+        );
         let [gateway, dispatch, platform] = free_addresses()?;
         let clock = [
             text("SPEED", &speed.to_string()),

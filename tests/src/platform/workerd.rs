@@ -40,7 +40,7 @@ pub struct Process {
     pub sockets: Vec<(SocketAddr, String)>,
 }
 
-/// A text as Cap'n Proto has it. It knows the escapes of C, of which JSON's differ for control characters only.
+/// A text as Cap'n Proto has it; it has no control characters.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
