@@ -19,6 +19,9 @@ pub const DEBIAN_NGINX: &str = "nginx-light";
 /// Debian's package of the browser that the tests use.
 pub const DEBIAN_CHROMIUM: &str = "chromium";
 
+/// Debian's package of the shared cache that stands in for the platform's in tests.
+pub const DEBIAN_VARNISH: &str = "varnish";
+
 /// Debian's packages of Ruby and the two gems with which Mastodon reads its settings and writes media.
 pub const DEBIAN_RUBY: &[&str] = &["ruby", "ruby-aws-sdk-s3", "ruby-dotenv"];
 

@@ -27,7 +27,7 @@ mod python;
 pub enum Scope {
     /// What builds, runs and deploys the edge worker.
     Edge,
-    /// That, and what only the tests use: nginx, a browser, the independent S3 server and clients.
+    /// That, and what only the tests use: nginx, Varnish, a browser, the independent S3 server and clients.
     Everything,
 }
 
@@ -251,12 +251,11 @@ fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
                 Box::new(python::install),
             );
         }
-        for package in [pins::DEBIAN_NGINX, pins::DEBIAN_CHROMIUM] {
-            let program = if package == pins::DEBIAN_NGINX {
-                "nginx"
-            } else {
-                package
-            };
+        for (package, program) in [
+            (pins::DEBIAN_NGINX, "nginx"),
+            (pins::DEBIAN_CHROMIUM, "chromium"),
+            (pins::DEBIAN_VARNISH, "varnishd"),
+        ] {
             if find_program(program).is_none() {
                 let hint = format!("as root, `apt-get install --no-install-recommends {package}`");
                 add(

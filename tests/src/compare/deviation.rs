@@ -22,9 +22,15 @@ struct DeviationFile {
 struct DeviationText {
     scenarios: Vec<String>,
     field: String,
+    /// The expectation's value: nginx's, or the engine's.
+    #[serde(alias = "engine")]
     nginx: String,
+    /// The value that is compared with it: the worker's, or platform mode's.
+    #[serde(alias = "platform")]
     worker: String,
     reason: String,
+    #[serde(default)]
+    sometimes: bool,
 }
 
 /// One accepted difference.
@@ -38,6 +44,8 @@ pub struct Deviation {
     pub title: String,
     /// Why it is accepted.
     pub reason: String,
+    /// It depends on moments, so that it need not occur.
+    sometimes: bool,
 }
 
 /// A pattern without braces: one of those that an entry's text stands for.
@@ -100,8 +108,11 @@ impl Deviation {
         true
     }
 
-    /// What of this entry explained nothing.
+    /// What of this entry explained nothing, and should have.
     pub fn idle(&self, place: usize, used: &Used) -> Vec<String> {
+        if self.sometimes {
+            return Vec::new();
+        }
         if !used.iter().any(|(entry, ..)| *entry == place) {
             return vec![self.title.clone()];
         }
@@ -160,6 +171,7 @@ fn compile(text: DeviationText) -> Result<Deviation> {
         worker: alternatives(&text.worker)?,
         title,
         reason: text.reason.trim().to_owned(),
+        sometimes: text.sometimes,
     })
 }
 
