@@ -13,6 +13,8 @@ pub mod report;
 pub mod runner;
 pub mod scenario;
 
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, Result};
 use xtask::stack::{Edge, Nginx};
 
@@ -35,18 +37,31 @@ pub const fn edge_settings(origin: &str) -> [(&str, &str); 3] {
 /// # Errors
 /// When the edge tells no address.
 pub fn proxies(nginx: &Nginx, edge: &Edge) -> Result<[Proxy; 2]> {
-    let address = edge.url.trim_start_matches("http://").trim_end_matches('/');
-    let address = address
-        .parse()
-        .with_context(|| format!("the edge's address `{}`", edge.url))?;
-    Ok([
+    Ok(proxies_at(nginx.address, address(edge)?))
+}
+
+/// Both sides of a comparison: the expectation, and what is compared with it.
+#[must_use]
+pub const fn proxies_at(first: SocketAddr, second: SocketAddr) -> [Proxy; 2] {
+    [
         Proxy {
             side: Side::Nginx,
-            address: nginx.address,
+            address: first,
         },
         Proxy {
             side: Side::Worker,
-            address,
+            address: second,
         },
-    ])
+    ]
+}
+
+/// Where an edge listens.
+///
+/// # Errors
+/// When it tells no address.
+pub fn address(edge: &Edge) -> Result<SocketAddr> {
+    let address = edge.url.trim_start_matches("http://").trim_end_matches('/');
+    address
+        .parse()
+        .with_context(|| format!("the edge's address `{}`", edge.url))
 }

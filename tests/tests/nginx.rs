@@ -38,12 +38,12 @@ async fn the_worker_answers_as_nginx_does_but_for_the_accepted_differences() {
         }));
     }
     let report = report::judge(&scenarios, &observed, &deviations).unwrap();
-    let mut text = report::render(&report, &scenarios, &deviations);
+    let mut text = report::render(&report, &scenarios, &deviations, report::NGINX);
     if !doubtful.is_empty() {
         text += &format!(
             "{} scenarios were put a second time, alone; the first time:\n{}",
             doubtful.len(),
-            report::failures(&first, &scenarios)
+            report::failures(&first, &scenarios, report::NGINX)
         );
     }
     // Past the test runner's capture: the counts are the point of the run, passed or not.
@@ -51,7 +51,7 @@ async fn the_worker_answers_as_nginx_does_but_for_the_accepted_differences() {
     assert!(
         report.passed(),
         "not as nginx, and not as accepted:\n{}",
-        report::failures(&report, &scenarios)
+        report::failures(&report, &scenarios, report::NGINX)
     );
 }
 

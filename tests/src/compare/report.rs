@@ -11,6 +11,27 @@ use super::runner::Observed;
 use super::scenario::Scenario;
 use crate::scripted::Side;
 
+/// What the two sides of a comparison are called.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The comparison.
+    pub comparison: &'static str,
+    /// The file of accepted differences in `tests/scenarios`.
+    pub deviations: &'static str,
+    /// The expectation, on [`Side::Nginx`].
+    pub first: &'static str,
+    /// What is compared with it, on [`Side::Worker`].
+    pub second: &'static str,
+}
+
+/// nginx and the worker.
+pub const NGINX: Names = Names {
+    comparison: "nginx comparison",
+    deviations: "deviations.toml",
+    first: "nginx",
+    second: "worker",
+};
+
 /// The verdict on a whole run.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -194,12 +215,18 @@ fn judge_by_own_expectation(
 
 /// The report for people: counts, accepted differences with their reasons, and every failure with
 /// both values.
-pub fn render(report: &Report, scenarios: &[Scenario], deviations: &[Deviation]) -> String {
+pub fn render(
+    report: &Report,
+    scenarios: &[Scenario],
+    deviations: &[Deviation],
+    names: Names,
+) -> String {
     let mut text = String::new();
     let accepted: usize = report.accepted.values().sum();
     let _ = writeln!(
         text,
-        "accepted differences (tests/scenarios/deviations.toml):"
+        "accepted differences (tests/scenarios/{}):",
+        names.deviations
     );
     for (place, count) in &report.accepted {
         let deviation = &deviations[*place];
@@ -209,11 +236,12 @@ pub fn render(report: &Report, scenarios: &[Scenario], deviations: &[Deviation])
             deviation.title, deviation.reason
         );
     }
-    text.push_str(&failures(report, scenarios));
+    text.push_str(&failures(report, scenarios, names));
     let _ = writeln!(
         text,
-        "nginx comparison: {} scenarios, {} steps on each side: {} agree, {} with accepted differences, {} by an \
+        "{}: {} scenarios, {} steps on each side: {} agree, {} with accepted differences, {} by an \
          expectation of their own",
+        names.comparison,
         report.scenarios,
         report.steps,
         report.agreeing,
@@ -237,7 +265,7 @@ pub fn render(report: &Report, scenarios: &[Scenario], deviations: &[Deviation])
 }
 
 /// Every failure, with both values.
-pub fn failures(report: &Report, scenarios: &[Scenario]) -> String {
+pub fn failures(report: &Report, scenarios: &[Scenario], names: Names) -> String {
     let mut text = String::new();
     let step = |difference: &Difference| {
         let found = scenarios
@@ -261,8 +289,8 @@ pub fn failures(report: &Report, scenarios: &[Scenario]) -> String {
         }
         let _ = writeln!(
             text,
-            "  {}\n    nginx:  {}\n    worker: {}",
-            difference.field, difference.nginx, difference.worker
+            "  {}\n    {}: {}\n    {}: {}",
+            difference.field, names.first, difference.nginx, names.second, difference.worker
         );
     }
     for unmet in &report.unmet {
@@ -344,7 +372,7 @@ mod tests {
         let report = judge(&scenarios, &observed, &[]).unwrap();
         assert!(!report.passed());
         assert_eq!(report.doubtful, [0]);
-        assert!(failures(&report, &scenarios).contains("refused"));
+        assert!(failures(&report, &scenarios, NGINX).contains("refused"));
     }
 
     #[test]

@@ -147,7 +147,9 @@ pub fn load(folder: &Path) -> Result<Vec<Scenario>> {
     files.retain(|path| {
         path.extension()
             .is_some_and(|extension| extension == "toml")
-            && path.file_stem().is_some_and(|stem| stem != "deviations")
+            && path
+                .file_stem()
+                .is_some_and(|stem| !stem.to_string_lossy().starts_with("deviations"))
     });
     files.sort();
     let mut scenarios: Vec<Scenario> = Vec::new();
