@@ -104,6 +104,8 @@ pub struct Site {
     pub certificates: Option<PathBuf>,
     /// The certificates by which the bucket is known.
     pub ca_file: PathBuf,
+    /// A media directory of this host that is looked into before the bucket is asked, until it is empty.
+    pub fallback_dir: Option<PathBuf>,
     /// Whether the first reader after the freshness has ended is given the old copy too.
     pub background_update: bool,
 }
@@ -171,6 +173,7 @@ pub fn faults(site: &Site) -> Vec<String> {
         ("cache directory", Some(&site.cache_dir)),
         ("certificates' directory", site.certificates.as_ref()),
         ("file of trusted certificates", Some(&site.ca_file)),
+        ("fallback directory", site.fallback_dir.as_ref()),
     ];
     let paths: Vec<_> = paths
         .into_iter()
@@ -215,7 +218,7 @@ pub fn files(site: &Site) -> String {
             ("FILES_URL", url.to_string()),
             ("HOST", url.host().to_owned()),
             ("VERSION", env!("CARGO_PKG_VERSION").to_owned()),
-            ("NAME", name),
+            ("NAME", name.clone()),
             ("REDIRECT", redirect(url)),
             ("LISTEN", listen(url)),
             ("TLS", tls(site)),
@@ -243,6 +246,8 @@ pub fn files(site: &Site) -> String {
             ("IN_PREFIX", in_prefix(prefix)),
             ("TOO_LONG", too_long.to_string()),
             ("DENIED", denied(site)),
+            ("FALLBACK", fallback(site, &name)),
+            ("OBJECTS", objects(site).to_owned()),
             ("HIDDEN", hidden()),
         ],
     )
@@ -431,6 +436,32 @@ fn denied(site: &Site) -> String {
 ",
         in_prefix(&site.target.key_prefix),
         names.join("|")
+    )
+}
+
+/// The location that asks the bucket.
+fn objects(site: &Site) -> &'static str {
+    match site.fallback_dir {
+        None => "/",
+        Some(_) => "@bucket",
+    }
+}
+
+fn fallback(site: &Site, name: &str) -> String {
+    let Some(directory) = &site.fallback_dir else {
+        return String::new();
+    };
+    format!(
+        "
+  # What is on this host's disk, which may not be in the bucket yet. After `medialift cutover` the
+  # directory is empty: then print this configuration without `--fallback-dir`.
+  location ~ \"^/{}(?<{name}_path>.*)$\" {{
+    root {};
+    try_files /${name}_path @bucket;
+  }}
+",
+        in_prefix(&site.target.key_prefix),
+        directory.display()
     )
 }
 

@@ -210,6 +210,52 @@ fn a_key_prefix_is_put_before_a_path_once_and_hides_no_archive() -> Result<()> {
 }
 
 #[test]
+fn what_is_on_the_disk_only_is_given_from_there() -> Result<()> {
+    let bucket = Bucket::with_samples("mastodon")?;
+    bucket.put("mastodon/both.png", b"in the bucket")?;
+    bucket.put("mastodon/there.png", b"in the bucket")?;
+    let disk = bucket.directory.path().join("disk");
+    fs::create_dir_all(disk.join("a b/backups"))?;
+    fs::create_dir_all(disk.join("backups"))?;
+    for name in [
+        "both.png",
+        "a b/ä+%.png",
+        "a b/backups/a.zip",
+        "backups/a.zip",
+    ] {
+        fs::write(disk.join(name), "on the disk")?;
+    }
+    let folder = disk.to_str().context("a name in UTF-8")?;
+    let origin = bucket.origin.bucket_url("media");
+    let arguments = ["--key-prefix", "mastodon", "--fallback-dir", folder];
+    let nginx = own_nginx::start(&origin, &arguments)?;
+    let reader = Client::anonymous(&format!("http://{}", nginx.address));
+    for (path, status, text) in [
+        ("/both.png", 200, "on the disk"),
+        ("/mastodon/both.png?1", 200, "on the disk"),
+        ("/a%20b/%C3%A4+%25.png", 200, "on the disk"),
+        ("/there.png", 200, "in the bucket"),
+        ("/nowhere.png", 404, "404 Not Found\n"),
+        ("/a%20b/", 404, "404 Not Found\n"),
+        ("/backups/a.zip", 403, "403 Forbidden\n"),
+        ("/mastodon/backups/a.zip", 403, "403 Forbidden\n"),
+        ("/a%20b/../backups/a.zip", 403, "403 Forbidden\n"),
+    ] {
+        let answer = reader.send("GET", path, &[], &[])?;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (status, text),
+            "{path}"
+        );
+        if status == 200 {
+            assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn the_old_copy_is_shown_once_more_only_where_that_is_wanted() -> Result<()> {
     let bucket = Bucket::with_samples("")?;
     bucket.put("a.png", b"calm")?;

@@ -93,6 +93,9 @@ pub struct NginxArgs {
         help_heading = "Server"
     )]
     pub deny_prefixes: Option<String>,
+    /// Give what is in this media directory from there, before the bucket is asked: until `cutover`
+    #[arg(long, value_name = "DIR", help_heading = "Server")]
+    pub fallback_dir: Option<PathBuf>,
     /// Where `fullchain.pem` and `privkey.pem` are [default: /etc/letsencrypt/live/HOST]
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     pub certificates: Option<PathBuf>,
@@ -217,6 +220,7 @@ fn site(args: &NginxArgs, file: &File) -> Result<Site, Vec<String>> {
         certificates: path(&args.certificates, &settings.certificates),
         ca_file: path(&args.ca_file, &settings.ca_file)
             .unwrap_or_else(|| PathBuf::from("/etc/ssl/certs/ca-certificates.crt")),
+        fallback_dir: path(&args.fallback_dir, &settings.fallback_dir),
         background_update: args.background_update || settings.background_update.unwrap_or_default(),
     };
     faults.extend(nginx::faults(&site));

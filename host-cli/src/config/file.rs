@@ -63,6 +63,8 @@ pub struct Nginx {
     pub certificates: Option<PathBuf>,
     /// The certificates by which the bucket is known.
     pub ca_file: Option<PathBuf>,
+    /// A media directory that is looked into before the bucket is asked.
+    pub fallback_dir: Option<PathBuf>,
     /// Whether the first reader after the freshness has ended is given the old copy too.
     pub background_update: Option<bool>,
 }

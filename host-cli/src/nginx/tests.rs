@@ -20,6 +20,7 @@ fn site() -> Site {
         deny_prefixes: vec!["backups/".to_owned(), "imports/".to_owned()],
         certificates: None,
         ca_file: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+        fallback_dir: None,
         background_update: false,
     }
 }
