@@ -4,82 +4,18 @@
 //! Two templates, `nginx/files.conf` and `nginx/old-addresses.conf`, hold all of the text; here is what
 //! goes into their gaps. Where the settings come from is left to the command.
 
-use std::fmt::Write as _;
+mod hidden;
+mod size;
+
 use std::path::PathBuf;
 
-use crate::config::{OriginCacheControl, Target};
+pub use self::size::CacheSize;
+
+use crate::config::{LONGEST_KEY, OriginCacheControl, Target};
 use crate::verify::FilesUrl;
 
 const FILES: &str = include_str!("nginx/files.conf");
 const OLD_ADDRESSES: &str = include_str!("nginx/old-addresses.conf");
-
-/// The longest path that names an object, in bytes: a slash and a key.
-const LONGEST_KEY: usize = crate::config::LONGEST_KEY;
-
-/// Objects are at least so large on average that this many bytes of cache hold no more of them.
-const BYTES_AN_OBJECT: u64 = 64 << 10;
-
-/// How many keys a megabyte of shared memory holds (nginx.org/en/docs/http/ngx_http_proxy_module.html,
-/// `proxy_cache_path`).
-const KEYS_A_MEGABYTE: u64 = 8_000;
-
-/// Headers of the bucket that a reader does not see: those of S3's GetObject
-/// (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html), of B2
-/// (www.backblaze.com/apidocs/b2-download-file-by-name), and what `b2`, `rclone` and `s3cmd` put there.
-const HIDDEN: &[&str] = &[
-    "Access-Control-Allow-Credentials",
-    "Access-Control-Allow-Headers",
-    "Access-Control-Allow-Methods",
-    "Access-Control-Allow-Private-Network",
-    "Access-Control-Expose-Headers",
-    "Access-Control-Max-Age",
-    "x-amz-bucket-region",
-    "x-amz-checksum-crc32",
-    "x-amz-checksum-crc32c",
-    "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-sha1",
-    "x-amz-checksum-sha256",
-    "x-amz-checksum-type",
-    "x-amz-delete-marker",
-    "x-amz-expiration",
-    "x-amz-id-2",
-    "x-amz-meta-large_file_sha1",
-    "x-amz-meta-mtime",
-    "x-amz-meta-s3cmd-attrs",
-    "x-amz-meta-server-side-encryption",
-    "x-amz-meta-src_last_modified_millis",
-    "x-amz-missing-meta",
-    "x-amz-mp-parts-count",
-    "x-amz-object-lock-legal-hold",
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-retain-until-date",
-    "x-amz-replication-status",
-    "x-amz-request-charged",
-    "x-amz-request-id",
-    "x-amz-restore",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key-MD5",
-    "x-amz-storage-class",
-    "x-amz-tagging-count",
-    "x-amz-version-id",
-    "x-amz-website-redirect-location",
-    "x-amzn-requestid",
-    "x-bz-client-unauthorized-to-read",
-    "x-bz-content-sha1",
-    "x-bz-file-id",
-    "x-bz-file-name",
-    "x-bz-file-retention-mode",
-    "x-bz-file-retention-retain-until-timestamp",
-    "x-bz-info-large_file_sha1",
-    "x-bz-info-src_last_modified_millis",
-    "x-bz-server-side-encryption",
-    "x-bz-server-side-encryption-customer-algorithm",
-    "x-bz-server-side-encryption-customer-key-md5",
-    "x-bz-upload-timestamp",
-];
 
 /// All that the configuration depends on, checked: [`faults`] has found nothing.
 #[derive(Clone, Debug)]
@@ -108,56 +44,6 @@ pub struct Site {
     pub fallback_dir: Option<PathBuf>,
     /// Whether the first reader after the freshness has ended is given the old copy too.
     pub background_update: bool,
-}
-
-/// A size as nginx writes it: `10g`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheSize {
-    number: u64,
-    unit: char,
-}
-
-impl CacheSize {
-    /// Reads `10g`, `500m` or a number of bytes.
-    pub fn parse(text: &str) -> Result<CacheSize, String> {
-        let lower = text.trim().to_ascii_lowercase();
-        let (digits, unit) = match lower.strip_suffix(['k', 'm', 'g']) {
-            Some(digits) => (digits, lower.chars().last().unwrap_or('g')),
-            None => (lower.as_str(), 'b'),
-        };
-        let number = digits.parse().ok().filter(|number| *number > 0);
-        let (Some(number), true) = (number, digits.bytes().all(|b| b.is_ascii_digit())) else {
-            return Err(format!(
-                "`{text}` is no size of a cache: give one such as `10g` or `500m`"
-            ));
-        };
-        Ok(CacheSize { number, unit })
-    }
-
-    fn bytes(self) -> u64 {
-        let shift = match self.unit {
-            'k' => 10,
-            'm' => 20,
-            'g' => 30,
-            _ => 0,
-        };
-        self.number.saturating_mul(1 << shift)
-    }
-
-    /// Megabytes of shared memory for the keys of so large a cache.
-    fn zone(self) -> u64 {
-        let keys = self.bytes() / BYTES_AN_OBJECT;
-        (keys / KEYS_A_MEGABYTE + 1).max(10)
-    }
-}
-
-impl std::fmt::Display for CacheSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.unit {
-            'b' => write!(f, "{}", self.number),
-            unit => write!(f, "{}{unit}", self.number),
-        }
-    }
 }
 
 /// What nginx's syntax, or nginx itself, cannot hold of these settings.
@@ -248,7 +134,7 @@ pub fn files(site: &Site) -> String {
             ("DENIED", denied(site)),
             ("FALLBACK", fallback(site, &name)),
             ("OBJECTS", objects(site).to_owned()),
-            ("HIDDEN", hidden()),
+            ("HIDDEN", hidden::lines()),
         ],
     )
 }
@@ -463,14 +349,6 @@ fn fallback(site: &Site, name: &str) -> String {
         in_prefix(&site.target.key_prefix),
         directory.display()
     )
-}
-
-fn hidden() -> String {
-    let mut text = String::new();
-    for name in HIDDEN {
-        let _ = writeln!(text, "  proxy_hide_header {name};");
-    }
-    text.trim_end().to_owned()
 }
 
 #[cfg(test)]
