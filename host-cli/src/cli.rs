@@ -94,6 +94,11 @@ pub enum Command {
     ///
     /// Sends one request for each object, as Mastodon's cache buster does.
     Purge(commands::purge::PurgeArgs),
+    /// Print the proxy as a configuration of nginx, for a host of your own
+    ///
+    /// For whoever wants no worker: the same rules, from the same settings, for a public bucket. Sends
+    /// nothing and changes nothing but the file that `--output` names.
+    Nginx(Box<commands::nginx::NginxArgs>),
     /// Print a shell's completion script
     Completions(commands::completions::CompletionsArgs),
     /// Write the man pages

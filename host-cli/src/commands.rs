@@ -5,6 +5,7 @@ pub mod completions;
 pub mod cutover;
 pub mod env;
 pub mod man;
+pub mod nginx;
 pub mod plan;
 pub mod provision;
 pub mod prune;

@@ -12,7 +12,9 @@ mod version;
 use std::path::{Path, PathBuf};
 
 pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_credentials};
-pub use self::file::{Deployment, File, Mastodon, MediaOwner, Visibility};
+pub use self::file::{
+    Deployment, File, Mastodon, MediaOwner, Nginx, OriginCacheControl, Visibility,
+};
 pub use self::secret::Secret;
 pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
 pub use self::version::Version;

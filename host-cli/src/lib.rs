@@ -41,6 +41,7 @@ pub mod upload;
 
 pub mod b2;
 pub mod dotenv;
+pub mod nginx;
 pub mod s3;
 mod transport;
 pub mod verify;
@@ -79,6 +80,7 @@ async fn dispatch(command: cli::Command, context: &Context) -> error::Result<exi
         cli::Command::Prune(args) => commands::prune::run(args, context).await,
         cli::Command::Status(args) => commands::status::run(args, context).await,
         cli::Command::Purge(args) => commands::purge::run(args, context).await,
+        cli::Command::Nginx(args) => commands::nginx::run(*args, context).await,
         cli::Command::Completions(args) => {
             commands::completions::run(args, cli::Cli::command(), context).await
         }

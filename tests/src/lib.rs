@@ -11,6 +11,7 @@ pub mod mastodon;
 pub mod media;
 pub mod medialift;
 pub mod migration;
+pub mod own_nginx;
 pub mod platform;
 pub mod script;
 pub mod scripted;

@@ -26,7 +26,8 @@ impl TlsFront {
     /// Fails when nginx is not installed or does not listen in time.
     pub fn start(server: &str) -> Result<Self> {
         let folder = scratch_directory("tls")?;
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        let made =
+            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
         let certificate = folder.path().join("certificate.pem");
         fs::write(&certificate, made.cert.pem())?;
         fs::write(

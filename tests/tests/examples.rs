@@ -146,6 +146,7 @@ fn settled(text: &str) -> Result<String> {
         (r"[\d.]+ s, [\d.]+ [KMG]?i?B/s", "[time], [rate]"),
         (r"requests  .*", "requests  [n]"),
         (r"in \d+ ms", "in [n] ms"),
+        (r"an object, (at once|after \d+ s):", "an object, at once:"),
         (r"freed [\d.]+ \w+ in", "freed [n] in"),
         (
             r"\.[0-9a-f]{16}\.before-\d{8}T\d{6}Z(-\d+)?",

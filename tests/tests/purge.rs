@@ -169,6 +169,119 @@ fn the_secret_goes_to_the_files_domain_only_and_never_unencrypted() -> Result<()
     Ok(())
 }
 
+/// A worker that answers these in turn, the last for ever: status and `Retry-After`.
+fn worker(answers: &'static [(u16, &'static str)]) -> Result<(String, mpsc::Receiver<String>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let Ok(mut stream) = stream else { return };
+            let mut lines = BufReader::new(&stream).lines();
+            let first = lines.next().and_then(Result::ok).unwrap_or_default();
+            let mut secret = false;
+            for line in lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+            {
+                secret |= line.eq_ignore_ascii_case(&format!("x-purge-secret: {SECRET}"));
+            }
+            let (status, after) = match secret {
+                true => answers[number.min(answers.len() - 1)],
+                false => (403, ""),
+            };
+            let _ = sender.send(first);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} X\r\nRetry-After: {after}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+        }
+    });
+    Ok((url, receiver))
+}
+
+/// One request, whatever is stored.
+const EVERYTHING: &str = "PURGE /.well-known/medialift-cache HTTP/1.1";
+
+#[test]
+fn everything_is_dropped_by_one_request() -> Result<()> {
+    let (url, requests) = worker(&[(200, "")])?;
+    let dir = tempfile::tempdir()?;
+    let ran = medialift::run(purge(dir.path(), &url)?.arg("--everything"))?.expect(0);
+    assert_eq!(ran.stdout, "everything is dropped\n");
+    assert_eq!(requests.try_iter().collect::<Vec<_>>(), [EVERYTHING]);
+    let mut command = purge(dir.path(), &url)?;
+    command.args(["--everything", "--method", "delete", "--json"]);
+    assert_eq!(
+        medialift::run(&mut command)?.expect(0).json()?["attempts"],
+        1
+    );
+    assert!(requests.recv()?.starts_with("DELETE /.well-known/"));
+    Ok(())
+}
+
+#[test]
+fn everything_is_tried_again_where_the_platform_refuses_for_now() -> Result<()> {
+    let (url, requests) = worker(&[(503, "1"), (503, "0"), (200, "")])?;
+    let dir = tempfile::tempdir()?;
+    let ran = medialift::run(purge(dir.path(), &url)?.arg("--everything"))?.expect(0);
+    assert_eq!(requests.try_iter().count(), 3);
+    assert_eq!(
+        ran.stderr,
+        "the platform refuses for now (503): trying again in 1 s (2 of 5)\n\
+         the platform refuses for now (503): trying again in 0 s (3 of 5)\n"
+    );
+    let (url, requests) = worker(&[(503, "0")])?;
+    let ran = medialift::run(purge(dir.path(), &url)?.arg("--everything"))?.expect(1);
+    assert_eq!(requests.try_iter().count(), 5);
+    assert!(ran.stderr.contains("refused 5 times"), "{}", ran.stderr);
+    Ok(())
+}
+
+#[test]
+fn everything_is_told_what_keeps_it_from_being_dropped() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    for (answer, parts) in [
+        (
+            501,
+            ["until their time is over", "FRESH_SECONDS by a second"],
+        ),
+        (404, ["answered 404", "older than this command"]),
+        (403, ["refuses the secret", "PURGE_SECRET_HEADER"]),
+    ] {
+        let answers: &'static [(u16, &str)] = match answer {
+            501 => &[(501, "")],
+            404 => &[(404, "")],
+            _ => &[(403, "")],
+        };
+        let (url, requests) = worker(answers)?;
+        let ran = medialift::run(purge(dir.path(), &url)?.arg("--everything"))?.expect(1);
+        assert_eq!(requests.try_iter().count(), 1);
+        for part in parts {
+            assert!(ran.stderr.contains(part), "{}", ran.stderr);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn everything_goes_with_no_key_and_may_be_a_dry_run() -> Result<()> {
+    let (url, requests) = worker(&[(200, "")])?;
+    let dir = tempfile::tempdir()?;
+    let mut command = purge(dir.path(), &url)?;
+    medialift::run(command.args(["--everything", "a.png"]))?.expect(2);
+    let mut command = purge(dir.path(), &url)?;
+    medialift::run(command.args(["--everything", "--from", "-"]))?.expect(2);
+    let mut command = purge(dir.path(), &url)?;
+    let ran = medialift::run(command.args(["--everything", "--dry-run"]))?.expect(0);
+    assert_eq!(
+        ran.stdout,
+        format!("would send `PURGE {url}/.well-known/medialift-cache`\n")
+    );
+    assert_eq!(requests.try_iter().count(), 0);
+    Ok(())
+}
+
 #[test]
 fn completions_are_printed_for_every_shell() -> Result<()> {
     let dir = tempfile::tempdir()?;

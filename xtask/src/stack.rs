@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 pub use edge::{Edge, EdgeOptions};
-pub use nginx::Nginx;
+pub use nginx::{Nginx, command as nginx_command, free_address};
 pub use origin::{Bodies, Origin, OriginOptions, Requests, Totals};
 
 /// How a program of this workspace was compiled.

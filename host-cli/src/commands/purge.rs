@@ -1,4 +1,6 @@
-//! `purge`: makes the files domain forget objects.
+//! `purge`: makes the files domain forget objects, or everything.
+
+mod everything;
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
@@ -39,16 +41,23 @@ Examples:
     medialift purge accounts/avatars/1/original/a.png
     medialift purge https://files.example.com/accounts/avatars/1/original/a.png
     medialift purge --from keys.txt
+    medialift purge --everything
+
+Where the worker stands on the platform's cache, a purge of a key is put into a queue, and is at every
+edge within minutes; with a cache of its own it drops the copy of the nearest data centre alone.
 
 The secret is read from PURGE_SECRET or `--secret-file`, and sent to the files domain only.
 Exit codes: 0 all were dropped or were not stored, 1 the secret is wrong, 4 some failed.")]
 pub struct PurgeArgs {
     /// Keys, or URLs of the files domain
-    #[arg(value_name = "KEY", required_unless_present = "from")]
+    #[arg(value_name = "KEY", required_unless_present_any = ["from", "everything"])]
     pub keys: Vec<String>,
     /// File with one key or URL a line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Everything that is stored, e.g. after a deployment that changes headers
+    #[arg(long, conflicts_with_all = ["keys", "from"])]
+    pub everything: bool,
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
@@ -94,6 +103,9 @@ struct Failed {
 /// Runs `purge`.
 pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
     let base = base_url(&args, context)?;
+    if args.everything {
+        return everything::run(&args, &base, context).await;
+    }
     let mut urls = Vec::new();
     for key in keys(&args)? {
         urls.push(url(&base, &key)?);
@@ -108,18 +120,7 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
         context.ui.data(&report, text);
         return Ok(Exit::Done);
     }
-    let secret = secret(&args)?;
-    let bad_header = |cause: &str| {
-        Error::usage("send the purge secret")
-            .cause(cause.to_owned())
-            .hint("it must be what the worker has as PURGE_SECRET_HEADER and PURGE_SECRET")
-    };
-    let header = HeaderName::try_from(args.header.as_str())
-        .map_err(|_| bad_header("the header's name is not one"))?;
-    let mut value = HeaderValue::try_from(secret.expose())
-        .map_err(|_| bad_header("the secret has a character that a header cannot carry"))?;
-    value.set_sensitive(true);
-
+    let (header, value) = secret_header(&args)?;
     let web = Web::new();
     let refused = RefCell::new(None);
     let mut answers = stream::iter(urls)
@@ -164,15 +165,35 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
     drop(answers);
     context.ui.data(&report, report.text());
     if let Some(url) = refused.into_inner() {
-        return Err(Error::new(format!("purge `{url}`"))
-            .cause("the files domain refuses the secret")
-            .hint("compare it and its header's name with the worker's PURGE_SECRET and PURGE_SECRET_HEADER; without them it refuses every purge"));
+        return Err(refusal(&url));
     }
     Ok(if report.failed.is_empty() {
         Exit::Done
     } else {
         Exit::Partly
     })
+}
+
+fn refusal(url: &str) -> Error {
+    Error::new(format!("purge `{url}`"))
+        .cause("the files domain refuses the secret")
+        .hint("compare it and its header's name with the worker's PURGE_SECRET and PURGE_SECRET_HEADER; without them it refuses every purge")
+}
+
+/// The header that carries the secret.
+fn secret_header(args: &PurgeArgs) -> Result<(HeaderName, HeaderValue)> {
+    let secret = secret(args)?;
+    let bad_header = |cause: &str| {
+        Error::usage("send the purge secret")
+            .cause(cause.to_owned())
+            .hint("it must be what the worker has as PURGE_SECRET_HEADER and PURGE_SECRET")
+    };
+    let header = HeaderName::try_from(args.header.as_str())
+        .map_err(|_| bad_header("the header's name is not one"))?;
+    let mut value = HeaderValue::try_from(secret.expose())
+        .map_err(|_| bad_header("the secret has a character that a header cannot carry"))?;
+    value.set_sensitive(true);
+    Ok((header, value))
 }
 
 fn request(

@@ -1,6 +1,7 @@
 //! `verify`: the files domain, end to end, as a reader sees it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,9 +14,9 @@ use crate::findings::{self, Finding, chain};
 use crate::interrupt::Interrupt;
 use crate::mastodon::Installation;
 use crate::s3::Client;
-use crate::verify::purge::PurgeHeader;
+use crate::verify::purge::{Patience, PurgeHeader};
 use crate::verify::samples::{self, Read};
-use crate::verify::{Domain, FilesUrl, Probes, checks, page, purge, redirect};
+use crate::verify::{Domain, FilesUrl, Probes, checks, health, page, purge, redirect};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -54,6 +55,9 @@ pub struct VerifyArgs {
         default_value = "X-Purge-Secret"
     )]
     purge_header: String,
+    /// How long a queued purge may take until it has arrived, in seconds
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    purge_wait: u64,
     /// Name the checks, and upload and read nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -183,10 +187,17 @@ async fn check(
         .detail(format!("reading them through {}", domain.url));
     let mut findings = checks::run(domain, probes).await;
     let readable = findings.len() > checks::FIRST_CHECKS;
+    let health = health::ask(domain, purge_header).await;
+    if readable || health.is_some() {
+        findings.push(health::finding(health.as_ref()));
+    }
     let mut purge_method = None;
     let mut reads = Vec::new();
     if readable {
-        let (found, method) = purge::check(domain, probes, purge_header).await;
+        let cache = health.and_then(|health| health.cache);
+        let queued = Duration::from_secs(args.purge_wait);
+        let patience = Patience::new(cache, queued, context.ui);
+        let (found, method) = purge::check(domain, probes, purge_header, patience).await;
         findings.extend(found);
         purge_method = method;
         // Not that of the configuration: before the last sync it has files the bucket lacks, and

@@ -38,6 +38,46 @@ pub struct File {
     /// What cannot be found out about the Mastodon installation.
     #[serde(default)]
     pub mastodon: Mastodon,
+    /// The proxy that `medialift nginx` prints.
+    #[serde(default)]
+    pub nginx: Nginx,
+}
+
+/// The table `[nginx]`: what only the proxy of one's own has. Each has a flag and a default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nginx {
+    /// Where the cache is kept.
+    pub cache_dir: Option<PathBuf>,
+    /// How large it may become: `10g`.
+    pub cache_size: Option<String>,
+    /// For how long an object is served without asking the bucket.
+    pub fresh_seconds: Option<u64>,
+    /// For how long after that it covers for a bucket that is ill.
+    pub stale_seconds: Option<u64>,
+    /// Whether what the bucket says of freshness counts.
+    pub origin_cache_control: Option<OriginCacheControl>,
+    /// Keys that are refused.
+    pub deny_prefixes: Option<String>,
+    /// The directory with `fullchain.pem` and `privkey.pem`.
+    pub certificates: Option<PathBuf>,
+    /// The certificates by which the bucket is known.
+    pub ca_file: Option<PathBuf>,
+    /// A media directory that is looked into before the bucket is asked.
+    pub fallback_dir: Option<PathBuf>,
+    /// Whether the first reader after the freshness has ended is given the old copy too.
+    pub background_update: Option<bool>,
+}
+
+/// Whether what the bucket says of an object's freshness counts: the worker's `ORIGIN_CACHE_CONTROL`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OriginCacheControl {
+    /// The rule is ours.
+    #[default]
+    Ignore,
+    /// `X-Accel-Expires`, `Cache-Control` and `Expires` outrank it.
+    Respect,
 }
 
 /// The table `[mastodon]`: what is found out about the installation needs no setting.

@@ -104,6 +104,16 @@ impl Endpoint {
         &self.authority
     }
 
+    /// `https`, or `http` for this machine.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// Whether a port is named.
+    pub fn has_port(&self) -> bool {
+        self.host() != self.authority
+    }
+
     /// The host alone.
     pub fn host(&self) -> &str {
         match self.authority.rsplit_once(':') {

@@ -123,6 +123,13 @@ fn first_read(first: &Seen, probes: &Probes) -> Finding {
     }
 }
 
+/// How the cache came by the answer, for a detail: `, HIT`.
+fn state(answer: &Answer) -> String {
+    answer
+        .header(CACHE_STATE)
+        .map_or_else(String::new, |state| format!(", {state}"))
+}
+
 fn took(answer: &Answer) -> String {
     format!(
         "{} bytes in {} ms",

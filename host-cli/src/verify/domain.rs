@@ -60,10 +60,37 @@ impl FilesUrl {
     /// Whether it is Cloudflare's own domain for workers, where the Cache API keeps nothing
     /// (developers.cloudflare.com/workers/runtime-apis/cache).
     pub fn is_workers_dev(&self) -> bool {
-        let host = self.0.split("://").nth(1).unwrap_or_default();
-        host.split('/')
-            .next()
-            .is_some_and(|host| host.ends_with(".workers.dev"))
+        self.host().ends_with(".workers.dev")
+    }
+
+    /// The host without its port.
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        match self.port() {
+            Some(_) => authority
+                .rsplit_once(':')
+                .map_or(authority, |(host, _)| host),
+            None => authority,
+        }
+    }
+
+    /// The port, where one is named.
+    pub fn port(&self) -> Option<u16> {
+        let (_, port) = self.authority().rsplit_once(':')?;
+        port.parse().ok()
+    }
+
+    /// The path below which the media are, where it is not the whole site.
+    pub fn path(&self) -> Option<&str> {
+        Some(self.rest().split_once('/')?.1)
+    }
+
+    fn authority(&self) -> &str {
+        self.rest().split('/').next().unwrap_or_default()
+    }
+
+    fn rest(&self) -> &str {
+        self.0.split_once("://").map_or(&self.0, |(_, rest)| rest)
     }
 
     /// Whether it is reached over TLS.
@@ -172,6 +199,20 @@ mod tests {
         let is = |text| FilesUrl::parse(text).unwrap().is_workers_dev();
         assert!(is("https://medialift-edge.example.workers.dev"));
         assert!(!is("https://files.example.com/workers.dev"));
+    }
+
+    #[test]
+    fn the_parts_of_an_address_are_told_apart() {
+        for (text, host, port, path) in [
+            ("https://files.example.com", "files.example.com", None, None),
+            ("http://127.0.0.1:8787", "127.0.0.1", Some(8787), None),
+            ("http://[::1]:8787", "[::1]", Some(8787), None),
+            ("http://[::1]", "[::1]", None, None),
+            ("https://example.com/a/b", "example.com", None, Some("a/b")),
+        ] {
+            let url = FilesUrl::parse(text).unwrap();
+            assert_eq!((url.host(), url.port(), url.path()), (host, port, path));
+        }
     }
 
     #[test]

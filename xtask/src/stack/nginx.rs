@@ -5,6 +5,7 @@
 //! read or written. The directives stand in `tests/nginx/files.conf`.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,7 +45,19 @@ impl Nginx {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_in(folder: ScratchDirectory, configuration: &str, origin: &str) -> Result<Self> {
-        let address = free_address()?;
+        Self::start_at(free_address()?, folder, configuration, origin)
+    }
+
+    /// As [`Self::start_in`], for a configuration that names its address in other words than `PORT`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_at(
+        address: SocketAddr,
+        folder: ScratchDirectory,
+        configuration: &str,
+        origin: &str,
+    ) -> Result<Self> {
         let place = folder
             .path()
             .to_str()
@@ -58,17 +71,7 @@ impl Nginx {
             folder.path().join("error.log"),
         );
         std::fs::write(&file, configuration)?;
-        let program = find_program("nginx").context(
-            "nginx is not installed\n\nhint: run `cargo xtask setup`, or `apt-get install nginx-light`",
-        )?;
-        let mut command = Command::new(program);
-        command
-            .arg("-p")
-            .arg(folder.path())
-            .arg("-c")
-            .arg(&file)
-            .arg("-e")
-            .arg(&log);
+        let command = command(&folder, &file, &log)?;
         let mut process = Guarded::spawn("nginx", command, &log)?;
         process.wait_until(START, |_| TcpStream::connect(address).ok())?;
         Ok(Self {
@@ -91,8 +94,30 @@ impl Nginx {
     }
 }
 
+/// nginx with that configuration and no file outside of the folder.
+///
+/// # Errors
+/// nginx is not installed.
+pub fn command(folder: &ScratchDirectory, file: &Path, log: &Path) -> Result<Command> {
+    let program = find_program("nginx").context(
+        "nginx is not installed\n\nhint: run `cargo xtask setup`, or `apt-get install nginx-light`",
+    )?;
+    let mut command = Command::new(program);
+    command
+        .arg("-p")
+        .arg(folder.path())
+        .arg("-c")
+        .arg(file)
+        .arg("-e")
+        .arg(log);
+    Ok(command)
+}
+
 /// A loopback address nobody listens on right now.
-fn free_address() -> Result<SocketAddr> {
+///
+/// # Errors
+/// There is none.
+pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind(("127.0.0.1", 0))
         .context("no free port")?
         .local_addr()?)

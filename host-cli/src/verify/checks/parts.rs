@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use super::super::{Domain, Probes};
 use super::headers::quoted;
-use super::unreachable;
+use super::{state, unreachable};
 use crate::findings::Finding;
 use crate::web::Answer;
 
@@ -71,7 +71,11 @@ pub(super) async fn part(
             if right {
                 Finding::passed(
                     check,
-                    format!("206 with the {} bytes asked for", answer.body.len()),
+                    format!(
+                        "206 with the {} bytes asked for{}",
+                        answer.body.len(),
+                        state(&answer)
+                    ),
                 )
             } else {
                 Finding::failed(
@@ -131,9 +135,10 @@ pub(super) async fn conditional(domain: &Domain, probes: &Probes, first: &Answer
         .await
     {
         Err(error) => unreachable(check, &error),
-        Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => {
-            Finding::passed(check, "304 for a copy that is still good")
-        }
+        Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => Finding::passed(
+            check,
+            format!("304 for a copy that is still good{}", state(&answer)),
+        ),
         Ok(answer) => Finding::failed(
             check,
             format!(

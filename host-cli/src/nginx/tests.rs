@@ -1,0 +1,131 @@
+//! What nginx itself makes of the configuration is a test of the whole command: `own_nginx`.
+
+use super::*;
+use crate::config::Endpoint;
+
+fn site() -> Site {
+    Site {
+        files_url: FilesUrl::parse("https://files.example.com").unwrap(),
+        target: Target {
+            endpoint: Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap(),
+            region: "us-west-004".to_owned(),
+            bucket: "media".to_owned(),
+            key_prefix: String::new(),
+        },
+        cache_dir: PathBuf::from("/var/cache/medialift"),
+        cache_size: CacheSize::parse("10g").unwrap(),
+        fresh_seconds: 172_800,
+        stale_seconds: 2_592_000,
+        origin_cache_control: OriginCacheControl::Ignore,
+        deny_prefixes: vec!["backups/".to_owned(), "imports/".to_owned()],
+        certificates: None,
+        ca_file: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+        fallback_dir: None,
+        background_update: false,
+    }
+}
+
+#[track_caller]
+fn check_lines(text: &str, expected: &[&str]) {
+    for line in expected {
+        assert!(
+            text.lines().any(|found| found.trim() == *line),
+            "`{line}` is missing:\n{text}"
+        );
+    }
+}
+
+#[test]
+fn every_gap_is_filled() {
+    let gap = regex::Regex::new(r"\{[A-Z_]+\}").unwrap();
+    let mut site = site();
+    for text in [files(&site), old_addresses(&site.files_url, ""), {
+        site.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
+        site.target.endpoint = Endpoint::parse("http://127.0.0.1:9000").unwrap();
+        site.deny_prefixes.clear();
+        files(&site)
+    }] {
+        assert!(!gap.is_match(&text), "{text}");
+        assert!(!text.contains("\n\n\n"), "{text}");
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+}
+
+#[test]
+fn the_settings_are_in_the_configuration() {
+    check_lines(
+        &files(&site()),
+        &[
+            "proxy_cache_path /var/cache/medialift levels=1:2 keys_zone=media_files_example_com:21m max_size=10g inactive=2764800s use_temp_path=off;",
+            "server s3.us-west-004.backblazeb2.com:443 max_fails=0;",
+            "proxy_set_header Host s3.us-west-004.backblazeb2.com;",
+            "proxy_cache_valid 200 172800s;",
+            "rewrite \"^/(.*)$\" /media/$1? break;",
+            "proxy_pass https://media_files_example_com_bucket;",
+            "location ~ \"^/(?:backups/|imports/)\" {",
+            "ssl_certificate /etc/letsencrypt/live/files.example.com/fullchain.pem;",
+            "return 301 https://files.example.com$request_uri;",
+            "proxy_ssl_name s3.us-west-004.backblazeb2.com;",
+        ],
+    );
+}
+
+#[test]
+fn a_key_prefix_is_put_before_a_path_once() {
+    let mut site = site();
+    site.target.key_prefix = "a.b/".to_owned();
+    check_lines(
+        &files(&site),
+        &[
+            r#"rewrite "^/(?:a\.b/)?+(.*)$" /media/a.b/$1? break;"#,
+            r#"location ~ "^/(?:a\.b/)?+(?:backups/|imports/)" {"#,
+            r#"if ($uri ~ "^/(?:a\.b/)?+.{1021}") {"#,
+        ],
+    );
+    check_lines(
+        &old_addresses(&site.files_url, &site.target.key_prefix),
+        &["return 302 https://files.example.com/a.b/$1;"],
+    );
+}
+
+#[test]
+fn plain_http_is_for_an_address_of_this_machine_and_has_no_certificate() {
+    let mut site = site();
+    site.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
+    let text = files(&site);
+    check_lines(&text, &["listen 127.0.0.1:8080;"]);
+    assert!(
+        !text.contains("ssl_certificate") && !text.contains("return 301"),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_that_nginx_cannot_hold_is_named_at_once() {
+    let mut site = site();
+    assert_eq!(faults(&site), [String::new(); 0]);
+    site.files_url = FilesUrl::parse("https://example.com/media").unwrap();
+    site.target.key_prefix = "a$b/".to_owned();
+    site.deny_prefixes.push("c d/".to_owned());
+    site.cache_dir = PathBuf::from("cache;");
+    assert_eq!(faults(&site).len(), 5, "{:?}", faults(&site));
+}
+
+#[test]
+fn a_size_is_as_nginx_writes_it() {
+    for (text, expected) in [
+        ("10g", Some("10g")),
+        ("500M", Some("500m")),
+        ("1048576", Some("1048576")),
+        ("0g", None),
+        ("g", None),
+        ("+1g", None),
+        ("10 g", None),
+        ("10t", None),
+    ] {
+        let size = CacheSize::parse(text).ok().map(|size| size.to_string());
+        assert_eq!(size.as_deref(), expected, "{text}");
+    }
+    let zone = |text| CacheSize::parse(text).unwrap().zone();
+    assert_eq!((zone("1m"), zone("10g"), zone("100g")), (10, 21, 205));
+}
