@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use anyhow::Result;
 use e2e::compare::runner::{Observed, Pace, run};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{deviation, proxies, report};
@@ -45,8 +46,8 @@ struct Comparison {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_answers_as_the_worker_does_but_for_the_accepted_differences() {
-    let scenarios = scenarios();
+async fn nginx_answers_as_the_worker_does_but_for_the_accepted_differences() -> Result<()> {
+    let scenarios = scenarios()?;
     assert!(
         scenarios.len() >= FEWEST_SCENARIOS,
         "only {} scenarios",
@@ -63,48 +64,49 @@ async fn nginx_answers_as_the_worker_does_but_for_the_accepted_differences() {
         .collect();
     // One after the other: side by side each would keep the other waiting.
     let failures = [
-        BY_THE_BUCKETS_RULE.judge(&scenarios).await,
-        BY_THE_SETTINGS_RULE.judge(&about_the_rule).await,
+        BY_THE_BUCKETS_RULE.judge(&scenarios).await?,
+        BY_THE_SETTINGS_RULE.judge(&about_the_rule).await?,
     ]
     .concat();
     assert!(
         failures.is_empty(),
         "not as the worker, and not as accepted:\n{failures}"
     );
+    Ok(())
 }
 
 /// All of them, those in which the old nginx is no model too: this one may be.
-fn scenarios() -> Vec<Scenario> {
-    let mut scenarios = scenario::load(&xtask::root().join("tests/scenarios")).unwrap();
+fn scenarios() -> Result<Vec<Scenario>> {
+    let mut scenarios = scenario::load(&xtask::root().join("tests/scenarios"))?;
     for scenario in &mut scenarios {
         scenario.nginx_is_no_model = None;
         for step in &mut scenario.steps {
             step.worker.clear();
         }
     }
-    scenarios
+    Ok(scenarios)
 }
 
 impl Comparison {
     /// Prints the counts, and returns what is wrong.
-    async fn judge(&self, scenarios: &[Scenario]) -> String {
+    async fn judge(&self, scenarios: &[Scenario]) -> Result<String> {
         let folder = xtask::root().join("tests/scenarios");
-        let deviations = deviation::load(&folder.join(self.names.deviations)).unwrap();
-        let mut observed = self.observe(scenarios, Pace::SideBySide).await.unwrap();
-        let first = report::judge(scenarios, &observed, &deviations).unwrap();
+        let deviations = deviation::load(&folder.join(self.names.deviations))?;
+        let mut observed = self.observe(scenarios, Pace::SideBySide).await?;
+        let first = report::judge(scenarios, &observed, &deviations)?;
         // On a busy machine two seconds of freshness may be over too soon. What is wrong is wrong in
         // fresh proxies too, with the machine to itself.
         let doubtful = &first.doubtful;
         if !doubtful.is_empty() {
             let again: Vec<_> = doubtful.iter().map(|at| scenarios[*at].clone()).collect();
-            let seen_again = self.observe(&again, Pace::Alone).await.unwrap();
+            let seen_again = self.observe(&again, Pace::Alone).await?;
             observed.retain(|seen| !doubtful.contains(&seen.scenario));
             observed.extend(seen_again.into_iter().map(|seen| Observed {
                 scenario: doubtful[seen.scenario],
                 ..seen
             }));
         }
-        let report = report::judge(scenarios, &observed, &deviations).unwrap();
+        let report = report::judge(scenarios, &observed, &deviations)?;
         let mut text = report::render(&report, scenarios, &deviations, self.names);
         if !doubtful.is_empty() {
             text += &format!(
@@ -114,15 +116,15 @@ impl Comparison {
             );
         }
         // Past the test runner's capture: the counts are the point of the run, passed or not.
-        std::io::stdout().write_all(text.as_bytes()).unwrap();
-        match report.passed() {
+        std::io::stdout().write_all(text.as_bytes())?;
+        Ok(match report.passed() {
             true => String::new(),
             false => report::failures(&report, scenarios, self.names),
-        }
+        })
     }
 
     /// Puts the questions to an nginx and a worker of their own.
-    async fn observe(&self, scenarios: &[Scenario], pace: Pace) -> anyhow::Result<Vec<Observed>> {
+    async fn observe(&self, scenarios: &[Scenario], pace: Pace) -> Result<Vec<Observed>> {
         let script = scenarios
             .iter()
             .flat_map(|scenario| scenario.script.clone())

@@ -186,8 +186,8 @@ struct Waiting {
 impl Waiting {
     fn new(patience: Patience) -> Waiting {
         let long = patience.limit > AT_ONCE;
-        let bar = (long && patience.ui.interactive && !patience.ui.quiet)
-            .then(|| ProgressBar::new_spinner());
+        let bar =
+            (long && patience.ui.interactive && !patience.ui.quiet).then(ProgressBar::new_spinner);
         if long && bar.is_none() {
             patience.ui.say(format!(
                 "waiting until the purge has arrived, for {} s at most",
