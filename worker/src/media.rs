@@ -13,7 +13,7 @@ use crate::policy::origin_error::OriginError;
 use crate::policy::platform::{self, RULE, TAG};
 use crate::policy::status::CacheStatus;
 use crate::serve::LONGEST_WAIT_MILLISECONDS;
-use crate::site::Site;
+use crate::site::{MEDIA_HOST, Site};
 use crate::{log, respond, runtime, sdk};
 use futures_util::future::{Either, select};
 use http::header::{AGE, IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -23,10 +23,6 @@ use std::time::Duration;
 use worker::Delay;
 use worker::Env;
 use worker::web_sys::{Request, Response};
-
-/// The host of requests to the media entry: never looked up, and no part of the cache's key. The whole
-/// URL is [`Site::media_url`].
-pub const HOST: &str = "https://media.invalid";
 
 /// The longest cache tag that the platform takes, in bytes.
 const LONGEST_TAG: usize = 1024;
@@ -90,7 +86,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
 fn key_of(url: &str, site: &Site) -> Option<ObjectKey> {
     let asked = Asked {
         method: Some(&Method::GET),
-        target: url.strip_prefix(HOST).unwrap_or(url),
+        target: url.strip_prefix(MEDIA_HOST).unwrap_or(url),
         has_purge_header: false,
         is_preflight: false,
     };

@@ -85,7 +85,9 @@ async fn read_through(site: &Site, context: &Context, read: &Read) -> Result<Res
         _ => false,
     };
     if must_ask_for_whole {
+        let part = answer;
         answer = Answer::of(site, context, read, &whole, false).await?;
+        answer.keep_status_of(&part);
         if let Shape::Unsatisfiable(length) = shape(&read.headers, &answer.found.selected_headers())
         {
             return Ok(answer.unsatisfiable(length));
@@ -141,8 +143,8 @@ impl Answer {
         headers::digits(text.strip_prefix("bytes */")?)
     }
 
-    /// Takes over the cache status of the HEAD before it, where the bucket was asked then: to the reader
-    /// both are one read.
+    /// Takes over the cache status of the answer before it, where the bucket was asked then: to the
+    /// reader both are one read.
     fn keep_status_of(&mut self, first: &Self) {
         if first.cache.has_asked() {
             self.cache = first.cache;

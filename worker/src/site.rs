@@ -5,7 +5,7 @@ use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
 use crate::origin::Bucket;
 use crate::settings::{CacheMode, Fault, RawSettings, Settings, VARIABLES};
-use crate::{analytics, log, media, sdk};
+use crate::{analytics, log, sdk};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use worker::{Context, Env};
@@ -13,6 +13,9 @@ use worker::{Context, Env};
 thread_local! {
     static SITE: OnceCell<Result<Rc<Site>, FaultyVariables>> = const { OnceCell::new() };
 }
+
+/// The host of requests to the media entry: never looked up, and no part of the cache's key.
+pub const MEDIA_HOST: &str = "https://media.invalid";
 
 /// The names of the variables that keep the worker from answering.
 pub type FaultyVariables = Rc<Vec<&'static str>>;
@@ -124,7 +127,7 @@ impl Site {
     /// settings apart, as in a cache key: the platform goes on with the copies of the versions before.
     #[must_use]
     pub fn media_url(&self, key: &ObjectKey) -> String {
-        [media::HOST, &key.s3_path(), "?", &self.cache_space].concat()
+        [MEDIA_HOST, &key.s3_path(), "?", &self.cache_space].concat()
     }
 
     /// The name of an object in the Cache API: on the host that was asked for, as the documentation
