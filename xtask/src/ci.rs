@@ -69,7 +69,7 @@ fn lints(gates: &mut Gates) {
         lint(command)
     });
     gates.run("licences and sources of dependencies", || {
-        deny(&["--offline", "check", "licenses", "bans", "sources"])
+        deny(&["check", "licenses", "bans", "sources"])
     });
     gates.run("clippy", || clippy(&["--workspace", "--all-targets"]));
     gates.run("clippy of the worker for WebAssembly", || {
@@ -97,7 +97,8 @@ fn tests(gates: &mut Gates, tools: &Tools) -> Count {
     gates.run("end-to-end tests", || {
         counted(&mut count, test::end_to_end(&[], None)?)
     });
-    gates.run("generated pages", || docs::run(true));
+    // Those that tests make were looked at with them.
+    gates.run("generated pages", || docs::of_programs(true));
     gates.run("deploy --dry-run, as shipped", deployment::shipped);
     gates.run("deploy --dry-run, filled in", deployment::filled_in);
     gates.run("the archive, without Rust", || deployment::archive(tools));
@@ -123,7 +124,7 @@ fn deny(arguments: &[&str]) -> Result<()> {
 /// Lints everything for the systems of [`pins::OTHER_TARGETS`].
 ///
 /// Nothing is linked, so it takes no compiler of C for them: the one crate with C in it, `ring`, is told
-/// that its library is there (https://doc.rust-lang.org/cargo/reference/build-scripts.html#overriding-build-scripts).
+/// that its library is there (<https://doc.rust-lang.org/cargo/reference/build-scripts.html#overriding-build-scripts>).
 fn other_systems() -> Result<()> {
     let ring = pins::locked_version("ring")?.replace('.', "_");
     let mut arguments = vec!["--workspace".to_owned(), "--all-targets".to_owned()];
@@ -143,9 +144,19 @@ fn documentation() -> Result<()> {
     let document = |arguments: &[&str]| {
         let mut command = Command::new(build::cargo());
         command
-            .args(["doc", "--no-deps", "--document-private-items", "--quiet"])
+            .args([
+                "doc",
+                "--no-deps",
+                "--document-private-items",
+                "--quiet",
+                "--keep-going",
+            ])
             .args(arguments)
-            .env("RUSTDOCFLAGS", "-D warnings");
+            // These pages have the private items, so links to them lead somewhere.
+            .env(
+                "RUSTDOCFLAGS",
+                "-D warnings -A rustdoc::private_intra_doc_links",
+            );
         lint(command)
     };
     document(&["--workspace"])?;
