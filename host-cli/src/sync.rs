@@ -1,4 +1,4 @@
-//! One-way copy of a directory into a bucket: [`run`] is the whole way, from the first look at the
+//! One-way copy of a directory into a bucket: [`run()`] is the whole way, from the first look at the
 //! directory to the [`Summary`].
 //!
 //! One request a file, one listing request per 1,000 objects, and no other. Nothing in the bucket is

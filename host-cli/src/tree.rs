@@ -23,7 +23,7 @@ pub use self::file::{Entry, LocalFile, OpenError, Stamp};
 pub use self::list::walk_list;
 pub use self::name::name_fault;
 pub use self::root::Options;
-use self::root::{Anchor, DEEPEST, OPEN_TO_OTHERS, OWNER_HINT, cannot_read, open_root};
+use self::root::{Anchor, DEEPEST, OPEN_TO_OTHERS, OWNER_HINT, cannot_read, id, open_root};
 pub use self::skip::{SkipReason, Skipped};
 use crate::error::Result;
 
@@ -39,10 +39,10 @@ pub fn walk(options: &Options) -> Result<Walk> {
     Ok(Walk {
         longest_path: options.longest_path(),
         follow_links: options.follow_links,
-        root: (stat.st_dev, stat.st_ino),
+        root: id(&stat),
         levels: vec![Level {
             path: String::new(),
-            id: (stat.st_dev, stat.st_ino),
+            id: id(&stat),
             open_to_others: stat.st_mode & OPEN_TO_OTHERS != 0,
             directory,
             anchor,
@@ -140,7 +140,7 @@ impl Walk {
         let name = name.strip_suffix('/').unwrap_or(name);
         let directory = children::open_directory(&above.directory, name, link)?;
         let stat = rustix::fs::fstat(&directory)?;
-        let id = (stat.st_dev, stat.st_ino);
+        let id = id(&stat);
         if link && self.levels.iter().any(|level| level.id == id) {
             return Err(io::Error::other(
                 "the link leads back to a directory above it",

@@ -2,7 +2,7 @@
 //!
 //! Modules in reading order: a request comes in at [`gateway`], [`admission`] turns it into a key,
 //! and a read goes its way in [`serve`], by the steps of [`engine`], to [`respond`]; or in platform mode
-//! in [`platform`], and where the platform's cache has no answer, in [`media`]. [`policy`] decides;
+//! in [`platform`], and where the platform's cache has no answer, in [`mod@media`]. [`policy`] decides;
 //! [`store`], [`origin`] and [`runtime`] each know one thing outside.
 
 pub mod gateway;

@@ -23,6 +23,7 @@ use crate::pins;
 use crate::progress::duration;
 use crate::setup::{Scope, debian_program, setup};
 use crate::stack::Profile;
+use crate::usage::require_linux;
 pub use page::write as write_page;
 use report::Target;
 
@@ -111,6 +112,7 @@ impl Part {
 /// # Errors
 /// Fails when a peer cannot be had, or one of the contenders does not do what it is timed for.
 pub fn run(options: &BenchOptions) -> Result<bool> {
+    require_linux()?;
     let parts = if options.parts.is_empty() {
         Part::ALL.to_vec()
     } else {

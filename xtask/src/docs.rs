@@ -4,20 +4,35 @@ use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::stack::binary;
-use crate::{bench, build};
+use crate::{bench, build, test};
 
 /// Where the reference of the command stands, from the root.
 const PAGE: &str = "docs/commands.md";
 
-/// Writes `docs/commands.md` from the command's own help and `docs/performance.md` from what the
-/// bench has left; with `check`, only compares them.
+/// Writes every page that is made from the programs; with `check`, only compares them.
 ///
 /// # Errors
-/// Fails when the command cannot be built or, with `check`, when a page is not what it would be.
+/// Fails when a program cannot be built or, with `check`, when a page is not what it would be.
 pub fn run(check: bool) -> Result<()> {
+    of_programs(check)?;
+    let count = test::pages(!check)?;
+    // `docs/settings.md` and `docs/examples.md`.
+    ensure!(
+        count.good() && count.passed == 2,
+        "of the tests that make pages, {count}"
+    );
+    Ok(())
+}
+
+/// `docs/commands.md` from the command's own help, `docs/performance.md` from what the bench has left.
+/// The other two, `docs/settings.md` and `docs/examples.md`, are made by tests.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn of_programs(check: bool) -> Result<()> {
     bench::write_page(check)?;
     build::programs()?;
     let page = commands_page()?;

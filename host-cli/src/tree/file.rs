@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 
 use super::name::name_fault;
@@ -13,7 +13,7 @@ use super::root::Anchor;
 use super::skip::{SkipReason, Skipped, special};
 
 /// Bits that let group or others do anything with a file.
-const FOR_OTHERS: u32 = 0o077;
+const FOR_OTHERS: RawMode = 0o077;
 
 /// 10,000 parts; the service's own bound.
 const LARGEST: u64 = 10_000_000_000_000;
@@ -60,10 +60,9 @@ impl Stamp {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     stamp: Stamp,
-    mode: u32,
+    mode: RawMode,
     links: u64,
     disk_bytes: u64,
-    device: u64,
 }
 
 impl Seen {
@@ -71,12 +70,15 @@ impl Seen {
         Seen {
             stamp: Stamp::of(stat),
             mode: stat.st_mode,
-            #[expect(clippy::useless_conversion, reason = "narrower on other systems")]
-            links: stat.st_nlink.into(),
+            links: wide(stat.st_nlink),
             disk_bytes: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
-            device: stat.st_dev,
         }
     }
+}
+
+/// A field of [`Stat`] that has fewer bits on other systems.
+fn wide(field: impl Into<u64>) -> u64 {
+    field.into()
 }
 
 /// A regular file whose path can be a key.
@@ -95,8 +97,6 @@ pub struct LocalFile {
     pub links: u64,
     /// Bytes that it takes on disk.
     pub disk_bytes: u64,
-    /// Device number of its filesystem; with the inode, it tells hard links of one file.
-    pub device: u64,
     anchor: Arc<Anchor>,
 }
 
@@ -114,7 +114,6 @@ impl LocalFile {
             open_to_others,
             links: seen.links,
             disk_bytes: seen.disk_bytes,
-            device: seen.device,
             anchor,
         }
     }
@@ -190,7 +189,6 @@ impl LocalFile {
             stamp: seen.stamp,
             links: seen.links,
             disk_bytes: seen.disk_bytes,
-            device: seen.device,
             ..self.clone()
         })
     }

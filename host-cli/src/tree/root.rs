@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, Stat};
+use rustix::fs::{CWD, Mode, OFlags, RawMode, Stat};
 
 use crate::config::LONGEST_KEY;
 use crate::error::{Error, Result};
@@ -14,7 +14,17 @@ use crate::error::{Error, Result};
 pub(super) const DEEPEST: usize = 200;
 
 /// Bits with which a directory lets its group or others in.
-pub(super) const OPEN_TO_OTHERS: u32 = 0o055;
+pub(super) const OPEN_TO_OTHERS: RawMode = 0o055;
+
+/// Device and inode number, as the standard library's `MetadataExt` has them.
+pub(super) fn id(stat: &Stat) -> (u64, u64) {
+    #[cfg_attr(
+        target_os = "linux",
+        expect(clippy::unnecessary_cast, reason = "an `i32` on macOS")
+    )]
+    let device = stat.st_dev as u64;
+    (device, stat.st_ino)
+}
 
 /// What is walked, and how.
 #[derive(Clone, Debug)]

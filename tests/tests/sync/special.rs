@@ -4,11 +4,19 @@ use std::fs;
 use std::io::{Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde_json::json;
 
 use super::world::World;
+
+/// Makes a named pipe, by the command that every system has.
+fn make_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo runs").success());
+}
 
 #[test]
 fn what_is_no_file_is_named_counted_and_passed_over() {
@@ -18,14 +26,7 @@ fn what_is_no_file_is_named_counted_and_passed_over() {
     std::os::unix::fs::symlink("/etc/passwd", at("link.png")).expect("a link");
     std::os::unix::fs::symlink("/etc", at("linked")).expect("a link");
     let _socket = UnixListener::bind(at("socket")).expect("a socket");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        at("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .expect("a pipe");
+    make_pipe(&at("pipe"));
     fs::write(
         world
             .media()
@@ -348,14 +349,7 @@ fn a_pipe_that_takes_a_files_place_does_not_block() {
         }
         std::thread::sleep(std::time::Duration::from_millis(1000));
         fs::remove_file(&path).expect("removed");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::from_raw_mode(0o600),
-            0,
-        )
-        .expect("a pipe");
+        make_pipe(&path);
         let report = run
             .join()
             .expect("it ran")

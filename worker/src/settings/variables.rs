@@ -1,6 +1,6 @@
 //! The table of variables.
 
-/// One variable. What it means stands in [`super::document`]: that text is no use to the worker, which
+/// One variable. What it means stands in [`mod@super::document`]: that text is no use to the worker, which
 /// would carry it to every isolate.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {

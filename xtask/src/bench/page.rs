@@ -45,7 +45,7 @@ pub fn write(check: bool) -> Result<()> {
     write_at(&crate::root().join(PAGE), &directory(), check)
 }
 
-/// As [`write`], of the page at `path` and the files in `directory`.
+/// As [`write()`], of the page at `path` and the files in `directory`.
 fn write_at(path: &Path, directory: &Path, check: bool) -> Result<()> {
     let chapters = load(directory)?;
     if chapters.is_empty() {

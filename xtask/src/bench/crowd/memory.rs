@@ -101,7 +101,7 @@ fn resident(group: u32) -> Vec<(String, u64)> {
     processes.flatten().filter_map(of_group).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

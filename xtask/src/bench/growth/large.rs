@@ -14,25 +14,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
-use md5::{Digest, Md5};
-use rustix::fs::Advice;
-
 use super::super::report::{Report, Target, figure};
 use super::super::rounds;
 use super::{OURS, sync};
 use crate::process::{ScratchDirectory, scratch_directory};
 use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 use crate::usage::Meter;
+#[cfg(not(target_os = "linux"))]
+use crate::usage::require_linux;
+use anyhow::{Context, Result, anyhow, ensure};
+use md5::{Digest, Md5};
 
 /// Bytes of all large files together; `BENCH_LARGE_MB` scales it down, in MB.
 const TOTAL: u64 = 10_000_000_000;
 
 /// Bytes that the disk must have free beyond that.
 const MARGIN: u64 = 1_000_000_000;
-
-/// What Linux calls a file system in memory.
-const TMPFS: rustix::fs::FsWord = 0x0102_1994;
 
 /// How often each is measured at most, once in each place of the order, and how long that may take.
 const ROUNDS: usize = 3;
@@ -73,11 +70,8 @@ fn total() -> Result<u64> {
 /// Sees, before anything is measured, that large files will find a disk with room for them.
 pub(in super::super) fn check_disk() -> Result<()> {
     let (total, place) = (total()?, std::env::temp_dir());
-    let kind = rustix::fs::statfs(&place)
-        .context("cannot ask what disk this is")?
-        .f_type;
     ensure!(
-        kind != TMPFS,
+        !is_in_memory(&place)?,
         "`{}` is in memory, and large files are to be read from a disk\n\n\
          hint: set `TMPDIR` to a directory on one",
         place.display()
@@ -93,6 +87,19 @@ pub(in super::super) fn check_disk() -> Result<()> {
         total / 1_000_000
     );
     Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn is_in_memory(place: &Path) -> Result<bool> {
+    /// What Linux calls a file system in memory.
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+    let kind = rustix::fs::statfs(place).context("cannot ask what disk this is")?;
+    Ok(kind.f_type == TMPFS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_in_memory(_: &Path) -> Result<bool> {
+    require_linux().map(|()| false)
 }
 
 /// Measures one large file and ten smaller ones of as many bytes in all.
@@ -225,14 +232,20 @@ fn etag_of(number: u64, size: u64) -> String {
     format!("{}-{parts}", hex::encode(whole.finalize()))
 }
 
-/// Puts the files out of the system's cache.
+/// Removes the files from the system's cache.
+#[cfg(target_os = "linux")]
 fn forget(files: &[LargeFile]) -> Result<()> {
     for LargeFile { path, .. } in files {
         let file = File::open(path)?;
-        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)
-            .with_context(|| format!("cannot put `{}` out of the cache", path.display()))?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .with_context(|| format!("cannot remove `{}` from the cache", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_: &[LargeFile]) -> Result<()> {
+    require_linux()
 }
 
 /// Reads the files and writes them to `at_once` sockets, a piece of them after the other each; seconds.
