@@ -35,9 +35,17 @@ function answer(method, path, search, body) {
     const found = queues.filter((name) => wanted.length === 0 || wanted.includes(name));
     return { result: found.map(queue) };
   }
-  if (path.endsWith("/consumers")) return { result: write ? {} : [] };
+  if (path.endsWith("/consumers")) {
+    if (!write) return { result: [] };
+    const wanted = [path.split("/").at(-2).replace("id-of-", ""), JSON.parse(body).dead_letter_queue];
+    const missing = wanted.find((name) => name && !queues.includes(name));
+    return missing ? refused(404, 11000, `Queue ${missing} not found`) : { result: {} };
+  }
   if (path.includes("/domains/changeset")) {
     return { result: { added: [], removed: [], updated: [], conflicting: [] } };
+  }
+  if (!/^\/workers\/(scripts|services|workers|subdomain|domains)/.test(path) && path !== "") {
+    return refused(404, 7003, `Could not route to ${path}`);
   }
   exists ||= method === "PUT";
   if (!exists) return refused(404, 10007, "This Worker does not exist on your account.");

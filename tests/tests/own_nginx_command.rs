@@ -306,9 +306,23 @@ fn old_addresses_lead_to_the_files_domain_and_nothing_is_lost_on_the_way() -> Re
     let reader = Client::anonymous(&url);
     let here = reader.send("GET", "/system/here.png", &[], &[])?;
     assert_eq!((here.status, here.text().as_str()), (200, "on the disk"));
+    // An upload must not act on the domain that has the session's cookies.
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        (
+            "content-security-policy",
+            "default-src 'none'; form-action 'none'",
+        ),
+    ] {
+        assert_eq!(here.header(name), value, "{name}");
+    }
     for (path, expected) in [
         ("/system/a%20b%2Bc.png?1712", "/a%20b%2Bc.png"),
         ("/system/caf%C3%A9.png", "/caf%C3%A9.png"),
+        (
+            "/system/accounts/avatars/1/a.png",
+            "/accounts/avatars/1/a.png",
+        ),
     ] {
         let answer = reader.send("GET", path, &[], &[])?;
         let expected = format!("{files_url}{expected}");

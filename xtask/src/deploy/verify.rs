@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -16,6 +17,10 @@ use crate::stack::{Profile, binary_of};
 const KEY: [&str; 2] = ["B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"];
 
 const PURGE_SECRET: &str = "PURGE_SECRET";
+
+/// How long a new domain may take until it answers, and how often it is looked at.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(15);
 
 /// Runs `medialift verify` where it is built and a key is known, else says the command.
 pub(super) fn run(
@@ -33,13 +38,15 @@ pub(super) fn run(
     };
     let is_possible =
         !options.no_verify && (KEY.iter().all(|name| known(name).is_some()) || has_settings_file());
-    let (Some(program), true, Some(_)) = (program(), is_possible, configuration.files_url()) else {
+    let (Some(program), true, Some(url)) = (program(), is_possible, configuration.files_url())
+    else {
         eprintln!(
-            "\ndeploy: now see what readers see:\n  {}",
+            "\ndeploy: deployed, and not verified. This shows what readers see:\n  {}",
             by_hand(&arguments)
         );
         return Ok(Outcome::Done);
     };
+    wait_for_answer(&url);
     eprintln!("\ndeploy: medialift {}", arguments.join(" "));
     let mut command = Command::new(program);
     command.args(&arguments);
@@ -53,10 +60,29 @@ pub(super) fn run(
         return Ok(Outcome::Done);
     }
     eprintln!(
-        "\nerror: the worker is deployed, and `medialift verify` is not content with it ({status})\n\nhint: a new domain takes some minutes; then `medialift {}`. `npx wrangler rollback` puts the version before it back",
+        "\nerror: the worker is deployed, and `medialift verify` found something ({status})\n\nhint: a new domain takes some minutes; then `medialift {}`. `npx wrangler rollback` puts the version before it back",
         arguments.join(" ")
     );
     Ok(Outcome::Failed)
+}
+
+/// Waits until the domain answers anything at all: a new one takes some minutes to have its record and its
+/// certificate. Whatever it is then, `verify` says.
+fn wait_for_answer(url: &str) {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let end = Instant::now() + LONGEST_WAIT;
+    let address = format!("{url}/.well-known/medialift-health");
+    while let Err(error) = agent.get(&address).call() {
+        if Instant::now() >= end {
+            return;
+        }
+        eprintln!("deploy: waiting for {url} ({error})");
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 fn arguments(configuration: &Configuration, verdict: &Verdict) -> Vec<String> {
