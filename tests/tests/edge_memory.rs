@@ -170,6 +170,7 @@ fn a_large_object_passes_without_being_held() {
         );
     });
     let ours = peak_of(edge.id());
+    eprintln!("peak: {ours} bytes, of an ordinary worker {ordinary}");
     assert!(
         ours <= ordinary + ordinary / 10,
         "the runtime had {ours} bytes at most, for an ordinary worker {ordinary}"
