@@ -260,14 +260,14 @@ fn old_addresses_must_lead_to_the_files_domain_or_be_answered_from_the_disk() ->
     let edge = bucket.edge()?;
     let files_url = edge.url.trim_end_matches('/');
     let rewrite =
-        |to: &str| format!("location /system/ {{ rewrite ^/system/(.*)$ {to} redirect; }}");
+        |to: &str| format!("location ^~ /system/ {{ rewrite ^/system/(.*)$ {to} redirect; }}");
     for (media_conf, outcome) in [
         (rewrite(&format!("{files_url}/$1?")), "passed"),
         (rewrite(&format!("{files_url}/system/$1?")), "failed"),
         (rewrite("https://elsewhere.example.com/$1?"), "failed"),
-        ("location /system/ { alias MEDIA/; }".to_owned(), "passed"),
-        ("location /system/ { return 404; }".to_owned(), "failed"),
-        ("location /system/ { return 503; }".to_owned(), "failed"),
+        ("location ^~ /system/ { alias MEDIA/; }".to_owned(), "passed"),
+        ("location ^~ /system/ { return 404; }".to_owned(), "failed"),
+        ("location ^~ /system/ { return 503; }".to_owned(), "failed"),
     ] {
         let nginx = instance(&bucket, &media_conf)?;
         let url = format!("http://{}", nginx.address);
