@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::tools::Tools;
 
 /// The account of the model, which is also its master key's id.
 pub const ACCOUNT_ID: &str = "61f959a5f87b";
@@ -61,7 +61,7 @@ impl B2Sim {
         let bin = Tools::load()?.python_bin()?;
         let scratch = scratch_directory("b2sim")?;
         let mut command = Command::new(bin.join("python"));
-        command.arg(xtask::root().join("tests/b2sim/server.py"));
+        command.arg(testkit::root().join("tests/b2sim/server.py"));
         command.args(["--account-id", ACCOUNT_ID, "--master-key", MASTER_KEY]);
         for key in &options.created_keys {
             command.args(["--created-key", key]);

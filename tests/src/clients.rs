@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use xtask::stack::{Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::stack::{Origin, OriginOptions};
+use testkit::tools::Tools;
 
 /// The clients, for one endpoint and key.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub mod scenario;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use xtask::stack::{Edge, Nginx};
+use testkit::stack::{Edge, Nginx};
 
 use crate::scripted::Side;
 use runner::Proxy;

@@ -24,7 +24,7 @@ struct Demo {
 impl Demo {
     fn start(arguments: &[&str]) -> Result<Self> {
         let mark = format!("{:032x}", fastrand::u128(..));
-        let child = Command::new(xtask::stack::binary("xtask")?)
+        let child = Command::new(testkit::stack::binary("xtask")?)
             .arg("demo")
             .args(arguments)
             .env(MARK, &mark)
@@ -123,7 +123,7 @@ fn two_thousand_files_of_ones_own_come_back_whole() -> Result<()> {
 
 #[test]
 fn a_directory_that_is_not_there_is_one_clear_error() -> Result<()> {
-    let output = Command::new(xtask::stack::binary("xtask")?)
+    let output = Command::new(testkit::stack::binary("xtask")?)
         .args(["demo", "--media", "/no/such/directory"])
         .stdin(Stdio::null())
         .output()?;

@@ -8,14 +8,14 @@ use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{deviation, edge_settings, proxies, report};
 use e2e::edge;
 use e2e::scripted::{ScriptedOrigin, Side};
-use xtask::stack::Nginx;
+use testkit::stack::Nginx;
 
 /// What the comparison must not shrink below unnoticed.
 const FEWEST_SCENARIOS: usize = 350;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_worker_answers_as_nginx_does_but_for_the_accepted_differences() {
-    let folder = xtask::root().join("tests/scenarios");
+    let folder = testkit::root().join("tests/scenarios");
     let scenarios = scenario::load(&folder).unwrap();
     let deviations = deviation::load(&folder.join("deviations.toml")).unwrap();
     assert!(

@@ -7,8 +7,8 @@ use std::process::Command;
 use e2e::clients::OtherClients;
 use e2e::media::{Media, files};
 use e2e::seaweed::Seaweed;
-use xtask::sample;
-use xtask::tools::Tools;
+use testkit::sample;
+use testkit::tools::Tools;
 
 /// Big enough to be sent in parts of 5 MiB, whose tags are no MD5.
 const BIG: usize = 17_000_000;

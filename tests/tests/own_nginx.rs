@@ -77,7 +77,7 @@ async fn nginx_answers_as_the_worker_does_but_for_the_accepted_differences() -> 
 
 /// All of them, those in which the old nginx is no model too: this one may be.
 fn scenarios() -> Result<Vec<Scenario>> {
-    let mut scenarios = scenario::load(&xtask::root().join("tests/scenarios"))?;
+    let mut scenarios = scenario::load(&testkit::root().join("tests/scenarios"))?;
     for scenario in &mut scenarios {
         scenario.nginx_is_no_model = None;
         for step in &mut scenario.steps {
@@ -90,7 +90,7 @@ fn scenarios() -> Result<Vec<Scenario>> {
 impl Comparison {
     /// Prints the counts, and returns what is wrong.
     async fn judge(&self, scenarios: &[Scenario]) -> Result<String> {
-        let folder = xtask::root().join("tests/scenarios");
+        let folder = testkit::root().join("tests/scenarios");
         let deviations = deviation::load(&folder.join(self.names.deviations))?;
         let mut observed = self.observe(scenarios, Pace::SideBySide).await?;
         let first = report::judge(scenarios, &observed, &deviations)?;

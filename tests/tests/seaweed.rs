@@ -1,7 +1,7 @@
 //! The second S3 server of the tests comes up and keeps what it is given.
 
 use e2e::seaweed::Seaweed;
-use xtask::tools::Tools;
+use testkit::tools::Tools;
 
 #[test]
 fn seaweedfs_keeps_an_object_with_its_type_and_digest() {

@@ -9,30 +9,31 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::build::{self, BUDGET};
-use crate::pins::{self, WASM_TARGET};
-use crate::process::run as run_command;
-use crate::setup::{Scope, setup};
 use crate::test::{self, Count};
-use crate::tools::Tools;
-use crate::{docs, progress, tidy};
+use crate::{docs, tidy};
+use testkit::build::{self, BUDGET};
+use testkit::pins::{self, WASM_TARGET};
+use testkit::process::run as run_command;
+use testkit::progress;
+use testkit::setup::{Scope, setup};
+use testkit::tools::Tools;
 
 mod deployment;
 mod linters;
 
 /// What of the gates somebody wants.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct CiOptions {
+pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
     #[arg(long)]
-    pub lints: bool,
+    pub(crate) lints: bool,
 }
 
 /// Runs every gate; false when one failed.
 ///
 /// # Errors
 /// Fails only when the tools of the tests cannot be had; all else is a gate.
-pub fn run(options: &CiOptions) -> Result<bool> {
+pub(crate) fn run(options: &CiOptions) -> Result<bool> {
     let start = Instant::now();
     let mut gates = Gates::default();
     if options.lints {
@@ -51,7 +52,7 @@ pub fn run(options: &CiOptions) -> Result<bool> {
 fn lints(gates: &mut Gates) {
     gates.run("fmt", || cargo("fmt", &["--all", "--check"]));
     gates.run("tidy", || {
-        tidy::run(crate::root()).map(|said| eprintln!("{said}"))
+        tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
     });
     gates.run("spelling", || {
         lint(Command::new(linters::python_program("typos")?))
@@ -111,7 +112,7 @@ fn tests(gates: &mut Gates, tools: &Tools) -> Count {
 ///
 /// # Errors
 /// Fails when there is one, or the database cannot be had.
-pub fn advisories() -> Result<()> {
+pub(crate) fn advisories() -> Result<()> {
     deny(&["check", "advisories"])
 }
 
@@ -242,7 +243,7 @@ fn lint(mut command: Command) -> Result<()> {
     let name = program.file_name().unwrap_or(program.as_os_str());
     let first = command.get_args().next().unwrap_or_default();
     let name = format!("`{} {}`", name.display(), first.display());
-    command.current_dir(crate::root());
+    command.current_dir(testkit::root());
     run_command(name.as_str(), command)
 }
 

@@ -4,34 +4,31 @@
 mod client;
 mod readback;
 mod report;
-pub(crate) mod upload;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{ScratchDirectory, scratch_directory};
-use crate::setup::{Scope, setup};
-use crate::stack::{Edge, Origin, OriginOptions, Profile};
-use crate::tools::Tools;
-use crate::{build, progress, sample};
-
-/// The bucket that the demonstration fills.
-pub(crate) const BUCKET: &str = "media";
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::setup::{Scope, setup};
+use testkit::stack::{Edge, Origin, OriginOptions, Profile};
+use testkit::tools::Tools;
+use testkit::upload::BUCKET;
+use testkit::{build, progress, sample, upload};
 
 /// What somebody asks of the demonstration.
 #[derive(Clone, Debug, clap::Args)]
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// Upload this directory instead of the sample media tree
     #[arg(long, value_name = "DIR")]
-    pub media: Option<PathBuf>,
+    pub(crate) media: Option<PathBuf>,
     /// Leave the stack up afterwards, until Ctrl-C
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Print the result as JSON on standard output, and nothing else there
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Runs the demonstration; whether all was as it should be.
@@ -39,7 +36,7 @@ pub struct DemoOptions {
 /// # Errors
 /// Fails when a part does not start or cannot be had. What is merely wrong is shown and makes the
 /// answer false.
-pub fn run(options: &DemoOptions) -> Result<bool> {
+pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     let start = Instant::now();
     // First, so that a mistyped name does not wait for the builds.
     let media = Media::choose(options.media.as_deref())?;

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build;
-use crate::process::Guarded;
-use crate::setup::{Scope, setup};
+use testkit::build;
+use testkit::process::Guarded;
+use testkit::setup::{Scope, setup};
 
 /// What needs nothing but itself. The worker's other suites have namesakes among the end-to-end tests,
 /// and run with them.
@@ -16,36 +16,36 @@ const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine"];
 
 /// What somebody wants to test.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct TestOptions {
+pub(crate) struct TestOptions {
     /// `unit`, `wasm`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
     #[arg(value_name = "WHAT")]
-    pub what: Vec<String>,
+    pub(crate) what: Vec<String>,
     /// Run only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
-    pub only: Option<String>,
+    pub(crate) only: Option<String>,
 }
 
 /// How many tests there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Those that passed.
-    pub passed: u64,
+    pub(crate) passed: u64,
     /// Those that failed; a suite that could not run counts as one.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Those that somebody switched off, which is not allowed here.
-    pub ignored: u64,
+    pub(crate) ignored: u64,
 }
 
 impl Count {
     /// Whether tests ran and all passed.
     #[must_use]
-    pub fn good(self) -> bool {
+    pub(crate) fn good(self) -> bool {
         self.passed > 0 && self.failed == 0 && self.ignored == 0
     }
 
     /// The two counts together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             passed: self.passed + other.passed,
             failed: self.failed + other.failed,
@@ -70,7 +70,7 @@ impl std::fmt::Display for Count {
 ///
 /// # Errors
 /// Fails when the tools cannot be had or something does not compile.
-pub fn run(options: &TestOptions) -> Result<bool> {
+pub(crate) fn run(options: &TestOptions) -> Result<bool> {
     let all = options.what.is_empty();
     let named = |name: &str| options.what.iter().any(|what| what == name);
     let suites: Vec<&str> = options
@@ -80,9 +80,9 @@ pub fn run(options: &TestOptions) -> Result<bool> {
         .filter(|what| !matches!(*what, "unit" | "wasm" | "e2e"))
         .collect();
     for suite in &suites {
-        let file = crate::root().join(format!("tests/tests/{suite}.rs"));
+        let file = testkit::root().join(format!("tests/tests/{suite}.rs"));
         if !file.exists()
-            && !crate::root()
+            && !testkit::root()
                 .join(format!("tests/tests/{suite}/main.rs"))
                 .exists()
         {
@@ -117,7 +117,7 @@ pub fn run(options: &TestOptions) -> Result<bool> {
 ///
 /// # Errors
 /// Fails when cargo cannot be run.
-pub fn unit(only: Option<&str>) -> Result<Count> {
+pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
     let mut command = cargo_test();
     command.args(UNIT_TARGETS);
     counted("unit tests", command, only)
@@ -127,7 +127,7 @@ pub fn unit(only: Option<&str>) -> Result<Count> {
 ///
 /// # Errors
 /// Fails when the tools cannot be had.
-pub fn wasm(only: Option<&str>) -> Result<Count> {
+pub(crate) fn wasm(only: Option<&str>) -> Result<Count> {
     let tools = setup(Scope::Everything, false)?;
     let mut command = tools.wasm_pack()?;
     command
@@ -140,7 +140,7 @@ pub fn wasm(only: Option<&str>) -> Result<Count> {
 ///
 /// # Errors
 /// Fails when the tools cannot be had, or a program does not compile.
-pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
+pub(crate) fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
     let tools = setup(Scope::Everything, false)?;
     build::worker(&tools)?;
     build::worker_with_test_hooks(&tools)?;
@@ -178,7 +178,7 @@ pub(crate) fn pages(update: bool) -> Result<Count> {
 
 /// The names of all end-to-end suites.
 fn every_suite() -> Result<Vec<String>> {
-    let folder = crate::root().join("tests/tests");
+    let folder = testkit::root().join("tests/tests");
     let mut suites = Vec::new();
     for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();
@@ -197,7 +197,7 @@ fn cargo_test() -> Command {
     let mut command = Command::new(build::cargo());
     command
         .args(["test", "--workspace", "--no-fail-fast"])
-        .current_dir(crate::root());
+        .current_dir(testkit::root());
     command
 }
 

@@ -14,7 +14,7 @@ use e2e::compare::runner::{Observed, Pace, Proxy, run};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::{edge_settings, proxies};
 use e2e::scripted::{ScriptedOrigin, Side};
-use xtask::stack::Nginx;
+use testkit::stack::Nginx;
 
 #[tokio::main]
 async fn main() -> Result<()> {

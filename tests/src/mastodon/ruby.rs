@@ -20,8 +20,8 @@ impl Ruby {
     /// Starts a process of the installation in `live`, whose `S3_ENDPOINT` is at `endpoint` on this
     /// machine.
     pub(super) fn start(live: &Path, endpoint: &str) -> Result<Ruby> {
-        let mut child = Command::new(xtask::tools::ruby()?)
-            .arg(xtask::root().join("tests/ruby/storage.rb"))
+        let mut child = Command::new(testkit::tools::ruby()?)
+            .arg(testkit::root().join("tests/ruby/storage.rb"))
             .arg(live)
             .arg(endpoint)
             .env_clear()

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use xtask::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
+use testkit::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
 
 const DIRECTIVES: &str = include_str!("../../platform/cache.vcl");
 

@@ -55,9 +55,9 @@ struct LeftOut {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_modes_answer_alike_but_for_the_accepted_differences() {
-    let folder = xtask::root().join("tests/scenarios");
+    let folder = testkit::root().join("tests/scenarios");
     let deviations = deviation::load(&folder.join(MODES.deviations)).unwrap();
-    let rules = rules(&xtask::root().join("tests/platform/comparison.toml"));
+    let rules = rules(&testkit::root().join("tests/platform/comparison.toml"));
     let mut said = String::new();
     let scenarios = chosen(scenario::load(&folder).unwrap(), &rules, &mut said);
     assert!(

@@ -10,8 +10,8 @@ use e2e::client::{Answer, Client};
 use e2e::medialift::{self, Ran};
 use e2e::seaweed::Seaweed;
 use serde_json::Value;
-use xtask::stack::{Origin, OriginOptions, Requests};
-use xtask::tools::Tools;
+use testkit::stack::{Origin, OriginOptions, Requests};
+use testkit::tools::Tools;
 
 /// Where the objects go.
 pub(crate) enum Server {

@@ -1,5 +1,5 @@
 //! The linters that come with neither cargo nor the compiler: installed when a gate asks for them, in
-//! the versions of [`crate::pins`], each in its own directory of the cache.
+//! the versions of [`testkit::pins`], each in its own directory of the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::pins;
-use crate::process::{find_program, is_executable, output};
-use crate::{progress, tools};
+use testkit::pins;
+use testkit::process::{find_program, is_executable, output};
+use testkit::{progress, tools};
 
 /// A program that cargo compiles.
 ///
@@ -91,7 +91,7 @@ pub(super) fn standard_library(target: &str) -> Result<()> {
     let mut command = Command::new("rustup");
     command
         .args(["target", "add", target])
-        .current_dir(crate::root());
+        .current_dir(testkit::root());
     progress::run(command, &log(&cache, "rustup")?).with_context(|| {
         format!(
             "cannot get the standard library for {target}\n\nhint: install Rust by rustup and let it download, or install the target by hand"

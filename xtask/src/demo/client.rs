@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use ureq::http::{HeaderMap, Method, Request, Response};
 
-use super::BUCKET;
 use super::readback::{Expected, agent, bytes_of, header};
-use crate::stack::{Edge, Origin};
+use testkit::stack::{Edge, Origin};
+use testkit::upload::BUCKET;
 
 /// One request and its answer.
 pub(crate) struct Sight {

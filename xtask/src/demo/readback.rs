@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use walkdir::WalkDir;
 
-use super::BUCKET;
-use crate::stack::{Edge, Origin};
+use testkit::stack::{Edge, Origin};
+use testkit::upload::BUCKET;
 
 /// What stays bare in the path of an object.
 const BARE: AsciiSet = NON_ALPHANUMERIC

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::client::Client;
 use super::readback::Readback;
-use super::upload::Upload;
-use crate::build::Size;
-use crate::progress;
+use testkit::build::Size;
+use testkit::progress;
+use testkit::upload::Upload;
 
 /// How many problems are shown one by one.
 const SHOWN_PROBLEMS: usize = 20;

@@ -17,14 +17,14 @@ use anyhow::{Context, Result, ensure};
 
 use super::report::{Report, Target};
 use super::rounds;
-use crate::demo::upload;
-use crate::pins;
-use crate::process::scratch_directory;
-use crate::setup::debian_program;
-use crate::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions, Profile};
-use crate::tools::Tools;
 use cases::{CASES, Case, HIT, Kind, LARGE, SMALL};
 use memory::Watch;
+use testkit::pins;
+use testkit::process::scratch_directory;
+use testkit::setup::debian_program;
+use testkit::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions, Profile};
+use testkit::tools::Tools;
+use testkit::upload;
 
 /// How often everything is measured at most, and how long that may take.
 const ROUNDS: usize = 3;
@@ -98,7 +98,7 @@ impl Running {
         let bucket = origin.bucket_url(BUCKET);
         let edge = |configuration: Option<&str>, variables: &[(&str, &str)]| {
             let options = EdgeOptions {
-                configuration: configuration.map(|path| crate::root().join(path)),
+                configuration: configuration.map(|path| testkit::root().join(path)),
                 variables: variables
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

@@ -4,8 +4,8 @@
 use anyhow::Result;
 
 use super::report::{Report, Target};
-use crate::build::{self, Size};
-use crate::tools::Tools;
+use testkit::build::{self, Size};
+use testkit::tools::Tools;
 
 const PLAIN: &str = "kB";
 const GZIPPED: &str = "kB gzipped";
@@ -27,7 +27,7 @@ pub(super) fn measure() -> Result<Report> {
             shipped
         } else {
             eprintln!("bench: size: opt-level {level}");
-            let output = crate::target_directory().join(format!("size/{level}"));
+            let output = testkit::target_directory().join(format!("size/{level}"));
             let environment = [("CARGO_PROFILE_WORKER_OPT_LEVEL", level)];
             build::build_worker(&tools, &output, &[], &environment)?;
             build::weigh(&output.join("index_bg.wasm"))?

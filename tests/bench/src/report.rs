@@ -11,39 +11,39 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Report {
     /// How it was measured, and what the figures do not say; paragraphs of Markdown.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// How many processors the machine had.
-    pub processors: usize,
+    pub(crate) processors: usize,
     /// The figures.
-    pub series: Vec<Series>,
+    pub(crate) series: Vec<Series>,
     /// What was to be reached.
-    pub targets: Vec<Target>,
+    pub(crate) targets: Vec<Target>,
     /// Pictures of them.
-    pub plots: Vec<Plot>,
+    pub(crate) plots: Vec<Plot>,
 }
 
 /// One quantity of one contender in one case, round by round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Series {
     /// What was done: `hit`, `20,000 files, 30 ms`.
-    pub case: String,
+    pub(crate) case: String,
     /// Who did it: `medialift`, `rclone 1.75.2`.
-    pub who: String,
+    pub(crate) who: String,
     /// What was measured, with its unit: `wall, s`.
-    pub quantity: String,
+    pub(crate) quantity: String,
     /// The rounds, in the order in which they were measured.
-    pub rounds: Vec<f64>,
+    pub(crate) rounds: Vec<f64>,
 }
 
 /// A figure that is to be reached; a ratio wherever time is in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Target {
     /// What is measured: `hit: CPU, worker ÷ ordinary JavaScript`.
-    pub name: String,
+    pub(crate) name: String,
     /// What was measured.
-    pub value: f64,
+    pub(crate) value: f64,
     /// What it must reach.
-    pub bound: Bound,
+    pub(crate) bound: Bound,
 }
 
 /// On which side of a bound a figure must lie.
@@ -60,15 +60,15 @@ pub(super) enum Bound {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Plot {
     /// The file's name without its ending: `growth-memory`.
-    pub name: String,
+    pub(crate) name: String,
     /// What it shows.
-    pub title: String,
+    pub(crate) title: String,
     /// The horizontal scale, with its unit; it is logarithmic.
-    pub x: String,
+    pub(crate) x: String,
     /// The vertical scale, with its unit.
-    pub y: String,
+    pub(crate) y: String,
     /// Each line's name and points.
-    pub lines: Vec<(String, Vec<(f64, f64)>)>,
+    pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Series {
@@ -186,7 +186,7 @@ impl Report {
 
 /// Where raw rounds and pictures are kept.
 pub(super) fn directory() -> PathBuf {
-    crate::root().join("docs/performance")
+    testkit::root().join("docs/performance")
 }
 
 /// Three digits that count, and no more than are needed; the thousands of long numbers set apart.

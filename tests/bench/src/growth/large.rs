@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use super::super::report::{Report, Target, figure};
 use super::super::rounds;
 use super::{OURS, sync};
-use crate::process::{ScratchDirectory, scratch_directory};
-use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 use crate::usage::Meter;
 #[cfg(not(target_os = "linux"))]
 use crate::usage::require_linux;
 use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 
 /// Bytes of all large files together; `BENCH_LARGE_MB` scales it down, in MB.
 const TOTAL: u64 = 10_000_000_000;

@@ -7,10 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::process::output;
 use crate::scale::sync_command;
-use crate::stack::{Origin, OriginOptions, Profile};
-use crate::tools::Tools;
+use testkit::process::output;
+use testkit::stack::{Origin, OriginOptions, Profile};
+use testkit::tools::Tools;
 
 /// How often, and on how much, a contender is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

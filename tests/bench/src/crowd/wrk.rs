@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::process::{run_logged, scratch_directory};
+use testkit::process::{run_logged, scratch_directory};
 
 /// The longest run that ends after a number of answers, in seconds.
 const LONGEST_SECONDS: u64 = 120;
@@ -86,7 +86,7 @@ pub(super) fn run(wrk: &Path, url: &str, load: &Load) -> Result<Outcome> {
         .arg(format!("--duration={seconds}s"))
         // One thread, so that the script counts every answer.
         .args(["--threads=1", "--timeout=60s", "--script"])
-        .arg(crate::root().join("tests/bench/crowd/load.lua"))
+        .arg(testkit::root().join("tests/bench/crowd/load.lua"))
         .arg(url)
         .arg("--")
         .arg(&result)

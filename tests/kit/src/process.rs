@@ -82,7 +82,7 @@ impl Guarded {
 
     /// Starts `command` without standard input, its output going where the caller pointed it; `log`
     /// is only read when something fails.
-    pub(crate) fn spawn_with_streams(name: &str, mut command: Command, log: &Path) -> Result<Self> {
+    pub fn spawn_with_streams(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
         // The list is held over the start, so that an interrupt cannot fall between the two.
         let mut live = live();
@@ -128,7 +128,7 @@ impl Guarded {
     }
 
     /// The child's standard output, where it was piped.
-    pub(crate) fn take_output(&mut self) -> Option<ChildStdout> {
+    pub fn take_output(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
@@ -410,7 +410,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 
 /// The first executable file called `name` in the directories of `path`, and nowhere else.
 #[must_use]
-pub(crate) fn find_program_in(path: &OsStr, name: &str) -> Option<PathBuf> {
+pub fn find_program_in(path: &OsStr, name: &str) -> Option<PathBuf> {
     std::env::split_paths(path)
         .map(|directory| directory.join(name))
         .find(|candidate| is_executable(candidate))

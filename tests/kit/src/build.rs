@@ -12,12 +12,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::progress;
-use crate::stack::Profile;
 use crate::tools::Tools;
 
 /// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
 /// the start of an isolate.
-pub(crate) const BUDGET: Size = Size {
+pub const BUDGET: Size = Size {
     plain: 405_000,
     gzipped: 178_000,
 };
@@ -61,7 +60,7 @@ pub fn worker(tools: &Tools) -> Result<Size> {
 }
 
 /// Where the worker with the hooks for tests is built: its `entry.mjs`, and its `build` beside it.
-pub(crate) fn hooked_directory() -> PathBuf {
+pub fn hooked_directory() -> PathBuf {
     crate::target_directory().join("worker-with-test-hooks")
 }
 
@@ -82,7 +81,7 @@ pub fn worker_with_test_hooks(tools: &Tools) -> Result<()> {
 
 /// Builds the worker into a directory, with more arguments for cargo and other settings in its
 /// environment.
-pub(crate) fn build_worker(
+pub fn build_worker(
     tools: &Tools,
     output: &Path,
     arguments: &[&str],
@@ -106,35 +105,40 @@ pub(crate) fn build_worker(
 /// # Errors
 /// Fails when they do not compile; cargo's own words go to standard error.
 pub fn programs() -> Result<()> {
-    programs_of(Profile::Debug)
+    debug(&["medialift", "b2-origin"])
 }
 
-/// As [`programs`], of either profile; optimised they take minutes the first time.
+/// Builds programs of the workspace as tests run them.
 ///
 /// # Errors
-/// Fails when they do not compile; cargo's own words go to standard error.
-pub fn programs_of(profile: Profile) -> Result<()> {
+/// As [`programs`].
+pub fn debug(programs: &[&str]) -> Result<()> {
+    eprintln!("build: {}", programs.join(", "));
+    let mut command = cargo_build(programs);
+    // Else cargo compiles their dependencies anew, with other features than for the tests.
+    command.arg("--workspace");
+    crate::process::run("`cargo build`", command)
+}
+
+/// Builds `medialift` and `b2-origin` as administrators run them; it takes minutes the first time.
+///
+/// # Errors
+/// As [`programs`].
+pub fn optimised() -> Result<()> {
+    eprintln!("build: medialift, b2-origin, optimised (minutes the first time)");
+    let mut command = cargo_build(&["medialift", "b2-origin"]);
+    command.args(["--release", "--package=medialift", "--package=b2-origin"]);
+    crate::process::run("`cargo build`", command)
+}
+
+fn cargo_build(programs: &[&str]) -> Command {
     let mut command = Command::new(cargo());
     command
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "medialift",
-            "--package",
-            "b2-origin",
-        ])
-        .args(["--bin", "medialift", "--bin", "b2-origin"])
+        .args(["build", "--quiet", "--locked"])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .current_dir(crate::root())
         .stdout(std::io::stderr());
-    match profile {
-        Profile::Debug => eprintln!("build: medialift and the origin"),
-        Profile::Release => {
-            command.arg("--release");
-            eprintln!("build: medialift and the origin, optimised (minutes the first time)");
-        }
-    }
-    crate::process::run("`cargo build`", command)
+    command
 }
 
 /// The cargo that runs us, else the one on `PATH`.
@@ -144,7 +148,7 @@ pub fn cargo() -> PathBuf {
 }
 
 /// The size of a file.
-pub(crate) fn weigh(file: &Path) -> Result<Size> {
+pub fn weigh(file: &Path) -> Result<Size> {
     let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&bytes)?;

@@ -34,14 +34,14 @@ enum Seed {
 impl Seed {
     fn bytes(self) -> &'static [u8] {
         match self {
-            Seed::Jpeg => include_bytes!("../../tests/fixtures/media/avatar.jpg"),
-            Seed::HeaderPng => include_bytes!("../../tests/fixtures/media/header.png"),
-            Seed::EmojiPng => include_bytes!("../../tests/fixtures/media/emoji.png"),
-            Seed::Gif => include_bytes!("../../tests/fixtures/media/animation.gif"),
-            Seed::Webp => include_bytes!("../../tests/fixtures/media/picture.webp"),
-            Seed::Mp4 => include_bytes!("../../tests/fixtures/media/clip.mp4"),
-            Seed::Mp3 => include_bytes!("../../tests/fixtures/media/sound.mp3"),
-            Seed::M4a => include_bytes!("../../tests/fixtures/media/voice.m4a"),
+            Seed::Jpeg => include_bytes!("../../fixtures/media/avatar.jpg"),
+            Seed::HeaderPng => include_bytes!("../../fixtures/media/header.png"),
+            Seed::EmojiPng => include_bytes!("../../fixtures/media/emoji.png"),
+            Seed::Gif => include_bytes!("../../fixtures/media/animation.gif"),
+            Seed::Webp => include_bytes!("../../fixtures/media/picture.webp"),
+            Seed::Mp4 => include_bytes!("../../fixtures/media/clip.mp4"),
+            Seed::Mp3 => include_bytes!("../../fixtures/media/sound.mp3"),
+            Seed::M4a => include_bytes!("../../fixtures/media/voice.m4a"),
         }
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
 
-const DIRECTIVES: &str = include_str!("../../../tests/nginx/files.conf");
+const DIRECTIVES: &str = include_str!("../../../nginx/files.conf");
 
 /// How long nginx may take until it listens.
 const START: Duration = Duration::from_secs(60);

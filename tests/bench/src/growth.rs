@@ -14,10 +14,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::report::{Plot, Report, Target};
 use super::rounds;
-use crate::process::{ScratchDirectory, scratch_directory};
 use crate::scale::{ScaleOptions, count, make_tree, remove_tree, sync_command};
-use crate::stack::{Bodies, Origin, OriginOptions, Profile};
 use crate::usage::{Meter, Usage};
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::stack::{Bodies, Origin, OriginOptions, Profile};
 
 /// The trees, by their number of files.
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::report::{Report, Target};
 use super::rounds;
-use crate::process::{run_logged, scratch_directory};
-use crate::tools::Tools;
+use testkit::process::{run_logged, scratch_directory};
+use testkit::tools::Tools;
 
 /// How often each contender is measured at most, in turn with the others, and how long that may take.
 const ROUNDS: usize = 6;
@@ -154,7 +154,7 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
     let directory = scratch.join(contender.handler);
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create `{}`", directory.display()))?;
-    let sources = crate::root().join("tests/bench/edge");
+    let sources = testkit::root().join("tests/bench/edge");
     let handler = directory.join("handler.mjs");
     let mut command = Command::new(&tools.esbuild);
     command
@@ -171,7 +171,7 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
         ("gateway.mjs", sources.join("gateway.mjs"), "esModule"),
     ];
     if contender.is_worker() {
-        let wasm = crate::root().join("worker/build/index_bg.wasm");
+        let wasm = testkit::root().join("worker/build/index_bg.wasm");
         modules.push(("index_bg.wasm", wasm, "wasm"));
     }
     // The first module is what a service is.

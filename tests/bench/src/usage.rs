@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::{Guarded, ScratchDirectory, find_program, tail};
+use testkit::process::{Guarded, ScratchDirectory, find_program, tail};
 
 /// Fails, and says why, on a system where nothing can be measured.
 ///

@@ -14,11 +14,11 @@ use self::peers::{Contender, Share, Way, contenders};
 use self::tree::Tree;
 use super::report::{Report, Target};
 use super::rounds;
-use crate::process::{ScratchDirectory, scratch_directory};
-use crate::setup::debian_program;
-use crate::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
-use crate::tools::Tools;
 use crate::usage::{Meter, Usage, cpu_of};
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::setup::debian_program;
+use testkit::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
+use testkit::tools::Tools;
 
 /// Files of the tree.
 const FILES: u64 = 20_000;

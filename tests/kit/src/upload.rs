@@ -7,27 +7,29 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::BUCKET;
 use crate::process::{Guarded, scratch_directory};
 use crate::stack::{Origin, OriginOptions, Profile, binary_of};
+
+/// The bucket that is filled.
+pub const BUCKET: &str = "media";
 
 /// The code with which `sync` says that it skipped files and named them.
 const PARTLY: i32 = 4;
 
 /// What the upload did.
-pub(crate) struct Upload {
+pub struct Upload {
     /// How long it took.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// Its own summary, as `--json` printed it.
-    pub(crate) summary: serde_json::Value,
+    pub summary: serde_json::Value,
     /// Whether it skipped files.
-    pub(crate) partly: bool,
+    pub partly: bool,
     /// Uploads that the origin counted.
-    pub(crate) put_requests: u64,
+    pub put_requests: u64,
 }
 
 /// Runs `medialift sync` on `directory`, its progress shown on standard error.
-pub(crate) fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Result<Upload> {
+pub fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Result<Upload> {
     let scratch = scratch_directory("sync")?;
     let output = scratch.path().join("summary.json");
     let mut command = Command::new(binary_of(profile, "medialift")?);

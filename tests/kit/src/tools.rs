@@ -167,7 +167,7 @@ pub fn ruby() -> Result<PathBuf> {
 }
 
 /// How to install what [`ruby`] looks for.
-pub(crate) fn ruby_remedy() -> String {
+pub fn ruby_remedy() -> String {
     format!(
         "as root, `apt-get install --no-install-recommends {}`; elsewhere `gem install aws-sdk-s3 dotenv`",
         pins::DEBIAN_RUBY.join(" ")
@@ -197,12 +197,12 @@ pub fn cache_directory() -> Result<PathBuf> {
 }
 
 /// Where a program from crates.io is, or will be, installed; `worker/build.sh` knows it too.
-pub(crate) fn crate_program(cache: &Path, package: &str, version: &str, program: &str) -> PathBuf {
+pub fn crate_program(cache: &Path, package: &str, version: &str, program: &str) -> PathBuf {
     cache.join(format!("{package}-{version}/bin")).join(program)
 }
 
 /// Where npm's packages are, or will be, installed: another directory for other versions.
-pub(crate) fn npm_directory(cache: &Path) -> Result<PathBuf> {
+pub fn npm_directory(cache: &Path) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     for name in ["package.json", "package-lock.json"] {
         let path = crate::root().join(name);
@@ -212,7 +212,7 @@ pub(crate) fn npm_directory(cache: &Path) -> Result<PathBuf> {
 }
 
 /// Where the virtual environment is, or will be, made: another directory for other versions.
-pub(crate) fn python_directory(cache: &Path) -> PathBuf {
+pub fn python_directory(cache: &Path) -> PathBuf {
     cache.join(format!(
         "python-{}",
         short(&Sha256::digest(pins::PYTHON.join(" ")))

@@ -1,4 +1,4 @@
-//! `cargo xtask scale`: that `medialift sync` needs no more memory for a million files than for a
+//! `cargo xtask bench scale`: that `medialift sync` needs no more memory for a million files than for a
 //! thousand, against a bucket that holds all but a thousand of them.
 //!
 //! A chore of its own, not part of the tests: it writes a million files and takes minutes.
@@ -16,11 +16,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
 use walkdir::WalkDir;
 
-use crate::build;
-use crate::process::{ScratchDirectory, scratch_directory};
-use crate::progress::duration;
-use crate::stack::{Origin, OriginOptions, Profile, binary_of};
 use crate::usage::{Meter, Usage, require_linux};
+use testkit::build;
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::progress::duration;
+use testkit::stack::{Origin, OriginOptions, Profile, binary_of};
 
 /// What `sync` may hold in memory at most, in KiB.
 const MEMORY_LIMIT_KIB: u64 = 64 * 1024;
@@ -39,13 +39,13 @@ const BATCH: u64 = 50_000;
 
 /// How big a tree to try.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct ScaleOptions {
+pub(crate) struct ScaleOptions {
     /// Files in the media tree
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub files: u64,
+    pub(crate) files: u64,
     /// How many of them the bucket does not have yet
     #[arg(long, default_value_t = 1_000)]
-    pub missing: u64,
+    pub(crate) missing: u64,
 }
 
 /// What one run of `sync` came to.
@@ -58,7 +58,7 @@ struct Run {
 ///
 /// # Errors
 /// Fails when something cannot be set up.
-pub fn run(options: ScaleOptions) -> Result<bool> {
+pub(crate) fn run(options: ScaleOptions) -> Result<bool> {
     require_linux()?;
     ensure!(
         options.missing <= options.files,

@@ -41,8 +41,8 @@ const COLOURS: [RGBColor; 6] = [
 /// # Errors
 /// Fails when a file cannot be read or written, or with `check`, when the page is another or lacks
 /// a picture.
-pub fn write(check: bool) -> Result<()> {
-    write_at(&crate::root().join(PAGE), &directory(), check)
+pub(crate) fn write(check: bool) -> Result<()> {
+    write_at(&testkit::root().join(PAGE), &directory(), check)
 }
 
 /// As [`write()`], of the page at `path` and the files in `directory`.
