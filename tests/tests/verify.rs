@@ -436,3 +436,16 @@ fn settled(text: &str, url: &str) -> String {
     }
     settled
 }
+
+#[test]
+fn all_files_need_a_media_directory() -> Result<()> {
+    let bucket = Bucket::empty()?;
+    let ran = bucket.verify("http://127.0.0.1:9", &["--samples", "all"])?;
+    let ran = ran.expect(2);
+    assert!(
+        ran.stderr.contains("hint: add `--media-dir DIR`"),
+        "{}",
+        ran.stderr
+    );
+    Ok(())
+}

@@ -14,6 +14,7 @@ pub mod setup;
 pub mod stack;
 pub mod tools;
 pub mod upload;
+pub mod verify;
 
 /// The root of the repository.
 #[must_use]

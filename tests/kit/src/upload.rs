@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Guarded, scratch_directory};
+use crate::process::{Guarded, ScratchDirectory, scratch_directory};
 use crate::stack::{Origin, OriginOptions, Profile, binary_of};
 
 /// The bucket that is filled.
@@ -28,36 +28,50 @@ pub struct Upload {
     pub put_requests: u64,
 }
 
+/// A command of `medialift` for the bucket of `origin`, with nobody's own configuration.
+pub(crate) fn medialift(
+    name: &str,
+    origin: &Origin,
+    scratch: &ScratchDirectory,
+    profile: Profile,
+) -> Result<Command> {
+    let mut command = Command::new(binary_of(profile, "medialift")?);
+    command
+        .arg(name)
+        .args(["--bucket", BUCKET, "--region", "us-west-004"])
+        .args(["--endpoint", &origin.s3_url])
+        .arg("--state-dir")
+        .arg(scratch.path().join("state"))
+        .current_dir(scratch.path());
+    for variable in [
+        "B2_BUCKET",
+        "B2_ENDPOINT",
+        "B2_REGION",
+        "KEY_PREFIX",
+        "FILES_URL",
+        "SITE_URL",
+        "MEDIALIFT_CONFIG",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+        .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
+        .env("B2_APPLICATION_KEY", OriginOptions::KEY);
+    Ok(command)
+}
+
 /// Runs `medialift sync` on `directory`, its progress shown on standard error.
 pub fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Result<Upload> {
     let scratch = scratch_directory("sync")?;
     let output = scratch.path().join("summary.json");
-    let mut command = Command::new(binary_of(profile, "medialift")?);
+    let mut command = medialift("sync", origin, &scratch, profile)?;
     command
         .args([
-            "sync",
             "--json",
             // The bucket is new: nobody can have deleted anything in it.
             "--send-unrecorded",
-            "--bucket",
-            BUCKET,
-            "--region",
-            "us-west-004",
-            "--endpoint",
-            &origin.s3_url,
         ])
-        .arg("--state-dir")
-        .arg(scratch.path().join("state"))
         .arg(directory)
-        // Nobody's own configuration or bucket.
-        .current_dir(scratch.path())
-        .env_remove("B2_BUCKET")
-        .env_remove("B2_ENDPOINT")
-        .env_remove("B2_REGION")
-        .env_remove("KEY_PREFIX")
-        .env_remove("MEDIALIFT_CONFIG")
-        .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
-        .env("B2_APPLICATION_KEY", OriginOptions::KEY)
         .stdout(File::create(&output)?)
         .stderr(Stdio::inherit());
     let start = Instant::now();
@@ -70,10 +84,7 @@ pub fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Result<Uploa
     }
     let text =
         fs::read_to_string(&output).context("cannot read the summary of `medialift sync`")?;
-    // The summary is the last line, should there be others before it.
-    let summary = serde_json::from_str(&text)
-        .or_else(|_| serde_json::from_str(text.lines().last().unwrap_or_default()))
-        .context("`medialift sync --json` printed no JSON")?;
+    let summary = serde_json::from_str(&text).context("`medialift sync --json` printed no JSON")?;
     let requests = origin.requests()?;
     Ok(Upload {
         time,
