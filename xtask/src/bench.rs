@@ -21,7 +21,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::build;
 use crate::pins;
 use crate::progress::duration;
-use crate::setup::{Scope, debian_program, setup};
+use crate::setup::{Need, debian_program, setup};
 use crate::stack::Profile;
 use crate::usage::require_linux;
 pub use page::write as write_page;
@@ -139,10 +139,10 @@ fn prepare(parts: &[Part]) -> Result<bool> {
         growth::check_disk()?;
     }
     if any(&[Part::Sync, Part::Crowd]) {
-        setup(Scope::Everything, false)?;
+        setup(&[Need::Npm, Need::Python, Need::Nginx])?;
     }
     if any(&[Part::Edge, Part::Size, Part::Crowd]) {
-        build::worker(&setup(Scope::Edge, false)?)?;
+        build::worker(&setup(Need::WORKER)?)?;
     }
     if any(&[Part::Sync, Part::Growth]) {
         debian_program("time").context("cannot measure without `time`")?;

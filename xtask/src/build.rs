@@ -118,6 +118,7 @@ pub fn programs_of(profile: Profile) -> Result<()> {
     command
         .args([
             "build",
+            "--locked",
             "--quiet",
             "--package",
             "medialift",

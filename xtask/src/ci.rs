@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use crate::build::{self, BUDGET};
 use crate::pins::{self, WASM_TARGET};
 use crate::process::run as run_command;
-use crate::setup::{Scope, setup};
+use crate::setup::{self, SetupOptions, everything};
 use crate::test::{self, Count};
 use crate::tools::Tools;
 use crate::{docs, progress, tidy};
@@ -26,6 +26,8 @@ pub struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
     #[arg(long)]
     pub lints: bool,
+    #[command(flatten)]
+    pub setup: SetupOptions,
 }
 
 /// Runs every gate; false when one failed.
@@ -39,7 +41,7 @@ pub fn run(options: &CiOptions) -> Result<bool> {
         lints(&mut gates);
         gates.report(start.elapsed(), None)?;
     } else {
-        let tools = setup(Scope::Everything, true)?;
+        let tools = everything(options.setup)?;
         lints(&mut gates);
         let count = tests(&mut gates, &tools);
         gates.report(start.elapsed(), Some(count))?;
@@ -129,7 +131,7 @@ fn other_systems() -> Result<()> {
     let ring = pins::locked_version("ring")?.replace('.', "_");
     let mut arguments = vec!["--workspace".to_owned(), "--all-targets".to_owned()];
     for target in pins::OTHER_TARGETS {
-        linters::standard_library(target)?;
+        setup::standard_library(target)?;
         arguments.extend([
             format!("--target={target}"),
             format!("--config=target.{target}.ring_core_{ring}_.rustc-cfg=[]"),
@@ -146,6 +148,7 @@ fn documentation() -> Result<()> {
         command
             .args([
                 "doc",
+                "--locked",
                 "--no-deps",
                 "--document-private-items",
                 "--quiet",
@@ -164,7 +167,7 @@ fn documentation() -> Result<()> {
 }
 
 fn clippy(arguments: &[&str]) -> Result<()> {
-    let last = ["--quiet", "--", "-D", "warnings"];
+    let last = ["--locked", "--quiet", "--", "-D", "warnings"];
     cargo("clippy", &[arguments, &last].concat())
 }
 

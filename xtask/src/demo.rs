@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{ScratchDirectory, scratch_directory};
-use crate::setup::{Scope, setup};
+use crate::setup::{Need, setup};
 use crate::stack::{Edge, Origin, OriginOptions, Profile};
 use crate::tools::Tools;
 use crate::{build, progress, sample};
@@ -43,7 +43,7 @@ pub fn run(options: &DemoOptions) -> Result<bool> {
     let start = Instant::now();
     // First, so that a mistyped name does not wait for the builds.
     let media = Media::choose(options.media.as_deref())?;
-    let tools = setup(Scope::Edge, false)?;
+    let tools = setup(Need::WORKER)?;
     let size = build::worker(&tools)?;
     build::programs()?;
     let prepared = start.elapsed();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::build;
 use crate::demo::{BUCKET, Media, upload};
-use crate::setup::{Scope, setup};
+use crate::setup::{Need, setup};
 use crate::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
 
 /// What somebody wants to work with.
@@ -39,7 +39,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// Fails when a part does not start.
 pub fn run(options: DevOptions) -> Result<()> {
-    let tools = setup(Scope::Edge, false)?;
+    let tools = setup(Need::WORKER)?;
     build::worker(&tools)?;
     let mut variables = options.variables;
     let set = |name: &str| variables.iter().any(|(known, _)| known == name);
