@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
 use xtask::setup::{self, Need};
 
