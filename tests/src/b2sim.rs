@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
-use testkit::tools::Tools;
+use testkit::setup::{self, Need};
 
 /// The account of the model, which is also its master key's id.
 pub const ACCOUNT_ID: &str = "61f959a5f87b";
@@ -58,7 +58,7 @@ impl B2Sim {
         struct Ready {
             url: String,
         }
-        let bin = Tools::load()?.python_bin()?;
+        let bin = setup::place(Need::Python)?;
         let scratch = scratch_directory("b2sim")?;
         let mut command = Command::new(bin.join("python"));
         command.arg(testkit::root().join("tests/b2sim/server.py"));

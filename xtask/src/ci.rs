@@ -15,7 +15,7 @@ use testkit::build::{self, BUDGET};
 use testkit::pins::{self, WASM_TARGET};
 use testkit::process::run as run_command;
 use testkit::progress;
-use testkit::setup::{Scope, setup};
+use testkit::setup::{SetupOptions, everything, standard_library};
 use testkit::tools::Tools;
 
 mod deployment;
@@ -27,6 +27,8 @@ pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
     #[arg(long)]
     pub(crate) lints: bool,
+    #[command(flatten)]
+    pub(crate) setup: SetupOptions,
 }
 
 /// Runs every gate; false when one failed.
@@ -40,7 +42,7 @@ pub(crate) fn run(options: &CiOptions) -> Result<bool> {
         lints(&mut gates);
         gates.report(start.elapsed(), None)?;
     } else {
-        let tools = setup(Scope::Everything, true)?;
+        let tools = everything(options.setup)?;
         lints(&mut gates);
         let count = tests(&mut gates, &tools);
         gates.report(start.elapsed(), Some(count))?;
@@ -130,7 +132,7 @@ fn other_systems() -> Result<()> {
     let ring = pins::locked_version("ring")?.replace('.', "_");
     let mut arguments = vec!["--workspace".to_owned(), "--all-targets".to_owned()];
     for target in pins::OTHER_TARGETS {
-        linters::standard_library(target)?;
+        standard_library(target)?;
         arguments.extend([
             format!("--target={target}"),
             format!("--config=target.{target}.ring_core_{ring}_.rustc-cfg=[]"),
@@ -147,6 +149,7 @@ fn documentation() -> Result<()> {
         command
             .args([
                 "doc",
+                "--locked",
                 "--no-deps",
                 "--document-private-items",
                 "--quiet",
@@ -165,7 +168,7 @@ fn documentation() -> Result<()> {
 }
 
 fn clippy(arguments: &[&str]) -> Result<()> {
-    let last = ["--quiet", "--", "-D", "warnings"];
+    let last = ["--locked", "--quiet", "--", "-D", "warnings"];
     cargo("clippy", &[arguments, &last].concat())
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use testkit::process::{ScratchDirectory, scratch_directory};
-use testkit::setup::{Scope, setup};
+use testkit::setup::{Need, setup};
 use testkit::stack::{Edge, Origin, OriginOptions, Profile};
 use testkit::upload::{self, BUCKET};
 use testkit::{build, progress, sample, verify};
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     let start = Instant::now();
     // First, so that a mistyped name does not wait for the builds.
     let media = Media::choose(options.media.as_deref())?;
-    let tools = setup(Scope::Edge, false)?;
+    let tools = setup(Need::WORKER)?;
     let size = build::worker(&tools)?;
     build::programs()?;
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use testkit::build::{self, BUDGET};
-use testkit::setup::{Scope, setup};
+use testkit::setup::{Need, setup};
 
 mod cloudflare;
 mod configuration;
@@ -77,7 +77,7 @@ pub(crate) enum Outcome {
 /// Fails when the tools cannot be had, the worker does not build or is too big, the configuration cannot be
 /// read, or Cloudflare cannot be asked.
 pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
-    let tools = setup(Scope::Edge, false)?;
+    let tools = setup(Need::WORKER)?;
     let configuration = Configuration::read(options.config.as_deref(), options.env)?;
     let size = build::worker(&tools)?;
     let cloudflare = Cloudflare::new(&tools, &configuration);

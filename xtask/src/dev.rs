@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::demo::Media;
 use testkit::build;
-use testkit::setup::{Scope, setup};
+use testkit::setup::{Need, setup};
 use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
 use testkit::upload::{self, BUCKET};
 
@@ -40,7 +40,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// Fails when a part does not start.
 pub(crate) fn run(options: DevOptions) -> Result<()> {
-    let tools = setup(Scope::Edge, false)?;
+    let tools = setup(Need::WORKER)?;
     build::worker(&tools)?;
     let mut variables = options.variables;
     let set = |name: &str| variables.iter().any(|(known, _)| known == name);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use testkit::build;
-use testkit::setup::{Scope, setup};
+use testkit::setup::{Need, SetupOptions, everything, setup};
 
 use ci::CiOptions;
 use demo::DemoOptions;
@@ -33,8 +33,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Install what is missing of the tools, into a cache outside the checkout
-    Setup,
+    /// Get every tool that chores and tests use, into a cache outside the checkout. They get their own by
+    /// themselves too, when they need it
+    Setup(SetupOptions),
     /// Build the edge worker and say how big it is
     Build,
     /// Upload a media tree, serve it through the edge, read it back and show what a client sees
@@ -86,9 +87,9 @@ fn main() -> ExitCode {
 /// Does one chore.
 fn run(chore: Chore) -> Result<Outcome> {
     let is_good = match chore {
-        Chore::Setup => setup(Scope::Everything, true).map(|_| true),
+        Chore::Setup(options) => everything(options).map(|_| true),
         Chore::Build => {
-            let size = build::worker(&setup(Scope::Edge, false)?)?;
+            let size = build::worker(&setup(Need::WORKER)?)?;
             eprintln!("build: the edge worker is {size}");
             Ok(true)
         }
@@ -106,7 +107,7 @@ fn run(chore: Chore) -> Result<Outcome> {
         Chore::Docs { check } => docs::run(check).map(|()| true),
         Chore::Deploy(options) => return deploy::run(&options),
         Chore::PackageWorker => {
-            let archive = package::run(&setup(Scope::Edge, false)?)?;
+            let archive = package::run(&setup(Need::WORKER)?)?;
             eprintln!("package-worker: wrote `{}`", archive.display());
             Ok(true)
         }

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail};
 
 use testkit::build;
 use testkit::process::Guarded;
-use testkit::setup::{Scope, setup};
+use testkit::setup::{Need, setup};
 
 /// What needs nothing but itself. The worker's other suites have namesakes among the end-to-end tests,
 /// and run with them.
-const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine"];
+const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine", "--test=setup"];
 
 /// What somebody wants to test.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -128,7 +128,7 @@ pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
 /// # Errors
 /// Fails when the tools cannot be had.
 pub(crate) fn wasm(only: Option<&str>) -> Result<Count> {
-    let tools = setup(Scope::Everything, false)?;
+    let tools = setup(Need::WASM_TESTS)?;
     let mut command = tools.wasm_pack()?;
     command
         .args(["test", "--node", "--mode", "no-install", "worker"])
@@ -141,7 +141,12 @@ pub(crate) fn wasm(only: Option<&str>) -> Result<Count> {
 /// # Errors
 /// Fails when the tools cannot be had, or a program does not compile.
 pub(crate) fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
-    let tools = setup(Scope::Everything, false)?;
+    // A suite of its own asks for the rest when it runs; before all of them it is got at once.
+    let needs = match suites {
+        [] => Need::ALL,
+        _ => Need::WORKER,
+    };
+    let tools = setup(needs)?;
     build::worker(&tools)?;
     build::worker_with_test_hooks(&tools)?;
     build::programs()?;
@@ -161,7 +166,7 @@ pub(crate) fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
 /// # Errors
 /// Fails when the tools cannot be had, or a program does not compile.
 pub(crate) fn pages(update: bool) -> Result<Count> {
-    let tools = setup(Scope::Everything, false)?;
+    let tools = setup(Need::WORKER)?;
     build::worker(&tools)?;
     build::programs()?;
     let mut command = cargo_test();
@@ -196,7 +201,7 @@ fn every_suite() -> Result<Vec<String>> {
 fn cargo_test() -> Command {
     let mut command = Command::new(build::cargo());
     command
-        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .current_dir(testkit::root());
     command
 }

@@ -28,7 +28,7 @@ use scale::ScaleOptions;
 use testkit::build;
 use testkit::pins;
 use testkit::progress::duration;
-use testkit::setup::{Scope, debian_program, setup};
+use testkit::setup::{Need, debian_program, setup};
 
 /// Measure the worker and the command beside their peers, and write `docs/performance.md`
 #[derive(Debug, Parser)]
@@ -181,10 +181,10 @@ fn prepare(parts: &[Part]) -> Result<bool> {
         growth::check_disk()?;
     }
     if any(&[Part::Sync, Part::Crowd]) {
-        setup(Scope::Everything, false)?;
+        setup(&[Need::Npm, Need::Python, Need::Nginx])?;
     }
     if any(&[Part::Edge, Part::Size, Part::Crowd]) {
-        build::worker(&setup(Scope::Edge, false)?)?;
+        build::worker(&setup(Need::WORKER)?)?;
     }
     if any(&[Part::Sync, Part::Growth]) {
         debian_program("time").context("cannot measure without `time`")?;

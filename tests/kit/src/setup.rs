@@ -1,55 +1,63 @@
-//! `cargo xtask setup`: gets what is missing into the cache, says what it does meanwhile, and does
-//! nothing where there is nothing to do.
+//! Gets the tools that a chore or a test asks for, into the cache, and says so meanwhile. Silent where
+//! nothing is missing.
 //!
-//! Each tool is installed under a temporary name and renamed when it is whole, so that an interrupted
-//! setup can simply be run again. One setup at a time: a lock in the cache sees to that. What cannot be
-//! had does not stop the rest; it is all named at the end, each with its remedy.
+//! Nothing is installed into the system and nothing takes root, unless somebody gives
+//! `--system-packages`. Each tool is a [`Need`]; a chore names its own. Each is installed under a
+//! temporary name and renamed when it is whole, so that an interrupted setup can simply be run again. One
+//! setup at a time: a lock in the cache sees to that. What cannot be had does not stop the rest; it is all
+//! named at the end, each with its remedy for this system.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-use crate::pins;
-use crate::process::{find_program, is_executable};
 use crate::progress;
 use crate::tools::{self, Tools};
 
-mod cargo;
+mod browser;
+mod crates;
 mod debian;
+mod need;
 mod npm;
 mod python;
+mod remedy;
 
-/// How much to set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// What builds, runs and deploys the edge worker.
-    Edge,
-    /// That, and what only the tests use: nginx, Varnish, a browser, the independent S3 server and clients.
-    Everything,
+pub use debian::program as debian_program;
+pub use need::Need;
+use remedy::Manager;
+
+/// What `cargo xtask setup` is asked.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct SetupOptions {
+    /// Install what the system's package manager has by it, after showing the list; takes root
+    #[arg(long)]
+    pub system_packages: bool,
 }
-
-/// One thing to install.
-struct Item {
-    name: String,
-    /// What to expect, for whoever waits.
-    duration: &'static str,
-    /// What somebody can do who cannot have it from here.
-    hint: String,
-    install: Install,
-}
-
-type Install = Box<dyn Fn(&Installer) -> Result<()>>;
 
 /// Where an installation works.
-pub(crate) struct Installer {
-    pub(crate) cache: PathBuf,
-    pub(crate) log: PathBuf,
+struct Installer {
+    cache: PathBuf,
+    log: PathBuf,
 }
 
 impl Installer {
+    /// An installer into `cache` whose commands write into a log named after `what`.
+    fn new(cache: &Path, what: &str) -> Self {
+        let slug: String = what
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
+        let log = cache.join("logs").join(format!("{slug}.log"));
+        fs::remove_file(&log).ok();
+        Self {
+            cache: cache.to_owned(),
+            log,
+        }
+    }
+
     /// Runs one command of an installation, its output kept for a failure.
     fn run(&self, command: Command) -> Result<()> {
         progress::run(command, &self.log)
@@ -81,60 +89,102 @@ impl Installer {
     }
 }
 
-/// Installs what is missing of `scope` and returns the tools. Silent where nothing is missing, unless
-/// `say_ready`.
+/// Gets what is missing of `needs`, and returns the tools that build, run and deploy the worker.
 ///
 /// # Errors
-/// Fails when something cannot be had: all of it is named, each with what to do.
-pub fn setup(scope: Scope, say_ready: bool) -> Result<Tools> {
-    let start = Instant::now();
-    let cache = tools::cache_directory()?;
-    let missing = missing_items(&cache, scope)?;
-    if !missing.is_empty() {
-        fs::create_dir_all(&cache).with_context(|| {
-            format!("cannot create the cache `{}`\n\nhint: set `MEDIALIFT_CACHE` to a directory of yours", cache.display())
-        })?;
-        let _lock = lock(&cache)?;
-        // Another setup may have done it meanwhile.
-        install(&cache, missing_items(&cache, scope)?)?;
+/// Fails when something cannot be had: all of it is named, each with what to do. Fails too when
+/// `needs` are without npm's packages and they are not there.
+pub fn setup(needs: &[Need]) -> Result<Tools> {
+    get(needs)?;
+    Tools::load()
+}
+
+/// Gets everything that any chore or test asks for, shows where each tool is, and returns the tools.
+///
+/// # Errors
+/// As [`setup`]; and with `--system-packages` where there is no `apt-get` or no root.
+pub fn everything(options: SetupOptions) -> Result<Tools> {
+    if options.system_packages {
+        install_system_packages()?;
     }
-    npm::link(&cache)?;
-    let tools = Tools::load()?;
-    if !missing.is_empty() {
-        eprintln!("setup: done in {}", progress::duration(start.elapsed()));
-    } else if say_ready {
-        eprintln!(
-            "setup: nothing to do, all is installed in `{}`",
-            cache.display()
-        );
+    let tools = setup(Need::ALL)?;
+    for need in Need::ALL {
+        if let Some(place) = need.locate(&tools.cache)? {
+            eprintln!("setup: {need}: `{}`", place.display());
+        }
     }
     Ok(tools)
 }
 
-/// Sees to it that a program that only the bench uses is in `/usr/bin`, by Debian's package of its name.
+/// Where the program or directory of `need` is; it is installed first where it is missing.
 ///
 /// # Errors
-/// Fails when it is not there and cannot be installed, and says what to do.
-pub fn debian_program(package: &'static str) -> Result<PathBuf> {
-    let program = Path::new("/usr/bin").join(package);
-    if is_executable(&program) {
-        return Ok(program);
-    }
+/// Fails when it cannot be had, and says what to do.
+pub fn place(need: Need) -> Result<PathBuf> {
+    // First, since this is asked for each start of a program.
     let cache = tools::cache_directory()?;
-    fs::create_dir_all(&cache)
-        .with_context(|| format!("cannot create the cache `{}`", cache.display()))?;
-    let _lock = lock(&cache)?;
-    let item = Item {
-        name: format!("{package}, for the bench"),
-        duration: "about a minute",
-        hint: format!("as root, `apt-get install --no-install-recommends {package}`"),
-        install: Box::new(move |installer| debian::install(installer, &[package])),
-    };
-    install(&cache, vec![item])?;
-    Ok(program)
+    if let Some(place) = need.locate(&cache)? {
+        return Ok(place);
+    }
+    get(&[need])?;
+    need.locate(&cache)?
+        .ok_or_else(|| anyhow!("{need} is missing though it was installed"))
+}
+
+/// Sees to it that the compiler has the standard library of another target than ours and the worker's.
+///
+/// # Errors
+/// Fails when it has not and rustup cannot get it.
+pub fn standard_library(target: &str) -> Result<()> {
+    if crates::target_directory(target).is_some() {
+        return Ok(());
+    }
+    eprintln!("setup: getting the standard library for {target}");
+    let installer = Installer::new(&tools::cache_directory()?, target);
+    crates::add_target(&installer, target).with_context(|| {
+        format!(
+            "cannot get the standard library for {target}\n\nhint: {}",
+            remedy::of_target(target)
+        )
+    })
+}
+
+fn get(needs: &[Need]) -> Result<()> {
+    let start = Instant::now();
+    let cache = tools::cache_directory()?;
+    if !missing(needs, &cache)?.is_empty() {
+        let _lock = lock(&cache)?;
+        // Another setup may have done it meanwhile.
+        let missing = missing(needs, &cache)?;
+        install(&cache, &missing)?;
+        if !missing.is_empty() {
+            eprintln!("setup: done in {}", progress::duration(start.elapsed()));
+        }
+    }
+    if needs.contains(&Need::Npm) {
+        npm::link(&cache)?;
+    }
+    Ok(())
+}
+
+/// What of `needs` is not there.
+fn missing(needs: &[Need], cache: &Path) -> Result<Vec<Need>> {
+    let mut missing = Vec::new();
+    for need in needs {
+        if need.locate(cache)?.is_none() {
+            missing.push(*need);
+        }
+    }
+    Ok(missing)
 }
 
 fn lock(cache: &Path) -> Result<File> {
+    fs::create_dir_all(cache).with_context(|| {
+        format!(
+            "cannot create the cache `{}`\n\nhint: set `MEDIALIFT_CACHE` to a directory of yours",
+            cache.display()
+        )
+    })?;
     let path = cache.join("setup.lock");
     let file =
         File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
@@ -150,36 +200,22 @@ fn lock(cache: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
-    let total = items.len();
+fn install(cache: &Path, needs: &[Need]) -> Result<()> {
+    let total = needs.len();
     let mut failures = Vec::new();
-    for (number, item) in items.into_iter().enumerate() {
-        let slug: String = item
-            .name
-            .chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '-' })
-            .collect();
-        let installer = Installer {
-            cache: cache.to_owned(),
-            log: cache.join("logs").join(format!("{slug}.log")),
-        };
-        fs::remove_file(&installer.log).ok();
-        eprintln!(
-            "setup: [{}/{total}] {} ({})",
-            number + 1,
-            item.name,
-            item.duration
-        );
+    for (number, need) in needs.iter().enumerate() {
+        let (number, name) = (number + 1, need.to_string());
+        eprintln!("setup: [{number}/{total}] {name} ({})", need.duration());
         let start = Instant::now();
-        match (item.install)(&installer) {
+        match need.get(&Installer::new(cache, &name)) {
             Ok(()) => eprintln!(
-                "setup: [{}/{total}] done in {}",
-                number + 1,
+                "setup: [{number}/{total}] done in {}",
                 progress::duration(start.elapsed())
             ),
             Err(error) => {
-                eprintln!("setup: [{}/{total}] failed", number + 1);
-                failures.push(format!("{}: {error:#}\n\nhint: {}", item.name, item.hint));
+                eprintln!("setup: [{number}/{total}] failed");
+                let hint = remedy::of(*need, Manager::here());
+                failures.push(format!("{name}: {error:#}\n\nhint: {hint}"));
             }
         }
     }
@@ -187,93 +223,19 @@ fn install(cache: &Path, items: Vec<Item>) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
-    bail!("cannot set up {}", failures.join("\n\ncannot set up "))
+    bail!("cannot get {}", failures.join("\n\ncannot get "))
 }
 
-/// What of `scope` is not there, in the order in which it can be installed.
-fn missing_items(cache: &Path, scope: Scope) -> Result<Vec<Item>> {
-    let mut items = Vec::new();
-    let mut add = |name: String, duration, hint: &str, install: Install| {
-        items.push(Item {
-            name,
-            duration,
-            hint: hint.to_owned(),
-            install,
-        });
-    };
-
-    if !npm::is_installed(cache)? {
-        let hint = "install Node.js 20 or newer with npm, and let npm reach its registry";
-        add(
-            "npm packages (wrangler, Node.js, esbuild, binaryen)".into(),
-            "under a minute",
-            hint,
-            Box::new(npm::install),
-        );
+/// Installs the packages of whatever the system does not have, whether or not it is in the cache.
+fn install_system_packages() -> Result<()> {
+    let needs = Need::ALL.iter().filter(|need| !need.is_on_system());
+    let packages = remedy::packages(needs.copied(), Manager::Apt);
+    if packages.is_empty() {
+        eprintln!("setup: the system has every package");
+        return Ok(());
     }
-    let compile = "let cargo reach its registry; have a C compiler, pkg-config and OpenSSL's headers installed (Debian: `libssl-dev`)";
-    let (sdk, bindgen) = (
-        pins::locked_version("worker")?,
-        pins::locked_version("wasm-bindgen")?,
-    );
-    let programs = [
-        ("worker-build", &sdk, "worker-build"),
-        ("wasm-bindgen-cli", &bindgen, "wasm-bindgen"),
-    ];
-    let is_installed = |(package, version, program): (&str, &String, &str)| {
-        is_executable(&tools::crate_program(cache, package, version, program))
-    };
-    if !programs.into_iter().all(is_installed) {
-        add(
-            format!("worker-build {sdk} and wasm-bindgen-cli {bindgen}"),
-            "about 4 minutes",
-            compile,
-            Box::new(cargo::install_worker_build),
-        );
-    }
-    if scope == Scope::Everything {
-        let version = pins::WASM_PACK;
-        let wasm_pack = tools::crate_program(cache, "wasm-pack", version, "wasm-pack");
-        if !is_executable(&wasm_pack) {
-            add(
-                format!("wasm-pack {version}, for the tests"),
-                "about 3 minutes",
-                compile,
-                Box::new(cargo::install_wasm_pack),
-            );
-        }
-        if !tools::python_directory(cache).exists() {
-            let hint = "install Python 3.11 or newer with `venv`, and let pip reach its index";
-            add(
-                "Python packages (SeaweedFS, S3 clients)".into(),
-                "under a minute",
-                hint,
-                Box::new(python::install),
-            );
-        }
-        for (package, program) in [
-            (pins::DEBIAN_NGINX, "nginx"),
-            (pins::DEBIAN_CHROMIUM, "chromium"),
-            (pins::DEBIAN_VARNISH, "varnishd"),
-        ] {
-            if find_program(program).is_none() {
-                let hint = format!("as root, `apt-get install --no-install-recommends {package}`");
-                add(
-                    format!("{program}, for the tests"),
-                    "about a minute",
-                    &hint,
-                    Box::new(move |installer| debian::install(installer, &[package])),
-                );
-            }
-        }
-        if tools::ruby().is_err() {
-            add(
-                "Ruby with Mastodon's S3 client, for the tests".into(),
-                "under a minute",
-                &tools::ruby_remedy(),
-                Box::new(|installer| debian::install(installer, pins::DEBIAN_RUBY)),
-            );
-        }
-    }
-    Ok(items)
+    eprintln!("setup: system packages to install: {}", packages.join(" "));
+    let cache = tools::cache_directory()?;
+    let _lock = lock(&cache)?;
+    debian::install_on_system(&Installer::new(&cache, "system-packages"), &packages)
 }

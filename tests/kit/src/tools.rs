@@ -1,25 +1,33 @@
-//! Where the installed tools are. [`crate::pins`] says which versions, `cargo xtask setup` installs.
+//! Where the tools are: the system's own, and what [`crate::setup`] has installed. [`crate::pins`] says
+//! which versions.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use crate::pins;
-use crate::process::{find_program, output};
+use crate::process::{find_program, is_executable, output};
 
-/// The tools that building and running the edge worker takes. Those that only some tests use are
-/// looked up when they are asked for.
+/// The oldest Node.js that wrangler takes.
+const NODE: (u32, u32) = (22, 12);
+
+/// The oldest nginx that the comparison is made for.
+const NGINX: (u32, u32) = (1, 18);
+
+/// The tools that building and running the edge worker takes. What only some tests use they ask for
+/// themselves, by [`crate::setup::place`].
 #[derive(Clone, Debug)]
 pub struct Tools {
     /// Where what is not npm's is installed.
     pub cache: PathBuf,
-    /// `node_modules` with wrangler, workerd, esbuild, binaryen and Node.js itself.
+    /// `node_modules` with wrangler, workerd, esbuild, binaryen and a Node.js.
     pub node_modules: PathBuf,
-    /// Node.js, as new as wrangler wants it.
+    /// Node.js, as new as wrangler wants it: the one on `PATH`, else npm's.
     pub node: PathBuf,
     /// wrangler's script, to be run by [`Tools::node`].
     pub wrangler_js: PathBuf,
@@ -41,7 +49,7 @@ impl Tools {
         let node_modules = crate::root().join("node_modules");
         let bin = node_modules.join(".bin");
         let tools = Self {
-            node: bin.join("node"),
+            node: node().unwrap_or_else(|| bin.join("node")),
             wrangler_js: node_modules.join("wrangler/bin/wrangler.js"),
             esbuild: bin.join("esbuild"),
             wasm_opt: bin.join("wasm-opt"),
@@ -59,31 +67,6 @@ impl Tools {
             present(path)?;
         }
         Ok(tools)
-    }
-
-    /// nginx, for the comparison of the edge with it.
-    ///
-    /// # Errors
-    /// Fails when it is not installed.
-    pub fn nginx(&self) -> Result<PathBuf> {
-        find_program("nginx").ok_or_else(|| missing("nginx"))
-    }
-
-    /// A browser without a window, for the tests of pages.
-    ///
-    /// # Errors
-    /// Fails when it is not installed.
-    pub fn chromium(&self) -> Result<PathBuf> {
-        find_program("chromium").ok_or_else(|| missing("chromium"))
-    }
-
-    /// The directory with `python`, `weed`, `b2`, `aws`, `s3cmd`, `s5cmd` and `rclone`.
-    ///
-    /// # Errors
-    /// Fails when the virtual environment has not been made.
-    pub fn python_bin(&self) -> Result<PathBuf> {
-        let bin = python_directory(&self.cache).join("bin");
-        present(&bin.join("python")).map(|()| bin)
     }
 
     /// A `wasm-pack` command, run at the root of the repository, that finds `wasm-bindgen` and Node.js and
@@ -151,27 +134,112 @@ fn present(path: &Path) -> Result<()> {
     Err(missing(&format!("`{}`", path.display())))
 }
 
-/// Ruby with the gems `aws-sdk-s3` and `dotenv`, with which Mastodon writes media and reads settings.
-///
-/// # Errors
-/// Fails when one of the three is not installed, and says how to install them.
-pub fn ruby() -> Result<PathBuf> {
-    find_program("ruby")
-        .filter(|ruby| output(ruby, &["-e", "gem 'aws-sdk-s3'; gem 'dotenv'"]).is_some())
-        .with_context(|| {
-            format!(
-                "Ruby with the gems `aws-sdk-s3` and `dotenv` is not installed\n\nhint: {}",
-                ruby_remedy()
-            )
+/// The Node.js on `PATH`, where it is new enough.
+pub fn node() -> Option<PathBuf> {
+    static NODE_HERE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    NODE_HERE
+        .get_or_init(|| {
+            find_program("node")
+                .filter(|node| node_version(&said(node, "--version")).is_some_and(|is| is >= NODE))
         })
+        .clone()
 }
 
-/// How to install what [`ruby`] looks for.
-pub fn ruby_remedy() -> String {
-    format!(
-        "as root, `apt-get install --no-install-recommends {}`; elsewhere `gem install aws-sdk-s3 dotenv`",
-        pins::DEBIAN_RUBY.join(" ")
+/// nginx: the one that `MEDIALIFT_NGINX` names, else one on `PATH` that is new enough.
+///
+/// # Errors
+/// Fails when `MEDIALIFT_NGINX` names no program.
+pub fn nginx() -> Result<Option<PathBuf>> {
+    if let Some(nginx) = named("MEDIALIFT_NGINX")? {
+        return Ok(Some(nginx));
+    }
+    Ok(find_program("nginx")
+        .filter(|nginx| nginx_version(&said(nginx, "-v")).is_some_and(|is| is >= NGINX)))
+}
+
+/// A browser: the one that `CHROME_PATH` names, else one under a usual name.
+///
+/// # Errors
+/// Fails when `CHROME_PATH` names no program.
+pub fn browser() -> Result<Option<PathBuf>> {
+    const NAMES: [&str; 7] = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "chrome",
+        "chrome-headless-shell",
+        "headless_shell",
+    ];
+    const APPLICATIONS: [&str; 2] = [
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    ];
+    if let Some(browser) = named("CHROME_PATH")? {
+        return Ok(Some(browser));
+    }
+    Ok(NAMES.into_iter().find_map(find_program).or_else(|| {
+        APPLICATIONS
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|application| is_executable(application))
+    }))
+}
+
+/// Ruby with the gems `aws-sdk-s3` and `dotenv`, with which Mastodon writes media and reads settings.
+pub fn ruby() -> Option<PathBuf> {
+    find_program("ruby")
+        .filter(|ruby| output(ruby, &["-e", "gem 'aws-sdk-s3'; gem 'dotenv'"]).is_some())
+}
+
+/// The program that a variable of the environment names.
+fn named(variable: &str) -> Result<Option<PathBuf>> {
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(path);
+    if !is_executable(&path) {
+        bail!(
+            "`{variable}` names `{}`, which is no program",
+            path.display()
+        );
+    }
+    Ok(Some(path))
+}
+
+/// What a program answers to one argument, on either stream.
+fn said(program: &Path, argument: &str) -> String {
+    let output = Command::new(program)
+        .arg(argument)
+        .stdin(Stdio::null())
+        .output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| {
+            let [out, err] = [output.stdout, output.stderr]
+                .map(|stream| String::from_utf8_lossy(&stream).into_owned());
+            out + &err
+        },
     )
+}
+
+/// The version of `v22.12.0`.
+fn node_version(said: &str) -> Option<(u32, u32)> {
+    version(said.trim().strip_prefix('v')?)
+}
+
+/// The version of `nginx version: nginx/1.22.1`; others that are made of nginx name theirs too.
+fn nginx_version(said: &str) -> Option<(u32, u32)> {
+    let (_, rest) = said
+        .split_once("nginx/")
+        .or_else(|| said.split_once("openresty/"))?;
+    version(rest)
+}
+
+/// The first two numbers.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Where tools are kept: `MEDIALIFT_CACHE`, else `medialift` in `XDG_CACHE_HOME` or `~/.cache`.
@@ -211,14 +279,54 @@ pub fn npm_directory(cache: &Path) -> Result<PathBuf> {
     Ok(cache.join(format!("npm-{}", short(&hash.finalize()))))
 }
 
-/// Where the virtual environment is, or will be, made: another directory for other versions.
-pub fn python_directory(cache: &Path) -> PathBuf {
+/// Where the virtual environment with `packages` is, or will be, made.
+pub fn python_directory(cache: &Path, packages: &[&str]) -> PathBuf {
     cache.join(format!(
         "python-{}",
-        short(&Sha256::digest(pins::PYTHON.join(" ")))
+        short(&Sha256::digest(packages.join(" ")))
     ))
 }
 
 fn short(hash: &[u8]) -> String {
     hex::encode(&hash[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NGINX, NODE, nginx_version, node_version};
+
+    #[test]
+    fn versions_of_nginx_are_read() {
+        for (said, version) in [
+            ("nginx version: nginx/1.22.1\n", Some((1, 22))),
+            ("nginx version: nginx/1.31.3 (Ubuntu)\n", Some((1, 31))),
+            ("nginx version: openresty/1.21.4.1\n", Some((1, 21))),
+            (
+                "Tengine version: Tengine/3.1.0\nnginx version: nginx/1.24.0\n",
+                Some((1, 24)),
+            ),
+            ("nginx version: nginx/1.9.15\n", Some((1, 9))),
+            ("", None),
+            ("nginx: command failed", None),
+        ] {
+            assert_eq!(nginx_version(said), version, "{said}");
+        }
+        assert!(nginx_version("nginx version: nginx/1.18.0") >= Some(NGINX));
+        assert!(nginx_version("nginx version: nginx/1.9.15") < Some(NGINX));
+    }
+
+    #[test]
+    fn versions_of_node_are_read() {
+        for (said, version) in [
+            ("v22.12.0\n", Some((22, 12))),
+            ("v9.11.2\n", Some((9, 11))),
+            ("", None),
+            ("node: not found", None),
+        ] {
+            assert_eq!(node_version(said), version, "{said}");
+        }
+        assert!(node_version("v22.12.0") >= Some(NODE));
+        assert!(node_version("v22.9.0") < Some(NODE));
+        assert!(node_version("v20.20.2") < Some(NODE));
+    }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use testkit::pins;
-use testkit::process::{find_program, is_executable, output};
+use testkit::process::{find_program, is_executable};
 use testkit::{progress, tools};
 
 /// A program that cargo compiles.
@@ -74,29 +74,6 @@ fn install_linters(directory: &Path, log: &Path) -> Result<()> {
     }
     fs::rename(&unfinished, directory)
         .with_context(|| format!("cannot move `{}` into place", directory.display()))
-}
-
-/// Sees to it that the standard library of `target` is installed.
-///
-/// # Errors
-/// Fails when it is not and rustup cannot get it.
-pub(super) fn standard_library(target: &str) -> Result<()> {
-    let installed = output("rustc", &["--print", "target-libdir", "--target", target])
-        .is_some_and(|directory| Path::new(&directory).exists());
-    if installed {
-        return Ok(());
-    }
-    eprintln!("ci: getting the standard library for {target}");
-    let cache = tools::cache_directory()?;
-    let mut command = Command::new("rustup");
-    command
-        .args(["target", "add", target])
-        .current_dir(testkit::root());
-    progress::run(command, &log(&cache, "rustup")?).with_context(|| {
-        format!(
-            "cannot get the standard library for {target}\n\nhint: install Rust by rustup and let it download, or install the target by hand"
-        )
-    })
 }
 
 fn log(cache: &Path, name: &str) -> Result<PathBuf> {

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 
 use crate::scale::sync_command;
 use testkit::process::output;
+use testkit::setup::{self, Need};
 use testkit::stack::{Origin, OriginOptions, Profile};
-use testkit::tools::Tools;
 
 /// How often, and on how much, a contender is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +52,8 @@ enum Client {
 }
 
 /// The contenders, and what is to be said about those who cannot take part.
-pub(super) fn contenders(
-    tools: &Tools,
-    debian_rclone: Option<&Path>,
-) -> Result<(Vec<Contender>, Vec<String>)> {
-    let bin = tools.python_bin()?;
+pub(super) fn contenders(debian_rclone: Option<&Path>) -> Result<(Vec<Contender>, Vec<String>)> {
+    let bin = setup::place(Need::Python)?;
     let mut all = vec![ours()];
     all.extend(s5cmd(&bin.join("s5cmd"))?);
     all.extend(rclone(&bin.join("rclone"), false)?);

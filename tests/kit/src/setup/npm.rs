@@ -28,7 +28,7 @@ pub(super) fn install(installer: &Installer) -> Result<()> {
         installer.run(command)?;
         // Node.js comes by an installation script; a user's settings can switch those off.
         let node = directory.join("node_modules/.bin/node");
-        if !node.exists() {
+        if tools::node().is_none() && !node.exists() {
             bail!(
                 "npm installed no `{}`; are installation scripts switched off (`ignore-scripts`)?",
                 node.display()
@@ -38,9 +38,13 @@ pub(super) fn install(installer: &Installer) -> Result<()> {
     })
 }
 
-/// Whether the checkout has a `node_modules` of its own, made by `npm ci`, or the cache has one.
-pub(super) fn is_installed(cache: &Path) -> Result<bool> {
-    Ok(is_own(&link_path()) || tools::npm_directory(cache)?.exists())
+/// The `node_modules` that the checkout has of its own, made by `npm ci`, or the one in the cache.
+pub(super) fn installed(cache: &Path) -> Result<Option<PathBuf>> {
+    if is_own(&link_path()) {
+        return Ok(Some(link_path()));
+    }
+    let packages = tools::npm_directory(cache)?.join("node_modules");
+    Ok(packages.exists().then_some(packages))
 }
 
 fn link_path() -> PathBuf {

@@ -1,4 +1,4 @@
-//! Debian's nginx with the directives that the worker replaces, in a folder and on a port of its
+//! nginx with the directives that the worker replaces, in a folder and on a port of its
 //! own.
 //!
 //! It is started as an ordinary child, not as the service: no file outside its temporary folder is
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
+use crate::process::{Guarded, ScratchDirectory, scratch_directory};
+use crate::setup::{self, Need};
 
 const DIRECTIVES: &str = include_str!("../../../nginx/files.conf");
 
@@ -32,7 +33,7 @@ impl Nginx {
     /// Starts nginx in front of that origin (a URL without a slash at the end).
     ///
     /// # Errors
-    /// nginx is not installed, refuses its configuration, or does not listen in time.
+    /// nginx is not there, refuses its configuration, or does not listen in time.
     pub fn start(origin: &str) -> Result<Self> {
         let folder = scratch_directory("nginx")?;
         std::fs::create_dir(folder.path().join("system"))?;
@@ -97,12 +98,9 @@ impl Nginx {
 /// nginx with that configuration and no file outside of the folder.
 ///
 /// # Errors
-/// nginx is not installed.
+/// There is no nginx, and none can be had.
 pub fn command(folder: &ScratchDirectory, file: &Path, log: &Path) -> Result<Command> {
-    let program = find_program("nginx").context(
-        "nginx is not installed\n\nhint: run `cargo xtask setup`, or `apt-get install nginx-light`",
-    )?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(setup::place(Need::Nginx)?);
     command
         .arg("-p")
         .arg(folder.path())
