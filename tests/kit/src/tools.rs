@@ -186,6 +186,14 @@ pub fn browser() -> Result<Option<PathBuf>> {
     }))
 }
 
+/// The `cargo-nextest` on `PATH`, where it is as new as ours.
+pub(crate) fn nextest() -> Option<PathBuf> {
+    find_program("cargo-nextest").filter(|nextest| {
+        let is = nextest_version(&said(nextest, "--version"));
+        is.is_some() && is >= all_numbers(pins::NEXTEST)
+    })
+}
+
 /// Ruby with the gems `aws-sdk-s3` and `dotenv`, with which Mastodon writes media and reads settings.
 pub fn ruby() -> Option<PathBuf> {
     find_program("ruby")
@@ -234,6 +242,15 @@ fn nginx_version(said: &str) -> Option<(u32, u32)> {
         .split_once("nginx/")
         .or_else(|| said.split_once("openresty/"))?;
     version(rest)
+}
+
+/// The version of `cargo-nextest 0.9.143 (…)`.
+fn nextest_version(said: &str) -> Option<Vec<u32>> {
+    all_numbers(said.split_whitespace().nth(1)?)
+}
+
+fn all_numbers(version: &str) -> Option<Vec<u32>> {
+    version.split('.').map(|part| part.parse().ok()).collect()
 }
 
 /// The first two numbers.

@@ -34,25 +34,18 @@ pub(super) fn install_worker_build(installer: &Installer) -> Result<()> {
     installer.run(command)
 }
 
-/// `wasm-pack`.
-pub(super) fn wasm_pack(cache: &Path) -> Option<PathBuf> {
-    Some(crate_program(
-        cache,
-        "wasm-pack",
-        pins::WASM_PACK,
-        "wasm-pack",
-    ))
-    .filter(|path| is_executable(path))
+/// A program that has the name of its crate.
+pub(super) fn program(cache: &Path, name: &str, version: &str) -> Option<PathBuf> {
+    Some(crate_program(cache, name, version, name)).filter(|path| is_executable(path))
 }
 
-/// Installs `wasm-pack`.
-pub(super) fn install_wasm_pack(installer: &Installer) -> Result<()> {
-    let version = pins::WASM_PACK;
+/// Installs a program that has the name of its crate.
+pub(super) fn install_program(installer: &Installer, name: &str, version: &str) -> Result<()> {
     let mut command = Command::new("cargo");
     command
         .args(["install", "--locked", "--root"])
-        .arg(installer.cache.join(format!("wasm-pack-{version}")))
-        .arg(format!("wasm-pack@{version}"))
+        .arg(installer.cache.join(format!("{name}-{version}")))
+        .arg(format!("{name}@{version}"))
         // Optimising it takes longer than it would save.
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
     installer.run(command)

@@ -31,6 +31,14 @@ pub enum Need {
     Varnish,
     /// Ruby with the gems by which Mastodon reads its settings and writes media.
     Ruby,
+    /// What runs the tests, each in a process of its own and with a limit of time.
+    Nextest,
+    /// What checks the licences, the sources and the known faults of the crates.
+    CargoDeny,
+    /// What finds dependencies that nothing uses.
+    CargoMachete,
+    /// The linters of spelling and of GitHub's workflows.
+    Linters,
 }
 
 impl Need {
@@ -45,18 +53,27 @@ impl Need {
         Self::WasmPack,
     ];
 
-    /// Everything, in the order in which it can be installed.
-    pub const ALL: &[Self] = &[
+    /// What all tests take, in the order in which it can be installed.
+    pub const TESTS: &[Self] = &[
         Self::WasmTarget,
         Self::Npm,
         Self::WorkerBuild,
         Self::WasmPack,
+        Self::Nextest,
         Self::Python,
         Self::Nginx,
         Self::Browser,
         Self::Varnish,
         Self::Ruby,
     ];
+
+    /// What only the gates of `cargo xtask ci` take.
+    pub const LINTS: &[Self] = &[Self::CargoDeny, Self::CargoMachete, Self::Linters];
+
+    /// Everything that any chore or test takes.
+    pub fn all() -> Vec<Self> {
+        [Self::TESTS, Self::LINTS].concat()
+    }
 
     /// Where it is: the system's own before what was installed into `cache`.
     ///
@@ -67,7 +84,7 @@ impl Need {
             Self::WasmTarget => Ok(crates::target_directory(WASM_TARGET)),
             Self::Npm => npm::installed(cache),
             Self::WorkerBuild => crates::worker_build(cache),
-            Self::WasmPack => Ok(crates::wasm_pack(cache)),
+            Self::WasmPack => Ok(crates::program(cache, "wasm-pack", pins::WASM_PACK)),
             Self::Python => Ok(python::installed(cache, pins::PYTHON)),
             Self::Nginx => Ok(tools::nginx()?.or_else(|| python::nginx(cache))),
             Self::Browser => Ok(tools::browser()?.or_else(|| browser::installed(cache))),
@@ -75,6 +92,13 @@ impl Need {
                 Ok(find_program("varnishd").or_else(|| debian::unpacked(cache, "varnishd")))
             }
             Self::Ruby => Ok(tools::ruby().or_else(|| debian::unpacked(cache, "ruby"))),
+            Self::Nextest => {
+                Ok(tools::nextest()
+                    .or_else(|| crates::program(cache, "cargo-nextest", pins::NEXTEST)))
+            }
+            Self::CargoDeny => Ok(crates::program(cache, "cargo-deny", pins::CARGO_DENY)),
+            Self::CargoMachete => Ok(crates::program(cache, "cargo-machete", pins::CARGO_MACHETE)),
+            Self::Linters => Ok(python::installed(cache, pins::LINTERS)),
         }
     }
 
@@ -84,12 +108,18 @@ impl Need {
             Self::WasmTarget => crates::add_target(installer, WASM_TARGET),
             Self::Npm => npm::install(installer),
             Self::WorkerBuild => crates::install_worker_build(installer),
-            Self::WasmPack => crates::install_wasm_pack(installer),
+            Self::WasmPack => crates::install_program(installer, "wasm-pack", pins::WASM_PACK),
             Self::Python => python::install(installer, pins::PYTHON),
             Self::Nginx => python::install(installer, &[pins::NGINX]),
             Self::Browser => browser::install(installer),
             Self::Varnish => debian::unpack(installer, "varnishd", pins::DEBIAN_VARNISH),
             Self::Ruby => debian::unpack(installer, "ruby", pins::DEBIAN_RUBY),
+            Self::Nextest => crates::install_program(installer, "cargo-nextest", pins::NEXTEST),
+            Self::CargoDeny => crates::install_program(installer, "cargo-deny", pins::CARGO_DENY),
+            Self::CargoMachete => {
+                crates::install_program(installer, "cargo-machete", pins::CARGO_MACHETE)
+            }
+            Self::Linters => python::install(installer, pins::LINTERS),
         }
     }
 
@@ -97,13 +127,13 @@ impl Need {
     /// are never the system's what installs them.
     pub(super) fn is_on_system(self) -> bool {
         match self {
-            Self::WasmTarget => true,
+            Self::WasmTarget | Self::Nextest | Self::CargoDeny | Self::CargoMachete => true,
             Self::Npm => find_program("npm").is_some(),
             Self::WorkerBuild | Self::WasmPack => {
                 find_program("cc").is_some()
                     && output("pkg-config", &["--exists", "openssl"]).is_some()
             }
-            Self::Python => python::can_make_environments(),
+            Self::Python | Self::Linters => python::can_make_environments(),
             Self::Nginx => matches!(tools::nginx(), Ok(Some(_))),
             Self::Browser => matches!(tools::browser(), Ok(Some(_))),
             Self::Varnish => find_program("varnishd").is_some(),
@@ -115,7 +145,8 @@ impl Need {
     pub(super) const fn duration(self) -> &'static str {
         match self {
             Self::WorkerBuild => "about 4 minutes",
-            Self::WasmPack => "about 3 minutes",
+            Self::WasmPack | Self::CargoDeny => "about 3 minutes",
+            Self::Nextest => "about 5 minutes",
             _ => "under a minute",
         }
     }
@@ -133,6 +164,10 @@ impl fmt::Display for Need {
             Self::Browser => "a browser",
             Self::Varnish => "Varnish",
             Self::Ruby => "Ruby with Mastodon's S3 client",
+            Self::Nextest => "cargo-nextest",
+            Self::CargoDeny => "cargo-deny",
+            Self::CargoMachete => "cargo-machete",
+            Self::Linters => "linters of PyPI (typos, zizmor)",
         })
     }
 }
@@ -152,7 +187,7 @@ mod tests {
     #[test]
     fn everything_holds_what_every_chore_names() {
         for need in Need::WORKER.iter().chain(Need::WASM_TESTS) {
-            assert!(Need::ALL.contains(need), "{need}");
+            assert!(Need::TESTS.contains(need), "{need}");
         }
     }
 }
