@@ -23,11 +23,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
 
 use crate::usage::require_linux;
-use report::Target;
+use report::{Run, Target};
 use scale::ScaleOptions;
 use testkit::build;
 use testkit::pins;
 use testkit::progress::duration;
+use testkit::tools::Tools;
 use testkit::setup::{Need, debian_program, setup};
 
 /// Measure the worker and the command beside their peers, and write `docs/performance.md`
@@ -122,6 +123,7 @@ impl Part {
             Self::Crowd => crowd::measure(),
         }?;
         report.processors = thread::available_parallelism()?.get();
+        report.run = Some(Run::now(&Tools::load()?)?);
         report.save(self.name())?;
         eprintln!("bench: {}: {}", self.name(), duration(start.elapsed()));
         for target in &report.targets {

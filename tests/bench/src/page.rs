@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use plotters::prelude::*;
 
 use super::Part;
-use super::report::{Plot, Report, directory, figure};
+use super::report::{Plot, Report, Spread, directory, figure};
 
 /// Where the page stands, from the root.
 const PAGE: &str = "docs/performance.md";
@@ -20,9 +20,9 @@ const INTRODUCTION: &str = "# Performance
 
 Made by `cargo xtask bench` from the raw rounds in [performance/](performance); do not edit it.
 
-Every contender was measured in the same run on the same machine, in turn, in several rounds but where
-a chapter says otherwise; the tables show medians. Times are of a small shared machine and say nothing by
-themselves: what of the targets has to do with time is a ratio of medians, at the edge the median of the
+Every contender was measured in the same run on the same machine, in turn. The tables show the median of
+the rounds and, in brackets, the least, the greatest and the number of rounds; what was measured once
+stands alone. Times are of a small shared machine and say nothing by themselves: what of the targets has to do with time is a ratio of medians, at the edge the median of the
 rounds' ratios. `cargo xtask bench --check` fails where one is missed.
 ";
 
@@ -105,6 +105,9 @@ fn chapter(page: &mut String, part: Part, report: &Report) -> Result<()> {
         part.name(),
         report.processors
     )?;
+    if let Some(run) = &report.run {
+        writeln!(page, "\n{run}")?;
+    }
     for note in &report.notes {
         write!(page, "\n{note}\n")?;
     }
@@ -155,11 +158,9 @@ fn tables(page: &mut String, report: &Report) -> Result<()> {
             // Told once.
             case_cell = "";
             for quantity in &quantities {
-                let value = report.median(case, who, quantity);
-                if value.is_nan() {
-                    write!(page, " |")?;
-                } else {
-                    write!(page, " {} |", figure(value))?;
+                match Spread::of(report.rounds(case, who, quantity)) {
+                    Some(spread) => write!(page, " {spread} |")?,
+                    None => write!(page, " |")?,
                 }
             }
             writeln!(page)?;

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use testkit::process::output;
+use testkit::tools::Tools;
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// All that one part has measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -14,12 +18,91 @@ pub(super) struct Report {
     pub(crate) notes: Vec<String>,
     /// How many processors the machine had.
     pub(crate) processors: usize,
+    /// What was measured, and when; none in reports that are older than this field.
+    #[serde(default)]
+    pub(crate) run: Option<Run>,
     /// The figures.
     pub(crate) series: Vec<Series>,
     /// What was to be reached.
     pub(crate) targets: Vec<Target>,
     /// Pictures of them.
     pub(crate) plots: Vec<Plot>,
+}
+
+/// What was measured, and when.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// The commit, with `-dirty` where files differed from it.
+    commit: String,
+    /// The day, as `2026-11-30`, in UTC.
+    date: String,
+    /// What else the figures depend on, with its version.
+    versions: Vec<(String, String)>,
+}
+
+impl Run {
+    /// What is checked out, and what is installed, now.
+    pub(super) fn now(tools: &Tools) -> Result<Self> {
+        let git = ["describe", "--always", "--dirty", "--abbrev=10"];
+        let commit = output("git", &git).context("cannot ask `git` for the commit")?;
+        let day = format_description!("[year]-[month]-[day]");
+        let date = OffsetDateTime::now_utc().format(&day)?;
+        let workerd = tools.workerd.as_os_str();
+        let versions = [
+            ("rustc", output("rustc", &["--version"])),
+            ("workerd", output(workerd, &["--version"])),
+        ]
+        .into_iter()
+        .filter_map(|(name, version)| Some((name.to_owned(), version?)))
+        .collect();
+        Ok(Self {
+            commit,
+            date,
+            versions,
+        })
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Commit `{}`, {}", self.commit, self.date)?;
+        for (_, version) in &self.versions {
+            write!(f, ", {version}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The rounds of one quantity in a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    least: f64,
+    median: f64,
+    greatest: f64,
+    rounds: usize,
+}
+
+impl Spread {
+    /// None where nothing was measured.
+    pub(super) fn of(rounds: &[f64]) -> Option<Self> {
+        Some(Self {
+            least: rounds.iter().copied().reduce(f64::min)?,
+            median: median(rounds),
+            greatest: rounds.iter().copied().reduce(f64::max)?,
+            rounds: rounds.len(),
+        })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", figure(self.median))?;
+        if self.rounds > 1 {
+            let (least, greatest) = (figure(self.least), figure(self.greatest));
+            write!(f, " ({least}–{greatest}, {})", self.rounds)?;
+        }
+        Ok(())
+    }
 }
 
 /// One quantity of one contender in one case, round by round.
