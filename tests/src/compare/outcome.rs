@@ -70,10 +70,11 @@ pub fn of_reply(reply: &Reply, bodies: &[Bytes], now: SystemTime) -> Outcome {
 /// asking has an age; every age that is given counts from an answer of the origin. `fills` are the
 /// least and the most seconds since each of those.
 pub fn of_age(reply: &Reply, fills: &[(f64, f64)]) -> String {
-    let is_stored = matches!(
-        reply.header("x-cache-status"),
-        Some("HIT" | "STALE" | "UPDATING")
-    );
+    let is_stored = matches!(reply.status, 200 | 206 | 304)
+        && matches!(
+            reply.header("x-cache-status"),
+            Some("HIT" | "STALE" | "UPDATING")
+        );
     let age = reply.header("age");
     let is_right = match age.map(str::parse::<f64>) {
         None => !is_stored,

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::exchange::{Question, Reply, exchange};
 use super::outcome::{ABSENT, Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence};
 use super::scenario::{Model, Scenario, Step};
-use crate::scripted::{Asked, ScriptedOrigin, Side};
+use crate::scripted::{Asked, BUCKET_PATH, ScriptedOrigin, Side};
 
 /// Between the starts of two scenarios: all at once would measure the machine, not the proxies.
 const BETWEEN_STARTS: Duration = Duration::from_millis(40);
@@ -211,7 +211,8 @@ impl One {
             .keys()
             .filter(|key| !key.starts_with(&self.scenario.folder))
         {
-            asked.extend(self.origin.asked(self.proxy.side, &format!("/{key}")));
+            let path = format!("{BUCKET_PATH}/{key}");
+            asked.extend(self.origin.asked(self.proxy.side, &path));
         }
         asked
     }
