@@ -51,7 +51,7 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// When it came.
     pub at: Instant,
-    /// Whether the answer was the object, or that it has not changed.
+    /// Whether the answer began with the object's head, or said that it has not changed.
     pub is_good: bool,
 }
 
@@ -100,7 +100,11 @@ impl Shared {
                 answer.cloned().unwrap_or_else(Answer::no_such_key)
             }
         };
-        asked.is_good = answer.status == 200 && answer.fault.is_none();
+        let is_whole_head = !matches!(
+            answer.fault,
+            Some(Fault::Reset | Fault::Close | Fault::Hang | Fault::Garbage)
+        );
+        asked.is_good = answer.status == 200 && is_whole_head;
         ledger.asked.push((side, asked));
         answer
     }
