@@ -25,13 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
         start: nginx_and_worker,
     };
     Ok(suite::main(&[
-        comparison(
-            "respect",
-            "",
-            "nginx, by the bucket's rule",
-            350,
-            scenarios,
-        ),
+        comparison("respect", "", "nginx, by the bucket's rule", 350, scenarios),
         comparison(
             "ignore",
             "ignore/",

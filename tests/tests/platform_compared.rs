@@ -66,7 +66,11 @@ fn chosen(all: Vec<Scenario>, rules: &Rules) -> Result<Vec<Scenario>> {
         let (out, rest): (Vec<_>, Vec<_>) = kept
             .into_iter()
             .partition(|scenario| glob.is_match(&scenario.id));
-        ensure!(!out.is_empty(), "`{}` leaves nothing out", left_out.scenarios);
+        ensure!(
+            !out.is_empty(),
+            "`{}` leaves nothing out",
+            left_out.scenarios
+        );
         let (count, reason) = (out.len(), &left_out.reason);
         writeln!(
             std::io::stderr(),

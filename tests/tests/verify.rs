@@ -265,7 +265,10 @@ fn old_addresses_must_lead_to_the_files_domain_or_be_answered_from_the_disk() ->
         (rewrite(&format!("{files_url}/$1?")), "passed"),
         (rewrite(&format!("{files_url}/system/$1?")), "failed"),
         (rewrite("https://elsewhere.example.com/$1?"), "failed"),
-        ("location ^~ /system/ { alias MEDIA/; }".to_owned(), "passed"),
+        (
+            "location ^~ /system/ { alias MEDIA/; }".to_owned(),
+            "passed",
+        ),
         ("location ^~ /system/ { return 404; }".to_owned(), "failed"),
         ("location ^~ /system/ { return 503; }".to_owned(), "failed"),
     ] {

@@ -253,8 +253,9 @@ fn compile(text: PlaceText) -> Result<Place> {
         let (model, other) = values
             .split_once(ARROW)
             .with_context(|| format!("`{field}`: `{values}` is not `one{ARROW}other`"))?;
+        let is_open = |value: &str| value.chars().all(|character| character == '*');
         ensure!(
-            model.trim_matches('*') != "" || other.trim_matches('*') != "",
+            !(is_open(model) && is_open(other)),
             "`{field}`: `{values}` accepts everything"
         );
         differ.push(Differs {

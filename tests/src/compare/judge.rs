@@ -70,12 +70,7 @@ pub fn judge(
     verdict
 }
 
-fn differences(
-    step: usize,
-    model: &Outcome,
-    other: &Outcome,
-    same: &mut usize,
-) -> Vec<Difference> {
+fn differences(step: usize, model: &Outcome, other: &Outcome, same: &mut usize) -> Vec<Difference> {
     let fields: BTreeSet<&String> = model.keys().chain(other.keys()).collect();
     let mut found = Vec::new();
     for field in fields {

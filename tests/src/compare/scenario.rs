@@ -145,7 +145,11 @@ impl Scenario {
         self.steps
             .iter()
             .any(|step| step.pause > 0.0 || step.stagger > 0.0 || step.within.is_some())
-            || self.script.values().flatten().any(|answer| answer.delay > 0.0)
+            || self
+                .script
+                .values()
+                .flatten()
+                .any(|answer| answer.delay > 0.0)
     }
 
     /// Whether so many readers ask at once, or for so much, that nothing else should go on.

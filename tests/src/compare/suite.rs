@@ -136,7 +136,11 @@ impl Run {
 
         // On a busy machine two seconds of freshness may be over too soon. What is wrong is wrong
         // with fresh processes too, and with the machine to itself.
-        let waiting = comparison.scenarios.iter().filter(|one| one.waits()).count();
+        let waiting = comparison
+            .scenarios
+            .iter()
+            .filter(|one| one.waits())
+            .count();
         let limit = (waiting * REPEATED_PERCENT).div_ceil(100);
         let doubtful: Vec<usize> = (0..scenarios.len())
             .filter(|at| !verdicts[*at].faults.is_empty() && scenarios[*at].waits())
@@ -252,7 +256,11 @@ impl Counts<'_> {
         };
         let is_wrong = |verdict: &Verdict| !verdict.faults.is_empty();
         let is_same = |verdict: &Verdict| {
-            !is_wrong(verdict) && verdict.accepted.keys().all(|place| everywhere.contains(place))
+            !is_wrong(verdict)
+                && verdict
+                    .accepted
+                    .keys()
+                    .all(|place| everywhere.contains(place))
         };
         let (wrong, same) = (number(&is_wrong), number(&is_same));
         let steps: usize = self
