@@ -1,67 +1,95 @@
 //! The comparison with nginx: the same questions put to nginx and to the worker in front of the
-//! same origin, and every difference either explained or a failure.
+//! same origin, and every difference either accepted or a failure.
 //!
 //! [`scenario`] is the data, [`exchange`] one request on the wire, [`outcome`] what is compared of
-//! its answer, [`runner`] puts the questions, [`deviation`] knows the accepted differences and
-//! [`report`] judges and prints. Which address is which, and starting and stopping, is left to the
-//! caller.
+//! its answer, [`runner`] puts the questions, [`deviation`] knows the accepted differences, [`judge`]
+//! judges a scenario and [`suite`] makes tests of it all. What the two sides are is left to the caller.
 
 pub mod deviation;
 pub mod exchange;
+pub mod judge;
 pub mod outcome;
-pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod suite;
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use testkit::stack::{Edge, Nginx};
+use testkit::process::scratch_directory;
+use testkit::stack::{Edge, Nginx, nginx_command};
 
-use crate::scripted::Side;
-use runner::Proxy;
+use crate::edge;
+use crate::scripted::{ScriptedOrigin, Side};
+use runner::{Proxy, Stack};
 
-/// The worker's settings for the comparison: its own cache, and an origin that is heeded as nginx
-/// heeds it.
+/// The nginx of today; `IGNORED` stands for headers of the origin.
+const CORRECTED: &str = include_str!("../nginx/corrected.conf");
+
+/// The worker's settings for a comparison: its own cache, and an origin that is heeded or not.
 #[must_use]
-pub const fn edge_settings(origin: &str) -> [(&str, &str); 3] {
+pub const fn edge_settings<'a>(origin: &'a str, rule: &'a str) -> [(&'a str, &'a str); 3] {
     [
         ("ORIGIN_URL", origin),
-        ("ORIGIN_CACHE_CONTROL", "respect"),
+        ("ORIGIN_CACHE_CONTROL", rule),
         ("CACHE_MODE", "engine"),
     ]
 }
 
-/// Both sides of the comparison.
+/// Both nginxes as the model, and the worker in engine mode.
 ///
 /// # Errors
-/// When the edge tells no address.
-pub fn proxies(nginx: &Nginx, edge: &Edge) -> Result<[Proxy; 2]> {
-    Ok(proxies_at(nginx.address, address(edge)?))
-}
-
-/// Both sides of a comparison: the expectation, and what is compared with it.
-#[must_use]
-pub const fn proxies_at(first: SocketAddr, second: SocketAddr) -> [Proxy; 2] {
-    [
-        Proxy {
-            side: Side::Nginx,
-            address: first,
-        },
-        Proxy {
-            side: Side::Worker,
-            address: second,
-        },
-    ]
+/// One of them does not start.
+pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: &str) -> Result<Stack> {
+    let url = origin.url(Side::Nginx);
+    let as_found = Nginx::start(&url)?;
+    let ignored = match rule {
+        "ignore" => "Cache-Control Expires X-Accel-Expires",
+        _ => "",
+    };
+    let corrected = Nginx::start_in(
+        scratch_directory("corrected")?,
+        &CORRECTED.replace("IGNORED", ignored),
+        &url,
+    )?;
+    let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
+    let model = Proxy {
+        as_found: Some(as_found.address),
+        tells_age: false,
+        ..Proxy::at(Side::Nginx, corrected.address)
+    };
+    Ok(Stack {
+        proxies: vec![model, Proxy::at(Side::Worker, address(&worker)?)],
+        parts: Box::new((as_found, corrected, worker)),
+    })
 }
 
 /// Where an edge listens.
 ///
 /// # Errors
-/// When it tells no address.
+/// When it gives no address.
 pub fn address(edge: &Edge) -> Result<SocketAddr> {
     let address = edge.url.trim_start_matches("http://").trim_end_matches('/');
     address
         .parse()
         .with_context(|| format!("the edge's address `{}`", edge.url))
+}
+
+/// The version of the nginx that is compared, number by number.
+///
+/// # Errors
+/// There is none, or it does not say.
+pub fn nginx_version() -> Result<Vec<u64>> {
+    let folder = scratch_directory("nginx-version")?;
+    let nowhere = Path::new("/dev/null");
+    let nginx = nginx_command(&folder, nowhere, nowhere)?;
+    let output = std::process::Command::new(nginx.get_program())
+        .arg("-v")
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let number = text
+        .split_once("nginx/")
+        .and_then(|(_, rest)| rest.split_whitespace().next());
+    deviation::version(number.with_context(|| format!("`nginx -v` says `{text}`"))?)
 }

@@ -15,9 +15,10 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,6 +49,10 @@ pub struct Asked {
     pub key: Option<String>,
     /// The header lines, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// When it came.
+    pub at: Instant,
+    /// Whether the answer began with the object's head, or said that it has not changed.
+    pub is_good: bool,
 }
 
 impl Asked {
@@ -83,7 +88,7 @@ impl Shared {
     }
 
     /// Counts the request and picks its answer.
-    fn answer(&self, side: Side, asked: Asked) -> Answer {
+    fn answer(&self, side: Side, mut asked: Asked) -> Answer {
         let mut ledger = self.ledger();
         let answer = match &asked.key {
             None => Answer::bad_request(),
@@ -95,6 +100,11 @@ impl Shared {
                 answer.cloned().unwrap_or_else(Answer::no_such_key)
             }
         };
+        let is_whole_head = !matches!(
+            answer.fault,
+            Some(Fault::Reset | Fault::Close | Fault::Hang | Fault::Garbage)
+        );
+        asked.is_good = answer.status == 200 && is_whole_head;
         ledger.asked.push((side, asked));
         answer
     }
@@ -155,6 +165,14 @@ impl ScriptedOrigin {
             Side::Worker => self.worker,
         };
         format!("http://{address}{BUCKET_PATH}")
+    }
+
+    /// Every body that it has to send for these keys.
+    pub fn bodies<'a>(&self, keys: impl Iterator<Item = &'a String>) -> Vec<Bytes> {
+        keys.filter_map(|key| self.shared.script.get(key))
+            .flatten()
+            .map(|answer| answer.body.clone())
+            .collect()
     }
 
     /// Closes both ports: from now on connecting is refused. Idle connections are closed with them;
@@ -286,6 +304,8 @@ impl Request {
                 line,
                 key: None,
                 headers: Vec::new(),
+                at: Instant::now(),
+                is_good: false,
             };
             return Self {
                 asked,
@@ -308,7 +328,13 @@ impl Request {
                 )
             })
             .collect();
-        let asked = Asked { line, key, headers };
+        let asked = Asked {
+            line,
+            key,
+            headers,
+            at: Instant::now(),
+            is_good: false,
+        };
         let http_1_1 = parsed.version == Some(1);
         Self {
             head_only: parsed.method == Some("HEAD"),

@@ -162,7 +162,10 @@ fn plain_headers() -> Headers {
 }
 
 fn text(status: StatusCode, headers: &Headers) -> Response {
-    sdk::text_response(status.as_u16(), &headers.0, &format!("{status}\n"))
+    let line = format!("{status}\n");
+    // The runtime tells it by itself, but not of a HEAD.
+    _ = headers.set(CONTENT_LENGTH.as_str(), &line.len().to_string());
+    sdk::text_response(status.as_u16(), &headers.0, &line)
 }
 
 /// Says how the cache came by a stored answer, in the place of its record.

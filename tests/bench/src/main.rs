@@ -28,8 +28,8 @@ use scale::ScaleOptions;
 use testkit::build;
 use testkit::pins;
 use testkit::progress::duration;
-use testkit::tools::Tools;
 use testkit::setup::{Need, debian_program, setup};
+use testkit::tools::Tools;
 
 /// Measure the worker and the command beside their peers, and write `docs/performance.md`
 #[derive(Debug, Parser)]

@@ -6,15 +6,13 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::compare::nginx_and_worker;
 use e2e::compare::outcome::ABSENT;
-use e2e::compare::runner::{Observed, Pace, Proxy, run};
+use e2e::compare::runner::{Observed, Pace, observe};
 use e2e::compare::scenario::{self, Scenario};
-use e2e::compare::{edge_settings, proxies};
-use e2e::scripted::{ScriptedOrigin, Side};
-use testkit::stack::Nginx;
+use e2e::scripted::ScriptedOrigin;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -34,33 +32,16 @@ async fn main() -> Result<()> {
             scenario::parse(&stem, &text).with_context(|| format!("scenarios in `{file}`"))?,
         );
     }
-    let script = scenarios
-        .iter()
-        .flat_map(|scenario| scenario.script.clone())
-        .collect();
-    let origin = Arc::new(ScriptedOrigin::start(script).await?);
-    let nginx = Nginx::start(&origin.url(Side::Nginx))?;
-    let observed = if flags.iter().any(|flag| flag == "--nginx") {
-        let proxy = Proxy {
-            side: Side::Nginx,
-            address: nginx.address,
-        };
-        run(&scenarios, &[proxy], Arc::clone(&origin), Pace::SideBySide).await?
-    } else {
-        let url = origin.url(Side::Worker);
-        let edge = e2e::edge::start(&edge_settings(&url))?;
-        let observed = run(
-            &scenarios,
-            &proxies(&nginx, &edge)?,
-            Arc::clone(&origin),
-            Pace::SideBySide,
-        )
-        .await?;
-        writeln!(std::io::stdout(), "{}", edge.log())?;
-        observed
+    let without_worker = flags.iter().any(|flag| flag == "--nginx");
+    let start = |origin: &ScriptedOrigin| {
+        let mut stack = nginx_and_worker(origin, "respect")?;
+        if without_worker {
+            stack.proxies.truncate(1);
+        }
+        Ok(stack)
     };
+    let observed = observe(&scenarios, start, Pace::SideBySide).await?;
     print(&scenarios, &observed)?;
-    write!(std::io::stdout(), "{}", nginx.error_log())?;
     Ok(())
 }
 

@@ -1,15 +1,20 @@
-//! The accepted differences, from `tests/scenarios/deviations.toml`.
+//! The accepted differences, from `tests/scenarios/deviations*.toml`.
 //!
-//! A deviation says where (patterns of scenario and field), what (patterns of both values) and why.
-//! One that explains nothing any more is a fault of its own, so the file never says more than what
-//! is so.
+//! A deviation is a choice with its reason. It says at which steps of which scenarios which fields
+//! differ, and how: never that a whole scenario counts for nothing. What is named and does not differ
+//! is a fault, so the file never says more than what is so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
+
+use super::scenario::Scenario;
+
+/// Between the two values of a field.
+pub const ARROW: &str = " → ";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,186 +25,262 @@ struct DeviationFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeviationText {
-    scenarios: Vec<String>,
-    field: String,
-    /// The expectation's value: nginx's, or the engine's.
-    #[serde(alias = "engine")]
-    nginx: String,
-    /// The value that is compared with it: the worker's, or platform mode's.
-    #[serde(alias = "platform")]
-    worker: String,
     reason: String,
+    at: Vec<PlaceText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceText {
+    /// `SCENARIO #2,3`, or `SCENARIO` for every step; a pattern.
+    steps: Vec<String>,
+    /// Field to `model's value → other's value`, which are patterns too.
+    differ: BTreeMap<String, String>,
+    /// Only with this `ORIGIN_CACHE_CONTROL`.
+    rule: Option<String>,
+    /// Only with an nginx before this version.
+    nginx_before: Option<String>,
+    /// It depends on moments, so that it need not occur.
     #[serde(default)]
     sometimes: bool,
 }
 
-/// One accepted difference.
+/// An accepted choice.
 #[derive(Debug)]
 pub struct Deviation {
-    scenarios: Vec<Alternative>,
-    field: Vec<Alternative>,
-    nginx: Vec<Alternative>,
-    worker: Vec<Alternative>,
-    /// The entry as it stands in the file, short.
-    pub title: String,
-    /// Why it is accepted.
+    /// Why.
     pub reason: String,
-    /// It depends on moments, so that it need not occur.
+    places: Vec<Place>,
+}
+
+/// Fields that differ, at steps.
+#[derive(Debug)]
+struct Place {
+    at: Vec<Steps>,
+    differ: Vec<Differs>,
     sometimes: bool,
 }
 
-/// A pattern without braces: one of those that an entry's text stands for.
 #[derive(Debug)]
-struct Alternative {
+struct Steps {
     text: String,
-    matcher: GlobMatcher,
+    scenario: GlobMatcher,
+    numbers: Vec<usize>,
 }
 
-/// Which alternatives of which entry explained something: entry, part, place.
-pub type Used = BTreeSet<(usize, usize, usize)>;
+#[derive(Debug)]
+struct Differs {
+    field: String,
+    model: GlobMatcher,
+    other: GlobMatcher,
+}
+
+/// What is accepted of one field at one place: of which deviation, which of its places, steps and
+/// fields, and, where steps are named by number, which step.
+type Use = (usize, usize, usize, usize, usize);
+
+/// What has explained something.
+pub type Used = BTreeSet<Use>;
 
 /// One value that differs.
 #[derive(Debug, Clone)]
 pub struct Difference {
-    /// Of which scenario.
-    pub scenario: String,
     /// The step's number, from 1.
     pub step: usize,
     /// The field.
     pub field: String,
-    /// nginx's value.
-    pub nginx: String,
-    /// The worker's value.
-    pub worker: String,
+    /// The model's value.
+    pub model: String,
+    /// The value that is compared with it.
+    pub other: String,
 }
 
 impl Deviation {
-    fn parts(&self) -> [(&'static str, &[Alternative]); 4] {
-        [
-            ("scenarios", &self.scenarios),
-            ("field", &self.field),
-            ("nginx", &self.nginx),
-            ("worker", &self.worker),
-        ]
-    }
-
-    /// Whether this entry, the one at `place` of the file, explains that difference. Which of its
-    /// alternatives took part is added to `used`.
-    pub fn explains(&self, place: usize, difference: &Difference, used: &mut Used) -> bool {
-        let values = [
-            &difference.scenario,
-            &difference.field,
-            &difference.nginx,
-            &difference.worker,
-        ];
-        let mut hits = Vec::new();
-        for (part, ((_, alternatives), value)) in self.parts().iter().zip(values).enumerate() {
-            let before = hits.len();
-            let matching = alternatives
-                .iter()
-                .enumerate()
-                .filter(|(_, alternative)| alternative.matcher.is_match(value));
-            hits.extend(matching.map(|(at, _)| (place, part, at)));
-            if hits.len() == before {
-                return false;
-            }
-        }
-        used.extend(hits);
-        true
-    }
-
-    /// What of this entry explained nothing, and should have.
-    pub fn idle(&self, place: usize, used: &Used) -> Vec<String> {
-        if self.sometimes {
-            return Vec::new();
-        }
-        if !used.iter().any(|(entry, ..)| *entry == place) {
-            return vec![self.title.clone()];
-        }
-        let mut idle = Vec::new();
-        for (part, (name, alternatives)) in self.parts().iter().enumerate() {
-            for (at, alternative) in alternatives.iter().enumerate() {
-                if !used.contains(&(place, part, at)) {
-                    idle.push(format!("{}: {name} `{}`", self.title, alternative.text));
-                }
-            }
-        }
-        idle
+    /// Whether it names no scenario at all, so that every answer has it.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        let mut places = self.places.iter().flat_map(|place| &place.at);
+        places.all(|steps| steps.text == "*")
     }
 }
 
-/// Reads the file of accepted differences.
+impl Steps {
+    fn parse(text: &str) -> Result<Self> {
+        let (scenario, numbers) = text.rsplit_once(" #").unwrap_or((text, ""));
+        let numbers = numbers.split(',').filter(|number| !number.is_empty());
+        Ok(Self {
+            text: text.to_owned(),
+            scenario: pattern(scenario)?,
+            numbers: numbers.map(str::parse).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether many scenarios are meant, none by name.
+    fn is_pattern(&self) -> bool {
+        self.text.contains('*')
+    }
+}
+
+/// Which deviation accepts a difference of that scenario; what takes part is added to `used`.
+pub fn accepts(
+    deviations: &[Deviation],
+    scenario: &str,
+    difference: &Difference,
+    used: &mut Used,
+) -> Option<usize> {
+    let mut first = None;
+    for (number, deviation) in deviations.iter().enumerate() {
+        for (place_number, place) in deviation.places.iter().enumerate() {
+            for (steps_number, steps) in place.at.iter().enumerate() {
+                let is_there = steps.scenario.is_match(scenario)
+                    && (steps.numbers.is_empty() || steps.numbers.contains(&difference.step));
+                let differs = place.differ.iter().position(|differs| {
+                    differs.field == difference.field
+                        && differs.model.is_match(&difference.model)
+                        && differs.other.is_match(&difference.other)
+                });
+                if let (true, Some(field)) = (is_there, differs) {
+                    let step = match steps.numbers.is_empty() {
+                        true => 0,
+                        false => difference.step,
+                    };
+                    used.insert((number, place_number, steps_number, field, step));
+                    first.get_or_insert(number);
+                }
+            }
+        }
+    }
+    first
+}
+
+/// What is accepted, should have occurred, and has not: of one scenario, or, with `None`, of what
+/// names scenarios by a pattern.
+pub fn idle(deviations: &[Deviation], scenario: Option<&str>, used: &Used) -> Vec<String> {
+    let mut idle = Vec::new();
+    for (number, deviation) in deviations.iter().enumerate() {
+        for (place_number, place) in deviation.places.iter().enumerate() {
+            for (steps_number, steps) in place.at.iter().enumerate() {
+                let is_asked_for = match scenario {
+                    Some(id) => !steps.is_pattern() && steps.scenario.is_match(id),
+                    None => steps.is_pattern(),
+                };
+                if place.sometimes || !is_asked_for {
+                    continue;
+                }
+                let any = [0];
+                let numbers = match steps.numbers.is_empty() {
+                    true => &any[..],
+                    false => &steps.numbers[..],
+                };
+                for (field, differs) in place.differ.iter().enumerate() {
+                    for step in numbers {
+                        if !used.contains(&(number, place_number, steps_number, field, *step)) {
+                            let what = format!("{}: {}", steps.text, differs.field);
+                            idle.push(match step {
+                                0 => what,
+                                step => format!("{what} at step {step}"),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    idle
+}
+
+/// Scenarios that are named and are not there.
+pub fn unknown(deviations: &[Deviation], all: &[Scenario]) -> Vec<String> {
+    let is_known = |scenario: &GlobMatcher| all.iter().any(|one| scenario.is_match(&one.id));
+    deviations
+        .iter()
+        .flat_map(|deviation| &deviation.places)
+        .flat_map(|place| &place.at)
+        .filter(|steps| !is_known(&steps.scenario))
+        .map(|steps| steps.text.clone())
+        .collect()
+}
+
+/// Reads a file of accepted differences: those that hold for this `ORIGIN_CACHE_CONTROL` and this
+/// version of nginx.
 ///
 /// # Errors
-/// A file that cannot be read, a pattern that is none, an entry without a reason.
-pub fn load(path: &Path) -> Result<Vec<Deviation>> {
+/// A file that cannot be read, a pattern that is none or stands for everything, an entry without a
+/// reason.
+pub fn load(path: &Path, rule: &str, nginx: &[u64]) -> Result<Vec<Deviation>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("read `{}`", path.display()))?;
-    parse(&text).with_context(|| format!("accepted differences in `{}`", path.display()))
+    parse(&text, rule, nginx)
+        .with_context(|| format!("accepted differences in `{}`", path.display()))
 }
 
 /// The accepted differences in that text.
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(text: &str) -> Result<Vec<Deviation>> {
+pub fn parse(text: &str, rule: &str, nginx: &[u64]) -> Result<Vec<Deviation>> {
     let file: DeviationFile = toml::from_str(text)?;
-    file.deviation.into_iter().map(compile).collect()
+    let mut deviations = Vec::new();
+    for text in file.deviation {
+        ensure!(
+            !text.reason.trim().is_empty(),
+            "a deviation has no reason: {:?}",
+            text.at.first().map(|place| &place.steps)
+        );
+        let mut places = Vec::new();
+        for place in text.at {
+            let is_of_rule = place.rule.as_deref().is_none_or(|only| only == rule);
+            let is_of_version = match &place.nginx_before {
+                Some(limit) => nginx < &*version(limit)?,
+                None => true,
+            };
+            let compiled = compile(place)?;
+            if is_of_rule && is_of_version {
+                places.push(compiled);
+            }
+        }
+        deviations.push(Deviation {
+            reason: text.reason.trim().to_owned(),
+            places,
+        });
+    }
+    Ok(deviations)
 }
 
-fn compile(text: DeviationText) -> Result<Deviation> {
-    let title = format!(
-        "{}: {}: {} → {}",
-        text.scenarios.join(" | "),
-        text.field,
-        text.nginx,
-        text.worker
-    );
-    ensure!(!text.reason.trim().is_empty(), "`{title}` has no reason");
-    ensure!(!text.scenarios.is_empty(), "`{title}` names no scenario");
-    Ok(Deviation {
-        scenarios: text
-            .scenarios
-            .iter()
-            .map(|glob| alternatives(glob))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-            .collect(),
-        field: alternatives(&text.field)?,
-        nginx: alternatives(&text.nginx)?,
-        worker: alternatives(&text.worker)?,
-        title,
-        reason: text.reason.trim().to_owned(),
+fn compile(text: PlaceText) -> Result<Place> {
+    let mut differ = Vec::new();
+    for (field, values) in text.differ {
+        let (model, other) = values
+            .split_once(ARROW)
+            .with_context(|| format!("`{field}`: `{values}` is not `one{ARROW}other`"))?;
+        let is_open = |value: &str| value.chars().all(|character| character == '*');
+        ensure!(
+            !(is_open(model) && is_open(other)),
+            "`{field}`: `{values}` accepts everything"
+        );
+        differ.push(Differs {
+            field,
+            model: pattern(model)?,
+            other: pattern(other)?,
+        });
+    }
+    let at = text.steps.iter().map(|steps| Steps::parse(steps));
+    Ok(Place {
+        at: at.collect::<Result<_>>()?,
+        differ,
         sometimes: text.sometimes,
     })
 }
 
-fn alternatives(glob: &str) -> Result<Vec<Alternative>> {
-    let compile = |text: String| {
-        let matcher = pattern(&text)?;
-        Ok(Alternative { text, matcher })
-    };
-    without_braces(glob).into_iter().map(compile).collect()
-}
-
-/// The patterns that one with braces stands for: `a{b,c}` is `ab` and `ac`.
-fn without_braces(glob: &str) -> Vec<String> {
-    let Some((before, (inner, after))) = glob
-        .split_once('{')
-        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
-    else {
-        return vec![glob.to_owned()];
-    };
-    let after = without_braces(after);
-    inner
-        .split(',')
-        .flat_map(|one| {
-            after
-                .iter()
-                .map(move |after| format!("{before}{one}{after}"))
-        })
-        .collect()
+/// The numbers of a version.
+///
+/// # Errors
+/// One that is no number.
+pub fn version(text: &str) -> Result<Vec<u64>> {
+    let numbers = text.split('.').map(str::parse);
+    numbers
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("version `{text}`"))
 }
 
 /// A pattern of the usual shell kind, in which `*` also matches `/`.
@@ -216,30 +297,63 @@ pub fn pattern(glob: &str) -> Result<GlobMatcher> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn braces_are_alternatives() {
-        assert_eq!(
-            without_braces("a{b,}c{d,e}"),
-            ["abcd", "abce", "acd", "ace"]
-        );
-        assert_eq!(without_braces("?*"), ["?*"]);
+    const TEXT: &str = r#"
+        [[deviation]]
+        reason = "why"
+        [[deviation.at]]
+        steps = ["a/x #2,3", "b/*"]
+        differ = { status = "{404,405} → 403" }
+        [[deviation.at]]
+        steps = ["a/x #1"]
+        rule = "ignore"
+        nginx_before = "1.23.1"
+        differ = { body = "empty → *" }
+    "#;
+
+    fn difference(step: usize, field: &str, model: &str, other: &str) -> Difference {
+        Difference {
+            step,
+            field: field.to_owned(),
+            model: model.to_owned(),
+            other: other.to_owned(),
+        }
     }
 
     #[test]
-    fn an_alternative_that_explains_nothing_is_idle() {
-        let text = r#"deviation = [{ scenarios = ["a/*", "b/*"], field = "status", nginx = "{404,405}", worker = "403", reason = "why" }]"#;
-        let deviations = parse(text).unwrap();
+    fn a_difference_is_accepted_at_its_step_with_its_values() {
+        let deviations = parse(TEXT, "respect", &[1, 31]).unwrap();
         let mut used = Used::new();
-        let difference = Difference {
-            scenario: "a/x".to_owned(),
-            step: 1,
-            field: "status".to_owned(),
-            nginx: "405".to_owned(),
-            worker: "403".to_owned(),
+        let mut is_accepted = |scenario: &str, difference: &Difference| {
+            accepts(&deviations, scenario, difference, &mut used).is_some()
         };
-        assert_eq!(deviations[0].idle(0, &used).len(), 1);
-        assert!(deviations[0].explains(0, &difference, &mut used));
-        let idle = deviations[0].idle(0, &used);
-        assert!(idle.len() == 2 && idle[0].ends_with("`b/*`") && idle[1].ends_with("`404`"));
+        assert!(is_accepted("a/x", &difference(2, "status", "404", "403")));
+        assert!(is_accepted("b/y", &difference(9, "status", "405", "403")));
+        assert!(!is_accepted("a/x", &difference(1, "status", "404", "403")));
+        assert!(!is_accepted("a/x", &difference(2, "status", "404", "500")));
+        assert!(!is_accepted("a/x", &difference(1, "body", "empty", "`x`")));
+        assert_eq!(
+            idle(&deviations, Some("a/x"), &used),
+            ["a/x #2,3: status at step 3"]
+        );
+        assert!(idle(&deviations, None, &used).is_empty());
+        assert_eq!(idle(&deviations, None, &Used::new()), ["b/*: status"]);
+    }
+
+    #[test]
+    fn rule_and_version_decide_what_is_accepted() {
+        let accepted = |rule, nginx: &[u64]| {
+            let deviations = parse(TEXT, rule, nginx).unwrap();
+            let difference = difference(1, "body", "empty", "`x`");
+            accepts(&deviations, "a/x", &difference, &mut Used::new()).is_some()
+        };
+        assert!(accepted("ignore", &[1, 22, 1]));
+        assert!(!accepted("ignore", &[1, 23, 1]));
+        assert!(!accepted("respect", &[1, 22, 1]));
+    }
+
+    #[test]
+    fn nothing_is_accepted_whole() {
+        let all = r#"deviation = [{ reason = "why", at = [{ steps = ["*"], differ = { status = "* → *" } }] }]"#;
+        assert!(parse(all, "respect", &[]).is_err());
     }
 }

@@ -1,24 +1,46 @@
-//! One HTTP/1.1 request on the wire, spelled byte by byte as told, and the answer to it.
+//! One HTTP/1.1 request on the wire, spelled byte by byte, and the answer to it.
 //!
 //! Paths with raw spaces, methods that do not exist and headers that no client library sends are
 //! the point of many a scenario, so the request is written to the socket as it stands. Heads are
 //! parsed by `httparse`. What the answer means is left to [`super::outcome`].
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use flate2::write::GzDecoder;
-use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// How long one answer may take, last byte included: nginx itself gives up on an origin after 60 s.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How much of a body is kept to be shown; all of it is digested.
-pub const BODY_KEPT: usize = 96;
+/// A request.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// The method.
+    pub method: String,
+    /// The target, as it is sent.
+    pub target: String,
+    /// `Name: value` lines.
+    pub headers: Vec<String>,
+    /// The body; `Content-Length` is sent with one that is not empty.
+    pub body: String,
+    /// The reader goes away after so many bytes of the answer's body.
+    pub leave_after: Option<usize>,
+}
+
+impl Question {
+    /// A GET with these headers.
+    #[must_use]
+    pub fn get(target: &str, headers: &[&str]) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            target: target.to_owned(),
+            headers: headers.iter().map(|line| (*line).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+}
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -27,24 +49,18 @@ pub struct Reply {
     pub status: u16,
     /// The header lines in their order, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Body,
-}
-
-/// A body, digested as it came.
-#[derive(Debug, Clone, Default)]
-pub struct Body {
-    /// Its length in bytes, chunk framing not counted.
-    pub length: u64,
-    /// SHA-256 of it.
-    pub digest: [u8; 32],
-    /// Its first [`BODY_KEPT`] bytes.
-    pub beginning: Vec<u8>,
-    /// What it says, where it came compressed with gzip: length and SHA-256; `None` where what came
-    /// is no gzip.
-    pub decoded: Option<(u64, [u8; 32])>,
+    /// The body, chunk framing taken off.
+    pub body: Vec<u8>,
     /// How it ended.
     pub end: BodyEnd,
+}
+
+impl Reply {
+    /// The value of the first header line of that name (in lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        value(&self.headers, name)
+    }
 }
 
 /// How a body ended.
@@ -59,25 +75,24 @@ pub enum BodyEnd {
     Left,
 }
 
-/// Sends one request on a connection of its own and reads the answer. `leave_after` makes the
-/// reader go away after that many bytes of the body.
+/// Sends one request on a connection of its own and reads the answer.
 ///
 /// # Errors
 /// No connection, no whole head of an answer, or no end within [`PATIENCE`].
-pub async fn exchange(
-    address: SocketAddr,
-    method: &str,
-    target: &str,
-    headers: &[String],
-    leave_after: Option<usize>,
-) -> Result<Reply> {
-    let mut request =
-        format!("{method} {target} HTTP/1.1\r\nHost: files.example.com\r\nConnection: close\r\n");
-    for line in headers {
+pub async fn exchange(address: SocketAddr, question: &Question) -> Result<Reply> {
+    let mut request = format!(
+        "{} {} HTTP/1.1\r\nHost: files.example.com\r\nConnection: close\r\n",
+        question.method, question.target
+    );
+    for line in &question.headers {
         request.push_str(line);
         request.push_str("\r\n");
     }
+    if !question.body.is_empty() {
+        request.push_str(&format!("Content-Length: {}\r\n", question.body.len()));
+    }
     request.push_str("\r\n");
+    request.push_str(&question.body);
     let talk = async {
         let mut stream = TcpStream::connect(address).await.context("connect")?;
         stream.set_nodelay(true)?;
@@ -87,19 +102,27 @@ pub async fn exchange(
             .context("send the request")?;
         let mut reader = BufReader::with_capacity(64 * 1024, stream);
         let (status, headers) = read_head(&mut reader).await?;
-        let body = match may_have_body(method, status) {
-            true => read_body(&mut reader, &headers, leave_after).await?,
-            false => Body::default(),
+        let (body, end) = match may_have_body(&question.method, status) {
+            true => read_body(&mut reader, &headers, question.leave_after).await?,
+            false => (Vec::new(), BodyEnd::Whole),
         };
         Ok(Reply {
             status,
             headers,
             body,
+            end,
         })
     };
     tokio::time::timeout(PATIENCE, talk)
         .await
         .context("no end of the answer")?
+}
+
+fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|(found, _)| found == name)
+        .map(|(_, value)| value.as_str())
 }
 
 fn may_have_body(method: &str, status: u16) -> bool {
@@ -144,26 +167,17 @@ async fn read_body(
     reader: &mut BufReader<TcpStream>,
     headers: &[(String, String)],
     leave_after: Option<usize>,
-) -> Result<Body> {
-    let value = |name: &str| {
-        headers
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let gzip = value("content-encoding") == Some("gzip");
+) -> Result<(Vec<u8>, BodyEnd)> {
     let mut sink = Sink {
-        decoder: gzip.then(|| GzDecoder::new(Digested::default())),
-        hash: Sha256::new(),
-        body: Body::default(),
+        body: Vec::new(),
         leave_after,
         broken: false,
     };
-    let end = if value("transfer-encoding")
-        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-    {
-        read_chunks(reader, &mut sink).await?
-    } else if let Some(length) = value("content-length") {
+    let is_chunked = value(headers, "transfer-encoding")
+        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+    let end = if is_chunked {
+        read_chunks(reader, &mut sink).await
+    } else if let Some(length) = value(headers, "content-length") {
         sink.take(reader, length.parse().context("Content-Length")?)
             .await
     } else {
@@ -173,62 +187,35 @@ async fn read_body(
             end => end,
         }
     };
-    sink.body.end = end;
-    sink.body.digest = sink.hash.finalize().into();
-    sink.body.decoded = sink
-        .decoder
-        .and_then(|decoder| decoder.finish().ok())
-        .map(|text| (text.length, text.hash.finalize().into()));
-    Ok(sink.body)
+    Ok((sink.body, end))
 }
 
-async fn read_chunks(reader: &mut BufReader<TcpStream>, sink: &mut Sink) -> Result<BodyEnd> {
+async fn read_chunks(reader: &mut BufReader<TcpStream>, sink: &mut Sink) -> BodyEnd {
     loop {
         let mut line = Vec::new();
         if !matches!(reader.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
-            return Ok(BodyEnd::CutShort);
+            return BodyEnd::CutShort;
         }
         let Ok(httparse::Status::Complete((_, size))) = httparse::parse_chunk_size(&line) else {
             // Half a line is what is left of a connection that was cut there.
-            return Ok(BodyEnd::CutShort);
+            return BodyEnd::CutShort;
         };
         let end = sink.take(reader, size).await;
         if end != BodyEnd::Whole {
-            return Ok(end);
+            return end;
         }
         line.clear();
         if !matches!(reader.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
-            return Ok(BodyEnd::CutShort);
+            return BodyEnd::CutShort;
         }
         if size == 0 {
-            return Ok(BodyEnd::Whole);
+            return BodyEnd::Whole;
         }
-    }
-}
-
-/// Digests what is written.
-#[derive(Default)]
-struct Digested {
-    hash: Sha256,
-    length: u64,
-}
-
-impl std::io::Write for Digested {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.hash.update(bytes);
-        self.length += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
 struct Sink {
-    decoder: Option<GzDecoder<Digested>>,
-    hash: Sha256,
-    body: Body,
+    body: Vec<u8>,
     leave_after: Option<usize>,
     broken: bool,
 }
@@ -249,22 +236,11 @@ impl Sink {
                     return BodyEnd::CutShort;
                 }
             };
-            let bytes = &buffer[..read];
-            self.hash.update(bytes);
-            if let Some(decoder) = &mut self.decoder
-                && decoder.write_all(bytes).is_err()
-            {
-                self.decoder = None;
-            }
-            self.body.length += read as u64;
-            let room = BODY_KEPT.saturating_sub(self.body.beginning.len());
-            self.body
-                .beginning
-                .extend_from_slice(&bytes[..room.min(read)]);
+            self.body.extend_from_slice(&buffer[..read]);
             wanted -= read as u64;
             if self
                 .leave_after
-                .is_some_and(|leave| self.body.length >= leave as u64)
+                .is_some_and(|leave| self.body.len() >= leave)
             {
                 return BodyEnd::Left;
             }

@@ -5,37 +5,42 @@
 //! fields; anything else that differs is left to [`super::deviation`].
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::time::{Duration, SystemTime};
 
-use super::exchange::{Body, BodyEnd, Reply};
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use sha2::{Digest as _, Sha256};
 
-/// Field to value. `status`, `body`, `text` (what the body says, compressed or not; only for
-/// readers who take it compressed), `header NAME`, `origin_requests`, `upstream NAME`.
+use super::exchange::{BodyEnd, Reply};
+
+/// Field to value. `status`, `body`, `header NAME`, `origin_requests`, `upstream NAME`, and what a
+/// step asks for besides.
 pub type Outcome = BTreeMap<String, String>;
 
 /// How a field shows that is not there.
 pub const ABSENT: &str = "absent";
 
-/// Header lines that belong to one connection or one moment and not to the answer.
-const OF_THE_MOMENT: [&str; 4] = ["connection", "date", "keep-alive", "transfer-encoding"];
+/// The field `header age` of an answer whose age is right, or needs none.
+pub const RIGHT_AGE: &str = "as RFC 9111 wants it";
+
+/// Header lines that belong to one connection or one moment and not to the answer; the age is judged
+/// by itself.
+const OF_THE_MOMENT: [&str; 4] = ["age", "connection", "date", "transfer-encoding"];
+
+/// The longest text that is shown as it is, in bytes.
+const LONGEST_SHOWN: usize = 96;
 
 /// The `Expires` of "a year ahead" may be so far off: nginx counts from the answer, the worker from
 /// when it stored it, and the run takes two minutes. (`max-age` outranks it for every reader that
 /// knows HTTP/1.1.)
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// The fields of one answer, received at `now`.
-pub fn of_reply(reply: &Reply, takes_gzip: bool, now: SystemTime) -> Outcome {
+/// The fields of one answer, received at `now`, but its age. `bodies` are what the origin has to send.
+pub fn of_reply(reply: &Reply, bodies: &[Bytes], now: SystemTime) -> Outcome {
     let mut outcome = Outcome::new();
     outcome.insert("status".to_owned(), reply.status.to_string());
-    outcome.insert("body".to_owned(), of_body(&reply.body));
-    if takes_gzip {
-        let text = match reply.body.decoded {
-            Some((length, digest)) => of_bytes(length, &digest),
-            None => of_bytes(reply.body.length, &reply.body.digest),
-        };
-        outcome.insert("text".to_owned(), text);
-    }
+    outcome.insert("body".to_owned(), of_body(reply, bodies));
     let mut lines: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, value) in &reply.headers {
         if !OF_THE_MOMENT.contains(&name.as_str()) {
@@ -59,6 +64,29 @@ pub fn of_reply(reply: &Reply, takes_gzip: bool, now: SystemTime) -> Outcome {
         outcome.insert(format!("header {name}"), values.join(", "));
     }
     outcome
+}
+
+/// The field `header age` of an answer, judged by RFC 9111, section 4: what a store serves without
+/// asking has an age; every age that is given counts from an answer of the origin. `fills` are the
+/// least and the most seconds since each of those.
+pub fn of_age(reply: &Reply, fills: &[(f64, f64)]) -> String {
+    let is_stored = matches!(reply.status, 200 | 206 | 304)
+        && matches!(
+            reply.header("x-cache-status"),
+            Some("HIT" | "STALE" | "UPDATING")
+        );
+    let age = reply.header("age");
+    let is_right = match age.map(str::parse::<f64>) {
+        None => !is_stored,
+        Some(Ok(age)) => fills
+            .iter()
+            .any(|(least, most)| (least.floor() - 1.0..=most.ceil()).contains(&age)),
+        Some(Err(_)) => false,
+    };
+    match is_right {
+        true => RIGHT_AGE.to_owned(),
+        false => format!("{} where RFC 9111 wants another", age.unwrap_or(ABSENT)),
+    }
 }
 
 /// The fields of a question that got no answer.
@@ -111,6 +139,11 @@ fn of_header(name: &str, value: &str, now: SystemTime) -> String {
             None => value.to_owned(),
         },
         "vary" => value.to_ascii_lowercase(),
+        // The milliseconds that the bucket took.
+        "server-timing" => match value.split_once("dur=") {
+            Some((before, _)) => format!("{before}dur=…"),
+            None => value.to_owned(),
+        },
         _ => value.to_owned(),
     }
 }
@@ -123,30 +156,38 @@ fn is_a_year_ahead(date: SystemTime, now: SystemTime) -> bool {
     off <= CLOCK_TOLERANCE
 }
 
-/// A body as a reader of a report can tell it from others: short text as it is, else its length
-/// and the beginning of its digest. How far one came that broke off depends on timing: not shown.
-fn of_body(body: &Body) -> String {
-    match body.end {
-        BodyEnd::CutShort => return "cut short".to_owned(),
-        BodyEnd::Left => return "left".to_owned(),
-        BodyEnd::Whole => {}
-    }
-    let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
-    if body.length == 0 {
-        "empty".to_owned()
-    } else if body.length == body.beginning.len() as u64 && body.beginning.iter().all(printable) {
-        format!("`{}`", String::from_utf8_lossy(&body.beginning).trim_end())
-    } else {
-        of_bytes(body.length, &body.digest)
+/// A body: short text as it is, else its length and the beginning of its digest. What came with
+/// `Content-Encoding: gzip` is decoded first. How far one came that broke off depends on timing: what
+/// counts is that it is the beginning of one of the origin's bodies.
+fn of_body(reply: &Reply, bodies: &[Bytes]) -> String {
+    let end = match reply.end {
+        BodyEnd::CutShort => "cut short",
+        BodyEnd::Left => "left",
+        BodyEnd::Whole => {
+            let mut decoded = Vec::new();
+            let is_gzip = reply.header("content-encoding") == Some("gzip")
+                && GzDecoder::new(&*reply.body)
+                    .read_to_end(&mut decoded)
+                    .is_ok();
+            return of_bytes(if is_gzip { &decoded } else { &reply.body });
+        }
+    };
+    match bodies.iter().any(|body| body.starts_with(&reply.body)) {
+        true => end.to_owned(),
+        false => format!("{end}, and not what the origin sent"),
     }
 }
 
-fn of_bytes(length: u64, digest: &[u8]) -> String {
-    let digest: String = digest[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{length} bytes, SHA-256 {digest}…")
+fn of_bytes(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "empty".to_owned();
+    }
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
+    if bytes.len() <= LONGEST_SHOWN && bytes.iter().all(is_printable) {
+        return format!("`{}`", String::from_utf8_lossy(bytes).replace('\n', "↵"));
+    }
+    let digest = hex::encode(&Sha256::digest(bytes)[..6]);
+    format!("{} bytes, SHA-256 {digest}…", bytes.len())
 }
 
 #[cfg(test)]
@@ -161,7 +202,8 @@ mod tests {
         Reply {
             status: 200,
             headers,
-            body: Body::default(),
+            body: Vec::new(),
+            end: BodyEnd::Whole,
         }
     }
 
@@ -169,7 +211,7 @@ mod tests {
     fn same(one: &[(&str, &str)], other: &[(&str, &str)], expected: bool) {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         assert_eq!(
-            of_reply(&reply(one), false, now) == of_reply(&reply(other), false, now),
+            of_reply(&reply(one), &[], now) == of_reply(&reply(other), &[], now),
             expected
         );
     }
@@ -210,5 +252,32 @@ mod tests {
         let hit = Outcome::from([("x".to_owned(), "HIT".to_owned())]);
         let miss = Outcome::new();
         assert_eq!(of_many(&[hit.clone(), miss, hit])["x"], "HIT ×2, absent ×1");
+    }
+
+    #[test]
+    fn what_broke_off_must_be_a_beginning_of_what_was_sent() {
+        let cut = |body: &[u8]| Reply {
+            body: body.to_vec(),
+            end: BodyEnd::CutShort,
+            ..reply(&[])
+        };
+        let bodies = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+        assert_eq!(of_body(&cut(b"tw"), &bodies), "cut short");
+        assert_ne!(of_body(&cut(b"ot"), &bodies), "cut short");
+    }
+
+    #[test]
+    fn an_age_counts_from_an_answer_of_the_origin() {
+        let fills = [(0.0, 0.4), (7.0, 7.5)];
+        let hit = |age| of_age(&reply(&[("x-cache-status", "HIT"), ("age", age)]), &fills);
+        for age in ["0", "1", "7"] {
+            assert_eq!(hit(age), RIGHT_AGE, "{age}");
+        }
+        for age in ["3", "9", "soon", "-5"] {
+            assert_ne!(hit(age), RIGHT_AGE, "{age}");
+        }
+        let without = |status| of_age(&reply(&[("x-cache-status", status)]), &fills);
+        assert_ne!(without("HIT"), RIGHT_AGE);
+        assert_eq!(without("MISS"), RIGHT_AGE);
     }
 }

@@ -1,28 +1,31 @@
-//! Puts every scenario's questions to both proxies, all scenarios at the same time.
+//! Puts every scenario's questions to both sides, all scenarios at the same time.
 //!
 //! Those with crowds of readers or large bodies come one after the other when the rest is done: what
-//! a crowd measures is the lock, not how long a busy machine lets it wait. And what did not come out
-//! as it should can be put to fresh proxies a second time, alone: [`Pace::Alone`].
+//! a crowd measures is the lock, not how long a busy machine lets it wait.
 //!
 //! Scenarios that stop the origin wait at that step until all others have ended, but those that say
 //! they need it no more; then the origin is stopped once, for good, and they go on.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
+use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-use super::exchange::exchange;
-use super::outcome::{ABSENT, Outcome, of_many, of_reply, of_silence};
-use super::scenario::{Scenario, Step};
-use crate::scripted::{ScriptedOrigin, Side};
+use super::exchange::{Question, Reply, exchange};
+use super::outcome::{ABSENT, Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence};
+use super::scenario::{Model, Scenario, Step};
+use crate::scripted::{Asked, BUCKET_PATH, ScriptedOrigin, Side};
 
 /// Between the starts of two scenarios: all at once would measure the machine, not the proxies.
 const BETWEEN_STARTS: Duration = Duration::from_millis(40);
+
+/// Between the start of a request beside others and theirs.
+const BESIDE: Duration = Duration::from_millis(200);
 
 /// How many scenarios run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,21 +36,46 @@ pub enum Pace {
     Alone,
 }
 
-/// A proxy to put questions to.
+/// A side to put questions to.
 #[derive(Debug, Clone, Copy)]
 pub struct Proxy {
     /// Which one it is.
     pub side: Side,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where scenarios of [`Model::AsFound`] are put instead.
+    pub as_found: Option<SocketAddr>,
+    /// Whether its `Age` is judged. Of an nginx that is the model it is not: nginx gives none.
+    pub tells_age: bool,
 }
 
-/// What was seen of one scenario through one proxy: an outcome for every step.
+impl Proxy {
+    /// A side that is one proxy, whose `Age` is judged.
+    #[must_use]
+    pub const fn at(side: Side, address: SocketAddr) -> Self {
+        Self {
+            side,
+            address,
+            as_found: None,
+            tells_age: true,
+        }
+    }
+}
+
+/// What is compared: both sides, and whatever must live as long.
+pub struct Stack {
+    /// The model, and what is compared with it.
+    pub proxies: Vec<Proxy>,
+    /// The running processes.
+    pub parts: Box<dyn Any>,
+}
+
+/// What was seen of one scenario through one side: an outcome for every step.
 #[derive(Debug)]
 pub struct Observed {
     /// The scenario's place in the list.
     pub scenario: usize,
-    /// Through which proxy.
+    /// Through which side.
     pub side: Side,
     /// By step; steps that ask nothing have empty outcomes.
     pub outcomes: Vec<Outcome>,
@@ -55,11 +83,27 @@ pub struct Observed {
     pub silences: Vec<String>,
 }
 
-/// Runs all scenarios through all proxies.
+/// Starts an origin with the scripts of these scenarios, both sides in front of it, and puts every
+/// question.
 ///
 /// # Errors
-/// When a task of the runner itself fails; what a proxy does is an outcome, never an error.
-pub async fn run(
+/// When something does not start, or a task of the runner itself fails; what a side answers is an
+/// outcome, never an error.
+pub async fn observe(
+    scenarios: &[Scenario],
+    start: impl FnOnce(&ScriptedOrigin) -> Result<Stack>,
+    pace: Pace,
+) -> Result<Vec<Observed>> {
+    let script = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.script.clone())
+        .collect();
+    let origin = Arc::new(ScriptedOrigin::start(script).await?);
+    let stack = start(&origin)?;
+    run(scenarios, &stack.proxies, origin, pace).await
+}
+
+async fn run(
     scenarios: &[Scenario],
     proxies: &[Proxy],
     origin: Arc<ScriptedOrigin>,
@@ -111,7 +155,7 @@ pub async fn run(
     Ok(observed)
 }
 
-/// One scenario through one proxy.
+/// One scenario through one side.
 struct One {
     number: usize,
     scenario: Scenario,
@@ -123,6 +167,7 @@ struct One {
 
 impl One {
     async fn run(mut self) -> Observed {
+        let bodies = self.origin.bodies(self.scenario.script.keys());
         let (mut outcomes, mut silences) = (Vec::new(), Vec::new());
         for (number, step) in (1..).zip(self.scenario.steps.clone()) {
             tokio::time::sleep(Duration::from_secs_f64(step.pause)).await;
@@ -134,7 +179,7 @@ impl One {
                 continue;
             }
             let before = self.asked().len();
-            let (mut outcome, errors) = self.ask(&step).await;
+            let (mut outcome, errors) = self.ask(&step, &bodies).await;
             silences.extend(errors.iter().map(|error| format!("step {number}: {error}")));
             let asked = self.asked();
             let mut requests = asked[before.min(asked.len())..].iter();
@@ -156,7 +201,7 @@ impl One {
     }
 
     /// What the origin was asked on behalf of this scenario so far.
-    fn asked(&self) -> Vec<crate::scripted::Asked> {
+    fn asked(&self) -> Vec<Asked> {
         let mut asked = self
             .origin
             .asked(self.proxy.side, &format!("/{}/", self.scenario.folder));
@@ -166,35 +211,101 @@ impl One {
             .keys()
             .filter(|key| !key.starts_with(&self.scenario.folder))
         {
-            asked.extend(self.origin.asked(self.proxy.side, &format!("/{key}")));
+            let path = format!("{BUCKET_PATH}/{key}");
+            asked.extend(self.origin.asked(self.proxy.side, &path));
         }
         asked
     }
 
     /// What came of a step, and why readers of it got no answer.
-    async fn ask(&self, step: &Step) -> (Outcome, Vec<String>) {
-        let (method, target) = self.scenario.request_line(step);
+    async fn ask(&self, step: &Step, bodies: &[Bytes]) -> (Outcome, Vec<String>) {
+        let address = match (self.scenario.model, self.proxy.as_found) {
+            (Model::AsFound, Some(address)) => address,
+            _ => self.proxy.address,
+        };
+        let question = |request: &str| {
+            let (method, target) = self.scenario.request_line(request);
+            Question {
+                method: method.to_owned(),
+                target,
+                headers: step.headers.clone(),
+                body: step.body.clone(),
+                leave_after: step.leave_after,
+            }
+        };
+        let beside = step.beside.as_ref().map(|request| {
+            let question = question(request);
+            tokio::spawn(async move { exchange(address, &question).await })
+        });
+        if beside.is_some() {
+            tokio::time::sleep(BESIDE).await;
+        }
         let start = Instant::now();
         let mut readers = JoinSet::new();
-        let takes_gzip = step
-            .headers
-            .iter()
-            .any(|line| line.to_ascii_lowercase().starts_with("accept-encoding:"));
         for number in 0..step.readers {
-            let (method, target, headers) =
-                (method.to_owned(), target.clone(), step.headers.clone());
-            let (address, leave_after) = (self.proxy.address, step.leave_after);
+            let question = question(&step.request);
             // Shorter than f64's precision can spoil, and never negative.
             let begin = start + Duration::from_secs_f64(step.stagger * number as f64);
             readers.spawn(async move {
-                tokio::time::sleep_until(begin).await;
-                match exchange(address, &method, &target, &headers, leave_after).await {
-                    Ok(reply) => (of_reply(&reply, takes_gzip, SystemTime::now()), None),
-                    Err(error) => (of_silence(), Some(format!("{error:#}"))),
+                tokio::time::sleep_until(begin.into()).await;
+                let reply = exchange(address, &question).await;
+                (reply, begin, Instant::now())
+            });
+        }
+        let replies = readers.join_all().await;
+        let asked = self.asked();
+        let mut errors = Vec::new();
+        let mut outcomes = Vec::new();
+        for (reply, begin, end) in &replies {
+            outcomes.push(match reply {
+                Ok(reply) => {
+                    let mut outcome = of_reply(reply, bodies, SystemTime::now());
+                    let age = match self.proxy.tells_age {
+                        true => of_age(reply, &self.fills(&asked, *begin, *end)),
+                        false => RIGHT_AGE.to_owned(),
+                    };
+                    outcome.insert("header age".to_owned(), age);
+                    outcome
+                }
+                Err(error) => {
+                    errors.push(format!("{error:#}"));
+                    of_silence()
                 }
             });
         }
-        let (outcomes, errors): (Vec<_>, Vec<_>) = readers.join_all().await.into_iter().unzip();
-        (of_many(&outcomes), errors.into_iter().flatten().collect())
+        let mut outcome = of_many(&outcomes);
+        if let Some(limit) = step.within {
+            let seconds = |(_, begin, end): &(Result<Reply>, Instant, Instant)| {
+                end.duration_since(*begin).as_secs_f64()
+            };
+            let is_in_time = replies.iter().all(|reply| seconds(reply) <= limit);
+            outcome.insert(format!("within {limit} s"), is_in_time.to_string());
+        }
+        if let Some(beside) = beside {
+            let status = match beside.await {
+                Ok(Ok(reply)) => reply.status.to_string(),
+                _ => "no answer".to_owned(),
+            };
+            outcome.insert("beside".to_owned(), status);
+        }
+        (outcome, errors)
+    }
+
+    /// The least and the most age, in seconds, that an answer between `begin` and `end` may have,
+    /// for each good answer of the origin from which it may count.
+    fn fills(&self, asked: &[Asked], begin: Instant, end: Instant) -> Vec<(f64, f64)> {
+        let answers = || self.scenario.script.values().flatten();
+        let delay = answers().map(|answer| answer.delay).fold(0.0, f64::max);
+        // Of a cache behind the proxy.
+        let before = answers()
+            .filter_map(|answer| answer.header("Age")?.parse().ok())
+            .fold(0.0, f64::max);
+        let good = asked.iter().filter(|asked| asked.is_good);
+        good.map(|asked| {
+            let least = begin.saturating_duration_since(asked.at).as_secs_f64() - delay;
+            let most = end.saturating_duration_since(asked.at).as_secs_f64();
+            (least.max(0.0) + before, most + before)
+        })
+        .collect()
     }
 }

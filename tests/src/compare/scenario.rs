@@ -1,8 +1,8 @@
 //! Scenarios as they stand in `tests/scenarios/*.toml`.
 //!
 //! A scenario owns one folder of the bucket, so that all of them can run at the same time. It says
-//! what the origin answers and what is asked; it does not say what should come back, because nginx
-//! says that. Only where nginx is no model does it write down what the worker must answer.
+//! what the origin answers and what is asked; it does not say what should come back, because a model
+//! says that, nginx or the worker. Where a model is not followed is left to [`super::deviation`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,9 @@ struct ScenarioFile {
     /// Which directive or question the file is about; for readers alone.
     #[serde(rename = "about")]
     _about: String,
+    /// Of all its scenarios that name no other.
+    #[serde(default)]
+    model: Model,
     scenario: Vec<ScenarioText>,
 }
 
@@ -32,7 +35,19 @@ struct ScenarioText {
     watch: Vec<String>,
     #[serde(default)]
     outlasts_the_origin: bool,
-    nginx_is_no_model: Option<String>,
+    model: Option<Model>,
+}
+
+/// Which nginx a scenario's answers are compared with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Model {
+    /// `tests/nginx/corrected.conf`.
+    #[default]
+    #[serde(rename = "corrected")]
+    Corrected,
+    /// `tests/nginx/files.conf`: the configuration that the worker replaces.
+    #[serde(rename = "as found")]
+    AsFound,
 }
 
 #[derive(Deserialize)]
@@ -65,8 +80,8 @@ pub struct Scenario {
     /// The last request takes a minute and needs no other of the origin: the origin may be stopped
     /// meanwhile, which saves that minute.
     pub outlasts_the_origin: bool,
-    /// Why nginx is no model here; then the steps say what the worker must answer.
-    pub nginx_is_no_model: Option<String>,
+    /// The nginx that is asked.
+    pub model: Model,
 }
 
 /// One question, put once or by many readers at once.
@@ -95,9 +110,13 @@ pub struct Step {
     /// nothing.
     #[serde(default)]
     pub stop_origin: bool,
-    /// What the worker must answer where nginx is no model: patterns by field.
+    /// The body of the request.
     #[serde(default)]
-    pub worker: BTreeMap<String, String>,
+    pub body: String,
+    /// Another request, begun 0.2 seconds before and awaited after; its status is compared.
+    pub beside: Option<String>,
+    /// Whether all readers have their answers within so many seconds is compared.
+    pub within: Option<f64>,
 }
 
 /// From so many readers at once on, they are a crowd.
@@ -111,14 +130,26 @@ const fn one() -> usize {
 }
 
 impl Scenario {
-    /// The method and the target as they go out.
-    pub fn request_line<'a>(&self, step: &'a Step) -> (&'a str, String) {
-        let (method, target) = step.request.split_once(' ').unwrap_or((&step.request, ""));
+    /// The method and the target of a request as they go out.
+    pub fn request_line<'a>(&self, request: &'a str) -> (&'a str, String) {
+        let (method, target) = request.split_once(' ').unwrap_or((request, ""));
         let target = match target.starts_with('/') || target.starts_with("http://") {
             true => target.replace("{folder}", &self.folder),
             false => format!("/{}/{target}", self.folder),
         };
         (method, target)
+    }
+
+    /// Whether seconds decide what comes back, so that a busy machine can spoil it.
+    pub fn waits(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| step.pause > 0.0 || step.stagger > 0.0 || step.within.is_some())
+            || self
+                .script
+                .values()
+                .flatten()
+                .any(|answer| answer.delay > 0.0)
     }
 
     /// Whether so many readers ask at once, or for so much, that nothing else should go on.
@@ -180,11 +211,11 @@ pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
     file.scenario
         .into_iter()
         .zip(1..)
-        .map(|(scenario, number)| resolve(stem, number, scenario))
+        .map(|(scenario, number)| resolve(stem, number, file.model, scenario))
         .collect()
 }
 
-fn resolve(stem: &str, number: usize, text: ScenarioText) -> Result<Scenario> {
+fn resolve(stem: &str, number: usize, model: Model, text: ScenarioText) -> Result<Scenario> {
     let folder = format!("{stem}-{number:02}");
     let mut origin = text.origin;
     if origin.is_empty() {
@@ -220,20 +251,6 @@ fn resolve(stem: &str, number: usize, text: ScenarioText) -> Result<Scenario> {
             "`{}`: a step asks nothing",
             text.name
         );
-        ensure!(
-            step.worker.is_empty() || text.nginx_is_no_model.is_some(),
-            "`{}`: an expectation of its own needs `nginx_is_no_model` and the reason",
-            text.name
-        );
-    }
-    if text.nginx_is_no_model.is_some() {
-        ensure!(
-            steps
-                .iter()
-                .all(|step| step.stop_origin || step.worker.contains_key("status")),
-            "`{}`: what must the worker answer? Each step needs a `status` at least",
-            text.name
-        );
     }
     Ok(Scenario {
         id: format!("{stem}/{}", text.name),
@@ -242,7 +259,7 @@ fn resolve(stem: &str, number: usize, text: ScenarioText) -> Result<Scenario> {
         steps,
         watch: text.watch,
         outlasts_the_origin: text.outlasts_the_origin,
-        nginx_is_no_model: text.nginx_is_no_model,
+        model: text.model.unwrap_or(model),
     })
 }
 
@@ -256,7 +273,9 @@ impl Default for Step {
             stagger: 0.0,
             leave_after: None,
             stop_origin: false,
-            worker: BTreeMap::new(),
+            body: String::new(),
+            beside: None,
+            within: None,
         }
     }
 }
@@ -281,36 +300,13 @@ mod tests {
             ["index.html", "range-01/b.jpg"]
         );
         assert_eq!(
-            scenario.request_line(&scenario.steps[0]),
+            scenario.request_line(&scenario.steps[0].request),
             ("GET", "/range-01/b.jpg".to_owned())
         );
         assert_eq!(
-            scenario.request_line(&scenario.steps[1]),
+            scenario.request_line(&scenario.steps[1].request),
             ("HEAD", "//range-01//b.jpg?x=1".to_owned())
         );
-    }
-
-    #[test]
-    fn an_expectation_of_its_own_needs_a_reason() {
-        let text = r#"
-            about = "x"
-            [[scenario]]
-            name = "n"
-            steps = [{ request = "GET a.jpg", worker = { status = "200" } }]
-        "#;
-        assert!(parse("path", text).is_err());
-    }
-
-    #[test]
-    fn an_expectation_of_its_own_is_there_for_every_step() {
-        let text = r#"
-            about = "x"
-            [[scenario]]
-            name = "n"
-            nginx_is_no_model = "why"
-            steps = ["GET a.jpg", { request = "GET a.jpg", worker = { status = "200" } }]
-        "#;
-        assert!(parse("path", text).is_err());
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //! Only data and how it turns into a head and a body. Sockets, faults and counting are left to
 //! the parent module.
 
+use std::io::Read as _;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -57,6 +60,8 @@ pub struct Answer {
     pub text: Option<String>,
     /// A body of that many patterned bytes.
     pub size: Option<usize>,
+    /// The body is sent compressed, with `Content-Encoding: gzip`.
+    pub gzip: bool,
     /// Which version of the object this is: it picks the bytes, `ETag` and `Last-Modified`. The
     /// answer's place in the script, from 1, where it is not given.
     pub version: Option<u32>,
@@ -82,6 +87,7 @@ impl Default for Answer {
             headers: Vec::new(),
             text: None,
             size: None,
+            gzip: false,
             version: None,
             framing: Framing::default(),
             delay: 0.0,
@@ -126,6 +132,14 @@ impl Answer {
                 self.status
             )),
         };
+        if self.gzip {
+            let mut packed = Vec::new();
+            // Reading from memory does not fail.
+            let packing = GzEncoder::new(&*self.body, Compression::default());
+            let _ = { packing }.read_to_end(&mut packed);
+            self.body = Bytes::from(packed);
+            self.headers.push("Content-Encoding: gzip".to_owned());
+        }
         self
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Answer, Fault, Framing, Script, ScriptedOrigin, Side};
-use crate::compare::exchange::{BodyEnd, Reply, exchange};
+use crate::compare::exchange::{BodyEnd, Question, Reply, exchange};
 
 async fn start(answers: Vec<Answer>) -> ScriptedOrigin {
     let script = Script::from([("folder/a b.jpg".to_owned(), answers)]);
@@ -21,15 +21,8 @@ fn address(origin: &ScriptedOrigin, side: Side) -> SocketAddr {
 }
 
 async fn get(origin: &ScriptedOrigin, side: Side, headers: &[&str]) -> anyhow::Result<Reply> {
-    let headers: Vec<_> = headers.iter().map(|line| (*line).to_owned()).collect();
-    exchange(
-        address(origin, side),
-        "GET",
-        "/media/folder/a%20b.jpg",
-        &headers,
-        None,
-    )
-    .await
+    let question = Question::get("/media/folder/a%20b.jpg", headers);
+    exchange(address(origin, side), &question).await
 }
 
 #[tokio::test]
@@ -90,7 +83,7 @@ async fn faults_show_as_what_they_are() {
         .await;
         for _ in 0..2 {
             let reply = get(&origin, Side::Worker, &[]).await.unwrap();
-            assert_eq!((reply.status, reply.body.end), (200, BodyEnd::CutShort));
+            assert_eq!((reply.status, reply.end), (200, BodyEnd::CutShort));
         }
     }
     for none in [Fault::Reset, Fault::Close, Fault::Garbage] {
@@ -107,7 +100,7 @@ async fn a_path_that_is_not_escaped_is_refused() {
         "/media/folder/å",
         "/media/folder/a[1]",
     ] {
-        let reply = exchange(address(&origin, Side::Nginx), "GET", target, &[], None)
+        let reply = exchange(address(&origin, Side::Nginx), &Question::get(target, &[]))
             .await
             .unwrap();
         assert_eq!(reply.status, 400, "{target}");

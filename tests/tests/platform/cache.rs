@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use e2e::compare::exchange::{BodyEnd, exchange};
+use e2e::compare::exchange::{BodyEnd, Question, exchange};
 use e2e::scripted::{Answer, Fault, Script};
 
 use crate::bucket::{Bucket, PURGE_SECRET, fresh_for, script, status};
@@ -146,11 +146,11 @@ fn a_new_version_that_breaks_off_is_seen_to_and_leaves_no_mixture() {
     seconds(6.6);
     let address = edge.cached.address;
     let reply = bucket
-        .block_on(exchange(address, "GET", "/a.jpg", &[], None))
+        .block_on(exchange(address, &Question::get("/a.jpg", &[])))
         .unwrap();
     // Whether the cache has answered when the body breaks off is a matter of moments.
-    let is_old = reply.body.end == BodyEnd::Whole && reply.body.length == 300_000;
-    assert!(is_old || reply.body.end == BodyEnd::CutShort, "{reply:?}");
+    let is_old = reply.end == BodyEnd::Whole && reply.body.len() == 300_000;
+    assert!(is_old || reply.end == BodyEnd::CutShort, "{reply:?}");
     edge.check("/a.jpg", 200, "EXPIRED", 3);
     edge.check("/a.jpg", 200, "HIT", 3);
 }

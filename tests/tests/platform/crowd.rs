@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use e2e::compare::exchange::exchange;
+use e2e::compare::exchange::{Question, exchange};
 use e2e::scripted::Answer;
 use tokio::task::JoinSet;
 
@@ -24,7 +24,7 @@ fn a_thousand_readers_of_a_cold_object_are_one_request_to_the_bucket() {
     let replies = runtime.block_on(async {
         let mut readers = JoinSet::new();
         for _ in 0..READERS {
-            readers.spawn(async move { exchange(address, "GET", "/a.png", &[], None).await });
+            readers.spawn(async move { exchange(address, &Question::get("/a.png", &[])).await });
         }
         readers.join_all().await
     });
@@ -32,16 +32,12 @@ fn a_thousand_readers_of_a_cold_object_are_one_request_to_the_bucket() {
     for reply in &replies {
         let reply = reply.as_ref().unwrap();
         assert_eq!(
-            (reply.status, reply.body.length),
+            (reply.status, reply.body.len()),
             (200, 20_000),
             "{}",
             edge.cached.log()
         );
-        let status = reply
-            .headers
-            .iter()
-            .find(|(name, _)| name == "x-cache-status");
-        misses += usize::from(status.is_some_and(|(_, word)| word == "MISS"));
+        misses += usize::from(reply.header("x-cache-status") == Some("MISS"));
     }
     let asked = bucket.asked("a.png");
     let said = format!(

@@ -5,7 +5,6 @@
 
 mod bucket;
 mod cache;
-mod compared;
 mod crowd;
 mod entries;
 mod outages;

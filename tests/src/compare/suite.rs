@@ -1,0 +1,284 @@
+//! A comparison as a suite of tests: one test for each scenario, and one for what counts over all.
+//!
+//! Both sides are started once for all tests that run, so this is a program of its own
+//! (`harness = false`) with the flags of any other suite.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use super::deviation::{self, Deviation, Used};
+use super::judge::{Verdict, judge};
+use super::runner::{Observed, Pace, Stack, observe};
+use super::scenario::{self, Scenario};
+use crate::scripted::{ScriptedOrigin, Side};
+
+/// Two sides that are compared.
+pub struct Comparison {
+    /// What it is called in the output.
+    pub name: &'static str,
+    /// What the names of its tests begin with.
+    pub prefix: &'static str,
+    /// `ORIGIN_CACHE_CONTROL`.
+    pub rule: &'static str,
+    /// The file of accepted differences, in `tests/scenarios`.
+    pub deviations: &'static str,
+    /// How many of them there may be.
+    pub most_deviations: usize,
+    /// What the comparison must not shrink below unnoticed.
+    pub fewest: usize,
+    /// What is asked.
+    pub scenarios: Vec<Scenario>,
+    /// Starts both sides in front of an origin, with the value of `rule`.
+    pub start: fn(&ScriptedOrigin, &str) -> Result<Stack>,
+}
+
+/// Of the scenarios in which seconds count, so many in a hundred may be put a second time.
+const REPEATED_PERCENT: usize = 2;
+
+/// The test of what counts over all scenarios.
+const ALL: &str = "all: accepted differences occur, repetitions are few";
+
+/// Runs the tests that the command line asks for.
+#[must_use]
+pub fn main(comparisons: &[Comparison]) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = comparisons
+        .iter()
+        .map(|comparison| comparison.trials(&arguments))
+        .collect::<Result<Vec<_>>>();
+    match trials {
+        Ok(trials) => {
+            libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_selected(arguments: &Arguments, name: &str) -> bool {
+    let matches = |text: &String| match arguments.exact {
+        true => name == text,
+        false => name.contains(text),
+    };
+    arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
+}
+
+impl Comparison {
+    /// Its tests, with their verdicts already found where they are to run.
+    fn trials(&self, arguments: &Arguments) -> Result<Vec<Trial>> {
+        let name = |id: &str| format!("{}{id}", self.prefix);
+        let all = is_selected(arguments, &name(ALL));
+        let is_asked = |scenario: &Scenario| all || is_selected(arguments, &name(&scenario.id));
+        let (asked, others): (Vec<Scenario>, Vec<Scenario>) =
+            self.scenarios.iter().cloned().partition(is_asked);
+        let unasked = others.iter().map(|scenario| scenario.id.as_str());
+        let mut trials: Vec<Trial> = match arguments.list {
+            true => unasked
+                .chain(asked.iter().map(|scenario| scenario.id.as_str()))
+                .chain([ALL])
+                .map(|id| Trial::test(name(id), || Ok(())))
+                .collect(),
+            false => unasked
+                .map(|id| Trial::test(name(id), || Err("it was filtered out".into())))
+                .collect(),
+        };
+        if arguments.list || asked.is_empty() {
+            return Ok(trials);
+        }
+        let run = Run::of(self, &asked)?;
+        // Before the tests' own lines: the counts are the point of the run, passed or not.
+        write!(std::io::stdout(), "{}", run.text)?;
+        let verdicts = run.verdicts.into_iter().zip(&asked);
+        for (verdict, scenario) in verdicts {
+            trials.push(test(name(&scenario.id), verdict.faults));
+        }
+        trials.push(test(name(ALL), run.faults));
+        Ok(trials)
+    }
+}
+
+fn test(name: String, faults: String) -> Trial {
+    Trial::test(name, move || match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Failed::from(faults)),
+    })
+}
+
+/// What came of a run.
+struct Run {
+    /// By scenario.
+    verdicts: Vec<Verdict>,
+    /// What is wrong over all.
+    faults: String,
+    /// The counts, and the accepted differences with their reasons.
+    text: String,
+}
+
+impl Run {
+    fn of(comparison: &Comparison, scenarios: &[Scenario]) -> Result<Self> {
+        let folder = testkit::root().join("tests/scenarios");
+        let file = folder.join(comparison.deviations);
+        let version = super::nginx_version()?;
+        let deviations = deviation::load(&file, comparison.rule, &version)?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        let see = |scenarios: &[Scenario], pace| -> Result<Vec<Verdict>> {
+            let start = |origin: &ScriptedOrigin| (comparison.start)(origin, comparison.rule);
+            let observed = runtime.block_on(observe(scenarios, start, pace))?;
+            verdicts(scenarios, &observed, &deviations)
+        };
+        let mut verdicts = see(scenarios, Pace::SideBySide)?;
+
+        // On a busy machine two seconds of freshness may be over too soon. What is wrong is wrong
+        // with fresh processes too, and with the machine to itself.
+        let waiting = comparison
+            .scenarios
+            .iter()
+            .filter(|one| one.waits())
+            .count();
+        let limit = (waiting * REPEATED_PERCENT).div_ceil(100);
+        let doubtful: Vec<usize> = (0..scenarios.len())
+            .filter(|at| !verdicts[*at].faults.is_empty() && scenarios[*at].waits())
+            .collect();
+        let mut repeated = String::new();
+        if !doubtful.is_empty() && doubtful.len() <= limit {
+            let again: Vec<_> = doubtful.iter().map(|at| scenarios[*at].clone()).collect();
+            for (at, verdict) in doubtful.iter().zip(see(&again, Pace::Alone)?) {
+                let first = std::mem::replace(&mut verdicts[*at], verdict);
+                repeated += &format!("put a second time:\n{}", first.faults);
+            }
+        }
+
+        let used: Used = verdicts
+            .iter()
+            .flat_map(|verdict| verdict.used.clone())
+            .collect();
+        let mut faults = Vec::new();
+        if comparison.scenarios.len() < comparison.fewest {
+            faults.push(format!("only {} scenarios", comparison.scenarios.len()));
+        }
+        if deviations.len() > comparison.most_deviations {
+            faults.push(format!("{} accepted deviations", deviations.len()));
+        }
+        if doubtful.len() > limit {
+            faults.push(format!(
+                "{} scenarios in which seconds count are not as they should be: too many to put again",
+                doubtful.len()
+            ));
+        }
+        let idle = deviation::idle(&deviations, None, &used);
+        faults.extend(
+            idle.iter()
+                .map(|idle| format!("accepted, and does not differ: {idle}")),
+        );
+        let all = scenario::load(&folder)?;
+        let unknown = deviation::unknown(&deviations, &all);
+        faults.extend(
+            unknown
+                .iter()
+                .map(|steps| format!("{}: there is no `{steps}`", comparison.deviations)),
+        );
+        let counts = Counts {
+            comparison,
+            scenarios,
+            verdicts: &verdicts,
+            deviations: &deviations,
+        };
+        let mut text = counts.text(doubtful.len().min(limit), limit);
+        text += &repeated;
+        Ok(Self {
+            faults: faults.join("\n"),
+            verdicts,
+            text,
+        })
+    }
+}
+
+fn verdicts(
+    scenarios: &[Scenario],
+    observed: &[Observed],
+    deviations: &[Deviation],
+) -> Result<Vec<Verdict>> {
+    let find = |number: usize, side: Side| {
+        let mut found = observed.iter();
+        found
+            .find(|seen| seen.scenario == number && seen.side == side)
+            .with_context(|| format!("scenario {number} was not run"))
+    };
+    let mut verdicts = Vec::new();
+    for (number, scenario) in scenarios.iter().enumerate() {
+        let (model, other) = (find(number, Side::Nginx)?, find(number, Side::Worker)?);
+        ensure!(model.outcomes.len() == other.outcomes.len());
+        verdicts.push(judge(scenario, model, other, deviations));
+    }
+    Ok(verdicts)
+}
+
+/// What is counted of a run.
+struct Counts<'a> {
+    comparison: &'a Comparison,
+    scenarios: &'a [Scenario],
+    verdicts: &'a [Verdict],
+    deviations: &'a [Deviation],
+}
+
+impl Counts<'_> {
+    fn text(&self, repeated: usize, limit: usize) -> String {
+        let sum = |count: fn(&Verdict) -> usize| self.verdicts.iter().map(count).sum::<usize>();
+        let accepted = |place: usize| -> usize {
+            let counts = self.verdicts.iter();
+            counts
+                .filter_map(|verdict| verdict.accepted.get(&place))
+                .sum()
+        };
+        let mut text = format!(
+            "{}: accepted differences (tests/scenarios/{}):\n",
+            self.comparison.name, self.comparison.deviations
+        );
+        let mut reasons = 0;
+        for (place, deviation) in self.deviations.iter().enumerate() {
+            let count = accepted(place);
+            reasons += usize::from(count > 0);
+            if count > 0 {
+                text += &format!("{count:>7} × {}\n", deviation.reason);
+            }
+        }
+        let everywhere: BTreeSet<usize> = (0..self.deviations.len())
+            .filter(|place| self.deviations[*place].is_everywhere())
+            .collect();
+        let number = |is: &dyn Fn(&Verdict) -> bool| {
+            self.verdicts.iter().filter(|verdict| is(verdict)).count()
+        };
+        let is_wrong = |verdict: &Verdict| !verdict.faults.is_empty();
+        let is_same = |verdict: &Verdict| {
+            !is_wrong(verdict)
+                && verdict
+                    .accepted
+                    .keys()
+                    .all(|place| everywhere.contains(place))
+        };
+        let (wrong, same) = (number(&is_wrong), number(&is_same));
+        let steps: usize = self
+            .scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.steps)
+            .filter(|step| !step.stop_origin)
+            .count();
+        text + &format!(
+            "{}: {} scenarios, {steps} steps on each side: {same} the same, {} with accepted \
+             differences, {wrong} not as they should be; {repeated} put a second time (at most {limit})\n\
+             values: {} the same, {} differ as accepted ({reasons} reasons), {} unexplained\n",
+            self.comparison.name,
+            self.verdicts.len(),
+            self.verdicts.len() - same - wrong,
+            sum(|verdict| verdict.same),
+            sum(|verdict| verdict.accepted.values().sum()),
+            sum(|verdict| verdict.unexplained),
+        )
+    }
+}
