@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::setup::{self, Need};
 
 /// The account of the model, which is also its master key's id.
 pub const ACCOUNT_ID: &str = "61f959a5f87b";
@@ -58,10 +58,10 @@ impl B2Sim {
         struct Ready {
             url: String,
         }
-        let bin = Tools::load()?.python_bin()?;
+        let bin = setup::place(Need::Python)?;
         let scratch = scratch_directory("b2sim")?;
         let mut command = Command::new(bin.join("python"));
-        command.arg(xtask::root().join("tests/b2sim/server.py"));
+        command.arg(testkit::root().join("tests/b2sim/server.py"));
         command.args(["--account-id", ACCOUNT_ID, "--master-key", MASTER_KEY]);
         for key in &options.created_keys {
             command.args(["--created-key", key]);

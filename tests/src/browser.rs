@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::setup::{self, Need};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
 
 /// Without these Chromium looks for its maker's servers at every start.
 const FLAGS: [&str; 13] = [
@@ -72,10 +72,10 @@ impl Browser {
     /// Starts Chromium with an empty profile.
     ///
     /// # Errors
-    /// Fails when it is not installed or does not come up.
+    /// Fails when there is none or it does not come up.
     pub fn start() -> Result<Self> {
         let scratch = scratch_directory("chromium")?;
-        let mut command = Command::new(Tools::load()?.chromium()?);
+        let mut command = Command::new(setup::place(Need::Browser)?);
         command.args(FLAGS).arg(format!(
             "--user-data-dir={}",
             scratch.path().join("profile").display()

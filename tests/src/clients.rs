@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use xtask::stack::{Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::setup::{self, Need};
+use testkit::stack::{Origin, OriginOptions};
 
 /// The clients, for one endpoint and key.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl OtherClients {
         directory: &Path,
     ) -> Result<Self> {
         let clients = Self {
-            bin: Tools::load()?.python_bin()?,
+            bin: setup::place(Need::Python)?,
             endpoint: endpoint.to_owned(),
             id: id.to_owned(),
             key: key.to_owned(),

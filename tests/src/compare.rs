@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use xtask::process::scratch_directory;
-use xtask::stack::{Edge, Nginx, nginx_command};
+use testkit::process::scratch_directory;
+use testkit::stack::{Edge, Nginx, nginx_command};
 
 use crate::edge;
 use crate::scripted::{ScriptedOrigin, Side};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use xtask::stack::{Edge, EdgeOptions};
-use xtask::tools::Tools;
+use testkit::stack::{Edge, EdgeOptions};
+use testkit::tools::Tools;
 
 /// The options for an edge with these settings.
 #[must_use]
@@ -28,5 +28,7 @@ pub fn start(settings: &[(&str, &str)]) -> Result<Edge> {
 /// A module that makes the simulator another; what it does is told in it.
 #[must_use]
 pub fn simulator(module: &str) -> PathBuf {
-    xtask::root().join("tests/fixtures/simulator").join(module)
+    testkit::root()
+        .join("tests/fixtures/simulator")
+        .join(module)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use xtask::stack::{Origin, OriginOptions};
+use testkit::stack::{Origin, OriginOptions};
 
 use crate::client::Client;
 use crate::mastodon::{Deployment, Installation, Invariants, Mastodon};

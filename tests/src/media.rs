@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use xtask::stack::{Origin, OriginOptions, Requests};
+use testkit::stack::{Origin, OriginOptions, Requests};
 
 use crate::client::Client;
 use crate::medialift::{self, Ran};

@@ -17,7 +17,7 @@ use serde_json::Value;
 /// # Errors
 /// Fails when the binary has not been built.
 pub fn command(directory: &Path) -> Result<Command> {
-    let mut command = Command::new(xtask::stack::binary("medialift")?);
+    let mut command = Command::new(testkit::stack::binary("medialift")?);
     command
         .current_dir(directory)
         .env_clear()

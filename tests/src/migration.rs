@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use xtask::process::scratch_directory;
-use xtask::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::process::scratch_directory;
+use testkit::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 use crate::b2sim::{B2Sim, B2SimOptions};
 use crate::client::Client;
@@ -71,7 +71,7 @@ impl World {
         // nginx may run as another user.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
         let installation = Installation::create(&directory.path().join("live"), deployment)?;
-        xtask::sample::create(&installation.media())?;
+        testkit::sample::create(&installation.media())?;
         let mastodon = Mastodon::start(installation, seed)?;
         let folder = scratch_directory("instance")?;
         let nginx_folder = folder.path().to_owned();

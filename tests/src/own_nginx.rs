@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::process::{ScratchDirectory, scratch_directory};
-use xtask::stack::{Nginx, free_address, nginx_command};
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::stack::{Nginx, free_address, nginx_command};
 
 use crate::medialift;
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::setup::{self, Need};
 
 use crate::client::Client;
 
@@ -54,21 +54,21 @@ impl Seaweed {
     ///
     /// # Errors
     /// When it is not installed, or, with the end of its log, when it does not come up.
-    pub fn start(tools: &Tools) -> Result<Self> {
+    pub fn start() -> Result<Self> {
         // It takes the numbers of its ports, not the ports: another test's server may be quicker.
-        Self::start_once(tools).or_else(|error| {
+        Self::start_once().or_else(|error| {
             eprintln!("SeaweedFS is started once more, on other ports: {error:#}");
-            Self::start_once(tools)
+            Self::start_once()
         })
     }
 
-    fn start_once(tools: &Tools) -> Result<Self> {
+    fn start_once() -> Result<Self> {
         let scratch = scratch_directory("seaweedfs")?;
         let (key_id, key) = ("seaweedtestkey", "seaweedtestsecret");
         write_identities(scratch.path(), key_id, key)?;
         let ports = free_ports()?;
         let sockets = Sockets(ports.map(internal_sockets).into_iter().flatten().collect());
-        let (command, port) = (command(tools, scratch.path(), ports)?, ports[S3]);
+        let (command, port) = (command(scratch.path(), ports)?, ports[S3]);
         let mut child = Guarded::spawn("SeaweedFS", command, &scratch.path().join("log"))?;
         let url = format!("http://127.0.0.1:{port}");
         let client = Client::signing(&url, key_id, key);
@@ -130,10 +130,10 @@ fn internal_sockets(port: u16) -> [PathBuf; 4] {
     ["master", "volume", "filer", "s3"].map(socket)
 }
 
-fn command(tools: &Tools, directory: &Path, ports: [u16; 8]) -> Result<Command> {
+fn command(directory: &Path, ports: [u16; 8]) -> Result<Command> {
     let path = |name: &str| directory.join(name).display().to_string();
     std::fs::create_dir_all(directory.join("data"))?;
-    let mut command = Command::new(tools.python_bin()?.join("weed"));
+    let mut command = Command::new(setup::place(Need::Python)?.join("weed"));
     command.current_dir(directory).env("HOME", directory);
     command.args([
         "-logtostderr=true",

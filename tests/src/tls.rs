@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use xtask::process::scratch_directory;
-use xtask::stack::Nginx;
+use testkit::process::scratch_directory;
+use testkit::stack::Nginx;
 
 const CONFIGURATION: &str = include_str!("../nginx/tls.conf");
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use e2e::b2sim::{ACCOUNT_ID, B2Sim, B2SimOptions, MASTER_KEY};
 use e2e::medialift::{self, Ran};
 use serde_json::Value;
-use xtask::stack::{Origin, OriginOptions};
+use testkit::stack::{Origin, OriginOptions};
 
 const BUCKET: &str = "example-social-media";
 const ENOUGH: &str =

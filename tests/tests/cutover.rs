@@ -7,7 +7,7 @@ use anyhow::Result;
 use e2e::media::{Media, files, write};
 use e2e::medialift;
 use serde_json::json;
-use xtask::stack::OriginOptions;
+use testkit::stack::OriginOptions;
 
 const FILES: &[(&str, &str)] = &[
     ("accounts/avatars/000/000/001/original/a.png", "avatar"),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::tools::Tools;
 
 const PURGE_SECRET: &str = "a-secret-of-thirty-two-letters-x";
 const KEY: &str = "K001-the-application-key-itself";
@@ -28,7 +28,7 @@ impl Account {
         let scratch = scratch_directory("account")?;
         let mut command = Command::new(Tools::load()?.node);
         command
-            .arg(xtask::root().join("tests/cloudflare/api.mjs"))
+            .arg(testkit::root().join("tests/cloudflare/api.mjs"))
             .arg(state.to_string());
         let log = scratch.path().join("api.log");
         let mut api = Guarded::spawn("Cloudflare's API", command, &log)?;
@@ -48,7 +48,7 @@ impl Account {
     /// Runs `cargo xtask deploy`; what is printed must never hold a secret.
     fn deploy(&self, arguments: &[&str]) -> Result<Output> {
         let inside = |name: &str| self.scratch.path().join(name);
-        let output = Command::new(xtask::stack::binary("xtask")?)
+        let output = Command::new(testkit::stack::binary("xtask")?)
             .arg("deploy")
             .arg("--config")
             .arg(&self.configuration)
@@ -88,7 +88,7 @@ impl Account {
 
 /// The shipped configuration with what somebody fills in, of a worker that is built already.
 fn filled_in() -> Result<String> {
-    let root = xtask::root();
+    let root = testkit::root();
     let mut table: toml::Table = fs::read_to_string(root.join("wrangler.toml"))?.parse()?;
     table.remove("build");
     let main = root.join("worker/entry.mjs");

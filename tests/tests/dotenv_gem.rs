@@ -1,4 +1,4 @@
-//! What `medialift` reads and writes, held against the `dotenv` gem itself (Debian's `ruby-dotenv`).
+//! What `medialift` reads and writes, held against the `dotenv` gem itself.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +10,7 @@ use ::medialift::dotenv::values::{Environment, Gem, Value, read};
 use anyhow::{Context as _, Result, ensure};
 use e2e::medialift;
 use serde_json::Value as Json;
+use testkit::setup::{self, Need};
 
 /// Reads each file with the gem and prints a list: an object of variables each, `null` where the gem
 /// raises. Nothing of the test's own environment counts.
@@ -29,14 +30,14 @@ puts JSON.generate(files.map { |text|
 
 /// The variables of each file by the gem; none where it raises.
 fn by_the_gem(paths: &[std::path::PathBuf]) -> Result<Vec<Option<BTreeMap<String, String>>>> {
-    let output = Command::new("ruby")
+    let output = Command::new(setup::place(Need::Ruby)?)
         .args(["-e", READ_ALL])
         .args(paths)
         .output()
-        .context("cannot run `ruby`\n\nhint: as root, `apt-get install ruby ruby-dotenv`")?;
+        .context("cannot run `ruby`")?;
     ensure!(
         output.status.success(),
-        "ruby: {}\n\nhint: as root, `apt-get install ruby ruby-dotenv`",
+        "ruby: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     let files: Vec<Json> = serde_json::from_slice(&output.stdout)?;

@@ -7,8 +7,8 @@
 use e2e::client::Client;
 use std::io::Read;
 use std::time::Duration;
-use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 const LENGTH: usize = 300_000_000;
 const READERS: usize = 20;
@@ -179,7 +179,7 @@ fn a_large_object_passes_without_being_held() {
 
 /// The same through a worker in JavaScript.
 fn ordinary_worker_peak(tools: &Tools, origin: &Origin, block: &[u8]) -> u64 {
-    let config = xtask::root().join("tests/fixtures/ordinary-worker/wrangler.toml");
+    let config = testkit::root().join("tests/fixtures/ordinary-worker/wrangler.toml");
     let edge = Edge::start_with(
         tools,
         EdgeOptions {

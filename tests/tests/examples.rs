@@ -17,8 +17,8 @@ use e2e::medialift;
 use e2e::migration::{KEY, World};
 use regex::Regex;
 use serde_json::{Value, json};
-use xtask::stack::Nginx;
-use xtask::stack::{Origin, OriginOptions};
+use testkit::stack::Nginx;
+use testkit::stack::{Origin, OriginOptions};
 
 const PURGE_SECRET: &str = "correct-horse-battery-staple";
 const AVATAR: &str = "accounts/avatars/000/000/001/original/example.png";
@@ -167,7 +167,7 @@ fn settled(text: &str) -> Result<String> {
 #[test]
 fn the_page_of_examples_is_what_the_commands_print() -> Result<()> {
     let page = page()?;
-    let path = xtask::root().join("docs/examples.md");
+    let path = testkit::root().join("docs/examples.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &page)?;
     }

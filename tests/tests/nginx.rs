@@ -6,7 +6,7 @@ use e2e::compare::suite::{self, Comparison};
 use e2e::compare::{nginx_and_worker, scenario};
 
 fn main() -> anyhow::Result<ExitCode> {
-    let scenarios = scenario::load(&xtask::root().join("tests/scenarios"))?;
+    let scenarios = scenario::load(&testkit::root().join("tests/scenarios"))?;
     // The rule of the settings makes nothing expire within a run, and the minute without an origin is
     // the same minute.
     let within_seconds = scenarios

@@ -7,8 +7,7 @@ use std::process::Command;
 use e2e::clients::OtherClients;
 use e2e::media::{Media, files};
 use e2e::seaweed::Seaweed;
-use xtask::sample;
-use xtask::tools::Tools;
+use testkit::sample;
 
 /// Big enough to be sent in parts of 5 MiB, whose tags are no MD5.
 const BIG: usize = 17_000_000;
@@ -197,8 +196,7 @@ fn the_same_tree_synced_to_another_server_is_found_whole_by_rclone() {
     for name in sizes(&media).keys().filter(|name| name.contains('\\')) {
         std::fs::remove_file(media.live().join(name)).expect("removed");
     }
-    let seaweed = Seaweed::start(&Tools::load().expect("`cargo xtask setup` has been run"))
-        .expect("SeaweedFS starts");
+    let seaweed = Seaweed::start().expect("SeaweedFS starts");
     let mut arguments = vec!["sync", "public/system"];
     arguments.extend(IN_PARTS);
     let mut sync = media.command(&arguments).expect("built");

@@ -14,7 +14,7 @@ use e2e::{edge, own_nginx};
 const ABOUT_THE_RULE: [&str; 5] = ["freshness/", "set_cookie/", "vary/", "headers_", "query/"];
 
 fn main() -> Result<ExitCode> {
-    let scenarios = scenario::load(&xtask::root().join("tests/scenarios"))?;
+    let scenarios = scenario::load(&testkit::root().join("tests/scenarios"))?;
     let about_the_rule = scenarios
         .iter()
         .filter(|scenario| {

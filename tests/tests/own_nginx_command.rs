@@ -11,8 +11,8 @@ use e2e::medialift;
 use e2e::own_nginx::{self, Site};
 use e2e::tls::TlsFront;
 use serde_json::Value;
-use xtask::process::scratch_directory;
-use xtask::stack::{Nginx, Origin, OriginOptions};
+use testkit::process::scratch_directory;
+use testkit::stack::{Nginx, Origin, OriginOptions};
 
 const BUCKET: [&str; 4] = [
     "--bucket",
@@ -35,7 +35,7 @@ impl Bucket {
             directory: tempfile::tempdir()?,
         };
         let media = bucket.directory.path().join("system");
-        xtask::sample::create(&media)?;
+        testkit::sample::create(&media)?;
         let mut command = bucket.command()?;
         command
             .env("KEY_PREFIX", prefix)
@@ -109,7 +109,7 @@ fn over_tls_the_bucket_is_checked_and_http_leads_to_https() -> Result<()> {
     let front = TlsFront::start(&bucket.origin.s3_url)?;
     let origin = front.url.replace("127.0.0.1", "localhost") + "/media";
     let site = Site::new()?;
-    let plain = xtask::stack::free_address()?;
+    let plain = testkit::stack::free_address()?;
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     fs::write(site.folder().join("fullchain.pem"), own.cert.pem())?;
     let key = own.signing_key.serialize_pem();

@@ -40,10 +40,10 @@ struct LeftOut {
 }
 
 fn main() -> Result<ExitCode> {
-    let file = xtask::root().join("tests/platform/comparison.toml");
+    let file = testkit::root().join("tests/platform/comparison.toml");
     let text = std::fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
     let rules: Rules = toml::from_str(&text)?;
-    let scenarios = scenario::load(&xtask::root().join("tests/scenarios"))?;
+    let scenarios = scenario::load(&testkit::root().join("tests/scenarios"))?;
     let comparison = Comparison {
         name: "platform mode compared with engine mode",
         prefix: "",

@@ -1,12 +1,10 @@
 //! The second S3 server of the tests comes up and keeps what it is given.
 
 use e2e::seaweed::Seaweed;
-use xtask::tools::Tools;
 
 #[test]
 fn seaweedfs_keeps_an_object_with_its_type_and_digest() {
-    let tools = Tools::load().expect("`cargo xtask setup` has been run");
-    let seaweed = Seaweed::start(&tools).expect("SeaweedFS starts");
+    let seaweed = Seaweed::start().expect("SeaweedFS starts");
     let client = seaweed.client();
     let headers = [
         ("content-type", "image/png"),

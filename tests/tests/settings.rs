@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use e2e::client::Client;
-use xtask::stack::{Edge, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::stack::{Edge, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 const SECRET: &str = "two words of a secret";
 
@@ -44,7 +44,7 @@ fn a_secret_that_can_be_guessed_and_a_fallback_without_a_path_are_faults() {
 
 #[test]
 fn what_is_shipped_is_not_served_where_nothing_is_kept() {
-    let text = std::fs::read_to_string(xtask::root().join("wrangler.toml")).unwrap();
+    let text = std::fs::read_to_string(testkit::root().join("wrangler.toml")).unwrap();
     let shipped: toml::Table = text.parse().unwrap();
     assert_eq!(shipped["workers_dev"].as_bool(), Some(false));
 }

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use e2e::browser::{Browser, DESKTOP, PHONE};
 use e2e::medialift::{self, Ran};
 use serde_json::{Value, json};
-use xtask::process::scratch_directory;
-use xtask::stack::{Edge, Nginx, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::process::scratch_directory;
+use testkit::stack::{Edge, Nginx, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 const PURGE_HEADER: &str = "x-purge-secret";
 const PURGE_SECRET: &str = "a-secret-of-the-tests";
@@ -24,7 +24,7 @@ struct Bucket {
 impl Bucket {
     fn with_samples() -> Result<Bucket> {
         let bucket = Bucket::empty()?;
-        xtask::sample::create(&bucket.media())?;
+        testkit::sample::create(&bucket.media())?;
         let mut command = bucket.command()?;
         command.args(["sync", "--not-mastodon"]).arg(bucket.media());
         medialift::run(&mut command)?.expect(0);
@@ -354,7 +354,7 @@ fn the_page_shows_a_browser_images_untainted_and_a_video_that_seeks() -> Result<
     let page_file = bucket.directory.path().join("verify.html");
     let html = page_file.to_str().expect("a name in UTF-8");
     bucket.verify(&edge.url, &["--html", html])?.expect(0);
-    let artefacts = xtask::target_directory().join("artefacts");
+    let artefacts = testkit::target_directory().join("artefacts");
     let browser = Browser::start()?;
     for (name, window) in [("phone", PHONE), ("desktop", DESKTOP)] {
         let mut page = browser.page(window)?;
@@ -404,7 +404,7 @@ fn the_page_notices_what_no_script_may_read() -> Result<()> {
         &format!("file://{html}"),
         "document.documentElement.dataset.state === 'done'",
     )?;
-    page.screenshot(&xtask::target_directory().join("artefacts/verify-failing.png"))?;
+    page.screenshot(&testkit::target_directory().join("artefacts/verify-failing.png"))?;
     let found = page.evaluate("({...document.documentElement.dataset})")?;
     assert_eq!(found["failed"], found["shown"], "{found}");
     assert_ne!(found["shown"], json!("0"));
@@ -435,4 +435,17 @@ fn settled(text: &str, url: &str) -> String {
         }
     }
     settled
+}
+
+#[test]
+fn all_files_need_a_media_directory() -> Result<()> {
+    let bucket = Bucket::empty()?;
+    let ran = bucket.verify("http://127.0.0.1:9", &["--samples", "all"])?;
+    let ran = ran.expect(2);
+    assert!(
+        ran.stderr.contains("hint: add `--media-dir DIR`"),
+        "{}",
+        ran.stderr
+    );
+    Ok(())
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::medialift::{self, Ran};
 use serde_json::Value;
-use xtask::stack::{Edge, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::stack::{Edge, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 const SECRET: &str = "a-secret-of-the-tests";
 const PLATFORM: &str =

@@ -1,191 +1,20 @@
-//! `cargo xtask bench`: measures this project beside its peers, in one run on one machine.
-//!
-//! An absolute time says nothing on a shared machine, so every target is a ratio: of medians of rounds
-//! that were measured in turn, or the median of the rounds' ratios. Each part leaves its raw rounds in
-//! `docs/performance/`, and `docs/performance.md` is made from those files alone. Nothing here is a
-//! test: only `--check` looks at the targets.
+//! `cargo xtask bench`: builds the bench, a program of its own that nothing else needs, and runs it.
 
-mod crowd;
-mod edge;
-mod growth;
-mod page;
-mod report;
-mod size;
-mod sync;
+use std::ffi::OsString;
+use std::process::Command;
 
-use std::thread;
-use std::time::{Duration, Instant};
+use anyhow::Result;
+use testkit::process::Guarded;
+use testkit::stack::binary;
 
-use anyhow::{Context, Result, anyhow};
-
-use crate::build;
-use crate::pins;
-use crate::progress::duration;
-use crate::setup::{Scope, debian_program, setup};
-use crate::stack::Profile;
-use crate::usage::require_linux;
-pub use page::write as write_page;
-use report::Target;
-
-/// What to measure, and whether a missed target is a failure.
-#[derive(Clone, Debug, clap::Args)]
-pub struct BenchOptions {
-    /// The parts to measure; all without a name
-    #[arg(value_enum)]
-    pub parts: Vec<Part>,
-    /// Exit with 1 where a target is missed
-    #[arg(long)]
-    pub check: bool,
-}
-
-/// A part of the bench, in the order in which they run, but for `size`: see [`prepare`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Part {
-    /// The worker's handler in `workerd bench`, beside plain JavaScript
-    Edge,
-    /// The worker's size, and what each choice of the build is worth
-    Size,
-    /// `medialift sync` beside other people's clients
-    Sync,
-    /// How `medialift sync` takes more files and larger ones
-    Growth,
-    /// The worker and nginx under load
-    Crowd,
-}
-
-impl Part {
-    const ALL: [Self; 5] = [
-        Self::Edge,
-        Self::Size,
-        Self::Sync,
-        Self::Growth,
-        Self::Crowd,
-    ];
-
-    /// Its name, in files and on the command line.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Edge => "edge",
-            Self::Size => "size",
-            Self::Sync => "sync",
-            Self::Growth => "growth",
-            Self::Crowd => "crowd",
-        }
-    }
-
-    /// The heading of its chapter.
-    const fn title(self) -> &'static str {
-        match self {
-            Self::Edge => "A request at the edge",
-            Self::Size => "The worker's size",
-            Self::Sync => "`medialift sync` beside other clients",
-            Self::Growth => "More files, larger files",
-            Self::Crowd => "Under load, beside nginx",
-        }
-    }
-
-    /// Measures it, once [`prepare`] has been at work, and saves what came of it; whether its targets
-    /// were reached.
-    fn measure(self) -> Result<bool> {
-        eprintln!("bench: {}", self.name());
-        let start = Instant::now();
-        let mut report = match self {
-            Self::Edge => edge::measure(),
-            Self::Size => size::measure(),
-            Self::Sync => sync::measure(),
-            Self::Growth => growth::measure(),
-            Self::Crowd => crowd::measure(),
-        }?;
-        report.processors = thread::available_parallelism()?.get();
-        report.save(self.name())?;
-        eprintln!("bench: {}: {}", self.name(), duration(start.elapsed()));
-        for target in &report.targets {
-            eprintln!("  {target}");
-        }
-        Ok(report.targets.iter().all(Target::is_reached))
-    }
-}
-
-/// Measures what `options` names, writes the page, and says which targets were reached; false where
-/// one was missed and `--check` was given.
+/// Runs the bench with `arguments`; false where it says that a target was missed.
 ///
 /// # Errors
-/// Fails when a peer cannot be had, or one of the contenders does not do what it is timed for.
-pub fn run(options: &BenchOptions) -> Result<bool> {
-    require_linux()?;
-    let parts = if options.parts.is_empty() {
-        Part::ALL.to_vec()
-    } else {
-        options.parts.clone()
-    };
-    let start = Instant::now();
-    let mut reached = prepare(&parts)?;
-    for part in parts.into_iter().filter(|part| *part != Part::Size) {
-        reached &= part.measure()?;
-    }
-    write_page(false)?;
-    eprintln!("bench: all in {}", duration(start.elapsed()));
-    Ok(reached || !options.check)
-}
-
-/// Installs and compiles what `parts` measure, so that no compiler runs while something is timed.
-///
-/// The part `size` takes no times and keeps one processor busy: it is measured meanwhile. Whether its
-/// targets were reached, if it is wanted.
-fn prepare(parts: &[Part]) -> Result<bool> {
-    let any = |of: &[Part]| of.iter().any(|part| parts.contains(part));
-    let start = Instant::now();
-    if any(&[Part::Growth]) {
-        growth::check_disk()?;
-    }
-    if any(&[Part::Sync, Part::Crowd]) {
-        setup(Scope::Everything, false)?;
-    }
-    if any(&[Part::Edge, Part::Size, Part::Crowd]) {
-        build::worker(&setup(Scope::Edge, false)?)?;
-    }
-    if any(&[Part::Sync, Part::Growth]) {
-        debian_program("time").context("cannot measure without `time`")?;
-    }
-    if any(&[Part::Crowd]) {
-        debian_program(pins::DEBIAN_WRK)?;
-    }
-    let reached = thread::scope(|scope| {
-        let size = any(&[Part::Size]).then(|| scope.spawn(|| Part::Size.measure()));
-        if any(&[Part::Sync, Part::Growth, Part::Crowd]) {
-            build::programs_of(Profile::Release)?;
-        }
-        size.map_or(Ok(true), |size| {
-            size.join()
-                .map_err(|_| anyhow!("the part `size` panicked"))?
-        })
-    })?;
-    eprintln!("bench: prepared in {}", duration(start.elapsed()));
-    Ok(reached)
-}
-
-/// The numbers of a part's rounds, from 1: `least` of them in any case, and up to `most` while another
-/// that takes as long as the last ends within `budget` from now. On a slow day the bench has fewer
-/// rounds, not more time.
-fn rounds(least: usize, most: usize, budget: Duration) -> impl Iterator<Item = usize> {
-    let start = Instant::now();
-    let mut last = start;
-    (1..=most).take_while(move |&round| {
-        let lasted = last.elapsed();
-        last = Instant::now();
-        round <= least || start.elapsed() + lasted <= budget
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_as_many_rounds_as_fit_and_never_too_few() {
-        let short =
-            || rounds(2, 4, Duration::ZERO).inspect(|_| thread::sleep(Duration::from_millis(1)));
-        assert_eq!(short().collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(rounds(2, 4, Duration::MAX).count(), 4);
-    }
+/// Fails when it does not compile or cannot be started.
+pub(crate) fn run(arguments: &[OsString]) -> Result<bool> {
+    testkit::build::debug(&["bench"])?;
+    let mut command = Command::new(binary("bench")?);
+    command.args(arguments);
+    let status = Guarded::spawn_with_streams("the bench", command, "/dev/null".as_ref())?.wait()?;
+    Ok(status.success())
 }

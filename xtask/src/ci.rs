@@ -9,37 +9,39 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::build::{self, BUDGET};
-use crate::pins::{self, WASM_TARGET};
-use crate::process::run as run_command;
-use crate::setup::{Scope, setup};
 use crate::test::{self, Count};
-use crate::tools::Tools;
-use crate::{docs, progress, tidy};
+use crate::{docs, tidy};
+use testkit::build::{self, BUDGET};
+use testkit::pins::{self, WASM_TARGET};
+use testkit::process::run as run_command;
+use testkit::progress;
+use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
+use testkit::tools::Tools;
 
 mod deployment;
-mod linters;
 
 /// What of the gates somebody wants.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct CiOptions {
+pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
     #[arg(long)]
-    pub lints: bool,
+    pub(crate) lints: bool,
+    #[command(flatten)]
+    pub(crate) setup: SetupOptions,
 }
 
 /// Runs every gate; false when one failed.
 ///
 /// # Errors
 /// Fails only when the tools of the tests cannot be had; all else is a gate.
-pub fn run(options: &CiOptions) -> Result<bool> {
+pub(crate) fn run(options: &CiOptions) -> Result<bool> {
     let start = Instant::now();
     let mut gates = Gates::default();
     if options.lints {
         lints(&mut gates);
         gates.report(start.elapsed(), None)?;
     } else {
-        let tools = setup(Scope::Everything, true)?;
+        let tools = everything(options.setup)?;
         lints(&mut gates);
         let count = tests(&mut gates, &tools);
         gates.report(start.elapsed(), Some(count))?;
@@ -51,18 +53,18 @@ pub fn run(options: &CiOptions) -> Result<bool> {
 fn lints(gates: &mut Gates) {
     gates.run("fmt", || cargo("fmt", &["--all", "--check"]));
     gates.run("tidy", || {
-        tidy::run(crate::root()).map(|said| eprintln!("{said}"))
+        tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
     });
     gates.run("spelling", || {
-        lint(Command::new(linters::python_program("typos")?))
+        lint(Command::new(setup::place(Need::Linters)?.join("typos")))
     });
     gates.run("workflows", || {
-        let mut command = Command::new(linters::python_program("zizmor")?);
+        let mut command = Command::new(setup::place(Need::Linters)?.join("zizmor"));
         command.args(["--offline", "--no-progress", ".github"]);
         lint(command)
     });
     gates.run("dependencies that nothing uses", || {
-        let program = linters::cargo_program("cargo-machete", pins::CARGO_MACHETE)?;
+        let program = setup::place(Need::CargoMachete)?;
         let mut command = Command::new(program);
         // Else it does not know that the crate `md-5` is used as `md5`.
         command.arg("--with-metadata");
@@ -111,12 +113,12 @@ fn tests(gates: &mut Gates, tools: &Tools) -> Count {
 ///
 /// # Errors
 /// Fails when there is one, or the database cannot be had.
-pub fn advisories() -> Result<()> {
+pub(crate) fn advisories() -> Result<()> {
     deny(&["check", "advisories"])
 }
 
 fn deny(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new(linters::cargo_program("cargo-deny", pins::CARGO_DENY)?);
+    let mut command = Command::new(setup::place(Need::CargoDeny)?);
     command.args(arguments);
     lint(command)
 }
@@ -129,7 +131,7 @@ fn other_systems() -> Result<()> {
     let ring = pins::locked_version("ring")?.replace('.', "_");
     let mut arguments = vec!["--workspace".to_owned(), "--all-targets".to_owned()];
     for target in pins::OTHER_TARGETS {
-        linters::standard_library(target)?;
+        standard_library(target)?;
         arguments.extend([
             format!("--target={target}"),
             format!("--config=target.{target}.ring_core_{ring}_.rustc-cfg=[]"),
@@ -146,6 +148,7 @@ fn documentation() -> Result<()> {
         command
             .args([
                 "doc",
+                "--locked",
                 "--no-deps",
                 "--document-private-items",
                 "--quiet",
@@ -164,7 +167,7 @@ fn documentation() -> Result<()> {
 }
 
 fn clippy(arguments: &[&str]) -> Result<()> {
-    let last = ["--quiet", "--", "-D", "warnings"];
+    let last = ["--locked", "--quiet", "--", "-D", "warnings"];
     cargo("clippy", &[arguments, &last].concat())
 }
 
@@ -242,7 +245,7 @@ fn lint(mut command: Command) -> Result<()> {
     let name = program.file_name().unwrap_or(program.as_os_str());
     let first = command.get_args().next().unwrap_or_default();
     let name = format!("`{} {}`", name.display(), first.display());
-    command.current_dir(crate::root());
+    command.current_dir(testkit::root());
     run_command(name.as_str(), command)
 }
 

@@ -1,94 +1,97 @@
 //! `cargo xtask demo`: the whole way of a media tree, from a directory through `medialift sync`, the
-//! origin and the edge back to a client, with every byte compared.
+//! bucket and the edge back to a reader, every byte compared by `medialift verify`.
 
-mod client;
-mod readback;
-mod report;
-pub(crate) mod upload;
-
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-
-use crate::process::{ScratchDirectory, scratch_directory};
-use crate::setup::{Scope, setup};
-use crate::stack::{Edge, Origin, OriginOptions, Profile};
-use crate::tools::Tools;
-use crate::{build, progress, sample};
-
-/// The bucket that the demonstration fills.
-pub(crate) const BUCKET: &str = "media";
+use serde_json::json;
+use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::setup::{Need, setup};
+use testkit::stack::{Edge, Origin, OriginOptions, Profile};
+use testkit::upload::{self, BUCKET};
+use testkit::{build, progress, sample, verify};
 
 /// What somebody asks of the demonstration.
 #[derive(Clone, Debug, clap::Args)]
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// Upload this directory instead of the sample media tree
     #[arg(long, value_name = "DIR")]
-    pub media: Option<PathBuf>,
+    media: Option<PathBuf>,
     /// Leave the stack up afterwards, until Ctrl-C
     #[arg(long)]
-    pub keep: bool,
-    /// Print the result as JSON on standard output, and nothing else there
+    keep: bool,
+    /// Print what `medialift sync` and `medialift verify` report as one JSON document on standard output
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
-/// Runs the demonstration; whether all was as it should be.
+/// Runs the demonstration; false where `medialift verify` found a fault.
 ///
 /// # Errors
-/// Fails when a part does not start or cannot be had. What is merely wrong is shown and makes the
-/// answer false.
-pub fn run(options: &DemoOptions) -> Result<bool> {
+/// Fails when a part does not start or cannot be had.
+pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     let start = Instant::now();
     // First, so that a mistyped name does not wait for the builds.
     let media = Media::choose(options.media.as_deref())?;
-    let tools = setup(Scope::Edge, false)?;
+    let tools = setup(Need::WORKER)?;
     let size = build::worker(&tools)?;
     build::programs()?;
-    let prepared = start.elapsed();
 
-    eprintln!("demo: starting the origin");
+    eprintln!("demo: starting the bucket");
     let origin = Origin::start(OriginOptions::default())?;
+    let directory = media.directory();
     eprintln!(
         "demo: uploading `{}` with `medialift sync`",
-        media.directory().display()
+        directory.display()
     );
-    let upload = upload::sync(&origin, &media.directory(), Profile::Debug)?;
-    let edge = start_edge(&tools, &origin)?;
-
-    let tree = readback::expectations(&media.directory())?;
-    let client = client::look(&tree.files, &origin, &edge)?;
-    eprintln!("demo: reading every object back through the edge, twice");
-    let readback = readback::read_all(tree, &media.directory(), &origin, &edge);
-
-    let result = report::Report::new(start.elapsed(), prepared, size, upload, &readback, client);
-    if options.json {
-        report::print_json(&result)?;
+    let upload = upload::sync(&origin, &directory, Profile::Debug)?;
+    eprintln!(
+        "demo: {} uploads counted by the bucket, in {}",
+        upload.put_requests,
+        progress::duration(upload.time)
+    );
+    eprintln!("demo: starting the edge worker ({size}) under `wrangler dev`");
+    let bucket_url = origin.bucket_url(BUCKET);
+    let edge = Edge::start(
+        &tools,
+        &[
+            ("ORIGIN_URL", &bucket_url),
+            ("CACHE_MODE", "engine"),
+            ("PURGE_SECRET", verify::PURGE_SECRET),
+        ],
+    )?;
+    eprintln!("demo: reading every file back through the edge with `medialift verify`\n");
+    let passed = if options.json {
+        let report = verify::json(&origin, &edge, &directory)?;
+        let passed = report["passed"] == true;
+        let report = json!({
+            "passed": passed,
+            "seconds": start.elapsed().as_secs_f64(),
+            "upload_requests": upload.put_requests,
+            "sync": upload.summary,
+            "verify": report,
+        });
+        let mut output = std::io::stdout().lock();
+        serde_json::to_writer_pretty(&mut output, &report)?;
+        writeln!(output)?;
+        passed
     } else {
-        report::print_text(&result)?;
-    }
+        let page = testkit::target_directory().join("demo.html");
+        verify::text(&origin, &edge, &directory, options.keep.then_some(&*page))?
+    };
     if options.keep {
         eprintln!("\nThe stack stays up until Ctrl-C:");
         eprintln!("  the edge    {}", edge.url);
-        if let Some(path) = &result.example {
-            eprintln!("  a file      {}{path}", edge.url);
-        }
-        eprintln!("  the bucket  {}", origin.bucket_url(BUCKET));
+        eprintln!("  the bucket  {bucket_url}");
         eprintln!("  control     {}", origin.control_url);
         crate::dev::wait_for_interrupt();
     }
     drop(edge);
     drop(origin);
     eprintln!("\ndemo: took {}", progress::duration(start.elapsed()));
-    Ok(result.problems.is_empty())
-}
-
-/// Starts the edge in front of the bucket of `origin`.
-fn start_edge(tools: &Tools, origin: &Origin) -> Result<Edge> {
-    eprintln!("demo: starting the edge worker under `wrangler dev`");
-    let url = origin.bucket_url(BUCKET);
-    Edge::start(tools, &[("ORIGIN_URL", &url), ("CACHE_MODE", "engine")])
+    Ok(passed)
 }
 
 /// The media tree to upload.

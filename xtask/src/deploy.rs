@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::build::{self, BUDGET};
-use crate::setup::{Scope, setup};
+use testkit::build::{self, BUDGET};
+use testkit::setup::{Need, setup};
 
 mod cloudflare;
 mod configuration;
@@ -25,22 +25,22 @@ mod verify;
 
 use cloudflare::Cloudflare;
 use configuration::Configuration;
-pub use configuration::Environment;
+pub(crate) use configuration::Environment;
 use secrets::Secrets;
 
 /// What somebody wants to deploy.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct DeployOptions {
+pub(crate) struct DeployOptions {
     /// Which part of `wrangler.toml`: `production` is its top level
     #[arg(long, value_enum, default_value_t)]
-    pub env: Environment,
+    pub(crate) env: Environment,
     /// Do everything but the upload, and ask Cloudflare nothing. Exit code 2 says that something is
     /// missing or wrong, and names all of it
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Another configuration than the repository's `wrangler.toml`
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// With `--dry-run`: the secrets that the worker has, so that any other that it needs is missing
     #[arg(
         long,
@@ -48,21 +48,21 @@ pub struct DeployOptions {
         value_delimiter = ',',
         requires = "dry_run"
     )]
-    pub secrets: Option<Vec<String>>,
+    pub(crate) secrets: Option<Vec<String>>,
     /// Secrets to upload together with the worker: a file of NAME=TEXT lines, or JSON
     #[arg(long, value_name = "FILE")]
-    pub secrets_file: Option<PathBuf>,
+    pub(crate) secrets_file: Option<PathBuf>,
     /// Do not run `medialift verify` afterwards; its command is printed
     #[arg(long)]
-    pub no_verify: bool,
+    pub(crate) no_verify: bool,
     /// Arguments of `wrangler deploy`
     #[arg(last = true, value_name = "WRANGLER ARGUMENTS")]
-    pub arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// All was done.
     Done,
     /// wrangler or `medialift verify` failed, and has said why.
@@ -76,8 +76,8 @@ pub enum Outcome {
 /// # Errors
 /// Fails when the tools cannot be had, the worker does not build or is too big, the configuration cannot be
 /// read, or Cloudflare cannot be asked.
-pub fn run(options: &DeployOptions) -> Result<Outcome> {
-    let tools = setup(Scope::Edge, false)?;
+pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
+    let tools = setup(Need::WORKER)?;
     let configuration = Configuration::read(options.config.as_deref(), options.env)?;
     let size = build::worker(&tools)?;
     let cloudflare = Cloudflare::new(&tools, &configuration);

@@ -4,27 +4,28 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::build;
-use crate::demo::{BUCKET, Media, upload};
-use crate::setup::{Scope, setup};
-use crate::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
+use crate::demo::Media;
+use testkit::build;
+use testkit::setup::{Need, setup};
+use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
+use testkit::upload::{self, BUCKET};
 
 /// What somebody wants to work with.
 #[derive(Clone, Debug, clap::Args)]
-pub struct DevOptions {
+pub(crate) struct DevOptions {
     /// A setting of the worker, such as `FRESH_SECONDS=10`; may be repeated. With `ORIGIN_URL`,
     /// `B2_BUCKET` or `B2_ENDPOINT` among them, no origin is started here
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = setting)]
-    pub variables: Vec<(String, String)>,
+    pub(crate) variables: Vec<(String, String)>,
     /// Upload this directory instead of the sample media tree
     #[arg(long, value_name = "DIR")]
-    pub media: Option<PathBuf>,
+    pub(crate) media: Option<PathBuf>,
     /// The port of the edge
     #[arg(long, default_value_t = 8787)]
-    pub port: u16,
+    pub(crate) port: u16,
     /// Keep the edge's cache in this directory from one run to the next
     #[arg(long, value_name = "DIR")]
-    pub persist: Option<PathBuf>,
+    pub(crate) persist: Option<PathBuf>,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -38,8 +39,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 ///
 /// # Errors
 /// Fails when a part does not start.
-pub fn run(options: DevOptions) -> Result<()> {
-    let tools = setup(Scope::Edge, false)?;
+pub(crate) fn run(options: DevOptions) -> Result<()> {
+    let tools = setup(Need::WORKER)?;
     build::worker(&tools)?;
     let mut variables = options.variables;
     let set = |name: &str| variables.iter().any(|(known, _)| known == name);

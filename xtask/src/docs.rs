@@ -1,13 +1,16 @@
 //! `cargo xtask docs`: the pages that are made from the programs themselves.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::stack::binary;
-use crate::{bench, build, test};
+use testkit::build;
+use testkit::stack::binary;
+
+use crate::{bench, test};
 
 /// Where the reference of the command stands, from the root.
 const PAGE: &str = "docs/commands.md";
@@ -16,7 +19,7 @@ const PAGE: &str = "docs/commands.md";
 ///
 /// # Errors
 /// Fails when a program cannot be built or, with `check`, when a page is not what it would be.
-pub fn run(check: bool) -> Result<()> {
+pub(crate) fn run(check: bool) -> Result<()> {
     of_programs(check)?;
     let count = test::pages(!check)?;
     // `docs/settings.md` and `docs/examples.md`.
@@ -33,10 +36,18 @@ pub fn run(check: bool) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub(crate) fn of_programs(check: bool) -> Result<()> {
-    bench::write_page(check)?;
+    let page: &[&str] = if check {
+        &["page", "--check"]
+    } else {
+        &["page"]
+    };
+    ensure!(
+        bench::run(&page.iter().map(OsString::from).collect::<Vec<_>>())?,
+        "`docs/performance.md` cannot be vouched for, see above"
+    );
     build::programs()?;
     let page = commands_page()?;
-    let path = crate::root().join(PAGE);
+    let path = testkit::root().join(PAGE);
     if fs::read_to_string(&path).is_ok_and(|old| old == page) {
         return Ok(());
     }

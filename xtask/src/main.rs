@@ -1,18 +1,28 @@
 //! `cargo xtask …`: every chore of this repository.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::bench::BenchOptions;
-use xtask::ci::CiOptions;
-use xtask::demo::DemoOptions;
-use xtask::deploy::{DeployOptions, Outcome};
-use xtask::dev::DevOptions;
-use xtask::scale::ScaleOptions;
-use xtask::setup::{Scope, setup};
-use xtask::test::TestOptions;
-use xtask::{bench, build, ci, demo, deploy, dev, docs, package, scale, test, tidy};
+use testkit::build;
+use testkit::setup::{Need, SetupOptions, everything, setup};
+
+use ci::CiOptions;
+use demo::DemoOptions;
+use deploy::{DeployOptions, Outcome};
+use dev::DevOptions;
+use test::TestOptions;
+
+mod bench;
+mod ci;
+mod demo;
+mod deploy;
+mod dev;
+mod docs;
+mod package;
+mod test;
+mod tidy;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Every chore of this repository")]
@@ -23,8 +33,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Install what is missing of the tools, into a cache outside the checkout
-    Setup,
+    /// Get every tool that chores and tests use, into a cache outside the checkout. They get their own by
+    /// themselves too, when they need it
+    Setup(SetupOptions),
     /// Build the edge worker and say how big it is
     Build,
     /// Upload a media tree, serve it through the edge, read it back and show what a client sees
@@ -33,10 +44,13 @@ enum Chore {
     Dev(DevOptions),
     /// Run the tests and count them
     Test(TestOptions),
-    /// Sync a million files against a bucket that has nearly all, and measure the memory it takes
-    Scale(ScaleOptions),
     /// Measure the worker and the command beside their peers, and write `docs/performance.md`
-    Bench(BenchOptions),
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What the bench is asked; `--help` lists it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run every gate: formatting, lints, conventions, tests, size, deployability
     Ci(CiOptions),
     /// Look for known faults of the crates in use, in a database that is fetched
@@ -57,7 +71,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = xtask::process::end_children_on_interrupt().and_then(|()| run(arguments.chore));
+    let done = testkit::process::end_children_on_interrupt().and_then(|()| run(arguments.chore));
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
@@ -73,28 +87,27 @@ fn main() -> ExitCode {
 /// Does one chore.
 fn run(chore: Chore) -> Result<Outcome> {
     let is_good = match chore {
-        Chore::Setup => setup(Scope::Everything, true).map(|_| true),
+        Chore::Setup(options) => everything(options).map(|_| true),
         Chore::Build => {
-            let size = build::worker(&setup(Scope::Edge, false)?)?;
+            let size = build::worker(&setup(Need::WORKER)?)?;
             eprintln!("build: the edge worker is {size}");
             Ok(true)
         }
         Chore::Demo(options) => demo::run(&options),
         Chore::Dev(options) => dev::run(options).map(|()| true),
         Chore::Test(options) => test::run(&options),
-        Chore::Scale(options) => scale::run(options),
-        Chore::Bench(options) => bench::run(&options),
+        Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Ci(options) => ci::run(&options),
         Chore::Advisories => ci::advisories().map(|()| true),
         Chore::Tidy => {
-            let said = tidy::run(xtask::root())?;
+            let said = tidy::run(testkit::root())?;
             eprintln!("{said}");
             Ok(true)
         }
         Chore::Docs { check } => docs::run(check).map(|()| true),
         Chore::Deploy(options) => return deploy::run(&options),
         Chore::PackageWorker => {
-            let archive = package::run(&setup(Scope::Edge, false)?)?;
+            let archive = package::run(&setup(Need::WORKER)?)?;
             eprintln!("package-worker: wrote `{}`", archive.display());
             Ok(true)
         }

@@ -13,8 +13,8 @@ use flate2::write::GzEncoder;
 use tar::{Builder, Header};
 use toml_edit::{DocumentMut, value};
 
-use crate::build;
-use crate::tools::Tools;
+use testkit::build;
+use testkit::tools::Tools;
 
 /// What of the repository is in the archive, and under which name.
 const FILES: [(&str, &str); 8] = [
@@ -32,19 +32,19 @@ const FILES: [(&str, &str); 8] = [
 ///
 /// # Errors
 /// Fails when the worker does not build or a file cannot be read or written.
-pub fn run(tools: &Tools) -> Result<PathBuf> {
+pub(crate) fn run(tools: &Tools) -> Result<PathBuf> {
     build::worker(tools)?;
-    let path = crate::target_directory().join("worker.tar.gz");
+    let path = testkit::target_directory().join("worker.tar.gz");
     let file =
         File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
     let mut archive = Builder::new(GzEncoder::new(file, Compression::best()));
     for (source, name) in FILES {
-        let source = crate::root().join(source);
+        let source = testkit::root().join(source);
         let bytes =
             fs::read(&source).with_context(|| format!("cannot read `{}`", source.display()))?;
         append(&mut archive, name, &bytes)?;
     }
-    let configuration = fs::read_to_string(crate::root().join("wrangler.toml"))
+    let configuration = fs::read_to_string(testkit::root().join("wrangler.toml"))
         .context("cannot read `wrangler.toml`")?;
     append(
         &mut archive,
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_packaged_configuration_builds_nothing_and_keeps_its_comments() {
-        let shipped = fs::read_to_string(crate::root().join("wrangler.toml")).unwrap();
+        let shipped = fs::read_to_string(testkit::root().join("wrangler.toml")).unwrap();
         let packaged = without_build(&shipped).unwrap();
         let mut expected: toml::Table = shipped.parse().unwrap();
         expected.remove("build");
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn both_folders_pin_the_same_wrangler() {
         let wrangler = |path: &str| {
-            let text = fs::read_to_string(crate::root().join(path)).unwrap();
+            let text = fs::read_to_string(testkit::root().join(path)).unwrap();
             let package: serde_json::Value = serde_json::from_str(&text).unwrap();
             package["devDependencies"]["wrangler"]
                 .as_str()

@@ -1,51 +1,60 @@
 //! `cargo xtask test`: sets up, builds, runs every test, and counts them all.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build;
-use crate::process::Guarded;
-use crate::setup::{Scope, setup};
+use testkit::build;
+use testkit::process::Guarded;
+use testkit::setup::{self, Need, setup};
+
+mod junit;
 
 /// What needs nothing but itself. The worker's other suites have namesakes among the end-to-end tests,
 /// and run with them.
-const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine"];
+const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine", "--test=setup"];
+
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 10;
+
+/// Suites with hundreds of scenarios before one stack, each a test of its own: they run in one process.
+const COMPARISONS: &[&str] = &["nginx", "own_nginx", "platform_compared"];
 
 /// What somebody wants to test.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct TestOptions {
+pub(crate) struct TestOptions {
     /// `unit`, `wasm`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
     #[arg(value_name = "WHAT")]
-    pub what: Vec<String>,
+    pub(crate) what: Vec<String>,
     /// Run only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
-    pub only: Option<String>,
+    pub(crate) only: Option<String>,
 }
 
 /// How many tests there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Those that passed.
-    pub passed: u64,
+    pub(crate) passed: u64,
     /// Those that failed; a suite that could not run counts as one.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Those that somebody switched off, which is not allowed here.
-    pub ignored: u64,
+    pub(crate) ignored: u64,
 }
 
 impl Count {
     /// Whether tests ran and all passed.
     #[must_use]
-    pub fn good(self) -> bool {
+    pub(crate) fn good(self) -> bool {
         self.passed > 0 && self.failed == 0 && self.ignored == 0
     }
 
     /// The two counts together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             passed: self.passed + other.passed,
             failed: self.failed + other.failed,
@@ -70,7 +79,7 @@ impl std::fmt::Display for Count {
 ///
 /// # Errors
 /// Fails when the tools cannot be had or something does not compile.
-pub fn run(options: &TestOptions) -> Result<bool> {
+pub(crate) fn run(options: &TestOptions) -> Result<bool> {
     let all = options.what.is_empty();
     let named = |name: &str| options.what.iter().any(|what| what == name);
     let suites: Vec<&str> = options
@@ -79,13 +88,9 @@ pub fn run(options: &TestOptions) -> Result<bool> {
         .map(String::as_str)
         .filter(|what| !matches!(*what, "unit" | "wasm" | "e2e"))
         .collect();
+    let known = every_suite()?;
     for suite in &suites {
-        let file = crate::root().join(format!("tests/tests/{suite}.rs"));
-        if !file.exists()
-            && !crate::root()
-                .join(format!("tests/tests/{suite}/main.rs"))
-                .exists()
-        {
+        if !known.iter().any(|known| names(suite, known)) {
             bail!(
                 "there is no suite `{suite}`\n\nhint: `unit`, `wasm`, `e2e`, or a name from `tests/tests`"
             );
@@ -113,22 +118,20 @@ pub fn run(options: &TestOptions) -> Result<bool> {
     Ok(count.good())
 }
 
-/// The tests of every package that need nothing but themselves.
+/// The tests of every package that need nothing but itself.
 ///
 /// # Errors
-/// Fails when cargo cannot be run.
-pub fn unit(only: Option<&str>) -> Result<Count> {
-    let mut command = cargo_test();
-    command.args(UNIT_TARGETS);
-    counted("unit tests", command, only)
+/// Fails when the runner of tests cannot be had.
+pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
+    nextest("unit", UNIT_TARGETS, only)
 }
 
 /// The tests of the worker that run as WebAssembly, in Node.js.
 ///
 /// # Errors
 /// Fails when the tools cannot be had.
-pub fn wasm(only: Option<&str>) -> Result<Count> {
-    let tools = setup(Scope::Everything, false)?;
+pub(crate) fn wasm(only: Option<&str>) -> Result<Count> {
+    let tools = setup(Need::WASM_TESTS)?;
     let mut command = tools.wasm_pack()?;
     command
         .args(["test", "--node", "--mode", "no-install", "worker"])
@@ -140,20 +143,42 @@ pub fn wasm(only: Option<&str>) -> Result<Count> {
 ///
 /// # Errors
 /// Fails when the tools cannot be had, or a program does not compile.
-pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
-    let tools = setup(Scope::Everything, false)?;
+pub(crate) fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
+    // A suite of its own asks for the rest when it runs; before all of them it is got at once.
+    let needs = match suites {
+        [] => Need::TESTS,
+        _ => Need::WORKER,
+    };
+    let tools = setup(needs)?;
     build::worker(&tools)?;
     build::worker_with_test_hooks(&tools)?;
     build::programs()?;
-    let mut command = cargo_test();
-    let all = match suites {
-        [] => every_suite()?,
-        suites => suites.iter().map(|&suite| suite.to_owned()).collect(),
-    };
-    for suite in all {
-        command.args(["--test", &suite]);
+    let all = every_suite()?;
+    let wanted =
+        |suite: &&String| suites.is_empty() || suites.iter().any(|name| names(name, suite));
+    let (comparisons, others): (Vec<String>, Vec<String>) = all
+        .iter()
+        .filter(wanted)
+        .map(|suite| format!("--test={suite}"))
+        .partition(|target| COMPARISONS.contains(&&target["--test=".len()..]));
+    let mut count = Count::default();
+    if !others.is_empty() {
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        count = count.and(nextest("e2e", &others, only)?);
     }
-    counted("end-to-end tests", command, only)
+    if !comparisons.is_empty() {
+        let mut command = cargo_test();
+        command.args(&comparisons);
+        count = count.and(counted("comparisons", command, only)?);
+    }
+    Ok(count)
+}
+
+/// Whether `name` stands for `suite`: it is its name, or the beginning of it, as `edge` of `edge_memory`.
+fn names(name: &str, suite: &str) -> bool {
+    suite
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
 /// The tests that hold pages to the programs; with `update`, they write the pages first.
@@ -161,7 +186,7 @@ pub fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
 /// # Errors
 /// Fails when the tools cannot be had, or a program does not compile.
 pub(crate) fn pages(update: bool) -> Result<Count> {
-    let tools = setup(Scope::Everything, false)?;
+    let tools = setup(Need::WORKER)?;
     build::worker(&tools)?;
     build::programs()?;
     let mut command = cargo_test();
@@ -178,7 +203,7 @@ pub(crate) fn pages(update: bool) -> Result<Count> {
 
 /// The names of all end-to-end suites.
 fn every_suite() -> Result<Vec<String>> {
-    let folder = crate::root().join("tests/tests");
+    let folder = testkit::root().join("tests/tests");
     let mut suites = Vec::new();
     for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();
@@ -196,9 +221,44 @@ fn every_suite() -> Result<Vec<String>> {
 fn cargo_test() -> Command {
     let mut command = Command::new(build::cargo());
     command
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .current_dir(crate::root());
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
+        .current_dir(testkit::root());
     command
+}
+
+/// Runs tests by nextest, each in a process of its own; `profile` is one of `.config/nextest.toml`.
+fn nextest(profile: &str, targets: &[&str], only: Option<&str>) -> Result<Count> {
+    let mut command = Command::new(setup::place(Need::Nextest)?);
+    command
+        .args(["nextest", "run", "--workspace", "--locked"])
+        .args(["--no-tests=pass", "--profile", profile])
+        .args(targets)
+        .args(only)
+        .current_dir(testkit::root());
+    let record = testkit::target_directory().join(format!("nextest/{profile}/junit.xml"));
+    fs::remove_file(&record).ok();
+    let name = format!("tests of the profile `{profile}`");
+    let mut child = Guarded::spawn_with_streams(&name, command, Path::new("/dev/null"))?;
+    let status = child.wait()?;
+    let Ok(text) = fs::read_to_string(&record) else {
+        // No test has that name, or it did not compile.
+        let failed = u64::from(!status.success());
+        return Ok(Count {
+            failed,
+            ..Count::default()
+        });
+    };
+    let (mut count, times) = junit::read(&text)?;
+    if !status.success() && count.failed == 0 {
+        eprintln!("error: the {name} did not run to their end ({status})");
+        count.failed = 1;
+    }
+    if only.is_none() {
+        for (name, time) in times.iter().take(SLOWEST) {
+            eprintln!("  {time:7.1} s  {name}");
+        }
+    }
+    Ok(count)
 }
 
 /// Runs `cargo test`, shows what it prints as it comes, and adds up what its suites report.

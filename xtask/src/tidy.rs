@@ -17,7 +17,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LONGEST_FILE_LINES: usize = 550;
 
 /// Checks every tracked file. Says what it checked; fails with every fault at once.
-pub fn run(root: &Path) -> Result<String> {
+pub(crate) fn run(root: &Path) -> Result<String> {
     let files = tracked(root)?;
     let modules = policy::modules(&files);
     let mut faults = Vec::new();

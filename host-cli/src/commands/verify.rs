@@ -1,6 +1,6 @@
 //! `verify`: the files domain, end to end, as a reader sees it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::mastodon::Installation;
 use crate::s3::Client;
 use crate::verify::purge::{Patience, PurgeHeader};
-use crate::verify::samples::{self, Read};
+use crate::verify::samples::{self, Read, SampleCount};
 use crate::verify::{Domain, FilesUrl, Probes, checks, health, page, purge, redirect};
 
 const EXAMPLE: &str = "\
@@ -41,9 +41,9 @@ pub struct VerifyArgs {
     /// Take samples from this media directory and compare byte by byte, not from the bucket
     #[arg(long, value_name = "DIR")]
     media_dir: Option<PathBuf>,
-    /// How many files of yours are read
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    samples: usize,
+    /// How many files of yours are read; `all` reads every file of `--media-dir`
+    #[arg(long, value_name = "N", default_value_t = SampleCount::UpTo(20))]
+    samples: SampleCount,
     /// Write a page that shows in a browser what a browser sees
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -79,6 +79,29 @@ struct Report {
     page: Option<PathBuf>,
 }
 
+/// Where the files that are read come from.
+enum SampleSource<'a> {
+    /// Every file of this media directory.
+    WholeTree(&'a Path),
+    /// So many files of this media directory.
+    Tree(&'a Path, usize),
+    /// So many objects of the bucket.
+    Bucket(usize),
+}
+
+impl<'a> SampleSource<'a> {
+    fn new(directory: Option<&'a Path>, count: SampleCount) -> Result<Self> {
+        match (directory, count) {
+            (Some(directory), SampleCount::All) => Ok(Self::WholeTree(directory)),
+            (Some(directory), SampleCount::UpTo(count)) => Ok(Self::Tree(directory, count)),
+            (None, SampleCount::UpTo(count)) => Ok(Self::Bucket(count)),
+            (None, SampleCount::All) => Err(Error::usage("read all files")
+                .cause("`--samples all` reads those of a media directory, and none is named")
+                .hint("add `--media-dir DIR`")),
+        }
+    }
+}
+
 /// What is known of the instance that uses the bucket.
 struct Mastodon {
     /// The site's address.
@@ -102,6 +125,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
             return Err(settings_error(&faults));
         }
     };
+    let source = SampleSource::new(args.media_dir.as_deref(), args.samples)?;
     if args.dry_run {
         let key = Probes::new(&target.key_prefix).plain;
         context.ui.data(
@@ -124,7 +148,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
 
     let mut interrupt = Interrupt::watch(context.ui, "removing the probes")?;
     let checked = tokio::select! {
-        checked = check(&args, context, &bucket, &domain, &mut probes, purge_header.as_ref(), &mastodon) => Some(checked),
+        checked = check(&args, &source, context, &bucket, &domain, &mut probes, purge_header.as_ref(), &mastodon) => Some(checked),
         () = interrupt.requested() => None,
     };
     let left = probes.remove(&bucket).await;
@@ -167,8 +191,10 @@ fn removed(left: &[String]) -> Finding {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "one place calls it")]
 async fn check(
     args: &VerifyArgs,
+    source: &SampleSource<'_>,
     context: &Context,
     bucket: &Client,
     domain: &Domain,
@@ -202,12 +228,13 @@ async fn check(
         purge_method = method;
         // Not that of the configuration: before the last sync it has files the bucket lacks, and
         // after the cutover it is empty.
-        let samples = match &args.media_dir {
-            Some(directory) => {
-                let prefix = &bucket.target().key_prefix;
-                Ok(samples::from_directory(directory, prefix, args.samples))
+        let prefix = &bucket.target().key_prefix;
+        let samples = match *source {
+            SampleSource::WholeTree(directory) => Ok(samples::every_file(directory, prefix)?),
+            SampleSource::Tree(directory, count) => {
+                Ok(samples::from_directory(directory, prefix, count))
             }
-            None => samples::from_bucket(bucket, args.samples).await,
+            SampleSource::Bucket(count) => samples::from_bucket(bucket, count).await,
         };
         match samples {
             Ok(samples) => {

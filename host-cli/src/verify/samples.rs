@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use md5::{Digest, Md5};
 use serde::Serialize;
@@ -16,8 +17,10 @@ use serde::Serialize;
 use super::Domain;
 use super::domain::LONGEST_BODY;
 use crate::config::LONGEST_KEY;
+use crate::error::Result;
 use crate::findings::{Finding, chain};
 use crate::s3::{Client, ListRequest, S3Error};
+use crate::tree::{self, Entry};
 
 /// Where Mastodon keeps media: a few of each are looked at.
 const FOLDERS: [&str; 11] = [
@@ -35,6 +38,53 @@ const FOLDERS: [&str; 11] = [
 ];
 const DESCENTS_PER_SAMPLE: usize = 20;
 const MOST_NAMED: usize = 3;
+
+/// Keys that the edge refuses by default, and that Mastodon serves to nobody.
+const DENIED: [&str; 2] = ["backups/", "imports/"];
+
+/// Reads at a time.
+const READS_AT_ONCE: usize = 8;
+
+/// How many files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleCount {
+    /// At most so many.
+    UpTo(usize),
+    /// Every file of a media directory.
+    All,
+}
+
+impl Serialize for SampleCount {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::UpTo(count) => count.serialize(to),
+            Self::All => to.serialize_str("all"),
+        }
+    }
+}
+
+impl std::str::FromStr for SampleCount {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            text => text
+                .parse()
+                .map(Self::UpTo)
+                .map_err(|_| "expected a number, or `all`"),
+        }
+    }
+}
+
+impl std::fmt::Display for SampleCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UpTo(count) => count.fmt(f),
+            Self::All => f.write_str("all"),
+        }
+    }
+}
 
 /// What the bytes must be.
 #[derive(Clone, Debug)]
@@ -88,9 +138,7 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
         };
-        let denied = ["backups/", "imports/"]
-            .iter()
-            .any(|denied| relative.starts_with(denied));
+        let denied = DENIED.iter().any(|denied| relative.starts_with(denied));
         // Mastodon hides a suspended account's files so, and `sync` leaves them out.
         let hidden = !is_private_tree && is_private(&metadata);
         if denied
@@ -108,6 +156,30 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
         });
     }
     thin_out(samples, count)
+}
+
+/// Every file of the tree that `sync` uploads and the edge serves, in the order of its key.
+///
+/// # Errors
+/// Fails where the directory cannot be walked.
+pub fn every_file(directory: &Path, key_prefix: &str) -> Result<Vec<Sample>> {
+    let walk = tree::walk(&tree::Options {
+        root: directory.to_owned(),
+        prefix_length: key_prefix.len(),
+        follow_links: false,
+    })?;
+    let files = walk.filter_map(|entry| match entry {
+        Entry::File(file) if !file.hidden => Some(file),
+        _ => None,
+    });
+    Ok(files
+        .filter(|file| !DENIED.iter().any(|denied| file.path.starts_with(denied)))
+        .map(|file| Sample {
+            key: format!("{key_prefix}{}", file.path),
+            size: file.stamp.size,
+            standard: Standard::File(directory.join(&file.path)),
+        })
+        .collect())
 }
 
 /// Whether only its owner may read it.
@@ -152,7 +224,10 @@ fn thin_out(mut samples: Vec<Sample>, count: usize) -> Vec<Sample> {
 }
 
 /// Up to `count` objects of the bucket, some of each of Mastodon's folders.
-pub async fn from_bucket(bucket: &Client, count: usize) -> Result<Vec<Sample>, S3Error> {
+pub async fn from_bucket(
+    bucket: &Client,
+    count: usize,
+) -> std::result::Result<Vec<Sample>, S3Error> {
     let key_prefix = &bucket.target().key_prefix;
     let mut samples = Vec::new();
     let folders = FOLDERS.iter().map(|folder| format!("{key_prefix}{folder}"));
@@ -177,7 +252,7 @@ async fn list(
     bucket: &Client,
     prefix: &str,
     start_after: Option<String>,
-) -> Result<Vec<Sample>, S3Error> {
+) -> std::result::Result<Vec<Sample>, S3Error> {
     let request = ListRequest {
         prefix: prefix.to_owned(),
         start_after,
@@ -212,8 +287,10 @@ pub async fn read(
 ) -> (Finding, Vec<Read>) {
     let check = "samples";
     let mut reads = Vec::new();
-    for sample in samples {
-        let (read, body) = read_one(domain, sample).await;
+    let mut answers = stream::iter(samples)
+        .map(|sample| async move { (sample, read_one(domain, sample).await) })
+        .buffered(READS_AT_ONCE);
+    while let Some((sample, (read, body))) = answers.next().await {
         let is_local = matches!(sample.standard, Standard::File(_));
         if read.fault.is_none()
             || !has_changed(bucket, sample, &body, bucket_is_owned || !is_local).await
@@ -352,5 +429,30 @@ mod tests {
             .map(|s| s.key)
             .collect();
         assert_eq!(keys, ["p/accounts/avatars/1.png"]);
+    }
+
+    #[test]
+    fn all_files_are_those_that_sync_uploads_and_the_edge_serves() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
+        for name in [
+            "a/2.png",
+            "a.png",
+            "backups/1.zip",
+            "imports/1.csv",
+            "hidden.png",
+        ] {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name).unwrap();
+        }
+        let hidden = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(root.join("hidden.png"), hidden).unwrap();
+        std::os::unix::fs::symlink("a.png", root.join("link.png")).unwrap();
+        let samples = every_file(root, "p/").unwrap();
+        let keys: Vec<&str> = samples.iter().map(|sample| sample.key.as_str()).collect();
+        assert_eq!(keys, ["p/a.png", "p/a/2.png"]);
+        assert!(every_file(&root.join("nothing"), "").is_err());
     }
 }

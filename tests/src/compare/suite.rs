@@ -122,7 +122,7 @@ struct Run {
 
 impl Run {
     fn of(comparison: &Comparison, scenarios: &[Scenario]) -> Result<Self> {
-        let folder = xtask::root().join("tests/scenarios");
+        let folder = testkit::root().join("tests/scenarios");
         let file = folder.join(comparison.deviations);
         let version = super::nginx_version()?;
         let deviations = deviation::load(&file, comparison.rule, &version)?;

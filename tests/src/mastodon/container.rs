@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
 
 /// A process that does nothing in a mount namespace in which the host's directory is mounted.
 #[derive(Debug)]

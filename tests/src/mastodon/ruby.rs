@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
+use testkit::setup::{self, Need};
 
 /// A running Ruby, which read the settings when it started. Dropping it ends it.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ impl Ruby {
     /// Starts a process of the installation in `live`, whose `S3_ENDPOINT` is at `endpoint` on this
     /// machine.
     pub(super) fn start(live: &Path, endpoint: &str) -> Result<Ruby> {
-        let mut child = Command::new(xtask::tools::ruby()?)
-            .arg(xtask::root().join("tests/ruby/storage.rb"))
+        let mut child = Command::new(setup::place(Need::Ruby)?)
+            .arg(testkit::root().join("tests/ruby/storage.rb"))
             .arg(live)
             .arg(endpoint)
             .env_clear()

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::tools::Tools;
 
 use super::configuration::Configuration;
 use super::varnish::Varnish;

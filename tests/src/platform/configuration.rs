@@ -48,7 +48,7 @@ impl Configuration {
     /// # Errors
     /// A file that cannot be read, or lacks the entries.
     pub fn load() -> Result<Self> {
-        let path = xtask::root().join("wrangler.toml");
+        let path = testkit::root().join("wrangler.toml");
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
         toml::from_str(&text).with_context(|| format!("understand `{}`", path.display()))

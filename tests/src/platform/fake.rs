@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory, tail};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory, tail};
+use testkit::tools::Tools;
 
 use super::configuration::Configuration;
 use super::workerd::{Process, Worker, bundle, copy, free_addresses, json, service, text};

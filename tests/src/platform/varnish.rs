@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use xtask::process::{Guarded, ScratchDirectory, find_program, scratch_directory};
+use anyhow::Result;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::setup::{self, Need};
 
 const DIRECTIVES: &str = include_str!("../../platform/cache.vcl");
 
@@ -40,7 +41,7 @@ impl Varnish {
     /// Starts it on an address, in front of the media entry's.
     ///
     /// # Errors
-    /// Varnish is not installed, refuses its directives, or does not listen in time.
+    /// Varnish is not there, refuses its directives, or does not listen in time.
     pub fn start(address: SocketAddr, media: SocketAddr) -> Result<Self> {
         let folder = scratch_directory("varnish")?;
         let directives = folder.path().join("cache.vcl");
@@ -48,10 +49,7 @@ impl Varnish {
             &directives,
             DIRECTIVES.replace("MEDIA_PORT", &media.port().to_string()),
         )?;
-        let program = find_program("varnishd").context(
-            "Varnish is not installed\n\nhint: run `cargo xtask setup`, or `apt-get install varnish`",
-        )?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(setup::place(Need::Varnish)?);
         command
             .arg("-F")
             .arg("-n")

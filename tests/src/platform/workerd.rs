@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use xtask::process::{Guarded, run_logged};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, run_logged};
+use testkit::tools::Tools;
 
 /// How long the runtime may take until it listens.
 const START: Duration = Duration::from_secs(60);
@@ -157,13 +157,13 @@ fn module(name: &str) -> String {
 pub fn bundle(tools: &Tools, module: &str, folder: &Path) -> Result<()> {
     let mut command = Command::new(&tools.esbuild);
     command
-        .arg(xtask::root().join("tests/platform").join(module))
+        .arg(testkit::root().join("tests/platform").join(module))
         .args(["--bundle", "--format=esm", "--log-level=warning"])
         .args(["--external:cloudflare:*", "--external:*.wasm"])
         .arg(format!("--outfile={}", folder.join(module).display()))
         .env("PATH", tools.path());
     run_logged("`esbuild`", command, &folder.join("esbuild.log"))?;
-    let wasm = xtask::root().join("worker/build/index_bg.wasm");
+    let wasm = testkit::root().join("worker/build/index_bg.wasm");
     fs::copy(&wasm, folder.join("index_bg.wasm"))
         .with_context(|| format!("copy `{}`", wasm.display()))?;
     Ok(())
@@ -174,7 +174,7 @@ pub fn bundle(tools: &Tools, module: &str, folder: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be copied.
 pub fn copy(module: &str, folder: &Path) -> Result<()> {
-    let source = xtask::root().join("tests/platform").join(module);
+    let source = testkit::root().join("tests/platform").join(module);
     fs::copy(&source, folder.join(module))
         .with_context(|| format!("copy `{}`", source.display()))?;
     Ok(())

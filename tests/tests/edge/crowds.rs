@@ -4,7 +4,7 @@ use super::runtime;
 use super::stack::{Stack, bytes, shared};
 use serde_json::json;
 use std::time::Duration;
-use xtask::stack::EdgeOptions;
+use testkit::stack::EdgeOptions;
 
 #[test]
 fn two_hundred_readers_of_a_cold_key_make_one_request() {

@@ -6,9 +6,9 @@ use e2e::edge;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use xtask::process::scratch_directory;
-use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::process::scratch_directory;
+use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 use super::stack::{address_of, shared};
 

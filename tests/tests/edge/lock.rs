@@ -7,7 +7,7 @@ use e2e::edge;
 use serde_json::json;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
-use xtask::stack::EdgeOptions;
+use testkit::stack::EdgeOptions;
 
 const READERS_WHO_LEAVE: u64 = 40;
 

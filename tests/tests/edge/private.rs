@@ -3,7 +3,7 @@
 use super::stack::{Stack, bytes};
 use e2e::client::Client;
 use serde_json::json;
-use xtask::stack::OriginOptions;
+use testkit::stack::OriginOptions;
 
 #[test]
 fn a_private_bucket_is_read_with_signatures_under_a_prefix_with_a_fallback() {

@@ -7,7 +7,7 @@ use e2e::client::Answer;
 use e2e::scripted;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use xtask::stack::{Edge, OriginOptions};
+use testkit::stack::{Edge, OriginOptions};
 
 /// Checks that an answer says its status and nothing else.
 #[track_caller]

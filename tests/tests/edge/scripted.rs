@@ -3,8 +3,8 @@
 use e2e::client::{Answer, Client};
 use e2e::edge;
 use e2e::scripted::{self, Script, ScriptedOrigin, Side};
+use testkit::stack::Edge;
 use tokio::runtime::Runtime;
-use xtask::stack::Edge;
 
 /// A scripted origin and an edge in front of it.
 pub(crate) struct ScriptedStack {

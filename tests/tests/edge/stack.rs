@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use xtask::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
-use xtask::tools::Tools;
+use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
+use testkit::tools::Tools;
 
 /// The secret that lets tests purge.
 pub(crate) const PURGE_SECRET: &str = "a-secret-of-the-edge-tests";

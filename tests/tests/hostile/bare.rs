@@ -4,8 +4,8 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use xtask::process::{Guarded, ScratchDirectory, scratch_directory};
-use xtask::tools::Tools;
+use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::tools::Tools;
 
 const WORKER: &str = "export default { fetch() { return new Response(\"reached\"); } };\n";
 const SETTINGS: &str =

@@ -4,7 +4,7 @@ use std::fs;
 
 /// The cases of a file: its lines, less comments and empty ones, with their escapes undone.
 pub(crate) fn cases(file: &str) -> Vec<Vec<u8>> {
-    let path = xtask::root().join("worker/tests/corpus").join(file);
+    let path = testkit::root().join("worker/tests/corpus").join(file);
     let text = fs::read_to_string(path).unwrap();
     let cases: Vec<_> = text
         .lines()

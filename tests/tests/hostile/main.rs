@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 
 use bare::BareRuntime;
 use e2e::client::Client;
-use xtask::stack::{Edge, Origin, OriginOptions};
-use xtask::tools::Tools;
+use testkit::stack::{Edge, Origin, OriginOptions};
+use testkit::tools::Tools;
 
 /// What stands in every object that no client may see.
 const FORBIDDEN: &[u8] = b"FORBIDDEN";

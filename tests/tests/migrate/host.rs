@@ -10,7 +10,7 @@ use e2e::mastodon::{Deployment, Invariants};
 use e2e::medialift::{Ran, run};
 use e2e::migration::{BUCKET, KEY, World};
 use e2e::script::{Block, Kind};
-use xtask::stack::binary;
+use testkit::stack::binary;
 
 /// Stands in for the host's service manager: notes what it was asked, and does it.
 const SYSTEMCTL: &str = r#"#!/bin/bash

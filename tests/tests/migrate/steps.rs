@@ -11,7 +11,7 @@ use e2e::media::files;
 use e2e::medialift::Ran;
 use e2e::migration::BUCKET;
 use md5::{Digest as _, Md5};
-use xtask::stack::OriginOptions;
+use testkit::stack::OriginOptions;
 
 use super::host::Host;
 

@@ -1,7 +1,7 @@
 //! Who may do what, and what B2 refuses.
 
 use e2e::client::Client;
-use xtask::stack::{Origin, OriginOptions};
+use testkit::stack::{Origin, OriginOptions};
 
 use crate::{anonymous, origin, signing};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use e2e::clients::OtherClients;
-use xtask::process::scratch_directory;
-use xtask::stack::Origin;
+use testkit::process::scratch_directory;
+use testkit::stack::Origin;
 
 use crate::origin;
 
@@ -42,7 +42,7 @@ fn sample(directory: &Path) {
 struct Setup {
     origin: Origin,
     clients: OtherClients,
-    scratch: xtask::process::ScratchDirectory,
+    scratch: testkit::process::ScratchDirectory,
 }
 
 fn setup() -> Setup {

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use e2e::client::Client;
-use xtask::process::{Guarded, scratch_directory};
-use xtask::stack::{Bodies, Origin, OriginOptions, Totals, binary};
+use testkit::process::{Guarded, scratch_directory};
+use testkit::stack::{Bodies, Origin, OriginOptions, Totals, binary};
 
 use crate::signing;
 

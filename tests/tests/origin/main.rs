@@ -1,7 +1,7 @@
 //! The B2-like origin: that it is S3, that it is B2, that its faults happen, that it keeps what it answered.
 
 use e2e::client::Client;
-use xtask::stack::{Origin, OriginOptions};
+use testkit::stack::{Origin, OriginOptions};
 
 mod access;
 mod clients;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use xtask::stack::OriginOptions;
+use testkit::stack::OriginOptions;
 
 use super::world::World;
 

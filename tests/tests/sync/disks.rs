@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use xtask::process::{Guarded, scratch_directory};
-use xtask::stack::binary;
+use testkit::process::{Guarded, scratch_directory};
+use testkit::stack::binary;
 
 use super::world::World;
 

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use xtask::stack::{Origin, OriginOptions};
+use testkit::stack::{Origin, OriginOptions};
 
 use super::world::{Server, World};
 

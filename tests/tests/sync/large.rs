@@ -6,7 +6,7 @@ use e2e::client::Client;
 use serde_json::json;
 
 use super::world::{Server, World};
-use xtask::stack::{Bodies, Origin, OriginOptions};
+use testkit::stack::{Bodies, Origin, OriginOptions};
 
 const PARTS: [&str; 4] = ["--multipart-from", "6MiB", "--part-size", "5MiB"];
 

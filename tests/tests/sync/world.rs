@@ -10,8 +10,7 @@ use e2e::client::{Answer, Client};
 use e2e::medialift::{self, Ran};
 use e2e::seaweed::Seaweed;
 use serde_json::Value;
-use xtask::stack::{Origin, OriginOptions, Requests};
-use xtask::tools::Tools;
+use testkit::stack::{Origin, OriginOptions, Requests};
 
 /// Where the objects go.
 pub(crate) enum Server {
@@ -37,10 +36,7 @@ impl World {
             Kind::Origin => {
                 Server::Origin(Origin::start(OriginOptions::default()).expect("the origin starts"))
             }
-            Kind::Seaweed => {
-                let tools = Tools::load().expect("`cargo xtask setup` has been run");
-                Server::Seaweed(Seaweed::start(&tools).expect("SeaweedFS starts"))
-            }
+            Kind::Seaweed => Server::Seaweed(Seaweed::start().expect("SeaweedFS starts")),
         };
         World {
             server,

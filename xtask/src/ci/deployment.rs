@@ -10,8 +10,8 @@ use flate2::read::GzDecoder;
 use toml_edit::{DocumentMut, Item, value};
 
 use crate::package;
-use crate::process::{find_program_in, scratch_directory};
-use crate::tools::Tools;
+use testkit::process::{find_program_in, scratch_directory};
+use testkit::tools::Tools;
 
 /// What somebody fills in.
 const FILLED_IN: [(&str, &str); 3] = [
@@ -103,7 +103,7 @@ pub(super) fn archive(tools: &Tools) -> Result<()> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    let built = fs::read(crate::root().join("worker/build/index_bg.wasm"))?;
+    let built = fs::read(testkit::root().join("worker/build/index_bg.wasm"))?;
     ensure!(
         has_module(&folder.join("bundle"), &built)?,
         "what wrangler would upload of the archive lacks the worker's WebAssembly"
@@ -127,7 +127,7 @@ fn dry_run(arguments: &[&str]) -> Result<Output> {
     let output = Command::new(std::env::current_exe()?)
         .args(["deploy", "--dry-run"])
         .args(arguments)
-        .current_dir(crate::root())
+        .current_dir(testkit::root())
         .stdin(Stdio::null())
         .output()
         .context("cannot start `xtask`")?;
@@ -137,7 +137,7 @@ fn dry_run(arguments: &[&str]) -> Result<Output> {
 /// The shipped configuration with its empty places filled in and its comments about optional parts made
 /// real, usable from anywhere.
 fn filled_in_configuration() -> Result<String> {
-    let shipped = fs::read_to_string(crate::root().join("wrangler.toml"))
+    let shipped = fs::read_to_string(testkit::root().join("wrangler.toml"))
         .context("cannot read `wrangler.toml`")?;
     let mut document: DocumentMut = with_optional_parts(&shipped).parse()?;
     document["routes"] = "[{ pattern = \"files.example.com\", custom_domain = true }]"
@@ -152,7 +152,7 @@ fn filled_in_configuration() -> Result<String> {
         document["vars"][name] = value(text);
         document["env"]["staging"]["vars"][name] = value(text);
     }
-    let root = crate::root().display();
+    let root = testkit::root().display();
     document["main"] = value(format!("{root}/worker/entry.mjs"));
     document["build"]["command"] = value(format!("sh '{root}/worker/build.sh'"));
     document["build"]["watch_dir"] = value(format!("{root}/worker/src"));

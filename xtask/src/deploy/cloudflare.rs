@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::configuration::Configuration;
 use super::{DeployOptions, Outcome};
-use crate::tools::Tools;
+use testkit::tools::Tools;
 
 /// wrangler's words where there is no worker, as before its first deployment, or no queue of a name. It has
 /// no exit codes of its own for them.

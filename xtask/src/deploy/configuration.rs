@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// The environments of `wrangler.toml`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Environment {
+pub(crate) enum Environment {
     /// The worker that readers reach: the top level of the file
     #[default]
     Production,
@@ -149,7 +149,7 @@ impl Configuration {
     pub(super) fn read(file: Option<&Path>, environment: Environment) -> Result<Self> {
         let file = match file {
             Some(file) => std::path::absolute(file).context("cannot resolve `--config`")?,
-            None => crate::root().join("wrangler.toml"),
+            None => testkit::root().join("wrangler.toml"),
         };
         let text = fs::read_to_string(&file)
             .with_context(|| format!("cannot read `{}`", file.display()))?;

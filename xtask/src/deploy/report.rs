@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::configuration::Configuration;
 use super::rules::{Fault, Verdict};
 use super::secrets::Secrets;
-use crate::build::{BUDGET, Size};
+use testkit::build::{BUDGET, Size};
 
 /// Prints what is to be deployed. Settings are shown with their texts, secrets never.
 pub(super) fn print(

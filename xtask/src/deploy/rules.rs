@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::secrets::Secrets;
-use crate::build;
+use testkit::build;
 
 /// The program that asks the worker's rules (`worker/examples/`).
 const RULES: &str = "check_settings";
@@ -108,10 +108,12 @@ fn build_rules() -> Result<PathBuf> {
     command
         .args(["build", "--quiet", "--workspace"])
         .args(["--example", RULES])
-        .current_dir(crate::root())
+        .current_dir(testkit::root())
         .stdout(std::io::stderr());
-    crate::process::run("`cargo build`", command)?;
-    Ok(crate::target_directory().join("debug/examples").join(RULES))
+    testkit::process::run("`cargo build`", command)?;
+    Ok(testkit::target_directory()
+        .join("debug/examples")
+        .join(RULES))
 }
 
 /// Runs the worker's rules. Texts go through a pipe: a secret must not stand in a list of processes.

@@ -211,7 +211,7 @@ fn an_environment_inherits_routes_and_no_variables() {
 
 #[test]
 fn what_is_shipped_lacks_routes_alone_beside_its_settings() {
-    let text = fs::read_to_string(crate::root().join("wrangler.toml")).unwrap();
+    let text = fs::read_to_string(testkit::root().join("wrangler.toml")).unwrap();
     let mut verdict = content();
     for name in ["B2_ENDPOINT", "KEY_PREFIX", "ORIGIN_AUTH"] {
         verdict.variables.push(Variable {

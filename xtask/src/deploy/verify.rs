@@ -10,8 +10,8 @@ use super::configuration::Configuration;
 use super::rules::Verdict;
 use super::secrets::Secrets;
 use super::{DeployOptions, Outcome};
-use crate::process::find_program;
-use crate::stack::{Profile, binary_of};
+use testkit::process::find_program;
+use testkit::stack::{Profile, binary_of};
 
 /// The key that `verify` reads and writes its probes with; the names are those of the worker's secrets.
 const KEY: [&str; 2] = ["B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"];

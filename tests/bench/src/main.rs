@@ -1,0 +1,233 @@
+//! What `cargo xtask bench` runs: measures this project beside its peers, in one run on one machine.
+//!
+//! An absolute time says nothing on a shared machine, so every target is a ratio: of medians of rounds
+//! that were measured in turn, or the median of the rounds' ratios. Each part leaves its raw rounds in
+//! `docs/performance/`, and `docs/performance.md` is made from those files alone. Nothing here is a
+//! test: only `--check` looks at the targets.
+
+mod crowd;
+mod edge;
+mod growth;
+mod page;
+mod report;
+mod scale;
+mod size;
+mod sync;
+mod usage;
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Parser, Subcommand};
+
+use crate::usage::require_linux;
+use report::Target;
+use scale::ScaleOptions;
+use testkit::build;
+use testkit::pins;
+use testkit::progress::duration;
+use testkit::setup::{Need, debian_program, setup};
+
+/// Measure the worker and the command beside their peers, and write `docs/performance.md`
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Option<Chore>,
+    #[command(flatten)]
+    options: BenchOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Sync a million files against a bucket that has nearly all, and measure the memory it takes
+    Scale(ScaleOptions),
+    /// Write the page again from the rounds that were kept
+    Page {
+        /// Only say whether it is up to date
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+/// What to measure, and whether a missed target is a failure.
+#[derive(Clone, Debug, clap::Args)]
+struct BenchOptions {
+    /// The parts to measure; all without a name
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Exit with 1 where a target is missed
+    #[arg(long)]
+    check: bool,
+}
+
+/// A part of the bench, in the order in which they run, but for `size`: see [`prepare`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The worker's handler in `workerd bench`, beside plain JavaScript
+    Edge,
+    /// The worker's size, and what each choice of the build is worth
+    Size,
+    /// `medialift sync` beside other people's clients
+    Sync,
+    /// How `medialift sync` takes more files and larger ones
+    Growth,
+    /// The worker and nginx under load
+    Crowd,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [
+        Self::Edge,
+        Self::Size,
+        Self::Sync,
+        Self::Growth,
+        Self::Crowd,
+    ];
+
+    /// Its name, in files and on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Size => "size",
+            Self::Sync => "sync",
+            Self::Growth => "growth",
+            Self::Crowd => "crowd",
+        }
+    }
+
+    /// The heading of its chapter.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Edge => "A request at the edge",
+            Self::Size => "The worker's size",
+            Self::Sync => "`medialift sync` beside other clients",
+            Self::Growth => "More files, larger files",
+            Self::Crowd => "Under load, beside nginx",
+        }
+    }
+
+    /// Measures it, once [`prepare`] has been at work, and saves what came of it; whether its targets
+    /// were reached.
+    fn measure(self) -> Result<bool> {
+        eprintln!("bench: {}", self.name());
+        let start = Instant::now();
+        let mut report = match self {
+            Self::Edge => edge::measure(),
+            Self::Size => size::measure(),
+            Self::Sync => sync::measure(),
+            Self::Growth => growth::measure(),
+            Self::Crowd => crowd::measure(),
+        }?;
+        report.processors = thread::available_parallelism()?.get();
+        report.save(self.name())?;
+        eprintln!("bench: {}: {}", self.name(), duration(start.elapsed()));
+        for target in &report.targets {
+            eprintln!("  {target}");
+        }
+        Ok(report.targets.iter().all(Target::is_reached))
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = testkit::process::end_children_on_interrupt().and_then(|()| match arguments.chore {
+        None => run(&arguments.options),
+        Some(Chore::Scale(options)) => scale::run(options),
+        Some(Chore::Page { check }) => page::write(check).map(|()| true),
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures what `options` names, writes the page, and says which targets were reached; false where
+/// one was missed and `--check` was given.
+///
+/// # Errors
+/// Fails when a peer cannot be had, or one of the contenders does not do what it is timed for.
+fn run(options: &BenchOptions) -> Result<bool> {
+    require_linux()?;
+    let parts = if options.parts.is_empty() {
+        Part::ALL.to_vec()
+    } else {
+        options.parts.clone()
+    };
+    let start = Instant::now();
+    let mut reached = prepare(&parts)?;
+    for part in parts.into_iter().filter(|part| *part != Part::Size) {
+        reached &= part.measure()?;
+    }
+    page::write(false)?;
+    eprintln!("bench: all in {}", duration(start.elapsed()));
+    Ok(reached || !options.check)
+}
+
+/// Installs and compiles what `parts` measure, so that no compiler runs while something is timed.
+///
+/// The part `size` takes no times and keeps one processor busy: it is measured meanwhile. Whether its
+/// targets were reached, if it is wanted.
+fn prepare(parts: &[Part]) -> Result<bool> {
+    let any = |of: &[Part]| of.iter().any(|part| parts.contains(part));
+    let start = Instant::now();
+    if any(&[Part::Growth]) {
+        growth::check_disk()?;
+    }
+    if any(&[Part::Sync, Part::Crowd]) {
+        setup(&[Need::Npm, Need::Python, Need::Nginx])?;
+    }
+    if any(&[Part::Edge, Part::Size, Part::Crowd]) {
+        build::worker(&setup(Need::WORKER)?)?;
+    }
+    if any(&[Part::Sync, Part::Growth]) {
+        debian_program("time").context("cannot measure without `time`")?;
+    }
+    if any(&[Part::Crowd]) {
+        debian_program(pins::DEBIAN_WRK)?;
+    }
+    let reached = thread::scope(|scope| {
+        let size = any(&[Part::Size]).then(|| scope.spawn(|| Part::Size.measure()));
+        if any(&[Part::Sync, Part::Growth, Part::Crowd]) {
+            build::optimised()?;
+        }
+        size.map_or(Ok(true), |size| {
+            size.join()
+                .map_err(|_| anyhow!("the part `size` panicked"))?
+        })
+    })?;
+    eprintln!("bench: prepared in {}", duration(start.elapsed()));
+    Ok(reached)
+}
+
+/// The numbers of a part's rounds, from 1: `least` of them in any case, and up to `most` while another
+/// that takes as long as the last ends within `budget` from now. On a slow day the bench has fewer
+/// rounds, not more time.
+fn rounds(least: usize, most: usize, budget: Duration) -> impl Iterator<Item = usize> {
+    let start = Instant::now();
+    let mut last = start;
+    (1..=most).take_while(move |&round| {
+        let lasted = last.elapsed();
+        last = Instant::now();
+        round <= least || start.elapsed() + lasted <= budget
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_rounds_as_fit_and_never_too_few() {
+        let short =
+            || rounds(2, 4, Duration::ZERO).inspect(|_| thread::sleep(Duration::from_millis(1)));
+        assert_eq!(short().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(rounds(2, 4, Duration::MAX).count(), 4);
+    }
+}

@@ -1,0 +1,160 @@
+//! `cargo xtask build`: the worker as WebAssembly, in `worker/build`, and how big it is.
+//!
+//! `worker/build.sh` does it, for `wrangler` too; what has not changed is not built again.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::progress;
+use crate::tools::Tools;
+
+/// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
+/// the start of an isolate.
+pub const BUDGET: Size = Size {
+    plain: 405_000,
+    gzipped: 178_000,
+};
+
+/// Size of the worker's WebAssembly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes as they are.
+    pub plain: u64,
+    /// Bytes as Cloudflare counts them against its limit: compressed.
+    pub gzipped: u64,
+}
+
+impl Size {
+    /// Whether `size` is within this budget.
+    #[must_use]
+    pub const fn allows(self, size: Self) -> bool {
+        size.plain <= self.plain && size.gzipped <= self.gzipped
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} kB, {} kB gzipped",
+            self.plain.div_ceil(1000),
+            self.gzipped.div_ceil(1000)
+        )
+    }
+}
+
+/// Builds the worker as it is deployed.
+///
+/// # Errors
+/// Fails when it does not compile, with the compiler's own words.
+pub fn worker(tools: &Tools) -> Result<Size> {
+    let output = crate::root().join("worker/build");
+    build_worker(tools, &output, &[], &[]).context("cannot build the edge worker")?;
+    weigh(&output.join("index_bg.wasm"))
+}
+
+/// Where the worker with the hooks for tests is built: its `entry.mjs`, and its `build` beside it.
+pub fn hooked_directory() -> PathBuf {
+    crate::target_directory().join("worker-with-test-hooks")
+}
+
+/// Builds the worker with the hooks for tests, which what is deployed has not.
+///
+/// # Errors
+/// Fails when it does not compile, with the compiler's own words.
+pub fn worker_with_test_hooks(tools: &Tools) -> Result<()> {
+    let directory = hooked_directory();
+    let arguments = ["--features", "test-hooks"];
+    build_worker(tools, &directory.join("build"), &arguments, &[])
+        .context("cannot build the edge worker with its test hooks")?;
+    let (entry, copy) = ("worker/entry.mjs", directory.join("entry.mjs"));
+    fs::copy(crate::root().join(entry), &copy)
+        .with_context(|| format!("cannot copy `{entry}` to `{}`", copy.display()))?;
+    Ok(())
+}
+
+/// Builds the worker into a directory, with more arguments for cargo and other settings in its
+/// environment.
+pub fn build_worker(
+    tools: &Tools,
+    output: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<()> {
+    fs::create_dir_all(output).with_context(|| format!("cannot create `{}`", output.display()))?;
+    let mut command = Command::new("sh");
+    command
+        .arg(crate::root().join("worker/build.sh"))
+        .arg(output)
+        .args(arguments)
+        .env("MEDIALIFT_CACHE", &tools.cache)
+        .envs(environment.iter().copied());
+    let log = output.join("build.log");
+    fs::remove_file(&log).ok();
+    progress::run(command, &log)
+}
+
+/// Builds `medialift` and `b2-origin`, as the tests and the demonstration run them.
+///
+/// # Errors
+/// Fails when they do not compile; cargo's own words go to standard error.
+pub fn programs() -> Result<()> {
+    debug(&["medialift", "b2-origin"])
+}
+
+/// Builds programs of the workspace as tests run them.
+///
+/// # Errors
+/// As [`programs`].
+pub fn debug(programs: &[&str]) -> Result<()> {
+    eprintln!("build: {}", programs.join(", "));
+    let mut command = cargo_build(programs);
+    // Else cargo compiles their dependencies anew, with other features than for the tests.
+    command.arg("--workspace");
+    crate::process::run("`cargo build`", command)
+}
+
+/// Builds `medialift` and `b2-origin` as administrators run them; it takes minutes the first time.
+///
+/// # Errors
+/// As [`programs`].
+pub fn optimised() -> Result<()> {
+    eprintln!("build: medialift, b2-origin, optimised (minutes the first time)");
+    let mut command = cargo_build(&["medialift", "b2-origin"]);
+    command.args(["--release", "--package=medialift", "--package=b2-origin"]);
+    crate::process::run("`cargo build`", command)
+}
+
+fn cargo_build(programs: &[&str]) -> Command {
+    let mut command = Command::new(cargo());
+    command
+        .args(["build", "--quiet", "--locked"])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
+        .current_dir(crate::root())
+        .stdout(std::io::stderr());
+    command
+}
+
+/// The cargo that runs us, else the one on `PATH`.
+#[must_use]
+pub fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+/// The size of a file.
+pub fn weigh(file: &Path) -> Result<Size> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&bytes)?;
+    let gzipped = encoder.finish()?.len();
+    Ok(Size {
+        plain: bytes.len() as u64,
+        gzipped: gzipped as u64,
+    })
+}

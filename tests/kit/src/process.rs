@@ -1,0 +1,427 @@
+//! Children that never outlive us.
+//!
+//! Each child leads a process group of its own, so that `wrangler` goes together with the `workerd`
+//! and `esbuild` that it starts. Four things end the group: dropping the [`Guarded`], Ctrl-C or TERM
+//! (where [`end_children_on_interrupt`] was called), a panic (through the drop), and our own death by
+//! any other cause, SIGKILL included: a watchdog process holds the reading end of a pipe, and when the
+//! pipe closes without a word from us, it ends the group.
+//!
+//! What a child is for, and when it is ready, is [`crate::stack`]'s to know.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+/// How long a group may take to end after TERM before it gets KILL.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// What the watchdog runs; `$1` is the group to end.
+const WATCHDOG: &str = r#"
+trap '' INT TERM HUP
+read -r word
+[ "$word" = done ] && exit 0
+kill -s TERM -- "-$1" 2>/dev/null
+n=0
+while [ "$n" -lt 30 ] && kill -s 0 -- "-$1" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
+kill -s KILL -- "-$1" 2>/dev/null
+"#;
+
+/// What an interrupt must end and remove.
+static LIVE: Mutex<Live> = Mutex::new(Live {
+    groups: Vec::new(),
+    directories: Vec::new(),
+});
+
+struct Live {
+    groups: Vec<Pid>,
+    directories: Vec<PathBuf>,
+}
+
+fn live() -> std::sync::MutexGuard<'static, Live> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running child with its process group and its log. Dropping it ends the whole group.
+#[derive(Debug)]
+pub struct Guarded {
+    name: String,
+    child: Child,
+    group: Pid,
+    watchdog: Option<Child>,
+    log: PathBuf,
+    ended: bool,
+}
+
+impl Guarded {
+    /// Starts `command` without standard input; what it prints is appended to the file `log`.
+    /// `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Fails when the log cannot be opened or the program cannot be started.
+    pub fn spawn(name: &str, mut command: Command, log: &Path) -> Result<Self> {
+        if let Some(parent) = log.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create `{}`", parent.display()))?;
+        }
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot open the log `{}`", log.display()))?;
+        command.stdout(file.try_clone()?).stderr(file);
+        Self::spawn_with_streams(name, command, log)
+    }
+
+    /// Starts `command` without standard input, its output going where the caller pointed it; `log`
+    /// is only read when something fails.
+    pub fn spawn_with_streams(name: &str, mut command: Command, log: &Path) -> Result<Self> {
+        command.stdin(Stdio::null()).process_group(0);
+        // The list is held over the start, so that an interrupt cannot fall between the two.
+        let mut live = live();
+        let child = command.spawn().with_context(|| {
+            format!(
+                "cannot start {name} (`{}`)",
+                command.get_program().display()
+            )
+        })?;
+        let group = Pid::from_child(&child);
+        live.groups.push(group);
+        drop(live);
+        let mut guarded = Self {
+            name: name.to_owned(),
+            child,
+            group,
+            watchdog: None,
+            log: log.to_owned(),
+            ended: false,
+        };
+        guarded.watchdog = Some(start_watchdog(group)?);
+        Ok(guarded)
+    }
+
+    /// The process id of the group's leader.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file that holds what the child printed.
+    #[must_use]
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// What the child printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The child's standard output, where it was piped.
+    pub fn take_output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// What messages call the child.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until the child ends by itself, then ends what it left behind in its group.
+    ///
+    /// # Errors
+    /// Fails when the system cannot tell how the child ended.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self
+            .child
+            .wait()
+            .with_context(|| format!("cannot wait for {}", self.name))?;
+        self.end();
+        Ok(status)
+    }
+
+    /// How the child ended, if it has.
+    ///
+    /// # Errors
+    /// Fails when the system cannot tell.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot ask after {}", self.name))
+    }
+
+    /// Polls `ready` until it gives a value.
+    ///
+    /// # Errors
+    /// Fails, with the end of the log, when the child ends first or `limit` passes.
+    pub fn wait_until<T>(
+        &mut self,
+        limit: Duration,
+        mut ready: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        loop {
+            if let Some(value) = ready(self) {
+                return Ok(value);
+            }
+            if let Some(status) = self.try_wait()? {
+                bail!(
+                    "{} ended before it was ready ({status})\n{}",
+                    self.name,
+                    tail(&self.log, 40)
+                );
+            }
+            if start.elapsed() > limit {
+                bail!(
+                    "{} was not ready after {} seconds\n{}",
+                    self.name,
+                    limit.as_secs(),
+                    tail(&self.log, 40)
+                );
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+    }
+
+    /// Ends the group now: TERM, and KILL for what is left after a grace time.
+    pub fn end(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        end_group(self.group, GRACE, || {
+            // Reaping the leader is what makes the group go away.
+            self.child.try_wait().ok();
+        });
+        self.child.wait().ok();
+        live().groups.retain(|group| *group != self.group);
+        if let Some(mut watchdog) = self.watchdog.take() {
+            if let Some(mut stdin) = watchdog.stdin.take() {
+                stdin.write_all(b"done\n").ok();
+            }
+            watchdog.wait().ok();
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn start_watchdog(group: Pid) -> Result<Child> {
+    Command::new("sh")
+        .args([
+            "-c",
+            WATCHDOG,
+            "watchdog",
+            &group.as_raw_nonzero().to_string(),
+        ])
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("cannot start the watchdog (`sh`)")
+}
+
+fn end_group(group: Pid, grace: Duration, mut reap: impl FnMut()) {
+    let alive = |reap: &mut dyn FnMut()| {
+        reap();
+        is_alive(group)
+    };
+    for (signal, patience) in [
+        (Signal::TERM, grace),
+        (Signal::KILL, Duration::from_secs(2)),
+    ] {
+        if !alive(&mut reap) || kill_process_group(group, signal).is_err() {
+            return;
+        }
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if !alive(&mut reap) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Whether a process of the group still runs. Ended ones that nobody has reaped do not count: in a
+/// container whose first process does not reap they stay for ever.
+fn is_alive(group: Pid) -> bool {
+    if test_kill_process_group(group).is_err() {
+        return false;
+    }
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return true;
+    };
+    let wanted = group.as_raw_nonzero().to_string();
+    processes.flatten().any(|process| {
+        // `PID (NAME) STATE PARENT GROUP …`; the name may hold spaces and brackets.
+        let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.split(' '))
+            .into_iter()
+            .flatten();
+        let (state, _parent, group) = (fields.next(), fields.next(), fields.next());
+        group == Some(&wanted) && !matches!(state, Some("Z" | "X"))
+    })
+}
+
+/// From now on Ctrl-C, TERM and HUP end every child, remove every [`scratch_directory`] and leave
+/// with code 130. For programs; a test leaves this to its watchdogs.
+///
+/// # Errors
+/// Fails when the handler cannot be installed.
+pub fn end_children_on_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| {
+        // Held to the end: whoever wants to start another child now waits for ever, that is until the exit.
+        let live = live();
+        for group in &live.groups {
+            kill_process_group(*group, Signal::TERM).ok();
+        }
+        for group in &live.groups {
+            end_group(*group, GRACE, || {
+                // Only we can reap our own children; any of them will do.
+                rustix::process::waitpgid(*group, rustix::process::WaitOptions::NOHANG).ok();
+            });
+        }
+        for directory in &live.directories {
+            fs::remove_dir_all(directory).ok();
+        }
+        eprintln!("interrupted");
+        std::process::exit(130);
+    })
+    .context("cannot install the handler of interrupts")
+}
+
+/// A temporary directory that is removed on drop and on an interrupt.
+#[derive(Debug)]
+pub struct ScratchDirectory(tempfile::TempDir);
+
+impl ScratchDirectory {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for ScratchDirectory {
+    fn drop(&mut self) {
+        live()
+            .directories
+            .retain(|directory| directory != self.0.path());
+    }
+}
+
+/// Makes a [`ScratchDirectory`] whose name begins with `medialift-` and `purpose`.
+///
+/// # Errors
+/// Fails when the directory cannot be made.
+pub fn scratch_directory(purpose: &str) -> Result<ScratchDirectory> {
+    let directory = tempfile::Builder::new()
+        .prefix(&format!("medialift-{purpose}-"))
+        .tempdir()
+        .context("cannot create a temporary directory")?;
+    live().directories.push(directory.path().to_owned());
+    Ok(ScratchDirectory(directory))
+}
+
+/// Runs `command` to its end with its output shown as it comes.
+///
+/// # Errors
+/// Fails when it cannot be started or does not succeed.
+pub fn run(name: &str, command: Command) -> Result<()> {
+    let mut child = Guarded::spawn_with_streams(name, command, Path::new("/dev/null"))?;
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs `command` to its end in silence; its output goes to `log`.
+///
+/// # Errors
+/// Fails when it cannot be started or does not succeed; the message carries the end of the log.
+pub fn run_logged(name: &str, command: Command, log: &Path) -> Result<()> {
+    let mut child = Guarded::spawn(name, command, log)?;
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{name} failed ({status})\n{}", tail(log, 40));
+    }
+    Ok(())
+}
+
+/// The standard output of a short command, trimmed; `None` when it cannot be started or fails.
+#[must_use]
+pub fn output<S: AsRef<OsStr>>(program: S, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}
+
+/// The last `lines` lines of a file, each set in by four spaces, for an error message.
+#[must_use]
+pub fn tail(file: &Path, lines: usize) -> String {
+    let bytes = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    let kept = &all[all.len().saturating_sub(lines)..];
+    let mut shown = String::new();
+    for line in kept {
+        shown.push_str("    ");
+        shown.push_str(line);
+        shown.push('\n');
+    }
+    shown
+}
+
+/// The first executable file called `name` on `PATH` or in the directories that `PATH` of an ordinary
+/// user often lacks.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|candidate| is_executable(candidate))
+}
+
+/// The first executable file called `name` in the directories of `path`, and nowhere else.
+#[must_use]
+pub fn find_program_in(path: &OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| is_executable(candidate))
+}
+
+/// Whether `path` is a file that may be executed.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! Where the tools are: the system's own, and what [`crate::setup`] has installed. [`crate::pins`] says
+//! which versions.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
+
+use crate::pins;
+use crate::process::{find_program, is_executable, output};
+
+/// The oldest Node.js that wrangler takes.
+const NODE: (u32, u32) = (22, 12);
+
+/// The oldest nginx that the comparison is made for.
+const NGINX: (u32, u32) = (1, 18);
+
+/// The tools that building and running the edge worker takes. What only some tests use they ask for
+/// themselves, by [`crate::setup::place`].
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// Where what is not npm's is installed.
+    pub cache: PathBuf,
+    /// `node_modules` with wrangler, workerd, esbuild, binaryen and a Node.js.
+    pub node_modules: PathBuf,
+    /// Node.js, as new as wrangler wants it: the one on `PATH`, else npm's.
+    pub node: PathBuf,
+    /// wrangler's script, to be run by [`Tools::node`].
+    pub wrangler_js: PathBuf,
+    /// esbuild.
+    pub esbuild: PathBuf,
+    /// binaryen's optimiser.
+    pub wasm_opt: PathBuf,
+    /// workerd itself.
+    pub workerd: PathBuf,
+}
+
+impl Tools {
+    /// Finds the tools.
+    ///
+    /// # Errors
+    /// Fails, naming what is missing, when `cargo xtask setup` has not been run for these versions.
+    pub fn load() -> Result<Self> {
+        let cache = cache_directory()?;
+        let node_modules = crate::root().join("node_modules");
+        let bin = node_modules.join(".bin");
+        let tools = Self {
+            node: node().unwrap_or_else(|| bin.join("node")),
+            wrangler_js: node_modules.join("wrangler/bin/wrangler.js"),
+            esbuild: bin.join("esbuild"),
+            wasm_opt: bin.join("wasm-opt"),
+            workerd: bin.join("workerd"),
+            node_modules,
+            cache,
+        };
+        for path in [
+            &tools.node,
+            &tools.wrangler_js,
+            &tools.esbuild,
+            &tools.wasm_opt,
+            &tools.workerd,
+        ] {
+            present(path)?;
+        }
+        Ok(tools)
+    }
+
+    /// A `wasm-pack` command, run at the root of the repository, that finds `wasm-bindgen` and Node.js and
+    /// has to download nothing.
+    ///
+    /// # Errors
+    /// Fails when it is not installed.
+    pub fn wasm_pack(&self) -> Result<Command> {
+        let wasm_pack = crate_program(&self.cache, "wasm-pack", pins::WASM_PACK, "wasm-pack");
+        present(&wasm_pack)?;
+        let bindgen = pins::locked_version("wasm-bindgen")?;
+        let bindgen = crate_program(&self.cache, "wasm-bindgen-cli", &bindgen, "wasm-bindgen");
+        let path = self.path();
+        let directories = bindgen
+            .parent()
+            .map(Path::to_path_buf)
+            .into_iter()
+            .chain(std::env::split_paths(&path));
+        let mut command = Command::new(wasm_pack);
+        command
+            .current_dir(crate::root())
+            .env("PATH", std::env::join_paths(directories)?);
+        Ok(command)
+    }
+
+    /// `PATH` with our Node.js ahead of all else.
+    #[must_use]
+    pub fn path(&self) -> OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let directories = [self.node_modules.join(".bin")]
+            .into_iter()
+            .chain(std::env::split_paths(&path));
+        std::env::join_paths(directories).unwrap_or(path)
+    }
+
+    /// A `wrangler` command, run at the root of the repository, that keeps to itself: no telemetry, no
+    /// question, no look at the network for its own purposes.
+    #[must_use]
+    pub fn wrangler(&self) -> Command {
+        let mut command = Command::new(&self.node);
+        command
+            .arg("--no-warnings")
+            .arg(&self.wrangler_js)
+            .current_dir(crate::root())
+            .env("PATH", self.path())
+            .env("WRANGLER_SEND_METRICS", "false")
+            .env("WRANGLER_SEND_ERROR_REPORTS", "false")
+            .env("CLOUDFLARE_TELEMETRY_DISABLED", "1")
+            .env("WRANGLER_HIDE_BANNER", "true")
+            .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+            .env("WRANGLER_NO_SKILLS_UPDATE_PROMPTS", "true")
+            .env("NO_UPDATE_NOTIFIER", "1");
+        command
+    }
+}
+
+fn missing(what: &str) -> anyhow::Error {
+    anyhow!("{what} is not installed\n\nhint: run `cargo xtask setup`")
+}
+
+fn present(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(missing(&format!("`{}`", path.display())))
+}
+
+/// The Node.js on `PATH`, where it is new enough.
+pub fn node() -> Option<PathBuf> {
+    static NODE_HERE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    NODE_HERE
+        .get_or_init(|| {
+            find_program("node")
+                .filter(|node| node_version(&said(node, "--version")).is_some_and(|is| is >= NODE))
+        })
+        .clone()
+}
+
+/// nginx: the one that `MEDIALIFT_NGINX` names, else one on `PATH` that is new enough.
+///
+/// # Errors
+/// Fails when `MEDIALIFT_NGINX` names no program.
+pub fn nginx() -> Result<Option<PathBuf>> {
+    if let Some(nginx) = named("MEDIALIFT_NGINX")? {
+        return Ok(Some(nginx));
+    }
+    Ok(find_program("nginx")
+        .filter(|nginx| nginx_version(&said(nginx, "-v")).is_some_and(|is| is >= NGINX)))
+}
+
+/// A browser: the one that `CHROME_PATH` names, else one under a usual name.
+///
+/// # Errors
+/// Fails when `CHROME_PATH` names no program.
+pub fn browser() -> Result<Option<PathBuf>> {
+    const NAMES: [&str; 7] = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "chrome",
+        "chrome-headless-shell",
+        "headless_shell",
+    ];
+    const APPLICATIONS: [&str; 2] = [
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    ];
+    if let Some(browser) = named("CHROME_PATH")? {
+        return Ok(Some(browser));
+    }
+    Ok(NAMES.into_iter().find_map(find_program).or_else(|| {
+        APPLICATIONS
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|application| is_executable(application))
+    }))
+}
+
+/// The `cargo-nextest` on `PATH`, where it is as new as ours.
+pub(crate) fn nextest() -> Option<PathBuf> {
+    find_program("cargo-nextest").filter(|nextest| {
+        let is = nextest_version(&said(nextest, "--version"));
+        is.is_some() && is >= all_numbers(pins::NEXTEST)
+    })
+}
+
+/// Ruby with the gems `aws-sdk-s3` and `dotenv`, with which Mastodon writes media and reads settings.
+pub fn ruby() -> Option<PathBuf> {
+    find_program("ruby")
+        .filter(|ruby| output(ruby, &["-e", "gem 'aws-sdk-s3'; gem 'dotenv'"]).is_some())
+}
+
+/// The program that a variable of the environment names.
+fn named(variable: &str) -> Result<Option<PathBuf>> {
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(path);
+    if !is_executable(&path) {
+        bail!(
+            "`{variable}` names `{}`, which is no program",
+            path.display()
+        );
+    }
+    Ok(Some(path))
+}
+
+/// What a program answers to one argument, on either stream.
+fn said(program: &Path, argument: &str) -> String {
+    let output = Command::new(program)
+        .arg(argument)
+        .stdin(Stdio::null())
+        .output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| {
+            let [out, err] = [output.stdout, output.stderr]
+                .map(|stream| String::from_utf8_lossy(&stream).into_owned());
+            out + &err
+        },
+    )
+}
+
+/// The version of `v22.12.0`.
+fn node_version(said: &str) -> Option<(u32, u32)> {
+    version(said.trim().strip_prefix('v')?)
+}
+
+/// The version of `nginx version: nginx/1.22.1`; others that are made of nginx name theirs too.
+fn nginx_version(said: &str) -> Option<(u32, u32)> {
+    let (_, rest) = said
+        .split_once("nginx/")
+        .or_else(|| said.split_once("openresty/"))?;
+    version(rest)
+}
+
+/// The version of `cargo-nextest 0.9.143 (…)`.
+fn nextest_version(said: &str) -> Option<Vec<u32>> {
+    all_numbers(said.split_whitespace().nth(1)?)
+}
+
+fn all_numbers(version: &str) -> Option<Vec<u32>> {
+    version.split('.').map(|part| part.parse().ok()).collect()
+}
+
+/// The first two numbers.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Where tools are kept: `MEDIALIFT_CACHE`, else `medialift` in `XDG_CACHE_HOME` or `~/.cache`.
+///
+/// # Errors
+/// Fails when none of these is set.
+pub fn cache_directory() -> Result<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(directory) = set("MEDIALIFT_CACHE") {
+        return std::path::absolute(directory).context("cannot resolve `MEDIALIFT_CACHE`");
+    }
+    if let Some(directory) = set("XDG_CACHE_HOME") {
+        return Ok(directory.join("medialift"));
+    }
+    match set("HOME") {
+        Some(home) => Ok(home.join(".cache/medialift")),
+        None => bail!("no place for a cache\n\nhint: set `MEDIALIFT_CACHE` to a directory"),
+    }
+}
+
+/// Where a program from crates.io is, or will be, installed; `worker/build.sh` knows it too.
+pub fn crate_program(cache: &Path, package: &str, version: &str, program: &str) -> PathBuf {
+    cache.join(format!("{package}-{version}/bin")).join(program)
+}
+
+/// Where npm's packages are, or will be, installed: another directory for other versions.
+pub fn npm_directory(cache: &Path) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for name in ["package.json", "package-lock.json"] {
+        let path = crate::root().join(name);
+        hash.update(fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?);
+    }
+    Ok(cache.join(format!("npm-{}", short(&hash.finalize()))))
+}
+
+/// Where the virtual environment with `packages` is, or will be, made.
+pub fn python_directory(cache: &Path, packages: &[&str]) -> PathBuf {
+    cache.join(format!(
+        "python-{}",
+        short(&Sha256::digest(packages.join(" ")))
+    ))
+}
+
+fn short(hash: &[u8]) -> String {
+    hex::encode(&hash[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NGINX, NODE, nginx_version, node_version};
+
+    #[test]
+    fn versions_of_nginx_are_read() {
+        for (said, version) in [
+            ("nginx version: nginx/1.22.1\n", Some((1, 22))),
+            ("nginx version: nginx/1.31.3 (Ubuntu)\n", Some((1, 31))),
+            ("nginx version: openresty/1.21.4.1\n", Some((1, 21))),
+            (
+                "Tengine version: Tengine/3.1.0\nnginx version: nginx/1.24.0\n",
+                Some((1, 24)),
+            ),
+            ("nginx version: nginx/1.9.15\n", Some((1, 9))),
+            ("", None),
+            ("nginx: command failed", None),
+        ] {
+            assert_eq!(nginx_version(said), version, "{said}");
+        }
+        assert!(nginx_version("nginx version: nginx/1.18.0") >= Some(NGINX));
+        assert!(nginx_version("nginx version: nginx/1.9.15") < Some(NGINX));
+    }
+
+    #[test]
+    fn versions_of_node_are_read() {
+        for (said, version) in [
+            ("v22.12.0\n", Some((22, 12))),
+            ("v9.11.2\n", Some((9, 11))),
+            ("", None),
+            ("node: not found", None),
+        ] {
+            assert_eq!(node_version(said), version, "{said}");
+        }
+        assert!(node_version("v22.12.0") >= Some(NODE));
+        assert!(node_version("v22.9.0") < Some(NODE));
+        assert!(node_version("v20.20.2") < Some(NODE));
+    }
+}
