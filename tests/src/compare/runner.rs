@@ -123,6 +123,7 @@ async fn run(
                 origin: Arc::clone(&origin),
                 arrive: arrive.clone(),
                 is_stopped: is_stopped.clone(),
+                begun: Vec::new(),
             };
             let tasks = if scenario.stops_origin() {
                 &mut stopping
@@ -163,6 +164,8 @@ struct One {
     origin: Arc<ScriptedOrigin>,
     arrive: mpsc::UnboundedSender<()>,
     is_stopped: watch::Receiver<bool>,
+    /// When its steps began so far.
+    begun: Vec<Instant>,
 }
 
 impl One {
@@ -179,6 +182,7 @@ impl One {
                 continue;
             }
             let before = self.asked().len();
+            self.begun.push(Instant::now());
             let (mut outcome, errors) = self.ask(&step, &bodies).await;
             silences.extend(errors.iter().map(|error| format!("step {number}: {error}")));
             let asked = self.asked();
@@ -302,8 +306,13 @@ impl One {
             .fold(0.0, f64::max);
         let good = asked.iter().filter(|asked| asked.is_good);
         good.map(|asked| {
+            // An age counts from the proxy's request (RFC 9111, section 4.2.3): on a busy machine the
+            // origin sees that later, but the reader's came before.
+            let steps = self.begun.iter().rev();
+            let since = steps.copied().find(|step| *step <= asked.at);
+            let since = since.unwrap_or(asked.at);
             let least = begin.saturating_duration_since(asked.at).as_secs_f64() - delay;
-            let most = end.saturating_duration_since(asked.at).as_secs_f64();
+            let most = end.saturating_duration_since(since).as_secs_f64();
             (least.max(0.0) + before, most + before)
         })
         .collect()
