@@ -38,6 +38,10 @@ if [ ! -e "$base/ready" ]; then
     touch "$base/ready"
 fi
 
+# Two at once would build over each other.
+exec 9>"$base/lock"
+flock --nonblock 9 || fail "another run uses $base" "set \`MEDIALIFT_ROOTLESS\` to another directory"
+
 # This machine's Rust and Node.js, from their own directories; npm is a script in its package.
 rust=$(cd "$checkout" && rustc --print sysroot)
 node=$(readlink -f "$(command -v node)")
@@ -52,8 +56,13 @@ cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.cr
 $keep || rm -rf "$root/home/tester" "$root/home/medialift"
 mkdir -p "$root/home/tester"
 if [ -e "$root/home/medialift/.git" ]; then
-    git -c safe.directory='*' -C "$root/home/medialift" fetch --quiet "$checkout" HEAD
-    git -c safe.directory='*' -C "$root/home/medialift" reset --quiet --hard FETCH_HEAD
+    # Its files belong to another user now: what has not changed is not written again, nor built.
+    clone() {
+        git -c safe.directory='*' -c core.trustctime=false -c core.checkStat=minimal \
+            -C "$root/home/medialift" "$@"
+    }
+    clone fetch --quiet "$checkout" HEAD
+    clone reset --quiet --hard FETCH_HEAD
 else
     git clone --quiet --no-local "$checkout" "$root/home/medialift"
 fi

@@ -320,8 +320,9 @@ fn ctrl_c_and_sigterm_remove_the_probes() -> Result<()> {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert!(bucket.probes_left()? > 0);
-        Command::new("kill")
-            .args([signal, &child.id().to_string()])
+        // The shell's own: not every system has the program.
+        Command::new("sh")
+            .args(["-c", "kill \"$@\"", "sh", signal, &child.id().to_string()])
             .status()?;
         let output = child.wait_with_output()?;
         assert_eq!(output.status.code(), Some(130), "{output:?}");

@@ -106,7 +106,7 @@ fn verdict(answer: Answer) -> Result<Verdict> {
 fn build_rules() -> Result<PathBuf> {
     let mut command = Command::new(build::cargo());
     command
-        .args(["build", "--quiet", "--workspace"])
+        .args(["build", "--locked", "--quiet", "--workspace"])
         .args(["--example", RULES])
         .current_dir(testkit::root())
         .stdout(std::io::stderr());
