@@ -446,6 +446,38 @@ fn a_hidden_file_is_deleted_only_with_its_object_proven() -> Result<()> {
     Ok(())
 }
 
+/// The bucket was listed before; Mastodon may have uploaded another picture of that name since.
+#[test]
+fn a_file_whose_object_came_back_while_it_ran_stays() -> Result<()> {
+    let media = Media::with(FILES)?;
+    media.switch_back()?;
+    media.run("sync", &[])?.expect(0);
+    media.switch()?;
+    let (last, content) = FILES[4];
+    media.delete(last)?;
+    media.run("cutover", &[])?.expect(0);
+    media
+        .origin
+        .set_faults(&json!({ "kind": "latency", "latency_ms": 1000, "operation": "GetObject" }))?;
+    media.origin.reset_requests()?;
+    let prune = media
+        .command(&["prune", "public/system", "--at-a-time", "1"])?
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    media.wait_for_operation("GetObject")?;
+    media.put(last, b"another picture")?;
+    media.origin.clear_faults()?;
+    let ran = prune.wait_with_output()?;
+    let shown = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(4), "{shown}");
+    assert!(shown.contains("came back to the bucket"), "{shown}");
+    let left = files(&media.kept())?;
+    assert_eq!(Vec::from_iter(left.keys()), [last]);
+    assert_eq!(left[last], content.as_bytes());
+    Ok(())
+}
+
 /// A bucket that somebody emptied must not take the last copies with it.
 #[test]
 fn a_bucket_that_lost_its_objects_costs_no_local_file() -> Result<()> {
