@@ -28,7 +28,10 @@ pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, Outcome)
             }
             Try::Over(outcome) => return (job, outcome),
             Try::Changed(sent) => {
-                job.sent = sent.or(job.sent);
+                if let Some(sent) = sent {
+                    job.sent = Some(sent.etag);
+                    job.stored = sent.record.or(job.stored);
+                }
                 if tries < TRIES {
                     tokio::time::sleep(Duration::from_millis(150 * u64::from(tries))).await;
                 }

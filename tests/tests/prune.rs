@@ -446,6 +446,31 @@ fn a_hidden_file_is_deleted_only_with_its_object_proven() -> Result<()> {
     Ok(())
 }
 
+/// The bucket was listed before; Mastodon may have uploaded another picture of that name since.
+#[test]
+fn a_file_whose_object_came_back_while_it_ran_stays() -> Result<()> {
+    let media = Media::with(FILES)?;
+    media.switch_back()?;
+    media.run("sync", &[])?.expect(0);
+    media.switch()?;
+    media.delete(FILES[4].0)?;
+    media.run("cutover", &[])?.expect(0);
+    let fault = json!({ "kind": "latency", "latency_ms": 1000, "operation": "GetObject" });
+    media.origin.set_faults(&fault)?;
+    let ran = std::thread::scope(|scope| {
+        let run = scope.spawn(|| media.run("prune", &["--at-a-time", "1"]));
+        media.wait_for_operation("GetObject")?;
+        media.put(FILES[4].0, b"another picture")?;
+        media.origin.clear_faults()?;
+        run.join().expect("it ran")
+    })?;
+    let shown = ran.expect(4).stdout;
+    assert!(shown.contains("came back to the bucket"), "{shown}");
+    let left = files(&media.kept())?;
+    assert_eq!(left[FILES[4].0], FILES[4].1.as_bytes());
+    Ok(())
+}
+
 /// A bucket that somebody emptied must not take the last copies with it.
 #[test]
 fn a_bucket_that_lost_its_objects_costs_no_local_file() -> Result<()> {

@@ -152,7 +152,7 @@ impl World {
             if self.bucket.contains_key(&pair.path) {
                 seen.insert(pair.path.clone());
             }
-            journal.note(&pair.path, remember.after(&pair, &outcome));
+            journal.note(&pair.path, remember.after(&pair, None, &outcome));
             fuse.burn("noted")?;
             if !reach.whole {
                 break;

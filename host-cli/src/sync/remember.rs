@@ -72,9 +72,21 @@ impl Remember {
         }
     }
 
-    /// After a file's turn, also where it ends the run: an answer that is lost tells nothing.
-    pub(crate) fn after(&self, pair: &Pair, outcome: &Outcome) -> Option<Note> {
+    /// After a file's turn, also where it ends the run: an answer that is lost tells nothing. `stored`: a
+    /// former state of the file that this turn has put into the bucket.
+    pub(crate) fn after(
+        &self,
+        pair: &Pair,
+        stored: Option<Recorded>,
+        outcome: &Outcome,
+    ) -> Option<Note> {
         match outcome {
+            // The object is ours, or the next run would leave the file as a conflict.
+            Outcome::Hidden { .. } | Outcome::Skipped(_) | Outcome::Failed(_)
+                if stored.is_some() =>
+            {
+                stored.map(Note::Record)
+            }
             Outcome::Uploaded { record, .. } | Outcome::Same { record, .. } => {
                 record.map(Note::Record)
             }
@@ -123,6 +135,8 @@ fn unclear(pair: &Pair) -> Option<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::S3Error;
+    use crate::tree::{SkipReason, Skipped, Stamp};
 
     #[test]
     fn a_file_that_was_hidden_before_it_was_sent_leaves_no_doubt() {
@@ -133,8 +147,42 @@ mod tests {
             object: None,
             known: None,
         };
-        let after = |maybe_sent| remember.after(&pair, &Outcome::Hidden { maybe_sent });
+        let after = |maybe_sent| remember.after(&pair, None, &Outcome::Hidden { maybe_sent });
         assert!(matches!(after(false), Some(Note::Forget)));
         assert!(matches!(after(true), Some(Note::Record(record)) if record.sending));
+    }
+
+    #[test]
+    fn a_former_state_that_was_stored_is_ours_when_its_file_is_given_up() {
+        let stamp = Stamp::default();
+        let stored = Recorded::same(stamp, "900150983cd24fb0d6963f7d28e17f72");
+        let pair = |known| Pair {
+            path: "a.png".to_owned(),
+            local: None,
+            object: None,
+            known,
+        };
+        let outcomes = || {
+            let skipped = Skipped {
+                path: "a.png".to_owned(),
+                reason: SkipReason::Changing,
+                detail: None,
+            };
+            let lost = S3Error::local("a.png", std::io::Error::other("the answer is lost"));
+            [
+                Outcome::Skipped(skipped),
+                Outcome::Hidden { maybe_sent: true },
+                Outcome::Failed(Box::new(lost)),
+            ]
+        };
+        for owner in [Owner::Disk, Owner::Bucket] {
+            let remember = Remember::new(owner, true);
+            for known in [None, Some(Recorded::sending()), Some(Recorded::seen())] {
+                for outcome in outcomes() {
+                    let note = remember.after(&pair(known), stored, &outcome);
+                    assert_eq!(note, stored.map(Note::Record), "{outcome:?}");
+                }
+            }
+        }
     }
 }

@@ -259,6 +259,7 @@ impl Run {
                     pair,
                     decision,
                     sent: None,
+                    stored: None,
                 });
             }
             (Decision::Same, Some(Entry::File(file))) => {
@@ -317,7 +318,10 @@ impl Run {
             }
         };
         let path = job.pair.path.clone();
-        self.write(path.clone(), self.remember.after(&job.pair, &outcome));
+        self.write(
+            path.clone(),
+            self.remember.after(&job.pair, job.stored, &outcome),
+        );
         match outcome {
             Outcome::Uploaded { bytes, .. } => {
                 self.refused_in_a_row = 0;

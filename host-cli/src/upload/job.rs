@@ -62,6 +62,8 @@ pub struct Job {
     pub decision: Decision,
     /// What an earlier try of this run has sent, or may have: the entity tag of a former state of the file.
     pub sent: Option<String>,
+    /// The record of a former state of the file that an earlier try of this run has stored for certain.
+    pub stored: Option<Recorded>,
 }
 
 /// How a file's turn ended.
@@ -97,7 +99,14 @@ pub enum Outcome {
 /// One try; `Changed` asks for another, and tells what this one has sent, or may have.
 pub(super) enum Try {
     Over(Outcome),
-    Changed(Option<String>),
+    Changed(Option<Sent>),
+}
+
+/// A former state of the file, on its way to the bucket.
+pub(super) struct Sent {
+    pub(super) etag: String,
+    /// `None` where it may not have been stored.
+    pub(super) record: Option<Recorded>,
 }
 
 /// A file that is open, to be read while it is sent.
@@ -177,6 +186,7 @@ impl Uploader {
             },
             decision: Decision::Compare,
             sent: None,
+            stored: None,
         }))
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::content::{CACHE_CONTROL, SNIFFED, content_type};
 use super::digest;
 use super::job::{
-    Job, Opened, Outcome, TRIES, Try, Uploader, blocking, is_unchanged, skipped, unreadable,
+    Job, Opened, Outcome, Sent, TRIES, Try, Uploader, blocking, is_unchanged, skipped, unreadable,
 };
 use crate::journal::Recorded;
 use crate::s3::{Body, PutRequest};
@@ -169,8 +169,13 @@ fn changed_or(outcome: Outcome, file: &File, stamp: Stamp, etag: String) -> Try 
     }
     match outcome {
         // Content-MD5 was checked, so what is stored is whole; but it is not the file any more.
-        Outcome::Uploaded { .. } | Outcome::Same { .. } => Try::Changed(Some(etag)),
-        Outcome::Failed(e) if !e.ends_the_run() => Try::Changed(Some(etag)),
+        Outcome::Uploaded { record, .. } | Outcome::Same { record, .. } => {
+            Try::Changed(Some(Sent { etag, record }))
+        }
+        Outcome::Failed(e) if !e.ends_the_run() => {
+            let record = None;
+            Try::Changed(Some(Sent { etag, record }))
+        }
         other => Try::Over(other),
     }
 }

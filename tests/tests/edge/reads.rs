@@ -93,6 +93,8 @@ fn a_cold_object_asked_for_by_range_is_read_whole_once_and_stored() {
     let body = bytes(3_000_000, 3);
     for (at, (range, from, to)) in [
         ("bytes=1000000-1000999", 1_000_000, 1_001_000),
+        // More than the body's longest chunk, from the middle of one.
+        ("bytes=1000001-2500000", 1_000_001, 2_500_001),
         ("bytes=0-", 0, 3_000_000),
         ("bytes=-7", 2_999_993, 3_000_000),
     ]

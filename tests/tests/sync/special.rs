@@ -191,6 +191,34 @@ fn a_file_that_keeps_changing_is_named_and_never_half_stored() {
     world.assert_all_there("");
 }
 
+/// Slowly enough to be digested in between, and too fast to be sent in one state.
+#[test]
+fn a_file_that_was_given_up_while_it_changed_is_ours_in_the_next_run() {
+    let world = World::origin();
+    world.write("moving.mp4", vec![0; 4 << 20]);
+    world.faults(json!({ "kind": "latency", "latency_ms": 1000, "method": "PUT" }));
+    let path = world.media().join("moving.mp4");
+    let done = AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                std::thread::sleep(std::time::Duration::from_millis(400));
+                let mut file = fs::File::options().append(true).open(&path).expect("open");
+                file.write_all(b"more").expect("write");
+            }
+        });
+        let ran = world.run(&["--json"]);
+        done.store(true, Relaxed);
+        ran.expect(4).json().expect("a report")
+    });
+    assert_eq!(report["skipped"], json!({ "changing": 1 }), "{report}");
+    world.faults(json!([]));
+    let stored = world.object("moving.mp4");
+    assert_eq!(stored.status, 200, "a former state was sent");
+    world.report(&[], 0).expect(1, 0);
+    world.assert_all_there("");
+}
+
 #[test]
 fn a_file_that_vanishes_grows_or_is_replaced_meanwhile_stops_nothing() {
     let world = World::origin();

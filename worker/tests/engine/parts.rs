@@ -1,10 +1,10 @@
 //! Readers who want a part, the headers alone, or only what they lack.
 
 use super::bench::{Bench, FRESH, PATH};
-use super::simulation::Ask;
 use super::simulation::world::{Fault, content, etag};
+use super::simulation::{Ask, RULE};
 use edge_worker::policy::headers::text;
-use http::header::CONTENT_RANGE;
+use http::header::{CONTENT_RANGE, ETAG};
 
 #[test]
 fn a_cold_range_is_read_whole_once_and_answered_in_part() {
@@ -23,6 +23,52 @@ fn a_cold_range_is_read_whole_once_and_answered_in_part() {
     }
     assert_eq!(bench.world.stored.borrow()[PATH].bytes, whole);
     assert_eq!(bench.world.fetches_of(PATH), 1);
+}
+
+/// Both versions are of one length, so that nothing else tells their parts apart.
+#[test]
+fn a_copy_that_is_replaced_between_two_looks_gives_no_part_of_the_other_version() {
+    let (old, new) = (1, 98);
+    let whole = content(PATH, old);
+    assert_eq!(content(PATH, new).len(), whole.len());
+    let after = Bench::new();
+    after.world.set_version(PATH, Some(new));
+    after.check("MISS", new, 1);
+    let (mut parts, mut wholes) = (0, 0);
+    for moment in 0..400 {
+        let bench = Bench::with_seed(moment, RULE);
+        bench.check("MISS", old, 1);
+        let slot = bench.start(Ask {
+            range: Some("bytes=5-9".to_owned()),
+            if_range: Some(etag(PATH, old)),
+            ..Ask::default()
+        });
+        bench.pass(moment % 40);
+        let replaced = after.world.stored.borrow()[PATH].clone();
+        let mut stored = bench.world.stored.borrow_mut();
+        stored.insert(PATH.to_owned(), replaced);
+        drop(stored);
+        bench.world.executor.run();
+        let sent = slot.take().expect("answered").expect("an answer");
+        let is_old = text(&sent.headers, ETAG) == Some(etag(PATH, old).as_str());
+        match sent.status {
+            206 => {
+                assert!(is_old, "a part of a version that was not asked for");
+                assert_eq!(sent.body, Ok(whole[5..10].to_vec()));
+                parts += 1;
+            }
+            status => {
+                assert_eq!(status, 200);
+                let version = if is_old { old } else { new };
+                assert_eq!(sent.body, Ok(content(PATH, version)));
+                wholes += u32::from(is_old);
+            }
+        }
+    }
+    assert!(
+        parts > 0 && wholes > 0,
+        "{parts} parts, {wholes} replaced between"
+    );
 }
 
 #[test]

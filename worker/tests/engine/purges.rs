@@ -43,6 +43,25 @@ fn a_fill_that_began_before_a_purge_does_not_bring_the_old_bytes_back() {
     assert_eq!(text(&sent.headers, ETAG), Some(etag(PATH, 2).as_str()));
 }
 
+/// The other isolates of a data centre share the store, and not the table of purges.
+#[test]
+fn a_purge_during_a_write_that_outlasts_its_looks_leaves_no_old_bytes_to_other_isolates() {
+    let bench = Bench::new();
+    bench.world.slow_write.set(60_000);
+    let first = bench.start(Ask::default());
+    bench.pass(5_000);
+    assert!(first.borrow().is_some(), "its reader has been answered");
+    bench.world.set_version(PATH, Some(2));
+    bench.purge();
+    bench.world.executor.run();
+    bench.world.slow_write.set(0);
+    let other = Bench {
+        world: bench.world.clone(),
+        engine: engine(&bench.world, RULE),
+    };
+    other.check("MISS", 2, 2);
+}
+
 #[test]
 fn while_a_purged_fill_runs_one_new_fill_is_enough_for_all() {
     let bench = Bench::new();

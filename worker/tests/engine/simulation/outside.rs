@@ -108,6 +108,9 @@ impl Store for SimStore {
             }
             return true;
         };
+        if world.slow_write.get() > 0 {
+            world.executor.sleep(world.slow_write.get()).await;
+        }
         world.executor.breathe(20).await;
         if world.store_is_full.get() || world.store_refuses.get() && world.executor.once_in(25) {
             // It may say so, or not.

@@ -207,6 +207,8 @@ pub(crate) struct World {
     pub(crate) background: Rc<RefCell<Vec<super::executor::TaskId>>>,
     /// Whether the store refuses a write now and then.
     pub(crate) store_refuses: Rc<Cell<bool>>,
+    /// How long a write takes besides, in milliseconds: its first reader is slow.
+    pub(crate) slow_write: Rc<Cell<u64>>,
     /// The store keeps nothing of what it is given.
     pub(crate) store_is_full: Rc<Cell<bool>>,
     /// Whether a 404 may be stored.
@@ -227,6 +229,7 @@ impl World {
             live_bodies: Rc::default(),
             background: Rc::default(),
             store_refuses: Rc::new(Cell::new(true)),
+            slow_write: Rc::default(),
             store_is_full: Rc::default(),
             stores_errors: Rc::default(),
         }
