@@ -75,6 +75,7 @@ fn lints(gates: &mut Gates) {
     });
     gates.run("clippy", || clippy(&["--workspace", "--all-targets"]));
     gates.run("clippy of the worker for WebAssembly", || {
+        setup::place(Need::WasmTarget)?;
         clippy(&[
             "--package=edge-worker",
             "--target",

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use testkit::process::{ScratchDirectory, scratch_directory};
 use testkit::setup::{Need, setup};
@@ -47,6 +47,11 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
         directory.display()
     );
     let upload = upload::sync(&origin, &directory, Profile::Debug)?;
+    ensure!(
+        upload.put_requests > 0,
+        "`{}` holds no file that can be uploaded",
+        directory.display()
+    );
     eprintln!(
         "demo: {} uploads counted by the bucket, in {}",
         upload.put_requests,

@@ -13,9 +13,8 @@ use testkit::setup::{self, Need, setup};
 
 mod junit;
 
-/// What needs nothing but itself. The worker's other suites have namesakes among the end-to-end tests,
-/// and run with them.
-const UNIT_TARGETS: &[&str] = &["--lib", "--bins", "--test=engine", "--test=setup"];
+/// The worker's suite that runs as WebAssembly alone.
+const WASM: &str = "wasm";
 
 /// How many of the slowest tests are named.
 const SLOWEST: usize = 10;
@@ -88,7 +87,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
         .map(String::as_str)
         .filter(|what| !matches!(*what, "unit" | "wasm" | "e2e"))
         .collect();
-    let known = every_suite()?;
+    let known = suites_of("tests")?;
     for suite in &suites {
         if !known.iter().any(|known| names(suite, known)) {
             bail!(
@@ -123,7 +122,20 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
 /// # Errors
 /// Fails when the runner of tests cannot be had.
 pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
-    nextest("unit", UNIT_TARGETS, only)
+    let mut targets = vec!["--lib".to_owned(), "--bins".to_owned()];
+    for package in [
+        "worker",
+        "host-cli",
+        "xtask",
+        "tests/kit",
+        "tests/bench",
+        "tests/origin",
+    ] {
+        let suites = suites_of(package)?;
+        targets.extend(suites.iter().filter(|suite| *suite != WASM).map(target));
+    }
+    // The worker's suites have namesakes among the end-to-end tests.
+    nextest("unit", "not (package(e2e) and kind(test))", &targets, only)
 }
 
 /// The tests of the worker that run as WebAssembly, in Node.js.
@@ -153,22 +165,21 @@ pub(crate) fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
     build::worker(&tools)?;
     build::worker_with_test_hooks(&tools)?;
     build::programs()?;
-    let all = every_suite()?;
+    let all = suites_of("tests")?;
     let wanted =
         |suite: &&String| suites.is_empty() || suites.iter().any(|name| names(name, suite));
-    let (comparisons, others): (Vec<String>, Vec<String>) = all
+    let (comparisons, others): (Vec<&String>, Vec<&String>) = all
         .iter()
         .filter(wanted)
-        .map(|suite| format!("--test={suite}"))
-        .partition(|target| COMPARISONS.contains(&&target["--test=".len()..]));
+        .partition(|suite| COMPARISONS.contains(&suite.as_str()));
     let mut count = Count::default();
     if !others.is_empty() {
-        let others: Vec<&str> = others.iter().map(String::as_str).collect();
-        count = count.and(nextest("e2e", &others, only)?);
+        let targets: Vec<String> = others.into_iter().map(target).collect();
+        count = count.and(nextest("e2e", "package(e2e)", &targets, only)?);
     }
     if !comparisons.is_empty() {
         let mut command = cargo_test();
-        command.args(&comparisons);
+        command.args(comparisons.into_iter().map(target));
         count = count.and(counted("comparisons", command, only)?);
     }
     Ok(count)
@@ -201,11 +212,14 @@ pub(crate) fn pages(update: bool) -> Result<Count> {
     counted("tests of pages", command, None)
 }
 
-/// The names of all end-to-end suites.
-fn every_suite() -> Result<Vec<String>> {
-    let folder = testkit::root().join("tests/tests");
+/// The names of the suites in the directory `tests` of a package; none where it has no such directory.
+fn suites_of(package: &str) -> Result<Vec<String>> {
+    let folder = testkit::root().join(package).join("tests");
     let mut suites = Vec::new();
-    for entry in std::fs::read_dir(&folder)? {
+    if !folder.is_dir() {
+        return Ok(suites);
+    }
+    for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
         let is_suite =
             path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").exists();
@@ -217,6 +231,10 @@ fn every_suite() -> Result<Vec<String>> {
     Ok(suites)
 }
 
+fn target(suite: &String) -> String {
+    format!("--test={suite}")
+}
+
 /// Always of the whole workspace: cargo compiles dependencies anew for every other choice of packages.
 fn cargo_test() -> Command {
     let mut command = Command::new(build::cargo());
@@ -226,23 +244,26 @@ fn cargo_test() -> Command {
     command
 }
 
-/// Runs tests by nextest, each in a process of its own; `profile` is one of `.config/nextest.toml`.
-fn nextest(profile: &str, targets: &[&str], only: Option<&str>) -> Result<Count> {
+/// Runs tests by nextest, each in a process of its own; `profile` is one of `.config/nextest.toml`, `filter`
+/// says in nextest's language which tests of `targets`.
+fn nextest(profile: &str, filter: &str, targets: &[String], only: Option<&str>) -> Result<Count> {
     let mut command = Command::new(setup::place(Need::Nextest)?);
     command
         .args(["nextest", "run", "--workspace", "--locked"])
         .args(["--no-tests=pass", "--profile", profile])
+        .args(["--filterset", filter])
         .args(targets)
         .args(only)
         .current_dir(testkit::root());
-    let record = testkit::target_directory().join(format!("nextest/{profile}/junit.xml"));
+    // Its store is below the root, wherever cargo is told to build.
+    let record = testkit::root().join(format!("target/nextest/{profile}/junit.xml"));
     fs::remove_file(&record).ok();
     let name = format!("tests of the profile `{profile}`");
     let mut child = Guarded::spawn_with_streams(&name, command, Path::new("/dev/null"))?;
     let status = child.wait()?;
     let Ok(text) = fs::read_to_string(&record) else {
         // No test has that name, or it did not compile.
-        let failed = u64::from(!status.success());
+        let failed = u64::from(!status.success() || only.is_none());
         return Ok(Count {
             failed,
             ..Count::default()

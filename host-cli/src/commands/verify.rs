@@ -229,8 +229,13 @@ async fn check(
         // Not that of the configuration: before the last sync it has files the bucket lacks, and
         // after the cutover it is empty.
         let prefix = &bucket.target().key_prefix;
+        let mut skipped = 0;
         let samples = match *source {
-            SampleSource::WholeTree(directory) => Ok(samples::every_file(directory, prefix)?),
+            SampleSource::WholeTree(directory) => {
+                let (samples, number) = samples::every_file(directory, prefix)?;
+                skipped = number;
+                Ok(samples)
+            }
             SampleSource::Tree(directory, count) => {
                 Ok(samples::from_directory(directory, prefix, count))
             }
@@ -238,8 +243,13 @@ async fn check(
         };
         match samples {
             Ok(samples) => {
-                let (finding, read) =
+                let (mut finding, read) =
                     samples::read(domain, bucket, mastodon.owns_bucket, &samples).await;
+                if skipped > 0 {
+                    finding.detail.push_str(&format!(
+                        "; {skipped} entries can be neither read nor uploaded: `medialift sync --dry-run` names them"
+                    ));
+                }
                 findings.push(finding);
                 findings.push(old_addresses(mastodon.site.as_ref(), bucket, domain, &read).await);
                 reads = read;

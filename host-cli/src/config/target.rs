@@ -262,7 +262,7 @@ pub fn settings_error(faults: &[String]) -> Error {
     };
     Error::usage("use these settings")
         .cause(cause)
-        .hint("the command's `--help` and README.md name every setting; nothing was sent")
+        .hint("`--help` of the command and docs/commands.md name every setting; nothing was sent")
 }
 
 /// The flag or variable, else the file's; an empty one counts as not given.

@@ -158,28 +158,34 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
     thin_out(samples, count)
 }
 
-/// Every file of the tree that `sync` uploads and the edge serves, in the order of its key.
+/// Every file of the tree that `sync` uploads and the edge serves, in the order of its key, and how many
+/// entries are none that can be read and uploaded.
 ///
 /// # Errors
 /// Fails where the directory cannot be walked.
-pub fn every_file(directory: &Path, key_prefix: &str) -> Result<Vec<Sample>> {
+pub fn every_file(directory: &Path, key_prefix: &str) -> Result<(Vec<Sample>, usize)> {
     let walk = tree::walk(&tree::Options {
         root: directory.to_owned(),
         prefix_length: key_prefix.len(),
         follow_links: false,
     })?;
-    let files = walk.filter_map(|entry| match entry {
-        Entry::File(file) if !file.hidden => Some(file),
-        _ => None,
-    });
-    Ok(files
-        .filter(|file| !DENIED.iter().any(|denied| file.path.starts_with(denied)))
-        .map(|file| Sample {
-            key: format!("{key_prefix}{}", file.path),
-            size: file.stamp.size,
-            standard: Standard::File(directory.join(&file.path)),
-        })
-        .collect())
+    let mut samples = Vec::new();
+    let mut skipped = 0;
+    for entry in walk {
+        let Entry::File(file) = entry else {
+            skipped += 1;
+            continue;
+        };
+        let denied = DENIED.iter().any(|denied| file.path.starts_with(denied));
+        if !denied && !file.hidden {
+            samples.push(Sample {
+                key: format!("{key_prefix}{}", file.path),
+                size: file.stamp.size,
+                standard: Standard::File(directory.join(&file.path)),
+            });
+        }
+    }
+    Ok((samples, skipped))
 }
 
 /// Whether only its owner may read it.
@@ -291,10 +297,9 @@ pub async fn read(
         .map(|sample| async move { (sample, read_one(domain, sample).await) })
         .buffered(READS_AT_ONCE);
     while let Some((sample, (read, body))) = answers.next().await {
-        let is_local = matches!(sample.standard, Standard::File(_));
-        if read.fault.is_none()
-            || !has_changed(bucket, sample, &body, bucket_is_owned || !is_local).await
-        {
+        // A file is the standard while Mastodon does not write to the bucket.
+        let may_change = bucket_is_owned || !matches!(sample.standard, Standard::File(_));
+        if read.fault.is_none() || !may_change || !has_changed(bucket, sample, &body).await {
             reads.push(read);
         }
     }
@@ -330,10 +335,10 @@ pub async fn read(
 }
 
 /// Whether a sample that is not as expected was deleted or replaced in the bucket meanwhile.
-async fn has_changed(bucket: &Client, sample: &Sample, body: &[u8], may_be_deleted: bool) -> bool {
+async fn has_changed(bucket: &Client, sample: &Sample, body: &[u8]) -> bool {
     match bucket.head_object(&sample.key).await {
         Ok(head) => head.etag == hex::encode(Md5::digest(body)),
-        Err(error) => may_be_deleted && error.is_not_found(),
+        Err(error) => error.is_not_found(),
     }
 }
 
@@ -450,7 +455,8 @@ mod tests {
         let hidden = fs::Permissions::from_mode(0o600);
         fs::set_permissions(root.join("hidden.png"), hidden).unwrap();
         std::os::unix::fs::symlink("a.png", root.join("link.png")).unwrap();
-        let samples = every_file(root, "p/").unwrap();
+        let (samples, skipped) = every_file(root, "p/").unwrap();
+        assert_eq!(skipped, 1, "the link");
         let keys: Vec<&str> = samples.iter().map(|sample| sample.key.as_str()).collect();
         assert_eq!(keys, ["p/a.png", "p/a/2.png"]);
         assert!(every_file(&root.join("nothing"), "").is_err());

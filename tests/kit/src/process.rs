@@ -397,13 +397,18 @@ pub fn tail(file: &Path, lines: usize) -> String {
     shown
 }
 
-/// The first executable file called `name` on `PATH` or in the directories that `PATH` of an ordinary
-/// user often lacks.
+/// The first executable file called `name` on `PATH` or in the directories of servers, which the `PATH` of
+/// an ordinary user often lacks. Where those are the same as `/usr/bin`, `PATH` alone says.
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .chain(
+            ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+                .map(PathBuf::from)
+                .into_iter()
+                .filter(|directory| !directory.is_symlink()),
+        )
         .map(|directory| directory.join(name))
         .find(|candidate| is_executable(candidate))
 }

@@ -41,7 +41,7 @@ impl Container {
             .wait_until(Duration::from_secs(20), |process| {
                 process.log().contains("mounted").then_some(())
             })
-            .context("the Docker layout needs Linux, `unshare` of util-linux, and root or user namespaces (`sysctl kernel.unprivileged_userns_clone=1`)")?;
+            .context("the Docker layout needs Linux, `unshare` of util-linux, and root or user namespaces (Debian: `sysctl kernel.unprivileged_userns_clone=1`; Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)")?;
         Ok(Container {
             process,
             mount_point: mount_point.to_owned(),

@@ -1,7 +1,7 @@
 //! What is passed on of an object's bytes and fields: unaltered, or not at all.
 
 use super::scripted::ScriptedStack;
-use super::stack::shared;
+use super::stack::default_stack;
 use e2e::scripted::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -52,7 +52,7 @@ fn a_field_that_is_not_utf_8_is_passed_as_it_is_or_not_at_all() {
 
 #[test]
 fn what_the_runtime_has_decoded_has_no_strong_validator() {
-    let stack = shared();
+    let stack = default_stack();
     let text = "a line of text that is worth compressing\n".repeat(1_000);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! Many readers at once.
 
 use super::runtime;
-use super::stack::{Stack, bytes, shared};
+use super::stack::{Stack, bytes, default_stack};
 use serde_json::json;
 use std::time::Duration;
 use testkit::stack::EdgeOptions;
@@ -38,7 +38,7 @@ fn two_hundred_readers_of_a_cold_key_make_one_request() {
 
 #[test]
 fn a_reader_who_goes_away_in_the_middle_leaves_the_object_stored() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(8_000_000, 12);
     stack.put("crowds/left.mp4", &body);
     stack.fault(

@@ -1,11 +1,11 @@
 //! An origin that fails while nothing is stored.
 
-use super::stack::{bytes, shared};
+use super::stack::{bytes, default_stack};
 use serde_json::json;
 
 #[test]
 fn a_body_that_is_cut_short_reaches_the_reader_as_such_and_is_not_stored() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(400_000, 21);
     stack.put("faults/cut.png", &body);
     stack.fault(
@@ -24,7 +24,7 @@ fn a_body_that_is_cut_short_reaches_the_reader_as_such_and_is_not_stored() {
 
 #[test]
 fn a_passing_fault_of_a_cold_read_is_mended_by_asking_once_more() {
-    let stack = shared();
+    let stack = default_stack();
     for kind in ["slow_down", "internal_error", "reset"] {
         let key = format!("faults/once-{kind}.png");
         stack.put(&key, b"here");
@@ -35,7 +35,7 @@ fn a_passing_fault_of_a_cold_read_is_mended_by_asking_once_more() {
 
 #[test]
 fn a_lasting_fault_of_a_cold_read_is_passed_on_and_not_stored() {
-    let stack = shared();
+    let stack = default_stack();
     // As many as the edge tries; the runtime itself goes on trying where a connection is reset.
     for (kind, status, next) in [
         ("slow_down", 503, 2),

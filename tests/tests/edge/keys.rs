@@ -10,7 +10,7 @@ use testkit::process::scratch_directory;
 use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions};
 use testkit::tools::Tools;
 
-use super::stack::{address_of, shared};
+use super::stack::{address_of, default_stack};
 
 /// One worker after the other, over one cache and under one host.
 struct Zone<'a> {
@@ -129,7 +129,7 @@ fn no_deployment_serves_what_one_with_other_settings_has_stored() {
 
 #[test]
 fn an_object_is_stored_under_the_host_it_was_asked_for() {
-    let stack = shared();
+    let stack = default_stack();
     stack.put("keys/a.png", b"one");
     let status = |host: &str| {
         let mut stream = TcpStream::connect(address_of(&stack.edge)).unwrap();

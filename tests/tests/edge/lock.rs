@@ -1,7 +1,7 @@
 //! Readers who go away, or stop reading, while they hold the lock of a key: others do not pay for it.
 
 use super::runtime;
-use super::stack::{Stack, begin_reading, bytes, read_beginning, shared};
+use super::stack::{Stack, begin_reading, bytes, default_stack, read_beginning};
 use e2e::client::Client;
 use e2e::edge;
 use serde_json::json;
@@ -39,7 +39,7 @@ fn a_reader_who_goes_away_does_not_keep_a_key_cold() {
 
 #[test]
 fn many_readers_who_go_away_do_not_keep_a_key_cold() {
-    let stack = shared();
+    let stack = default_stack();
     stack.put("lock/crowd.png", b"here");
     stack.fault(
         json!({"kind": "latency", "rate": 1.0, "latency_ms": 100, "method": "GET"}),
@@ -98,7 +98,7 @@ fn a_first_reader_who_stops_reading_holds_the_object_for_seconds_only() {
 
 #[test]
 fn a_slow_reader_of_the_end_of_a_cold_object_has_his_bytes_and_leaves_it_stored() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(40_000_000, 14);
     stack.put("lock/end.mp4", &body);
     let field = "Range: bytes=39000000-\r\nConnection: close\r\n";

@@ -1,7 +1,7 @@
 //! What an operator sees: the health document, the time of the bucket, the whole cache as one thing to
 //! drop, and a platform that has no cache.
 
-use super::stack::{PURGE_SECRET, Stack, bytes, shared};
+use super::stack::{PURGE_SECRET, Stack, bytes, default_stack};
 use serde_json::{Value, json};
 
 const HEALTH: &str = "/.well-known/medialift-health";
@@ -70,7 +70,7 @@ fn faulty_settings_are_named_and_nothing_of_their_texts_is_shown() {
 
 #[test]
 fn the_time_of_the_bucket_is_told_where_it_was_asked() {
-    let stack = shared();
+    let stack = default_stack();
     stack.put("operations/timed.png", &bytes(1_000, 7));
     let timing = |answer: &e2e::client::Answer| answer.header("server-timing").to_owned();
     let first = stack.send("GET", "/operations/timed.png", &[]);
@@ -96,7 +96,7 @@ fn the_time_of_the_bucket_is_told_where_it_was_asked() {
 
 #[test]
 fn the_engine_cannot_drop_everything_and_says_so() {
-    let stack = shared();
+    let stack = default_stack();
     for method in ["PURGE", "POST", "DELETE"] {
         assert_eq!(stack.send(method, CACHE, &[SECRET]).status, 501, "{method}");
         let wrong = ("X-Purge-Secret", "wrong");

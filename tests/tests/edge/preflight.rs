@@ -1,6 +1,6 @@
 //! OPTIONS: a preflight is answered, anything else is refused.
 
-use super::stack::shared;
+use super::stack::default_stack;
 
 /// Asks for leave to send a request, as a browser does.
 const PREFLIGHT: [(&str, &str); 2] = [
@@ -18,7 +18,7 @@ fn words(list: &str) -> Vec<String> {
 
 #[test]
 fn a_preflight_is_granted_what_a_read_needs_for_a_day() {
-    let stack = shared();
+    let stack = default_stack();
     let all = [
         "if-match",
         "if-modified-since",
@@ -61,7 +61,7 @@ fn a_preflight_is_granted_what_a_read_needs_for_a_day() {
 
 #[test]
 fn any_other_options_is_refused() {
-    let stack = shared();
+    let stack = default_stack();
     for headers in [&[][..], &PREFLIGHT[..1], &PREFLIGHT[1..]] {
         let answer = stack.send("OPTIONS", "/preflight/b.png", headers);
         assert_eq!(answer.status, 403, "{headers:?}");
@@ -71,7 +71,7 @@ fn any_other_options_is_refused() {
 
 #[test]
 fn archives_and_imported_lists_are_refused_unless_the_settings_say_otherwise() {
-    let stack = shared();
+    let stack = default_stack();
     for key in ["backups/a.zip", "imports/a.csv"] {
         stack.put(key, b"private");
         assert_eq!(stack.send("GET", &format!("/{key}"), &[]).status, 403);

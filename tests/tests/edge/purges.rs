@@ -1,6 +1,6 @@
 //! The cache buster's protocol.
 
-use super::stack::{PURGE_SECRET, Stack, shared};
+use super::stack::{PURGE_SECRET, Stack, default_stack};
 
 fn purge(stack: &Stack, method: &str, path: &str, secret: Option<&str>) -> u16 {
     let headers: Vec<_> = secret
@@ -12,7 +12,7 @@ fn purge(stack: &Stack, method: &str, path: &str, secret: Option<&str>) -> u16 {
 
 #[test]
 fn a_purge_drops_the_object_and_says_whether_it_was_there() {
-    let stack = shared();
+    let stack = default_stack();
     for method in ["PURGE", "POST", "DELETE"] {
         let path = format!("/purges/{method}.png");
         stack.put(&path[1..], b"old");
@@ -28,7 +28,7 @@ fn a_purge_drops_the_object_and_says_whether_it_was_there() {
 
 #[test]
 fn a_wrong_secret_or_none_is_refused_and_drops_nothing() {
-    let stack = shared();
+    let stack = default_stack();
     stack.put("purges/kept.png", b"kept");
     stack.check("/purges/kept.png", "MISS", b"kept");
     stack.until_hit("/purges/kept.png");

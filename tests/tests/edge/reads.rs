@@ -1,6 +1,6 @@
 //! What a reader sees: bytes, headers, parts, conditions, refusals.
 
-use super::stack::{bytes, shared};
+use super::stack::{bytes, default_stack};
 use e2e::client::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -32,7 +32,7 @@ fn names(answer: &Answer) -> Vec<String> {
 
 #[test]
 fn the_first_read_is_a_miss_and_the_next_a_hit_with_the_same_headers() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(100_000, 1);
     stack.put("reads/a.png", &body);
     let miss = stack.send("GET", "/reads/a.png", &[]);
@@ -73,7 +73,7 @@ fn the_first_read_is_a_miss_and_the_next_a_hit_with_the_same_headers() {
 
 #[test]
 fn head_is_answered_from_a_get_and_stores_it() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(5_000, 2);
     stack.put("reads/head.png", &body);
     for word in ["MISS", "HIT"] {
@@ -89,7 +89,7 @@ fn head_is_answered_from_a_get_and_stores_it() {
 
 #[test]
 fn a_cold_object_asked_for_by_range_is_read_whole_once_and_stored() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(3_000_000, 3);
     for (at, (range, from, to)) in [
         ("bytes=1000000-1000999", 1_000_000, 1_001_000),
@@ -126,7 +126,7 @@ fn a_cold_object_asked_for_by_range_is_read_whole_once_and_stored() {
 
 #[test]
 fn ranges_and_conditions_are_answered_from_the_store() {
-    let stack = shared();
+    let stack = default_stack();
     let body = bytes(1_000, 4);
     stack.put("reads/store.png", &body);
     stack.send("GET", "/reads/store.png", &[]);
@@ -184,7 +184,7 @@ fn ranges_and_conditions_are_answered_from_the_store() {
 
 #[test]
 fn an_empty_object_is_an_object() {
-    let stack = shared();
+    let stack = default_stack();
     stack.put("reads/empty.png", b"");
     let miss = stack.send("GET", "/reads/empty.png", &[]);
     assert_eq!((miss.status, miss.header("content-length")), (200, "0"));
@@ -194,7 +194,7 @@ fn an_empty_object_is_an_object() {
 
 #[test]
 fn an_object_that_is_stored_compressed_is_read_as_what_it_says() {
-    let stack = shared();
+    let stack = default_stack();
     let text = "a line of text that is worth compressing\n".repeat(1_000);
     let packed = gzip(text.as_bytes());
     let headers = [
@@ -227,7 +227,7 @@ fn an_object_that_is_stored_compressed_is_read_as_what_it_says() {
 
 #[test]
 fn a_part_of_what_the_runtime_decodes_is_never_cut_by_the_bucket() {
-    let stack = shared();
+    let stack = default_stack();
     let text = "a text that is packed, and long enough to be cut. ".repeat(20);
     let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
     stack.put_with(
@@ -254,7 +254,7 @@ fn a_part_of_what_the_runtime_decodes_is_never_cut_by_the_bucket() {
 
 #[test]
 fn names_that_need_every_kind_of_escape_are_found() {
-    let stack = shared();
+    let stack = default_stack();
     for (at, (key, path)) in [
         ("reads/a b.png", "/reads/a%20b.png"),
         ("reads/a+b.png", "/reads/a+b.png"),
@@ -284,7 +284,7 @@ fn names_that_need_every_kind_of_escape_are_found() {
 
 #[test]
 fn what_is_not_to_be_read_is_refused_without_asking_the_bucket() {
-    let stack = shared();
+    let stack = default_stack();
     stack.put("backups/archive.zip", b"private");
     stack.put("reads/refused.png", b"x");
     for (method, path, status) in [
@@ -314,7 +314,7 @@ fn what_is_not_to_be_read_is_refused_without_asking_the_bucket() {
 
 #[test]
 fn the_root_is_the_index_and_forbidden_without_one() {
-    let stack = shared();
+    let stack = default_stack();
     assert_eq!(stack.send("GET", "/", &[]).status, 403);
     stack.put("index.html", b"<!doctype html>");
     stack.check("/", "MISS", b"<!doctype html>");
@@ -322,7 +322,7 @@ fn the_root_is_the_index_and_forbidden_without_one() {
 
 #[test]
 fn a_missing_key_is_a_404_without_what_identifies_the_bucket() {
-    let stack = shared();
+    let stack = default_stack();
     for _ in 0..2 {
         let answer = stack.send("GET", "/reads/missing.png", &[]);
         assert_eq!(answer.status, 404);

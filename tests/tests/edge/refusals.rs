@@ -2,7 +2,7 @@
 //! the bucket's, whose XML can name key id and bucket. The log says why.
 
 use super::scripted::ScriptedStack;
-use super::stack::{Stack, shared};
+use super::stack::{Stack, default_stack};
 use e2e::client::Answer;
 use e2e::scripted;
 use serde_json::json;
@@ -63,7 +63,7 @@ fn check_log(edge: &Edge, key: &str, cause: &str) {
 
 #[test]
 fn a_missing_key_is_a_short_404() {
-    let stack = shared();
+    let stack = default_stack();
     check_own(&stack.send("GET", "/refusals/missing.png", &[]), 404, "GET");
     let head = stack.send("HEAD", "/refusals/missing.png", &[]);
     assert_eq!((head.status, head.body.len()), (404, 0));
@@ -71,7 +71,7 @@ fn a_missing_key_is_a_short_404() {
 
 #[test]
 fn a_failing_bucket_is_told_by_its_status_alone() {
-    let stack = shared();
+    let stack = default_stack();
     for (kind, status, cause) in [
         ("slow_down", 503, "slow_down"),
         ("internal_error", 500, "500"),

@@ -1,11 +1,10 @@
-//! An origin and an edge in front of it, shared by the tests that run at the same time.
+//! An origin and an edge in front of it, for one test.
 
 use e2e::client::{Answer, Client};
 use e2e::edge;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
 use testkit::tools::Tools;
 
@@ -21,18 +20,9 @@ pub(crate) struct Stack {
     bucket: &'static str,
 }
 
-static SHARED: Mutex<Weak<Stack>> = Mutex::new(Weak::new());
-
-/// The stack with the default settings. Tests share it as long as one of them has it, and each
-/// keeps to keys of its own.
-pub(crate) fn shared() -> Arc<Stack> {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(stack) = shared.upgrade() {
-        return stack;
-    }
-    let stack = Arc::new(Stack::start("media", &[]));
-    *shared = Arc::downgrade(&stack);
-    stack
+/// The stack with the default settings.
+pub(crate) fn default_stack() -> Stack {
+    Stack::start("media", &[])
 }
 
 impl Stack {
