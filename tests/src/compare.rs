@@ -24,15 +24,52 @@ use crate::edge;
 use crate::scripted::{ScriptedOrigin, Side};
 use runner::{Proxy, Stack};
 
-/// The nginx of today; `IGNORED` stands for headers of the origin.
+/// The nginx of today; `IGNORED` stands for headers of the origin, `FRESH` for seconds.
 const CORRECTED: &str = include_str!("../nginx/corrected.conf");
 
-/// The worker's settings for a comparison: its own cache, and an origin that is heeded or not.
+/// Who says how long a copy is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The bucket: `ORIGIN_CACHE_CONTROL = "respect"`.
+    Bucket,
+    /// The settings as shipped, 48 hours: nothing expires within a run.
+    Settings,
+    /// The settings, two seconds.
+    SettingsOfSeconds,
+}
+
+impl Rule {
+    /// What entries of accepted differences call it; what expires is the same whoever says when.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bucket | Self::SettingsOfSeconds => "respect",
+            Self::Settings => "ignore",
+        }
+    }
+
+    const fn origin_cache_control(self) -> &'static str {
+        match self {
+            Self::Bucket => "respect",
+            Self::Settings | Self::SettingsOfSeconds => "ignore",
+        }
+    }
+
+    const fn fresh_seconds(self) -> &'static str {
+        match self {
+            Self::Bucket | Self::Settings => "172800",
+            Self::SettingsOfSeconds => "2",
+        }
+    }
+}
+
+/// The worker's settings for a comparison: its own cache, and whose rule counts.
 #[must_use]
-pub const fn edge_settings<'a>(origin: &'a str, rule: &'a str) -> [(&'a str, &'a str); 3] {
+pub const fn edge_settings(origin: &str, rule: Rule) -> [(&str, &str); 4] {
     [
         ("ORIGIN_URL", origin),
-        ("ORIGIN_CACHE_CONTROL", rule),
+        ("ORIGIN_CACHE_CONTROL", rule.origin_cache_control()),
+        ("FRESH_SECONDS", rule.fresh_seconds()),
         ("CACHE_MODE", "engine"),
     ]
 }
@@ -41,18 +78,17 @@ pub const fn edge_settings<'a>(origin: &'a str, rule: &'a str) -> [(&'a str, &'a
 ///
 /// # Errors
 /// One of them does not start.
-pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: &str) -> Result<Stack> {
+pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     let url = origin.url(Side::Nginx);
     let as_found = Nginx::start(&url)?;
     let ignored = match rule {
-        "ignore" => "Cache-Control Expires X-Accel-Expires",
-        _ => "",
+        Rule::Bucket => "",
+        Rule::Settings | Rule::SettingsOfSeconds => "Cache-Control Expires X-Accel-Expires",
     };
-    let corrected = Nginx::start_in(
-        scratch_directory("corrected")?,
-        &CORRECTED.replace("IGNORED", ignored),
-        &url,
-    )?;
+    let configuration = CORRECTED
+        .replace("IGNORED", ignored)
+        .replace("FRESH", rule.fresh_seconds());
+    let corrected = Nginx::start_in(scratch_directory("corrected")?, &configuration, &url)?;
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
     let model = Proxy {
         as_found: Some(as_found.address),

@@ -53,6 +53,8 @@ pub struct Asked {
     pub at: Instant,
     /// Whether the answer began with the object's head, or said that it has not changed.
     pub is_good: bool,
+    /// Whether that answer came to its end, so that it may take the place of a stored copy.
+    pub is_whole: bool,
 }
 
 impl Asked {
@@ -105,6 +107,7 @@ impl Shared {
             Some(Fault::Reset | Fault::Close | Fault::Hang | Fault::Garbage)
         );
         asked.is_good = answer.status == 200 && is_whole_head;
+        asked.is_whole = answer.status == 200 && answer.fault.is_none();
         ledger.asked.push((side, asked));
         answer
     }
@@ -306,6 +309,7 @@ impl Request {
                 headers: Vec::new(),
                 at: Instant::now(),
                 is_good: false,
+                is_whole: false,
             };
             return Self {
                 asked,
@@ -334,6 +338,7 @@ impl Request {
             headers,
             at: Instant::now(),
             is_good: false,
+            is_whole: false,
         };
         let http_1_1 = parsed.version == Some(1);
         Self {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use e2e::compare::runner::{Proxy, Stack};
 use e2e::compare::suite::{self, Comparison};
-use e2e::compare::{address, edge_settings, scenario};
+use e2e::compare::{Rule, address, edge_settings, scenario};
 use e2e::scripted::{ScriptedOrigin, Side};
 use e2e::{edge, own_nginx};
 
@@ -28,6 +28,7 @@ fn main() -> Result<ExitCode> {
         name,
         prefix,
         rule,
+        is_whole: true,
         fewest,
         scenarios,
         deviations: "deviations-own-nginx.toml",
@@ -36,14 +37,14 @@ fn main() -> Result<ExitCode> {
     };
     Ok(suite::main(&[
         comparison(
-            "respect",
+            Rule::Bucket,
             "",
             "own nginx, by the bucket's rule",
             350,
             scenarios,
         ),
         comparison(
-            "ignore",
+            Rule::Settings,
             "ignore/",
             "own nginx, by the rule of the settings",
             100,
@@ -52,8 +53,11 @@ fn main() -> Result<ExitCode> {
     ]))
 }
 
-fn own_nginx_and_worker(origin: &ScriptedOrigin, rule: &str) -> Result<Stack> {
-    let nginx = own_nginx::start(&origin.url(Side::Nginx), &["--origin-cache-control", rule])?;
+fn own_nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
+    let nginx = own_nginx::start(
+        &origin.url(Side::Nginx),
+        &["--origin-cache-control", rule.name()],
+    )?;
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
     Ok(Stack {
         proxies: vec![

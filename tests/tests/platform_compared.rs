@@ -9,7 +9,7 @@ use e2e::compare::deviation::pattern;
 use e2e::compare::runner::{Proxy, Stack};
 use e2e::compare::scenario::{self, Scenario};
 use e2e::compare::suite::{self, Comparison};
-use e2e::compare::{address, edge_settings};
+use e2e::compare::{Rule, address, edge_settings};
 use e2e::edge;
 use e2e::platform::cached::Cached;
 use e2e::scripted::{ScriptedOrigin, Side};
@@ -44,17 +44,39 @@ fn main() -> Result<ExitCode> {
     let text = std::fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
     let rules: Rules = toml::from_str(&text)?;
     let scenarios = scenario::load(&testkit::root().join("tests/scenarios"))?;
-    let comparison = Comparison {
-        name: "platform mode compared with engine mode",
-        prefix: "",
-        rule: "respect",
+    let all = chosen(scenarios, &rules)?;
+    let about_the_rule = all
+        .iter()
+        .filter(|scenario| scenario.id.starts_with("freshness/"))
+        .cloned()
+        .collect();
+    let comparison = |rule, prefix, name, fewest, scenarios| Comparison {
+        name,
+        prefix,
+        rule,
+        is_whole: rule == Rule::Bucket,
         deviations: "deviations-platform.toml",
         most_deviations: usize::MAX,
-        fewest: 330,
-        scenarios: chosen(scenarios, &rules)?,
+        fewest,
+        scenarios,
         start: both_modes,
     };
-    Ok(suite::main(&[comparison]))
+    Ok(suite::main(&[
+        comparison(
+            Rule::Bucket,
+            "",
+            "platform mode compared with engine mode",
+            330,
+            all,
+        ),
+        comparison(
+            Rule::Settings,
+            "ignore/",
+            "platform mode compared with engine mode, by the rule of the settings",
+            30,
+            about_the_rule,
+        ),
+    ]))
 }
 
 /// The scenarios that make sense in both modes, with the pauses of this comparison. Those that are left
@@ -95,7 +117,7 @@ fn chosen(all: Vec<Scenario>, rules: &Rules) -> Result<Vec<Scenario>> {
 }
 
 /// The worker in each mode, with processes of its own.
-fn both_modes(origin: &ScriptedOrigin, rule: &str) -> Result<Stack> {
+fn both_modes(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     let engine = edge::start(&edge_settings(&origin.url(Side::Nginx), rule))?;
     let url = origin.url(Side::Worker);
     let mut settings = edge_settings(&url, rule).to_vec();

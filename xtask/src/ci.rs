@@ -145,7 +145,7 @@ fn other_systems() -> Result<()> {
 /// Every item, private ones too; and the worker as WebAssembly, where it has items of its own.
 fn documentation() -> Result<()> {
     let document = |arguments: &[&str]| {
-        let mut command = Command::new(build::cargo());
+        let mut command = build::cargo();
         command
             .args([
                 "doc",
@@ -235,7 +235,7 @@ fn counted(total: &mut Count, suite: Count) -> Result<()> {
 }
 
 fn cargo(chore: &str, arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new(build::cargo());
+    let mut command = build::cargo();
     command.arg(chore).args(arguments);
     lint(command)
 }

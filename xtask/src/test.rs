@@ -237,7 +237,7 @@ fn target(suite: &String) -> String {
 
 /// Always of the whole workspace: cargo compiles dependencies anew for every other choice of packages.
 fn cargo_test() -> Command {
-    let mut command = Command::new(build::cargo());
+    let mut command = build::cargo();
     command
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .current_dir(testkit::root());
@@ -247,7 +247,7 @@ fn cargo_test() -> Command {
 /// Runs tests by nextest, each in a process of its own; `profile` is one of `.config/nextest.toml`, `filter`
 /// says in nextest's language which tests of `targets`.
 fn nextest(profile: &str, filter: &str, targets: &[String], only: Option<&str>) -> Result<Count> {
-    let mut command = Command::new(setup::place(Need::Nextest)?);
+    let mut command = build::without_package(Command::new(setup::place(Need::Nextest)?));
     command
         .args(["nextest", "run", "--workspace", "--locked"])
         .args(["--no-tests=pass", "--profile", profile])

@@ -132,7 +132,7 @@ pub fn optimised() -> Result<()> {
 }
 
 fn cargo_build(programs: &[&str]) -> Command {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command
         .args(["build", "--quiet", "--locked"])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
@@ -143,8 +143,24 @@ fn cargo_build(programs: &[&str]) -> Command {
 
 /// The cargo that runs us, else the one on `PATH`.
 #[must_use]
-pub fn cargo() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    without_package(Command::new(program))
+}
+
+/// The command without what `cargo run` says of its own package: build scripts of dependencies read that,
+/// and would be compiled anew, with all that depends on them, whenever another program asks for them.
+#[must_use]
+pub fn without_package(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if is_of_package {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The size of a file.

@@ -8,10 +8,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::compare::nginx_and_worker;
 use e2e::compare::outcome::ABSENT;
 use e2e::compare::runner::{Observed, Pace, observe};
 use e2e::compare::scenario::{self, Scenario};
+use e2e::compare::{Rule, nginx_and_worker};
 use e2e::scripted::ScriptedOrigin;
 
 #[tokio::main]
@@ -34,7 +34,7 @@ async fn main() -> Result<()> {
     }
     let without_worker = flags.iter().any(|flag| flag == "--nginx");
     let start = |origin: &ScriptedOrigin| {
-        let mut stack = nginx_and_worker(origin, "respect")?;
+        let mut stack = nginx_and_worker(origin, Rule::Bucket)?;
         if without_worker {
             stack.proxies.truncate(1);
         }

@@ -258,6 +258,14 @@ fn compile(text: PlaceText) -> Result<Place> {
             !(is_open(model) && is_open(other)),
             "`{field}`: `{values}` accepts everything"
         );
+        let braces = values
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split('}').next());
+        ensure!(
+            !braces.into_iter().any(|choice| choice.contains(", ")),
+            "`{field}`: a comma parts the choices of a brace: write `?` for one in `{values}`"
+        );
         differ.push(Differs {
             field,
             model: pattern(model)?,

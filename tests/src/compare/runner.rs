@@ -27,6 +27,9 @@ const BETWEEN_STARTS: Duration = Duration::from_millis(40);
 /// Between the start of a request beside others and theirs.
 const BESIDE: Duration = Duration::from_millis(200);
 
+/// How long an answer that has come may take until it is stored, on a busy machine.
+const STORED_WITHIN: Duration = Duration::from_secs(1);
+
 /// How many scenarios run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -188,6 +191,12 @@ impl One {
             let asked = self.asked();
             let mut requests = asked[before.min(asked.len())..].iter();
             outcome.insert("origin_requests".to_owned(), requests.len().to_string());
+            let target = |asked: &Asked| asked.line.split(' ').nth(1).map(str::to_owned);
+            let query = |asked: &Asked| Some(target(asked)?.split_once('?')?.1.to_owned());
+            let queries: Vec<String> = requests.clone().filter_map(query).collect();
+            if !queries.is_empty() {
+                outcome.insert("upstream query".to_owned(), queries.join(", "));
+            }
             if let Some(last) = requests.next_back() {
                 for name in &self.scenario.watch {
                     let value = last.header(name).unwrap_or(ABSENT);
@@ -304,17 +313,26 @@ impl One {
         let before = answers()
             .filter_map(|answer| answer.header("Age")?.parse().ok())
             .fold(0.0, f64::max);
-        let good = asked.iter().filter(|asked| asked.is_good);
-        good.map(|asked| {
-            // An age counts from the proxy's request (RFC 9111, section 4.2.3): on a busy machine the
-            // origin sees that later, but the reader's came before.
-            let steps = self.begun.iter().rev();
-            let since = steps.copied().find(|step| *step <= asked.at);
-            let since = since.unwrap_or(asked.at);
-            let least = begin.saturating_duration_since(asked.at).as_secs_f64() - delay;
-            let most = end.saturating_duration_since(since).as_secs_f64();
-            (least.max(0.0) + before, most + before)
-        })
-        .collect()
+        let good = || asked.iter().filter(|asked| asked.is_good);
+        // What a later answer about the same key has replaced or confirmed counts no more, once that
+        // answer had the time to come and to be stored.
+        let stored = Duration::from_secs_f64(delay) + STORED_WITHIN;
+        let is_last_before = |one: &&Asked| {
+            let later = |other: &Asked| other.is_whole && other.key == one.key && other.at > one.at;
+            !good().any(|other| later(other) && other.at + stored < begin)
+        };
+        good()
+            .filter(is_last_before)
+            .map(|asked| {
+                // An age counts from the proxy's request (RFC 9111, section 4.2.3): on a busy machine the
+                // origin sees that later, but the reader's came before.
+                let steps = self.begun.iter().rev();
+                let since = steps.copied().find(|step| *step <= asked.at);
+                let since = since.unwrap_or(asked.at);
+                let least = begin.saturating_duration_since(asked.at).as_secs_f64() - delay;
+                let most = end.saturating_duration_since(since).as_secs_f64();
+                (least.max(0.0) + before, most + before)
+            })
+            .collect()
     }
 }

@@ -11,6 +11,7 @@ use toml_edit::{DocumentMut, Item, value};
 
 use crate::package;
 use testkit::process::{find_program_in, scratch_directory};
+use testkit::stack::binary;
 use testkit::tools::Tools;
 
 /// What somebody fills in.
@@ -124,7 +125,7 @@ fn has_module(folder: &Path, module: &[u8]) -> Result<bool> {
 /// `cargo xtask deploy --dry-run` as a process of its own, for its exit code. What it sees of secrets in a
 /// developer's environment does not count here.
 fn dry_run(arguments: &[&str]) -> Result<Output> {
-    let output = Command::new(std::env::current_exe()?)
+    let output = Command::new(binary("xtask")?)
         .args(["deploy", "--dry-run"])
         .args(arguments)
         .current_dir(testkit::root())

@@ -104,7 +104,7 @@ fn verdict(answer: Answer) -> Result<Verdict> {
 /// Builds the worker's rules as a program. Selected from the whole workspace, so that it shares what the
 /// tests and the host command have compiled already.
 fn build_rules() -> Result<PathBuf> {
-    let mut command = Command::new(build::cargo());
+    let mut command = build::cargo();
     command
         .args(["build", "--locked", "--quiet", "--workspace"])
         .args(["--example", RULES])
