@@ -1,12 +1,12 @@
-//! Extended attributes of files and directories, access lists among them.
+//! Extended attributes of files and directories, including access lists.
 
 use std::fs::File;
 use std::io;
 
 use rustix::fs::XattrFlags;
 
-/// Copies extended attributes. Access lists must come over, since without it the group bits
-/// would grant more than before; the others are copied where the system lets us.
+/// Copies extended attributes. Access lists must be copied, since without them the group bits of the
+/// mode would grant more than before; errors with other attributes are ignored.
 pub(crate) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     let mut names = vec![0u8; 64 * 1024];
     let Ok(length) = rustix::fs::flistxattr(from, names.as_mut_slice()) else {

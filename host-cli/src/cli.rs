@@ -1,4 +1,4 @@
-//! The command line: global flags, and one variant a command.
+//! The command line: global flags, and one variant for each command.
 
 use std::path::PathBuf;
 
@@ -32,10 +32,10 @@ pub struct Global {
     /// Print the result as JSON on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say nothing but errors
+    /// Print errors and the result only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more
+    /// Print more detail on stderr
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
@@ -45,59 +45,59 @@ pub struct Global {
 pub enum Command {
     /// Report what a migration would move, cost and take
     ///
-    /// Reads the media tree's names and sizes, and no file. Needs no bucket and no key; nothing is
-    /// sent.
+    /// Reads names and sizes of the media tree, and no file content. Needs no bucket and no key; sends
+    /// nothing.
     Plan(commands::plan::PlanArgs),
-    /// Make the bucket and a key restricted to it
+    /// Create the bucket and an application key restricted to it
     Provision(commands::provision::ProvisionArgs),
     /// Check the key, the bucket and the endpoint before anything is moved
     Check(commands::check::CheckArgs),
     /// Copy the media directory into the bucket
     ///
-    /// What is in the bucket already is never sent again, so a run that was interrupted is simply
-    /// started again. Files that cannot be uploaded are named and passed over. Nothing in the bucket
-    /// is deleted unless `--delete` is given.
+    /// What is in the bucket already is not sent again: after an interruption, run it again. Files that
+    /// cannot be uploaded are named and skipped. Nothing in the bucket is deleted unless `--delete` is
+    /// given.
     Sync(Box<commands::sync::SyncArgs>),
-    /// Point Mastodon's `.env.production` at the bucket, or look for mistakes in it
+    /// Point Mastodon's `.env.production` at the bucket, or check it for mistakes
     ///
-    /// Settings, comments, order, quoting, owner and mode of everything else stay as they are. The
-    /// old file is kept in the state directory; `--undo` takes the change back.
+    /// Other settings, comments, order, quoting, owner and mode of the file stay as they are. The old
+    /// file is kept in the state directory; `--undo` restores it.
     Env(commands::env::EnvArgs),
     /// Check the files domain end to end, as a reader sees it
     Verify(commands::verify::VerifyArgs),
-    /// Move the media aside once the bucket is proven to have every file
+    /// Move the media directory aside once the bucket is proven to have every file
     ///
-    /// Reads every local file and compares it with the bucket. Only if all are there, `system` becomes
-    /// `system_` and an empty `system` with the same owner and mode takes its place, since Mastodon
-    /// does not run without one. Nothing is deleted. If it is interrupted, run it again to complete
-    /// it, or `medialift rollback` to undo it.
+    /// Reads every local file and compares it with the bucket. Only if the bucket has all of them,
+    /// `system` becomes `system_` and an empty `system` with the same owner and mode is created, since
+    /// Mastodon does not run without one. Nothing is deleted. After an interruption, run it again to
+    /// complete it, or `medialift rollback` to undo it.
     Cutover(commands::cutover::CutoverArgs),
-    /// Put the media back after a cutover
+    /// Put the media directory back after a cutover
     ///
-    /// `system_` becomes `system` again. What Mastodon wrote into the new `system` in the meantime
-    /// joins it; nothing is overwritten: where both have something different, the old one stays in
-    /// its place and the newer one is kept in a directory beside it. If it is interrupted, run it
-    /// again.
+    /// `system_` becomes `system` again. Files that Mastodon wrote into the new `system` in the meantime
+    /// are moved into it. Nothing is overwritten: where both have a different file of one name, the old
+    /// one stays in its place and the newer one is kept in a directory beside it. After an
+    /// interruption, run it again.
     Rollback(commands::rollback::RollbackArgs),
     /// Delete local files that the bucket is proven to have
     ///
-    /// Works on `system_`, what a cutover put aside, unless told otherwise. Each file is compared with
-    /// its object on its own, right before it is deleted; a file that is not proven stays. Empty
-    /// directories are removed. After this, `rollback` no longer brings everything back.
+    /// Works on `system_`, which `cutover` has left, unless another directory is named. Each file is
+    /// compared with its object right before it is deleted; a file that is not proven stays. Empty
+    /// directories are removed. After this, `rollback` no longer restores everything.
     Prune(commands::prune::PruneArgs),
     /// Show which steps of the migration are done, and the command of the next one
     ///
-    /// Tells what has changed since: new local files, settings, the health of the files domain.
+    /// Also reports what has changed since: new local files, settings, the health of the files domain.
     /// Changes nothing.
     Status(commands::status::StatusArgs),
-    /// Make the files domain forget objects
+    /// Drop objects from the cache of the files domain
     ///
     /// Sends one request for each object, as Mastodon's cache buster does.
     Purge(commands::purge::PurgeArgs),
-    /// Print the proxy as a configuration of nginx, for a host of your own
+    /// Print a configuration of nginx that serves the files domain from a host of your own
     ///
-    /// For whoever wants no worker: the same rules, from the same settings, for a public bucket. Sends
-    /// nothing and changes nothing but the file that `--output` names.
+    /// It replaces the worker: the same rules, from the same settings, for a public bucket. Sends
+    /// nothing, and changes nothing but the file that `--output` names.
     Nginx(Box<commands::nginx::NginxArgs>),
     /// Print a shell's completion script
     Completions(commands::completions::CompletionsArgs),

@@ -1,4 +1,4 @@
-//! One module a command. Each has its `Args` and `run(args, context) -> Result<Exit>`.
+//! The commands, a module each, with their flags and `run(args, context) -> Result<Exit>`.
 
 pub mod check;
 pub mod completions;

@@ -1,7 +1,7 @@
-//! Settings: `medialift.toml`, then the environment, then flags; the later wins.
+//! Settings: flags outrank the environment, which outranks `medialift.toml`.
 //!
-//! Parsed here into types; nothing else reads a settings file or a variable. Secrets come from
-//! the environment, a file or a prompt, never from a flag.
+//! They are parsed into types here. Secrets come from the environment, a file or a prompt, never from a
+//! flag.
 
 mod credentials;
 mod file;
@@ -16,14 +16,14 @@ pub use self::file::{
     Deployment, File, Mastodon, MediaOwner, Nginx, OriginCacheControl, Visibility,
 };
 pub use self::secret::Secret;
-pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error};
+pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error, with_slash};
 pub use self::version::Version;
 use crate::error::{Error, Result};
 
-/// The state directory: the flag's, else the settings file's, else the user's own.
+/// The state directory: that of the flag, else of the settings file, else of the user.
 ///
 /// # Errors
-/// Fails where none is named and the user has no home.
+/// Fails where none is named and the user has no home directory.
 pub fn state_dir(flag: Option<&Path>, file: &File) -> Result<PathBuf> {
     if let Some(path) = flag.or(file.state_dir.as_deref()) {
         return Ok(path.to_owned());

@@ -1,30 +1,30 @@
-//! What every command is given.
+//! What every command receives besides its own flags.
 
 use std::path::PathBuf;
 
 use crate::config::{self, File};
 use crate::error::Result;
+use crate::format::quoted;
 use crate::ledger::Facts;
-use crate::report::Ui;
-use crate::words::quoted;
+use crate::ui::Ui;
 
-/// What every command is given.
+/// What every command receives besides its own flags.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// Where talk and data go.
+    /// How data and messages are printed.
     pub ui: Ui,
     /// The settings file, as read.
     pub file: File,
-    /// Where it is, if it was named.
+    /// `--config`.
     pub config: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// What the command has to say for the ledger.
+    /// Counts that the command adds to its entry in the ledger.
     pub facts: Facts,
 }
 
 impl Context {
-    /// Where journals, backups and the ledger are.
+    /// The directory with journals, backups and the ledger.
     ///
     /// # Errors
     /// Fails where none is named and the user has no home.
@@ -32,7 +32,7 @@ impl Context {
         config::state_dir(self.state_dir.as_deref(), &self.file)
     }
 
-    /// ` --config FILE --state-dir DIR` for another command line, as far as this one had them.
+    /// ` --config FILE --state-dir DIR` for another command line, as far as they were given here.
     pub(crate) fn global_flags(&self) -> String {
         [("--config", &self.config), ("--state-dir", &self.state_dir)]
             .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! One fact decides what may be done: who owns the media. Before the switch the disk is the truth, and
 //! after it the bucket is: Mastodon then writes and deletes there only, and the disk is a stale copy.
-//! Where that cannot be told, whatever could lose something is left.
+//! Where that cannot be determined, whatever could lose something is left.
 //!
 //! | local | object | journal | disk owns | bucket owns | nobody knows |
 //! |---|---|---|---|---|---|
@@ -111,7 +111,7 @@ pub enum Conflict {
     NotOurs,
     /// The object differs, and Mastodon owns it.
     BucketOwns,
-    /// The object differs or is not there, and who owns the media cannot be told.
+    /// The object differs or is not there, and who owns the media cannot be determined.
     OwnerUnknown,
     /// The bucket lacks it, Mastodon owns the bucket, and the journal does not tell whether it was ever
     /// there.
@@ -129,7 +129,7 @@ impl Conflict {
                 "the object differs, and Mastodon keeps its media in the bucket: it is never overwritten"
             }
             Conflict::OwnerUnknown => {
-                "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be told; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon; for the first upload, before the switch, `--send-unrecorded` sends what the bucket lacks"
+                "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be determined; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon; for the first upload, before the switch, `--send-unrecorded` sends what the bucket lacks"
             }
             Conflict::NoJournal => {
                 "the bucket lacks it, and no journal tells whether Mastodon deleted it there; `--send-unrecorded` sends it"

@@ -1,12 +1,12 @@
 //! `.env.production` as a lossless document.
 //!
-//! A document is a list of pieces that, put end to end, are the file byte for byte: comments,
-//! blank lines, order, quoting, duplicates, line ends and bytes that are not UTF-8 all stay. What
-//! a piece *is* follows the `dotenv` gem that Mastodon loads the file with: an unquoted value ends at
-//! `#`, a quoted one may span lines.
-//! Leaves to others: what the variables are in the end ([`values`], and [`readers`] for systemd and
-//! Docker), which settings are right ([`lint`]), which to write ([`settings`]), and the file on
-//! disk ([`store`]).
+//! A document is a list of pieces whose concatenation is the file byte for byte: comments, blank lines,
+//! order, quoting, duplicates, line ends and bytes that are not UTF-8 are kept. Pieces follow the
+//! grammar of the `dotenv` gem, by which Mastodon loads the file: an unquoted value ends at `#`, a
+//! quoted one may span lines.
+//!
+//! Leaves to others: the values of variables ([`values`], and [`readers`] for systemd and Docker), the
+//! search for mistakes ([`lint`]), the settings to write ([`settings`]), and the file on disk ([`store`]).
 
 mod parse;
 
@@ -24,7 +24,7 @@ pub struct Document {
     pieces: Vec<Piece>,
 }
 
-/// One stretch of the file, line end included.
+/// A part of the file, line end included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     /// A blank line, a comment, or a line that is no assignment.
@@ -33,7 +33,7 @@ enum Piece {
     LoneName(LoneName),
 }
 
-/// `KEY` or `export KEY`, with nothing behind it.
+/// `KEY` or `export KEY` without a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct LoneName {
     exported: bool,
@@ -41,21 +41,21 @@ struct LoneName {
     bytes: Vec<u8>,
 }
 
-/// `export KEY = "value" # comment`, in the parts it was written in.
+/// `export KEY = "value" # comment`, split into its parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// Leading space and `export`.
+    /// Leading space, and `export` if it is there.
     before: Vec<u8>,
     key: String,
     /// The `=` (or `:`) with the space around it.
     separator: Vec<u8>,
-    /// The value as written, quotes and all, trailing space not included.
+    /// The value as written, with quotes, without trailing space.
     written: Vec<u8>,
     /// Trailing space, comment and line end.
     after: Vec<u8>,
 }
 
-/// A debug print must not show what may be a secret.
+/// The value may be a secret and is not shown.
 impl std::fmt::Debug for Assignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}=…", self.key)
@@ -65,36 +65,36 @@ impl std::fmt::Debug for Assignment {
 /// How a value is quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quoting {
-    /// Not at all: ends at `#` or the line's end, outer space is cut off.
+    /// Unquoted: ends at `#` or the end of the line, and is trimmed.
     Bare,
-    /// `'…'`: taken as it stands.
+    /// `'…'`: taken literally.
     Single,
-    /// `"…"`: backslash escapes and `$` are acted upon.
+    /// `"…"`: backslash escapes and `$` are evaluated.
     Double,
 }
 
 /// How [`Document::set`] writes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// Quoted where it must be: for the gem, systemd and Compose.
+    /// Quoted where necessary: for the gem, systemd and Compose.
     Quoted,
-    /// As it is: `docker run --env-file` takes quotes as a part of the value.
+    /// Never quoted: `docker run --env-file` includes quotes in the value.
     Literal,
 }
 
 impl Style {
-    fn write(self, value: &str, wished: Quoting) -> Vec<u8> {
+    fn write(self, value: &str, preferred: Quoting) -> Vec<u8> {
         match self {
-            Style::Quoted => parse::quote(value, wished),
+            Style::Quoted => parse::quote(value, preferred),
             Style::Literal => value.as_bytes().to_vec(),
         }
     }
 }
 
-/// What [`Document::set`] did.
+/// The effect of [`Document::set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The key had this value already; not a byte changed.
+    /// The key had this value already; no byte was changed.
     Unchanged,
     /// The value on this line (from 1) was replaced.
     Replaced {
@@ -119,7 +119,7 @@ impl Assignment {
         &self.written
     }
 
-    /// What follows the value on its line: trailing space, comment, line end.
+    /// The rest of the line after the value: trailing space, comment, line end.
     pub fn after(&self) -> &[u8] {
         &self.after
     }
@@ -129,13 +129,13 @@ impl Assignment {
         parse::quoting(&self.written)
     }
 
-    /// Whether `export` stands before the name.
+    /// Whether it begins with `export`.
     pub fn is_exported(&self) -> bool {
         !self.before.trim_ascii().is_empty()
     }
 
-    /// Whether this is `export NAME=` and nothing more, which the gem refuses from 3.1.5 on. With a
-    /// space behind the `=` it does not.
+    /// Whether this is `export NAME=` without a value, which the gem rejects from 3.1.5 on, unless a space
+    /// follows the `=`.
     fn exports_nothing(&self) -> bool {
         let separator = self.separator.trim_ascii_start();
         self.is_exported() && self.written.is_empty() && (separator == b"=" || separator == b": ")
@@ -159,14 +159,14 @@ impl Assignment {
 }
 
 impl Document {
-    /// Splits `bytes`. Every input is a document; what is no assignment stays as it is.
+    /// Parses `bytes`. Every input is a document; lines that are no assignment are kept verbatim.
     pub fn parse(bytes: &[u8]) -> Self {
         Document {
             pieces: parse::pieces(bytes),
         }
     }
 
-    /// The file again.
+    /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for piece in &self.pieces {
@@ -181,15 +181,15 @@ impl Document {
         out
     }
 
-    /// Whether the file, read again, is this document.
+    /// Whether parsing the bytes gives this document again.
     ///
-    /// It is not when a quote is left open before a value that was set, so that the new value's
-    /// quote closes it: such a file must be fixed by hand first.
+    /// It does not where an open quote before a value that was set is closed by the quote of the new
+    /// value; such a file must be corrected by hand first.
     pub fn is_stable(&self) -> bool {
         Document::parse(&self.to_bytes()) == *self
     }
 
-    /// Every piece with the number of its first line, from 1.
+    /// Every piece, with the number of its first line from 1.
     fn numbered(&self) -> impl Iterator<Item = (usize, &Piece)> {
         self.pieces.iter().scan(1, |line, piece| {
             let first = *line;
@@ -198,7 +198,7 @@ impl Document {
         })
     }
 
-    /// Every assignment in order, with its line number from 1. Duplicates all appear.
+    /// Every assignment in order, duplicates included, with its line number from 1.
     pub fn assignments(&self) -> Vec<(usize, &Assignment)> {
         self.numbered()
             .filter_map(|(line, piece)| match piece {
@@ -208,7 +208,7 @@ impl Document {
             .collect()
     }
 
-    /// Names that stand alone on a line, with its number. The gem sets them to nothing from 3.1.5 on.
+    /// Names without `=` on a line, with its number. The gem sets them to nothing from 3.1.5 on.
     pub fn lone_names(&self) -> Vec<(usize, &str)> {
         self.numbered()
             .filter_map(|(line, piece)| match piece {
@@ -218,7 +218,7 @@ impl Document {
             .collect()
     }
 
-    /// Lines that are neither blank, comment, assignment nor lone name, with their numbers.
+    /// Lines that are neither blank, a comment, an assignment nor a lone name, with their numbers.
     pub fn stray_lines(&self) -> Vec<(usize, &[u8])> {
         self.numbered()
             .filter_map(|(line, piece)| match piece {
@@ -231,7 +231,7 @@ impl Document {
             .collect()
     }
 
-    /// The assignment of `key` that counts: the last one.
+    /// The last assignment of `key`, which is the one that counts.
     pub fn get(&self, key: &str) -> Option<&Assignment> {
         self.pieces.iter().rev().find_map(|piece| match piece {
             Piece::Assignment(assignment) if assignment.key == key => Some(assignment),
@@ -239,22 +239,22 @@ impl Document {
         })
     }
 
-    /// The value of `key` as the newest gem reads this file alone; none where it is not set, or
-    /// depends on what is not in the file.
+    /// The value of `key` by the newest gem and this file alone; none where it is not set, or depends on
+    /// variables that are not in the file.
     pub fn value(&self, key: &str) -> Option<String> {
         let values = values::read(self, Gem::V3_1_5, &Environment::default());
         match values.ok()?.remove(key)? {
             Value::Known(text) => Some(text),
-            Value::Unclear(_) => None,
+            Value::Unresolved(_) => None,
         }
     }
 
-    /// Makes `key` mean `value` and changes nothing else.
+    /// Sets `key` to `value` and changes nothing else.
     ///
-    /// The last assignment is edited in place: its `export` stays, and so does its quoting where
-    /// the value allows; a comment behind it, which systemd and `docker run` take for a part of the
-    /// value, moves to a line of its own. A missing key is added after the last key of the same
-    /// family (the part of the name before the first `_`), or else at the end.
+    /// The last assignment is edited in place. It keeps `export`, and its quoting if the value allows. A
+    /// comment after the value, which systemd and `docker run` include in the value, is moved to a line
+    /// of its own. A missing key is added after the last key of the same family (the part of the name
+    /// before the first `_`), or else at the end.
     pub fn set(&mut self, key: &str, value: &str, style: Style) -> Change {
         let position = self
             .pieces
@@ -286,22 +286,6 @@ impl Document {
         }
     }
 
-    /// Adds a line at the end, e.g. a comment. `text` has no line end.
-    pub fn append_line(&mut self, text: &str) {
-        let end = self.line_end();
-        self.finish_last_line(&end);
-        let mut bytes = text.as_bytes().to_vec();
-        bytes.extend_from_slice(&end);
-        self.pieces.push(Piece::Verbatim(bytes));
-    }
-
-    /// Whether a key of this family (`S3` of `S3_BUCKET`) is assigned anywhere.
-    pub fn has_family(&self, family: &str) -> bool {
-        self.pieces
-            .iter()
-            .any(|p| matches!(p, Piece::Assignment(a) if family_of(&a.key) == family))
-    }
-
     fn add(&mut self, key: &str, value: &str, style: Style) -> Change {
         let end = self.line_end();
         let index = self
@@ -331,7 +315,7 @@ impl Document {
             .sum::<usize>()
     }
 
-    /// The line end this file uses: that of its first line, `\n` for a file of none.
+    /// The line end of the first line; `\n` if there is none.
     fn line_end(&self) -> Vec<u8> {
         let bytes = self.to_bytes();
         match bytes.iter().position(|&b| b == b'\n') {
@@ -340,7 +324,7 @@ impl Document {
         }
     }
 
-    /// Ends a last line that has no line end, so that one can follow it.
+    /// Adds a line end to a last line without one.
     fn finish_last_line(&mut self, end: &[u8]) {
         let last = match self.pieces.last_mut() {
             None => return,

@@ -1,4 +1,4 @@
-//! The error a person sees: operation, object, cause, and what to do next.
+//! The error of a command: operation, object, cause, and what to do next.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use crate::exit::Exit;
 /// Any error that may be the cause of an [`Error`].
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// A command's failure, in the words its user needs.
+/// The failure of a command.
 ///
 /// Printed as `error: cannot OPERATION`, then the chain of causes, then after a blank line
-/// `hint: …`. Secrets never enter one.
+/// `hint: …`. It never contains a secret.
 #[derive(Debug)]
 pub struct Error {
-    /// What was tried, with its object in backticks: ``read the media directory `/srv/media` ``.
+    /// The operation that failed, with its object in backticks: ``read the media directory `/srv/media` ``.
     operation: String,
     cause: Option<Cause>,
     hint: Option<String>,
@@ -53,14 +53,14 @@ impl Error {
         self
     }
 
-    /// Sets how the process ends.
+    /// Sets the exit code.
     #[must_use]
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
-    /// How the process ends because of this.
+    /// The exit code.
     pub fn exit_status(&self) -> Exit {
         self.exit
     }
@@ -74,16 +74,18 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {}", self.operation)?;
-        let mut cause = self
-            .cause
-            .as_ref()
-            .map(|c| c.as_ref() as &dyn std::error::Error);
-        while let Some(e) = cause {
-            write!(f, ": {e}")?;
-            cause = e.source();
+        match &self.cause {
+            Some(cause) => write!(f, ": {}", chain(cause.as_ref())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl std::error::Error for Error {}
+
+/// An error and its causes on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}

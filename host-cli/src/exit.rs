@@ -1,4 +1,4 @@
-//! Exit codes: what a script may rely on.
+//! Exit codes, on which scripts may rely.
 
 /// How a command ended. `main` is the only place that turns this into a process exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,13 +7,13 @@ pub enum Exit {
     Done,
     /// The operation failed.
     Failed,
-    /// A flag, a setting or the configuration is wrong; nothing was tried.
+    /// A flag, a setting or the configuration is wrong; nothing was done.
     Usage,
-    /// A check ran to its end and found a problem.
+    /// A check was completed and found a problem.
     Problem,
-    /// Some files were done and some were not; the report names the latter.
+    /// Some files were processed and some were not; the report names the latter.
     Partly,
-    /// Ended by Ctrl-C or SIGTERM; the next run goes on from here.
+    /// Ended by Ctrl-C or SIGTERM; the next run continues.
     Interrupted,
 }
 

@@ -4,11 +4,11 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::{Error, Result};
 
-/// Which paths take part.
+/// Which paths a command processes.
 #[derive(Clone, Debug)]
 pub struct Filter {
     include: Option<GlobSet>,
-    /// What each include begins with, up to its first special character.
+    /// The beginning of each include, up to its first special character.
     include_starts: Vec<String>,
     exclude: GlobSet,
 }
@@ -27,18 +27,18 @@ impl Filter {
         })
     }
 
-    /// Whether `path` takes part: it is included (or nothing was said) and not excluded.
+    /// Whether `path` is processed: it is included (or no include was given) and not excluded.
     pub fn takes(&self, path: &str) -> bool {
         self.include.as_ref().is_none_or(|set| set.is_match(path)) && !self.exclude.is_match(path)
     }
 
-    /// Whether a path below `directory` (which ends with `/`) could take part. Where that is not sure
-    /// the answer is yes: a directory that could not be listed must not pass for an empty one.
+    /// Whether a path below `directory` (which ends with `/`) may be processed; true in doubt, so that a
+    /// directory that could not be listed does not count as empty.
     pub fn may_take_below(&self, directory: &str) -> bool {
         let included = self.include.is_none()
             || (self.include_starts.iter())
                 .any(|start| directory.starts_with(start) || start.starts_with(directory));
-        // An exclude that covers names nobody would choose, at any depth, covers the whole directory.
+        // An exclude that matches an unusual name at two depths matches the whole directory.
         let name = "\u{fffd}medialift";
         let excluded = ["", "\u{fffd}/"].iter().all(|between| {
             let path = format!("{directory}{between}{name}");
@@ -47,7 +47,7 @@ impl Filter {
         included && !excluded
     }
 
-    /// Whether every path takes part.
+    /// Whether every path is processed.
     pub fn takes_all(&self) -> bool {
         self.include.is_none() && self.exclude.is_empty()
     }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_below_a_closed_directory_takes_part_unless_it_surely_does_not() {
+    fn a_path_below_an_unreadable_directory_may_be_processed_unless_it_is_surely_excluded() {
         let check = |include: &[&str], exclude: &[&str], directory: &str, expected: bool| {
             let own = |globs: &[&str]| globs.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>();
             let filter = Filter::new(&own(include), &own(exclude)).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn included_and_not_excluded_takes_part() {
+    fn a_path_is_processed_if_it_is_included_and_not_excluded() {
         check(&[], &[], "a/b.png", true);
         check(&[], &["cache/**"], "cache/a/b.png", false);
         check(&[], &["cache/**"], "accounts/cache.png", true);

@@ -1,5 +1,4 @@
-//! What a check found: one line a check, and the mend where it failed. `check` and `verify` both
-//! speak in these.
+//! The result of a single check, as `check` and `verify` report it.
 
 use std::fmt::Write;
 
@@ -7,107 +6,107 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// As it should be.
+pub enum CheckOutcome {
+    /// No problem.
     Passed,
-    /// Not as it should be, and the migration must not go on.
+    /// A problem; the migration must not continue.
     Failed,
-    /// Not as it should be, and the migration may go on.
+    /// A problem; the migration may continue.
     Warned,
-    /// It could not be looked at; the detail says why.
+    /// Not checked; the detail says why.
     Skipped,
 }
 
-impl Outcome {
-    fn word(self) -> &'static str {
+impl CheckOutcome {
+    fn label(self) -> &'static str {
         match self {
-            Outcome::Passed => "ok",
-            Outcome::Failed => "FAILED",
-            Outcome::Warned => "warning",
-            Outcome::Skipped => "skipped",
+            CheckOutcome::Passed => "ok",
+            CheckOutcome::Failed => "FAILED",
+            CheckOutcome::Warned => "warning",
+            CheckOutcome::Skipped => "skipped",
         }
     }
 }
 
-/// One check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// A short, stable name: `master-key`.
     pub check: &'static str,
-    /// How it came out.
-    pub outcome: Outcome,
-    /// What was seen, in one line.
+    /// The outcome.
+    pub outcome: CheckOutcome,
+    /// What was found, in one line.
     pub detail: String,
-    /// What to do about it, where it did not pass.
+    /// What to do, where it did not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Finding {
-    /// It is as it should be.
+    /// A check without a problem.
     pub fn passed(check: &'static str, detail: impl Into<String>) -> Finding {
-        Finding::of(check, Outcome::Passed, detail, None)
+        Finding::of(check, CheckOutcome::Passed, detail, None)
     }
 
-    /// It is not, and `mend` says what to do.
+    /// A problem that stops the migration.
     pub fn failed(
         check: &'static str,
         detail: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Finding {
-        Finding::of(check, Outcome::Failed, detail, Some(mend.into()))
+        Finding::of(check, CheckOutcome::Failed, detail, Some(hint.into()))
     }
 
-    /// It could be better.
+    /// A problem that does not stop the migration.
     pub fn warned(
         check: &'static str,
         detail: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Finding {
-        Finding::of(check, Outcome::Warned, detail, Some(mend.into()))
+        Finding::of(check, CheckOutcome::Warned, detail, Some(hint.into()))
     }
 
-    /// It could not be looked at.
+    /// A check that was not made.
     pub fn skipped(check: &'static str, detail: impl Into<String>) -> Finding {
-        Finding::of(check, Outcome::Skipped, detail, None)
+        Finding::of(check, CheckOutcome::Skipped, detail, None)
     }
 
     fn of(
         check: &'static str,
-        outcome: Outcome,
+        outcome: CheckOutcome,
         detail: impl Into<String>,
-        mend: Option<String>,
+        hint: Option<String>,
     ) -> Finding {
         Finding {
             check,
             outcome,
             detail: detail.into(),
-            mend,
+            hint,
         }
     }
 }
 
-/// [`Exit::Problem`] when any failed.
+/// [`Exit::Problem`] where any check failed.
 pub fn exit(findings: &[Finding]) -> Exit {
-    if findings.iter().any(|f| f.outcome == Outcome::Failed) {
+    if findings.iter().any(|f| f.outcome == CheckOutcome::Failed) {
         Exit::Problem
     } else {
         Exit::Done
     }
 }
 
-/// One line a check; under it, indented, the mend.
+/// One line for each check; below it, indented, its hint.
 pub fn table(findings: &[Finding]) -> String {
     let width = findings.iter().map(|f| f.check.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in findings {
-        let (word, check) = (finding.outcome.word(), finding.check);
-        let _ = writeln!(text, "{word:<8} {check:<width$}  {}", finding.detail);
-        if let Some(mend) = &finding.mend {
-            let _ = writeln!(text, "{:<8} {:<width$}  mend: {mend}", "", "");
+        let (label, check) = (finding.outcome.label(), finding.check);
+        let _ = writeln!(text, "{label:<8} {check:<width$}  {}", finding.detail);
+        if let Some(hint) = &finding.hint {
+            let _ = writeln!(text, "{:<8} {:<width$}  hint: {hint}", "", "");
         }
     }
     text
@@ -116,26 +115,19 @@ pub fn table(findings: &[Finding]) -> String {
 /// `12 checks: 11 ok, 1 failed`.
 pub fn summary(findings: &[Finding]) -> String {
     let count = |outcome| findings.iter().filter(|f| f.outcome == outcome).count();
-    let mut text = format!("{} checks: {} ok", findings.len(), count(Outcome::Passed));
-    for (outcome, words) in [
-        (Outcome::Failed, "failed"),
-        (Outcome::Warned, "with a warning"),
-        (Outcome::Skipped, "skipped"),
+    let mut text = format!(
+        "{} checks: {} ok",
+        findings.len(),
+        count(CheckOutcome::Passed)
+    );
+    for (outcome, label) in [
+        (CheckOutcome::Failed, "failed"),
+        (CheckOutcome::Warned, "with a warning"),
+        (CheckOutcome::Skipped, "skipped"),
     ] {
         if count(outcome) > 0 {
-            let _ = write!(text, ", {} {words}", count(outcome));
+            let _ = write!(text, ", {} {label}", count(outcome));
         }
-    }
-    text
-}
-
-/// An error and its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let _ = write!(text, ": {source}");
-        cause = source.source();
     }
     text
 }

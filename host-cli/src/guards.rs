@@ -1,92 +1,93 @@
-//! Every "may I?" of the commands that could lose something, in one place.
+//! Guards: whether a command that could lose data may run at all.
 //!
-//! A guard that cannot look refuses. Pure: reads an [`Installation`], touches nothing. What happens
-//! to a single file is decided elsewhere; here it is whether a command may run at all.
+//! A guard that lacks information refuses. Pure functions over an [`Installation`]. What happens to a
+//! single file is left to [`crate::decide`].
 
 use std::path::Path;
 
 use crate::config::Target;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::mastodon::{Installation, Owner, Place, Running};
-use crate::words::counted;
+use crate::format::counted;
+use crate::mastodon::{DirectoryRelation, Installation, Owner, Running};
 
-/// A guard's answer.
+/// The result of a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Go on.
-    Allow,
-    /// Do not.
-    Refuse {
-        /// What speaks against it, without a full stop.
-        why: String,
-        /// What the person can do.
-        what_to_do: String,
+pub enum Permission {
+    /// The command may run.
+    Allowed,
+    /// The command may not run.
+    Refused {
+        /// The cause of the error, without a full stop.
+        reason: String,
+        /// What to do instead.
+        hint: String,
     },
 }
 
-impl Verdict {
+impl Permission {
     /// The refusal as the error of `operation`, exit code 2.
     ///
     /// # Errors
-    /// Fails where it is refused.
+    /// Fails where the guard refuses.
     pub fn or_refuse(self, operation: impl Into<String>) -> Result<()> {
         match self {
-            Verdict::Allow => Ok(()),
-            Verdict::Refuse { why, what_to_do } => {
-                Err(Error::usage(operation).cause(why).hint(what_to_do))
+            Permission::Allowed => Ok(()),
+            Permission::Refused { reason, hint } => {
+                Err(Error::usage(operation).cause(reason).hint(hint))
             }
         }
     }
 
-    /// The refusal as the error of `operation`, exit code 3: what was found speaks against it.
+    /// The refusal as the error of `operation`, exit code 3: for guards that depend on a comparison.
     ///
     /// # Errors
-    /// Fails where it is refused.
+    /// Fails where the guard refuses.
     pub fn or_problem(self, operation: impl Into<String>) -> Result<()> {
         match self {
-            Verdict::Allow => Ok(()),
-            Verdict::Refuse { why, what_to_do } => Err(Error::new(operation)
+            Permission::Allowed => Ok(()),
+            Permission::Refused { reason, hint } => Err(Error::new(operation)
                 .exit(Exit::Problem)
-                .cause(why)
-                .hint(what_to_do)),
+                .cause(reason)
+                .hint(hint)),
         }
     }
 
-    fn and(self, next: impl FnOnce() -> Verdict) -> Verdict {
+    fn and(self, next: impl FnOnce() -> Permission) -> Permission {
         match self {
-            Verdict::Allow => next(),
+            Permission::Allowed => next(),
             refused => refused,
         }
     }
 }
 
-fn refuse(why: impl Into<String>, what_to_do: impl Into<String>) -> Verdict {
-    Verdict::Refuse {
-        why: why.into(),
-        what_to_do: what_to_do.into(),
+fn refuse(reason: impl Into<String>, hint: impl Into<String>) -> Permission {
+    Permission::Refused {
+        reason: reason.into(),
+        hint: hint.into(),
     }
 }
 
-/// In what the disk is another than the bucket, where media are to be put back; 0 of what was allowed.
+/// How the directory that `rollback` puts back differs from the bucket. A count is 0 where a flag
+/// allows that difference.
 #[derive(Clone, Copy, Debug)]
-pub struct Difference<'a> {
-    /// Objects that are not on the disk.
-    pub only_there: u64,
-    /// Files that Mastodon has deleted in the bucket.
-    pub deleted_there: u64,
-    /// `prune` has deleted files.
+pub struct RollbackDifference<'a> {
+    /// Objects without a local file.
+    pub only_in_bucket: u64,
+    /// Local files whose objects Mastodon has deleted.
+    pub deleted_in_bucket: u64,
+    /// `prune` has deleted local files.
     pub after_prune: bool,
-    /// Where the media are.
+    /// The directory with the media, `system_`.
     pub kept: &'a Path,
 }
 
-/// `rollback`: may the disk be shown again as it is?
-pub fn may_put_back(difference: &Difference<'_>) -> Verdict {
+/// `rollback`: may Mastodon use the directory again although it differs from the bucket?
+pub fn may_put_back(difference: &RollbackDifference<'_>) -> Permission {
     let kept = difference.kept.display();
     let (mut causes, mut hints) = (Vec::new(), Vec::new());
-    if difference.only_there > 0 {
-        let objects = counted(difference.only_there, "object is", "objects are");
+    if difference.only_in_bucket > 0 {
+        let objects = counted(difference.only_in_bucket, "object is", "objects are");
         let files = if difference.after_prune {
             "; those that `prune` deleted are among them"
         } else {
@@ -99,21 +100,21 @@ pub fn may_put_back(difference: &Difference<'_>) -> Verdict {
             "copy what is only in the bucket into `{kept}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`"
         ));
     }
-    if difference.deleted_there > 0 {
+    if difference.deleted_in_bucket > 0 {
         let files = counted(
-            difference.deleted_there,
+            difference.deleted_in_bucket,
             "file that Mastodon has deleted in the bucket is",
             "files that Mastodon has deleted in the bucket are",
         );
         causes.push(format!(
-            "{files} still on the disk: whoever knows an address could see it again"
+            "{files} still on the disk: anybody who knows an address could read it again"
         ));
         hints.push(format!(
             "delete what is named above from `{kept}` first, or add `--with-deleted`"
         ));
     }
     if causes.is_empty() {
-        return Verdict::Allow;
+        return Permission::Allowed;
     }
     refuse(
         causes.join("; "),
@@ -121,54 +122,59 @@ pub fn may_put_back(difference: &Difference<'_>) -> Verdict {
     )
 }
 
-/// What `prune` has found of files whose objects are gone.
+/// How many local files have no object, as `prune` has counted them.
 #[derive(Clone, Copy, Debug)]
-pub struct Gone {
+pub struct MissingObjects {
     /// Objects in the bucket.
     pub objects: u64,
     /// Files without an object.
     pub deleted: u64,
-    /// Files outside `cache/`.
+    /// Files outside `cache/`: the instance's own media.
     pub own: u64,
-    /// Those of them without an object.
+    /// Files outside `cache/` without an object.
     pub own_deleted: u64,
 }
 
-/// How many files outside `cache/` may be gone from the bucket unasked, for posts and accounts are deleted
-/// every day: the lesser of a number and of one in so many, and these on the smallest instance.
-const MOST_SETTLED: u64 = 1000;
-const SHARE_SETTLED: u64 = 10;
-const ALWAYS_SETTLED: u64 = 20;
+/// Deletions of own media that need no flag, since posts and accounts are deleted every day: one tenth
+/// of the files, but at least 20 and at most 1,000.
+const DELETED_SHARE: u64 = 10;
+const DELETED_AT_LEAST: u64 = 20;
+const DELETED_AT_MOST: u64 = 1000;
 
-/// `prune`: may what the bucket lacks pass for deleted by Mastodon? `most`: so much may.
-pub fn may_settle(gone: Gone, most: Option<u64>, bucket: &str) -> Verdict {
-    const LOOK: &str = "look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-settled N`; nothing was deleted";
-    if gone.objects == 0 && gone.deleted > 0 {
-        return refuse(format!("the bucket `{bucket}` has no object at all"), LOOK);
+/// `prune`: do files without an object count as deleted by Mastodon, rather than as lost by the bucket?
+/// `limit`: how many of the own media may be, instead of the limit by [`DELETED_SHARE`].
+pub fn may_count_as_deleted(
+    missing: MissingObjects,
+    limit: Option<u64>,
+    bucket: &str,
+) -> Permission {
+    const HINT: &str = "look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-settled N`; nothing was deleted";
+    if missing.objects == 0 && missing.deleted > 0 {
+        return refuse(format!("the bucket `{bucket}` has no object at all"), HINT);
     }
-    let share = gone.own / SHARE_SETTLED;
-    let most = most.unwrap_or(share.clamp(ALWAYS_SETTLED, MOST_SETTLED));
-    if gone.own_deleted > most {
+    let share = missing.own / DELETED_SHARE;
+    let limit = limit.unwrap_or(share.clamp(DELETED_AT_LEAST, DELETED_AT_MOST));
+    if missing.own_deleted > limit {
         return refuse(
             format!(
-                "{} of {} files outside `cache/` are gone from the bucket `{bucket}`, more than {most}",
-                gone.own_deleted, gone.own
+                "{} of {} files outside `cache/` are missing from the bucket `{bucket}`, more than {limit}",
+                missing.own_deleted, missing.own
             ),
-            LOOK,
+            HINT,
         );
     }
-    Verdict::Allow
+    Permission::Allowed
 }
 
-/// `sync`: are the keys that this directory's paths make Mastodon's?
-pub fn may_sync(installation: &Installation) -> Verdict {
-    names_the_media(installation)
+/// `sync`: is this the media directory, so that its paths are Mastodon's keys?
+pub fn may_sync(installation: &Installation) -> Permission {
+    is_media_dir(installation)
 }
 
 /// `sync --delete`: may objects without a local file be deleted?
 ///
 /// Not when Mastodon writes to this bucket: what it uploads has no local file.
-pub fn may_sync_delete(installation: &Installation, target: &Target) -> Verdict {
+pub fn may_sync_delete(installation: &Installation, target: &Target) -> Permission {
     is_in_use(installation).and(|| {
         bucket_is_a_copy(
             installation,
@@ -178,12 +184,11 @@ pub fn may_sync_delete(installation: &Installation, target: &Target) -> Verdict 
     })
 }
 
-/// `sync --delete`: may what had a local file be deleted where `prune` has been at work?
-///
-/// Then the bucket may have the only copies of what has no file any more.
-pub fn may_delete_after(pruned: bool) -> Verdict {
+/// `sync --delete`: may objects be deleted whose local file was deleted since? Not after `prune`: then
+/// they are the only copies.
+pub fn may_delete_after(pruned: bool) -> Permission {
     if !pruned {
-        return Verdict::Allow;
+        return Permission::Allowed;
     }
     refuse(
         "`medialift prune` has deleted files of this directory: the bucket has their only copies",
@@ -193,8 +198,8 @@ pub fn may_delete_after(pruned: bool) -> Verdict {
 
 /// `sync --replace`: may an object be replaced by a local file with other content?
 ///
-/// Not when Mastodon writes to this bucket: then the object is the newer one.
-pub fn may_overwrite(installation: &Installation, target: &Target) -> Verdict {
+/// Not when Mastodon writes to this bucket: then the object may be the newer one.
+pub fn may_overwrite(installation: &Installation, target: &Target) -> Permission {
     is_in_use(installation).and(|| {
         bucket_is_a_copy(
             installation,
@@ -206,45 +211,45 @@ pub fn may_overwrite(installation: &Installation, target: &Target) -> Verdict {
 
 /// `cutover`: may the media directory be moved aside?
 ///
-/// Only when Mastodon works with this bucket: else it is left without a single picture.
-pub fn may_cutover(installation: &Installation, target: &Target) -> Verdict {
-    names_the_media(installation).and(|| works_with(installation, target))
+/// Only when Mastodon uses this bucket: otherwise it would have no media at all.
+pub fn may_cutover(installation: &Installation, target: &Target) -> Permission {
+    is_media_dir(installation).and(|| uses_bucket(installation, target))
 }
 
 /// `prune`: may local files be deleted?
-pub fn may_prune(installation: &Installation, target: &Target) -> Verdict {
-    names_the_media(installation).and(|| works_with(installation, target))
+pub fn may_prune(installation: &Installation, target: &Target) -> Permission {
+    is_media_dir(installation).and(|| uses_bucket(installation, target))
 }
 
 /// `rollback`: may the old media directory take its place again?
 ///
-/// It moves directories back and overwrites nothing, whoever owns the media: it is the way out also
-/// where nothing can be told.
-pub fn may_rollback(installation: &Installation) -> Verdict {
-    names_the_media(installation)
+/// It moves directories and overwrites nothing, so it is allowed whoever owns the media, also where
+/// the owner cannot be determined.
+pub fn may_rollback(installation: &Installation) -> Permission {
+    is_media_dir(installation)
 }
 
-/// `env --undo`: may the settings be put back that were there before?
+/// `env --undo`: may the former settings be restored?
 ///
-/// Not those that turn the bucket off while the media are aside: Mastodon would look into an empty
-/// directory.
-pub fn may_undo(moved_aside: Option<&Path>, turns_bucket_off: bool) -> Verdict {
+/// Not where they turn the bucket off and the media directory was moved aside: Mastodon would use an
+/// empty directory.
+pub fn may_undo(moved_aside: Option<&Path>, turns_bucket_off: bool) -> Permission {
     match moved_aside {
         Some(directory) if turns_bucket_off => refuse(
             format!(
                 "Mastodon would keep its media in `{}` again, and `medialift cutover` has moved them aside from there",
                 directory.display()
             ),
-            "run `medialift rollback` first, then this; nothing was changed",
+            "run `medialift rollback` first, then this command; nothing was changed",
         ),
-        _ => Verdict::Allow,
+        _ => Permission::Allowed,
     }
 }
 
-/// `--not-mastodon`: may a command do without an installation?
-pub fn may_do_without(installation: &Installation) -> Verdict {
+/// `--not-mastodon`: may a command treat the directory as one that no Mastodon uses?
+pub fn may_ignore_mastodon(installation: &Installation) -> Permission {
     match &installation.root {
-        None => Verdict::Allow,
+        None => Permission::Allowed,
         Some(root) => refuse(
             format!(
                 "`{}` is the media directory of the Mastodon installation in `{}`",
@@ -256,115 +261,115 @@ pub fn may_do_without(installation: &Installation) -> Verdict {
     }
 }
 
-/// `sync --not-mastodon`: is the directory the truth? Not where the bucket has taken its place.
-pub fn may_sync_without(installation: &Installation) -> Verdict {
-    may_do_without(installation).and(|| is_in_place(installation))
+/// `sync --not-mastodon`: may the directory count as the source of truth? Not after a cutover.
+pub fn may_sync_without_mastodon(installation: &Installation) -> Permission {
+    may_ignore_mastodon(installation).and(|| is_not_moved_aside(installation))
 }
 
-/// The directory that Mastodon uses, and not what a cutover has put aside.
-fn is_in_use(installation: &Installation) -> Verdict {
-    names_the_media(installation).and(|| is_in_place(installation))
+/// The media directory, and no cutover has moved it aside.
+fn is_in_use(installation: &Installation) -> Permission {
+    is_media_dir(installation).and(|| is_not_moved_aside(installation))
 }
 
-fn is_in_place(installation: &Installation) -> Verdict {
+fn is_not_moved_aside(installation: &Installation) -> Permission {
     match &installation.moved_aside {
-        None => Verdict::Allow,
+        None => Permission::Allowed,
         Some(directory) => refuse(
             format!(
                 "`{}` has been moved aside by `medialift cutover`",
                 directory.display()
             ),
-            "what was uploaded or deleted from then on is told by the bucket only; `medialift rollback` is the way back; nothing was changed",
+            "later uploads and deletions are in the bucket only; `medialift rollback` is the way back; nothing was changed",
         ),
     }
 }
 
-/// Paths below another directory would be other keys.
-fn names_the_media(installation: &Installation) -> Verdict {
+/// Paths relative to another directory would be other keys.
+fn is_media_dir(installation: &Installation) -> Permission {
     let media_dir = installation.media_dir.display();
-    let or_else = match installation.root {
+    let alternatives = match installation.root {
         Some(_) => "",
         None => {
             ", or put `root` of Mastodon under `[mastodon]` in medialift.toml, or add `--not-mastodon` where there is none"
         }
     };
-    let what_to_do = format!("name `{media_dir}` itself{or_else}; nothing was changed");
-    match &installation.place {
-        Place::Whole | Place::Kept => Verdict::Allow,
-        Place::Below(path) => refuse(
+    let hint = format!("name `{media_dir}` itself{alternatives}; nothing was changed");
+    match &installation.relation {
+        DirectoryRelation::MediaDir | DirectoryRelation::MovedAside => Permission::Allowed,
+        DirectoryRelation::Below(path) => refuse(
             format!(
                 "it is `{}` below the media directory `{media_dir}`",
                 path.display()
             ),
-            what_to_do,
+            hint,
         ),
-        Place::Above => refuse(
+        DirectoryRelation::Above => refuse(
             format!("the media directory `{media_dir}` is only a part of it"),
-            what_to_do,
+            hint,
         ),
     }
 }
 
-fn bucket_is_a_copy(installation: &Installation, target: &Target, what_to_do: &str) -> Verdict {
+fn bucket_is_a_copy(installation: &Installation, target: &Target, hint: &str) -> Permission {
     match installation.owner_by_settings(target) {
-        Owner::Unknown(why) => cannot_tell(&why),
+        Owner::Unknown(reason) => owner_unknown(&reason),
         Owner::Bucket => refuse(
             format!(
                 "Mastodon writes to this bucket, `{}`: what it uploads is there only",
                 target.bucket
             ),
-            what_to_do,
+            hint,
         ),
-        Owner::Disk => runs_by_its_settings(installation),
+        Owner::Disk => runs_with_its_settings(installation),
     }
 }
 
-fn runs_by_its_settings(installation: &Installation) -> Verdict {
-    if let Running::Unclear(why) = &installation.running {
+fn runs_with_its_settings(installation: &Installation) -> Permission {
+    if let Running::Unknown(reason) = &installation.running {
         return refuse(
-            why,
-            "name the instance as `instance_url` in medialift.toml, so that it can be asked, or say `owner` under `[mastodon]` there; nothing was changed",
+            reason,
+            "name the instance as `instance_url` in medialift.toml, so that it can be queried, or set `owner` under `[mastodon]` there; nothing was changed",
         );
     }
-    match installation.runs_otherwise() {
-        None => Verdict::Allow,
-        Some(why) => refuse(
-            why,
-            "restart Mastodon (`systemctl restart 'mastodon-*.service'`, or `docker compose up -d --force-recreate`), then run this again; nothing was changed",
+    match installation.differs_from_settings() {
+        None => Permission::Allowed,
+        Some(reason) => refuse(
+            reason,
+            "restart Mastodon (`systemctl restart 'mastodon-*.service'`, or `docker compose up -d --force-recreate`), then run this command again; nothing was changed",
         ),
     }
 }
 
-fn works_with(installation: &Installation, target: &Target) -> Verdict {
-    let fix = "let `medialift env` write the settings, restart Mastodon, run `medialift sync` once more, then this; nothing was changed";
+fn uses_bucket(installation: &Installation, target: &Target) -> Permission {
+    let hint = "let `medialift env` write the settings, restart Mastodon, run `medialift sync` once more, then this command; nothing was changed";
     match &installation.owner {
-        Owner::Unknown(why) => return cannot_tell(why),
+        Owner::Unknown(reason) => return owner_unknown(reason),
         Owner::Disk => {
             return refuse(
                 "Mastodon keeps its media in the directory (`S3_ENABLED` is not `true`): it would be left without them",
-                fix,
+                hint,
             );
         }
         Owner::Bucket => {}
     }
     if !installation.owns_in(target) {
         let storage = installation.storage.as_ref();
-        let its = storage.map_or_else(
-            || "a bucket that is not known".to_owned(),
+        let used = storage.map_or_else(
+            || "an unknown bucket".to_owned(),
             |s| format!("`{}`", [&*s.endpoint, &s.bucket, &s.key_prefix].join("/")),
         );
         return refuse(
-            format!("Mastodon keeps its media in {its}, and this is `{target}`"),
-            "name Mastodon's own bucket, endpoint and key prefix; where medialift.toml says `owner = \"bucket\"`, name them there; nothing was changed",
+            format!("Mastodon keeps its media in {used}, and this is `{target}`"),
+            "name Mastodon's own bucket, endpoint and key prefix; where medialift.toml has `owner = \"bucket\"`, name them there; nothing was changed",
         );
     }
-    runs_by_its_settings(installation)
+    runs_with_its_settings(installation)
 }
 
-fn cannot_tell(why: &str) -> Verdict {
+fn owner_unknown(reason: &str) -> Permission {
     refuse(
-        format!("it cannot be told where Mastodon keeps its media: {why}"),
-        "say what cannot be found under `[mastodon]` in medialift.toml (`root`, or `owner`), or add `--not-mastodon` where there is no Mastodon; nothing was changed",
+        format!("where Mastodon keeps its media cannot be determined: {reason}"),
+        "set `root` or `owner` under `[mastodon]` in medialift.toml, or add `--not-mastodon` where there is no Mastodon; nothing was changed",
     )
 }
 

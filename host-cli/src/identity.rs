@@ -1,5 +1,4 @@
-//! Which directory is meant, whatever its name is at the moment: `system` and, after a cutover,
-//! `system_` are the same tree.
+//! Identity of a directory across renames: `system` and, after a cutover, `system_` are the same tree.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -9,9 +8,9 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// What stays the same when an entry is renamed.
+/// Inode and time of creation, which stay the same when an entry is renamed.
 ///
-/// Inode and time of creation. Device numbers of LVM, Btrfs and network filesystems change with a
+/// Device numbers of LVM, Btrfs and network filesystems change with a
 /// reboot, so the device counts only where the filesystem records no time of creation.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Identity {
@@ -28,7 +27,7 @@ impl Identity {
         Ok(Identity::of(&fs::metadata(path)?))
     }
 
-    /// Of the entry itself: a link is not followed. None where there is nothing.
+    /// Of the entry itself: a link is not followed. None where it does not exist.
     pub fn of_entry(path: &Path) -> io::Result<Option<Identity>> {
         match fs::symlink_metadata(path) {
             Ok(metadata) => Ok(Some(Identity::of(&metadata))),
@@ -48,7 +47,7 @@ impl Identity {
         }
     }
 
-    /// Inode and the other half, as they are compared and as they stand in a file's name.
+    /// The inode, and the time of creation or else the device, for the name of a file.
     pub fn parts(&self) -> (u64, u64) {
         (self.inode, self.created.unwrap_or(self.device))
     }

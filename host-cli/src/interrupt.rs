@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM, the same for all commands that run long: the first one asks the command to end
-//! cleanly, the second ends the process at once, which loses nothing either.
+//! Ctrl-C and SIGTERM in commands that run long: the first signal asks the command to end cleanly, the
+//! second ends the process at once, which loses no data either.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,28 +8,29 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::report::Ui;
+use crate::ui::Ui;
 
-/// Whether the person has asked the command to end.
+/// Whether the command was asked to end.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     asked: watch::Receiver<bool>,
-    meanwhile: Arc<Mutex<&'static str>>,
+    /// Shown after the first signal.
+    remaining: Arc<Mutex<&'static str>>,
 }
 
 impl Interrupt {
-    /// Watches from now on. `meanwhile` says what the command still does: "letting the uploads under
-    /// way end".
+    /// Handles signals from now on. `remaining` says what the command still does after the first one:
+    /// `removing the probes`.
     ///
     /// # Errors
-    /// Where signals cannot be watched.
-    pub fn watch(ui: Ui, meanwhile: &'static str) -> Result<Interrupt> {
+    /// Fails where signals cannot be handled.
+    pub fn watch(ui: Ui, remaining: &'static str) -> Result<Interrupt> {
         let (sender, receiver) = watch::channel(false);
         let failed = |e| Error::new("watch for Ctrl-C").cause(e);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let words = Arc::new(Mutex::new(meanwhile));
-        let meanwhile = Arc::clone(&words);
+        let remaining = Arc::new(Mutex::new(remaining));
+        let shown = Arc::clone(&remaining);
         tokio::spawn(async move {
             for first in [true, false] {
                 tokio::select! {
@@ -37,9 +38,9 @@ impl Interrupt {
                     _ = terminate.recv() => {}
                 }
                 if first {
-                    let meanwhile = *words.lock().unwrap_or_else(PoisonError::into_inner);
+                    let remaining = *shown.lock().unwrap_or_else(PoisonError::into_inner);
                     ui.say(format!(
-                        "\ninterrupted: {meanwhile} (once more to end at once)"
+                        "\ninterrupted: {remaining} (press Ctrl-C again to end at once)"
                     ));
                     let _ = sender.send(true);
                 } else {
@@ -49,27 +50,27 @@ impl Interrupt {
         });
         Ok(Interrupt {
             asked: receiver,
-            meanwhile,
+            remaining,
         })
     }
 
-    /// What the command still does is another from now on, and so is what is said.
-    pub fn now(&self, meanwhile: &'static str) {
+    /// Replaces the text about what the command still does.
+    pub fn set_remaining(&self, remaining: &'static str) {
         *self
-            .meanwhile
+            .remaining
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = meanwhile;
+            .unwrap_or_else(PoisonError::into_inner) = remaining;
     }
 
-    /// Whether it was asked for.
+    /// Whether the command was asked to end.
     pub fn is_set(&self) -> bool {
         *self.asked.borrow()
     }
 
-    /// Waits until it is asked for.
+    /// Waits until the command is asked to end.
     pub async fn requested(&mut self) {
         if self.asked.wait_for(|set| *set).await.is_err() {
-            // The watching task never ends before the process does.
+            // The task that handles signals lives as long as the process.
             std::future::pending::<()>().await;
         }
     }

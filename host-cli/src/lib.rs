@@ -1,7 +1,7 @@
 //! `medialift`: the host command. Modules in reading order.
 //!
-//! `main` parses, runs one command and owns the exit code; this library holds all the rest, so
-//! that tests reach it.
+//! `main` parses the command line and owns the exit code; all else is in this library, where tests
+//! reach it.
 
 use clap::CommandFactory as _;
 
@@ -13,10 +13,10 @@ pub mod context;
 pub mod error;
 pub mod exit;
 pub mod findings;
+mod format;
 pub mod interrupt;
 pub mod progress;
-pub mod report;
-mod words;
+pub mod ui;
 
 mod attributes;
 pub mod guards;
@@ -50,7 +50,7 @@ pub mod web;
 use self::context::Context;
 
 /// Runs one parsed command line.
-pub async fn run(cli: cli::Cli, ui: report::Ui) -> error::Result<exit::Exit> {
+pub async fn run(cli: cli::Cli, ui: ui::Ui) -> error::Result<exit::Exit> {
     let file = config::File::load(cli.global.config.as_deref())?;
     let context = Context {
         ui,

@@ -1,19 +1,19 @@
-//! Parses, runs, and turns the outcome into an exit code.
+//! Parses the command line, runs the command and returns its exit code.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use medialift::{cli::Cli, exit::Exit, report::Ui};
+use medialift::{cli::Cli, exit::Exit, ui::Ui};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     raise_file_limit();
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
-    // One thread for all connections: handing tasks from one thread to another costs more than the
-    // second thread brings, since digests are made elsewhere.
+    // One thread for all connections: moving tasks between threads costs more than a second thread
+    // gains, since digests are computed on the blocking threads.
     let runtime = match tokio::runtime::Builder::new_current_thread()
-        // Files are read and digested there; many more threads only cost memory.
+        // They read and digest files; more of them only cost memory.
         .max_blocking_threads(8)
         .enable_all()
         .build()
@@ -31,19 +31,19 @@ fn main() -> ExitCode {
             error.exit_status()
         }
     };
-    // After Ctrl-C a large file may still be being digested: nobody waits for that.
+    // After Ctrl-C a blocking thread may still digest a large file: it is not waited for.
     runtime.shutdown_background();
     ExitCode::from(exit.code())
 }
 
-/// As many open files as the system allows: the usual soft limit, 1,024, is for programs that use
-/// `select`, and 256 uploads at a time with a file and a connection each come near it.
+/// Raises the soft limit of open files to the hard limit: 256 concurrent uploads, each with a file and a
+/// connection, come near the usual soft limit of 1,024.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    // Where that is refused, the limit stays what it was, and a file that cannot be opened is named.
+    // If this fails, the limit stays as it was, and files that cannot be opened are reported.
     let _ = setrlimit(Resource::Nofile, raised);
 }

@@ -1,17 +1,19 @@
 //! Finds and reads the Mastodon installation that a media directory belongs to.
 //!
-//! What cannot be read, or can be read in more than one way, is [`Owner::Unknown`] with the
-//! reason: never an assumption. Leaves to [`crate::guards`] what follows from it.
+//! What cannot be read, or is ambiguous, is [`Owner::Unknown`] with the reason; nothing is assumed.
+//! Leaves to [`crate::guards`] what follows from it.
 //!
-//! [`place`] finds the directories, [`environment`] reads the settings, [`process`] looks at the
-//! running processes and [`instance`] asks the instance itself.
+//! [`locate`] finds the directories, [`environment`] reads the settings, [`process`] the running
+//! processes, [`running`] compares the two, and [`instance`] queries the instance over HTTP.
 
 mod compose;
 pub mod environment;
 mod instance;
+mod locate;
+mod media;
 mod owner;
-mod place;
 mod process;
+mod running;
 mod units;
 mod version;
 
@@ -19,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use self::locate::DirectoryRelation;
 pub use self::owner::{Owner, Running, Storage};
-pub use self::place::Place;
 use crate::config::{self, Deployment, Endpoint, MediaOwner, Target, Version};
 use crate::error::{Error, Result};
 use crate::swap::{Site, around};
@@ -28,47 +30,46 @@ use crate::swap::{Site, around};
 /// A Mastodon installation, as it was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Installation {
-    /// The directory that Mastodon uses, as it names it, links not resolved: `…/public/system`,
-    /// or `PAPERCLIP_ROOT_PATH`. Also where a `system_` or a directory below was named. The named
-    /// directory itself where no installation was found.
+    /// The directory that Mastodon uses, by Mastodon's path, links not resolved: `…/public/system` or
+    /// `PAPERCLIP_ROOT_PATH`. Where no installation was found, by the named directory.
     pub media_dir: PathBuf,
-    /// The same with every link resolved.
+    /// The same directory with all links resolved.
     pub resolved_dir: PathBuf,
-    /// What the named directory is to the media directory.
-    pub place: Place,
-    /// Mastodon's own directory, `/home/mastodon/live`; none where it was not found.
+    /// How the named directory relates to the media directory.
+    pub relation: DirectoryRelation,
+    /// Mastodon's own directory, `/home/mastodon/live`; none where no installation was found.
     pub root: Option<PathBuf>,
-    /// The media directory that `medialift cutover` has moved aside, while that stands. Where it
-    /// cannot be told, it counts as moved.
+    /// The media directory, while it is moved aside by `medialift cutover` or this cannot be
+    /// determined.
     pub moved_aside: Option<PathBuf>,
-    /// Who writes and deletes media by the settings.
+    /// Who writes and deletes media, by the settings.
     pub owner: Owner,
-    /// Where the media are, when the owner is the bucket.
+    /// Where the media are, if the owner is the bucket.
     pub storage: Option<Storage>,
-    /// What the running instance does.
+    /// The settings that the running processes have.
     pub running: Running,
-    /// From `lib/mastodon/version.rb`, the image's name, or the running instance.
+    /// From `lib/mastodon/version.rb`, the tag of the image, or the running instance.
     pub version: Option<Version>,
-    /// How it is run; none where it cannot be told.
+    /// How it is run; none where it cannot be determined.
     pub deployment: Option<Deployment>,
-    /// Files with settings that are there, the one that outranks the others first.
+    /// Files with settings that exist, by precedence.
     pub env_files: Vec<PathBuf>,
-    /// No Mastodon is seen that has to do with the directory, and it does not look like media.
+    /// No Mastodon was found that may use the directory, and it has no structure of Mastodon's media.
     #[serde(skip)]
-    pub alone: bool,
-    /// Where to ask the running instance, and what its answer is compared with.
+    pub unrelated: bool,
+    /// Queries the running instance.
     #[serde(skip)]
-    question: instance::Question,
+    instance: instance::InstanceClient,
 }
 
 impl Installation {
-    /// The site's address as its visitors have it: `https://example.com`.
+    /// The public address of the site: `https://example.com`.
     pub fn site_url(&self) -> Option<String> {
-        self.question.site_url()
+        self.instance.site_url()
     }
 
-    /// Finds the installation that `path`, or else the settings file, names. Reads the disk and
-    /// `/proc` only; [`Installation::ask`] asks the instance.
+    /// Finds the installation that uses `path`, or else the media directory of the settings file. Reads
+    /// files and `/proc` only; [`Installation::query_instance`] queries the instance.
     ///
     /// # Errors
     /// Fails where no media directory is named. An installation that is not found, or cannot be
@@ -79,13 +80,13 @@ impl Installation {
             Error::usage(format!("use `{}` as the media directory", named.display())).cause(e)
         })?;
         let processes = process::of_mastodon();
-        let found = match place::find(&absolute, settings, &processes) {
+        let found = match locate::find(&absolute, settings, &processes) {
             Ok(found) => found,
-            Err(place::NotFound { why, alone }) => {
+            Err(locate::NotFound { why, unrelated }) => {
                 let installation = Installation::not_found(&absolute, why, settings);
                 return Ok(Installation {
-                    // Of media that were moved aside the bucket is the truth.
-                    alone: alone && installation.moved_aside.is_none(),
+                    // After a cutover the bucket is the source of truth.
+                    unrelated: unrelated && installation.moved_aside.is_none(),
                     ..installation
                 });
             }
@@ -96,32 +97,34 @@ impl Installation {
             .collect();
         let deployment = deployment(&found.root, settings, &running);
         let read = environment::Sources::find(&found.root, settings, deployment, &running).read();
-        let moved_aside = match found.place {
-            Place::Kept => Some(found.media_dir.clone()),
+        let moved_aside = match found.relation {
+            DirectoryRelation::MovedAside => Some(found.media_dir.clone()),
             _ => moved_aside(&absolute),
         };
         let mut installation = Installation {
             resolved_dir: resolved(&found.media_dir),
             media_dir: found.media_dir,
-            place: found.place,
+            relation: found.relation,
             moved_aside,
             version: version(&found.root, settings, deployment, &running),
             root: Some(found.root),
             owner: Owner::Disk,
             storage: None,
-            running: Running::NotAsked("no process of it is seen on this machine".to_owned()),
+            running: Running::NotObserved(
+                "no process of Mastodon was found on this machine".to_owned(),
+            ),
             deployment,
-            alone: false,
-            question: instance::Question::of(settings, read.media.as_ref().ok()),
+            unrelated: false,
+            instance: instance::InstanceClient::of(settings, read.media.as_ref().ok()),
             env_files: Vec::new(),
         };
         match &read.media {
             Ok(media) => {
                 (installation.owner, installation.storage) = media.owner();
-                installation.running = match environment::running(media, &running, &read) {
-                    // Who runs it has said so.
-                    Running::Unclear(why) if stated_owner(settings) == Some(media.owner().0) => {
-                        Running::NotAsked(why)
+                installation.running = match running::running(media, &running, &read) {
+                    // The settings file confirms the owner.
+                    Running::Unknown(why) if stated_owner(settings) == Some(media.owner().0) => {
+                        Running::NotObserved(why)
                     }
                     running => running,
                 };
@@ -132,7 +135,7 @@ impl Installation {
         Ok(installation)
     }
 
-    /// One that nobody has looked for.
+    /// An installation with these values.
     #[cfg(test)]
     pub(crate) fn for_tests(owner: Owner, storage: Option<Storage>) -> Installation {
         let directory = PathBuf::from("/home/mastodon/live/public/system");
@@ -146,16 +149,16 @@ impl Installation {
     }
 
     fn not_found(directory: &Path, why: String, settings: &config::File) -> Installation {
-        let (media_dir, place) = place::by_names(directory);
+        let (media_dir, relation) = locate::by_names(directory);
         let mut installation = Installation {
             resolved_dir: resolved(&media_dir),
             moved_aside: moved_aside(directory),
             media_dir,
-            place,
+            relation,
             root: None,
             owner: Owner::Disk,
             storage: None,
-            running: Running::NotAsked("no installation was found".to_owned()),
+            running: Running::NotObserved("no installation was found".to_owned()),
             version: settings
                 .mastodon
                 .version
@@ -163,14 +166,14 @@ impl Installation {
                 .and_then(Version::parse),
             deployment: settings.mastodon.deployment,
             env_files: Vec::new(),
-            alone: false,
-            question: instance::Question::of(settings, None),
+            unrelated: false,
+            instance: instance::InstanceClient::of(settings, None),
         };
         installation.take_settings(why, settings);
         installation
     }
 
-    /// What the settings file says counts where it could not be found out, which is `why`.
+    /// Takes owner and bucket from the settings file, since they could not be determined: `why`.
     fn take_settings(&mut self, why: String, settings: &config::File) {
         self.owner = stated_owner(settings).unwrap_or(Owner::Unknown(why));
         let endpoint = settings.endpoint.as_deref().map(Endpoint::parse);
@@ -179,36 +182,36 @@ impl Installation {
         {
             self.storage = Some(Storage {
                 bucket: bucket.to_ascii_lowercase(),
-                key_prefix: environment::with_slash(settings.key_prefix.as_deref().unwrap_or("")),
+                key_prefix: config::with_slash(settings.key_prefix.as_deref().unwrap_or("")),
                 endpoint: endpoint.authority().to_owned(),
             });
         }
     }
 
-    /// Asks the running instance what it shows, where it answers.
-    pub async fn ask(&mut self) {
-        let Some(answer) = self.question.ask().await else {
+    /// Queries the running instance, if it answers.
+    pub async fn query_instance(&mut self) {
+        let Some(status) = self.instance.query().await else {
             return;
         };
-        self.version = self.version.or(answer.version);
-        // A process that has old settings is told by its own age, whatever another one shows.
-        if let (Some(shows), false) = (
-            answer.shows,
+        self.version = self.version.or(status.version);
+        // One process with old settings counts, whatever another one reports.
+        if let (Some(running), false) = (
+            status.running,
             matches!(self.running, Running::NotRestarted(_)),
         ) {
-            self.running = shows;
+            self.running = running;
         }
     }
 
-    /// Who owns what is in `target`: a bucket that Mastodon does not write to is a copy of the disk.
+    /// Who owns the media in `target`: a bucket that Mastodon does not write to is a copy of the disk.
     ///
-    /// That the disk is the truth is believed only where the running Mastodon shows nothing else.
+    /// [`Owner::Disk`] only where the running Mastodon does not contradict it.
     pub fn owner_of(&self, target: &Target) -> Owner {
         match (self.owner_by_settings(target), &self.running) {
-            (Owner::Disk, Running::Unclear(why)) => Owner::Unknown(format!(
-                "{why}: name the instance as `instance_url` in medialift.toml, so that it can be asked"
+            (Owner::Disk, Running::Unknown(why)) => Owner::Unknown(format!(
+                "{why}: name the instance as `instance_url` in medialift.toml, so that it can be queried"
             )),
-            (Owner::Disk, _) => match self.runs_otherwise() {
+            (Owner::Disk, _) => match self.differs_from_settings() {
                 Some(why) => Owner::Unknown(format!("{why}: restart Mastodon")),
                 None => Owner::Disk,
             },
@@ -216,9 +219,9 @@ impl Installation {
         }
     }
 
-    /// [`Installation::owner_of`] by what the disk tells alone.
+    /// [`Installation::owner_of`], by the settings alone.
     ///
-    /// Told by the bucket's name alone: two endpoints, or two prefixes, can lead to one bucket.
+    /// Buckets are compared by name only, since one bucket may have two endpoints or prefixes.
     pub fn owner_by_settings(&self, target: &Target) -> Owner {
         let owner = match (&self.owner, &self.storage) {
             (Owner::Bucket, Some(storage))
@@ -237,14 +240,14 @@ impl Installation {
         }
     }
 
-    /// What the running Mastodon does otherwise than its settings say; none where nothing is seen.
-    pub fn runs_otherwise(&self) -> Option<String> {
+    /// How the running Mastodon differs from its settings; none where no difference is known.
+    pub fn differs_from_settings(&self) -> Option<String> {
         match (&self.running, &self.owner) {
             (Running::NotRestarted(why), _) => Some(why.clone()),
-            (Running::Shows(Owner::Disk), Owner::Bucket) => Some(
-                "the running Mastodon still gives out addresses of the media directory".to_owned(),
+            (Running::Uses(Owner::Disk), Owner::Bucket) => Some(
+                "the running Mastodon still returns addresses of the media directory".to_owned(),
             ),
-            (Running::Shows(Owner::Bucket), Owner::Disk) => {
+            (Running::Uses(Owner::Bucket), Owner::Disk) => {
                 Some("the running Mastodon still keeps its media in a bucket".to_owned())
             }
             _ => None,
@@ -260,7 +263,7 @@ impl Installation {
     }
 }
 
-/// Version and deployment of the installation in `root`, where its media directory is not named.
+/// Version and deployment of the installation in `root`, without its media directory.
 pub fn of_root(root: &Path, settings: &config::File) -> (Option<Version>, Option<Deployment>) {
     let processes = process::of_mastodon();
     let running: Vec<_> = processes
@@ -271,7 +274,7 @@ pub fn of_root(root: &Path, settings: &config::File) -> (Option<Version>, Option
     (version(root, settings, deployment, &running), deployment)
 }
 
-/// What the settings file says.
+/// The owner by the settings file.
 fn stated_owner(settings: &config::File) -> Option<Owner> {
     settings.mastodon.owner.map(|owner| match owner {
         MediaOwner::Disk => Owner::Disk,
@@ -288,7 +291,7 @@ fn deployment(
         .mastodon
         .deployment
         .or_else(|| running.first().map(|process| process.deployment()))
-        .or_else(|| place::deployment(root))
+        .or_else(|| locate::deployment(root))
 }
 
 fn version(
@@ -305,8 +308,7 @@ fn version(
     version.or_else(|| version::find(root, deployment, running))
 }
 
-/// The media directory that a cutover has moved aside, of the installation with the settings
-/// `env_file`.
+/// The media directory of the installation with this `env_file`, if a cutover has moved it aside.
 pub fn moved_aside_of(env_file: &Path, settings: &config::File) -> Option<PathBuf> {
     let settings = config::File {
         env_file: Some(env_file.to_owned()),
@@ -322,14 +324,14 @@ pub fn moved_aside_of(env_file: &Path, settings: &config::File) -> Option<PathBu
     };
     let media_dirs = roots
         .iter()
-        .flat_map(|root| place::media_dirs(root, &settings));
+        .flat_map(|root| locate::media_dirs(root, &settings));
     let named = settings.media_dir.iter().cloned();
     named
         .chain(media_dirs)
         .find_map(|directory| moved_aside(&directory))
 }
 
-/// The media directory around `directory` that a cutover has moved aside.
+/// The media directory that `directory` is, contains or is part of, if a cutover has moved it aside.
 fn moved_aside(directory: &Path) -> Option<PathBuf> {
     let Ok(sites) = around(directory) else {
         return Some(directory.to_owned());
@@ -342,11 +344,10 @@ fn resolved(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The media directory that is named: the flag's, else the settings file's, else that of `[mastodon]
-/// root` there.
+/// The media directory of the flag, else of the settings file, else of `root` under `[mastodon]`.
 ///
 /// # Errors
-/// Fails where none is.
+/// Fails where none is named.
 pub fn named_media_dir(path: Option<&Path>, settings: &config::File) -> Result<PathBuf> {
     let of_root = || Some(settings.mastodon.root.as_ref()?.join("public/system"));
     path.map(Path::to_owned)

@@ -1,36 +1,36 @@
-//! Paths and what is the matter with each, for a report: the first by name, the others counted.
+//! Paths with a reason each, for reports: the first thousand are listed, all are counted.
 
 use serde::Serialize;
 
-/// Kept by name.
-const NAMED: usize = 1_000;
+/// Most paths in a list.
+const LISTED: usize = 1_000;
 
-/// Shown by name.
+/// Most paths in the text of a report.
 const SHOWN: usize = 20;
 
-/// One path and what is the matter with it.
+/// A path and why it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Named {
     /// Path below the media directory.
     pub path: String,
-    /// What is the matter.
+    /// Why it is listed.
     pub reason: String,
 }
 
-/// Paths of one sort.
+/// Paths that are listed for one kind of reason.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct NamedPaths {
-    /// How many there are.
+    /// How many there are in all.
     pub count: u64,
     /// The first of them.
     pub first: Vec<Named>,
 }
 
 impl NamedPaths {
-    /// Counts one, and names it while there is room.
+    /// Counts one, and lists it unless the list is full.
     pub fn add(&mut self, path: impl Into<String>, reason: impl Into<String>) {
         self.count += 1;
-        if self.first.len() < NAMED {
+        if self.first.len() < LISTED {
             self.first.push(Named {
                 path: path.into(),
                 reason: reason.into(),
@@ -38,12 +38,12 @@ impl NamedPaths {
         }
     }
 
-    /// Puts the named ones in order: they were found side by side.
+    /// Sorts the list: concurrent tasks add to it.
     pub fn sort(&mut self) {
         self.first.sort_by(|a, b| a.path.cmp(&b.path));
     }
 
-    /// The first twenty, a line each. What a terminal would obey is escaped.
+    /// The first twenty, a line each, with control characters escaped.
     pub fn lines(&self) -> String {
         let mut out = String::new();
         for named in self.first.iter().take(SHOWN) {

@@ -1,8 +1,7 @@
-//! The proxy as a configuration of nginx, for a host of one's own: made from the settings, with the
-//! worker's rules as far as nginx has directives for them.
+//! Configurations of nginx that replace the worker, with its rules as far as nginx has directives for them.
 //!
-//! Two templates, `nginx/files.conf` and `nginx/old-addresses.conf`, hold all of the text; here is what
-//! goes into their gaps. Where the settings come from is left to the command.
+//! The text is in two templates, `nginx/files.conf` and `nginx/old-addresses.conf`; this module fills in
+//! their placeholders. Leaves reading the settings to the command.
 
 mod hidden;
 mod size;
@@ -17,49 +16,49 @@ use crate::verify::FilesUrl;
 const FILES: &str = include_str!("nginx/files.conf");
 const OLD_ADDRESSES: &str = include_str!("nginx/old-addresses.conf");
 
-/// All that the configuration depends on, checked: [`faults`] has found nothing.
+/// The settings of the configuration; [`faults`] checks them.
 #[derive(Clone, Debug)]
-pub struct Site {
-    /// The files domain; plain `http` is for an address of this machine, behind another proxy.
+pub struct ProxySettings {
+    /// The files domain; `http` and a loopback address behind another proxy.
     pub files_url: FilesUrl,
     /// The public bucket.
     pub target: Target,
-    /// Where the cache is kept.
+    /// Directory of the cache.
     pub cache_dir: PathBuf,
-    /// How large it may become.
+    /// Largest size of the cache.
     pub cache_size: CacheSize,
-    /// For how long an object is served without asking the bucket, in seconds.
+    /// Seconds for which an object is served without a request to the bucket.
     pub fresh_seconds: u64,
-    /// For how long after that it still covers for a bucket that is ill, in seconds.
+    /// Seconds after that for which it is served where the bucket fails.
     pub stale_seconds: u64,
-    /// Whether what the bucket says of freshness counts.
+    /// Whether the freshness that the bucket sends counts.
     pub origin_cache_control: OriginCacheControl,
-    /// Keys that start with one of these are refused.
+    /// Prefixes of keys that are refused.
     pub deny_prefixes: Vec<String>,
-    /// The directory with `fullchain.pem` and `privkey.pem`; without one, where certbot puts them.
+    /// Directory of `fullchain.pem` and `privkey.pem`; by default that of certbot.
     pub certificates: Option<PathBuf>,
-    /// The certificates by which the bucket is known.
+    /// Trusted certificates for the connection to the bucket.
     pub ca_file: PathBuf,
-    /// A media directory of this host that is looked into before the bucket is asked, until it is empty.
+    /// A media directory of this host whose files are served before the bucket is requested.
     pub fallback_dir: Option<PathBuf>,
-    /// Whether the first reader after the freshness has ended is given the old copy too.
+    /// Whether the first reader of a stale copy gets it too, while it is refreshed.
     pub background_update: bool,
 }
 
-/// What nginx's syntax, or nginx itself, cannot hold of these settings.
-pub fn faults(site: &Site) -> Vec<String> {
+/// Faults of the settings: what cannot be written in the configuration.
+pub fn faults(settings: &ProxySettings) -> Vec<String> {
     let mut faults = Vec::new();
-    if site.files_url.path().is_some() {
+    if settings.files_url.path().is_some() {
         faults.push(format!(
-            "`{}` has a path: the proxy needs a domain of its own",
-            site.files_url
+            "`{}` has a path: the proxy needs a separate domain",
+            settings.files_url
         ));
     }
     let paths = [
-        ("cache directory", Some(&site.cache_dir)),
-        ("certificates' directory", site.certificates.as_ref()),
-        ("file of trusted certificates", Some(&site.ca_file)),
-        ("fallback directory", site.fallback_dir.as_ref()),
+        ("cache directory", Some(&settings.cache_dir)),
+        ("certificates' directory", settings.certificates.as_ref()),
+        ("file of trusted certificates", Some(&settings.ca_file)),
+        ("fallback directory", settings.fallback_dir.as_ref()),
     ];
     let paths: Vec<_> = paths
         .into_iter()
@@ -70,32 +69,32 @@ pub fn faults(site: &Site) -> Vec<String> {
             faults.push(format!("the {what} `{path}` is not an absolute path"));
         }
     }
-    let prefixes = site
+    let prefixes = settings
         .deny_prefixes
         .iter()
         .map(|prefix| ("refused prefix", prefix.as_str()));
     let texts = paths.iter().map(|(what, path)| (*what, path.as_ref()));
-    let key_prefix = ("key prefix", site.target.key_prefix.as_str());
+    let key_prefix = ("key prefix", settings.target.key_prefix.as_str());
     for (what, text) in std::iter::once(key_prefix).chain(prefixes).chain(texts) {
         if !is_plain(text) {
             faults.push(format!(
-                "the {what} `{text}` has a character other than letters, digits and `-._~/`: nginx's configuration is not made for it"
+                "the {what} `{text}` has a character other than letters, digits and `-._~/`, which the configuration cannot contain"
             ));
         }
     }
     faults
 }
 
-/// Whether a text means itself in nginx's syntax, as a word and, but for dots, as a pattern.
+/// Whether a text needs no escape in nginx's syntax, as an argument and, apart from dots, as a pattern.
 fn is_plain(text: &str) -> bool {
     text.bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b))
 }
 
 /// The configuration of the files domain.
-pub fn files(site: &Site) -> String {
-    let url = &site.files_url;
-    let prefix = &site.target.key_prefix;
+pub fn files(settings: &ProxySettings) -> String {
+    let url = &settings.files_url;
+    let prefix = &settings.target.key_prefix;
     let name = name(url.host());
     let too_long = LONGEST_KEY - prefix.len() + 1;
     fill(
@@ -107,39 +106,39 @@ pub fn files(site: &Site) -> String {
             ("NAME", name.clone()),
             ("REDIRECT", redirect(url)),
             ("LISTEN", listen(url)),
-            ("TLS", tls(site)),
-            ("CACHE_DIR", site.cache_dir.display().to_string()),
-            ("CACHE_SIZE", site.cache_size.to_string()),
-            ("ZONE", site.cache_size.zone().to_string()),
-            ("FRESH", site.fresh_seconds.to_string()),
-            ("STALE", site.stale_seconds.to_string()),
+            ("TLS", tls(settings)),
+            ("CACHE_DIR", settings.cache_dir.display().to_string()),
+            ("CACHE_SIZE", settings.cache_size.to_string()),
+            ("ZONE", settings.cache_size.zone().to_string()),
+            ("FRESH", settings.fresh_seconds.to_string()),
+            ("STALE", settings.stale_seconds.to_string()),
             (
                 "INACTIVE",
-                (site.fresh_seconds + site.stale_seconds).to_string(),
+                (settings.fresh_seconds + settings.stale_seconds).to_string(),
             ),
-            ("USE_STALE", use_stale(site).to_owned()),
-            ("BACKGROUND_UPDATE", background_update(site).to_owned()),
+            ("USE_STALE", use_stale(settings).to_owned()),
+            ("BACKGROUND_UPDATE", background_update(settings).to_owned()),
             (
                 "ORIGIN_CACHE_CONTROL",
-                origin_cache_control(site.origin_cache_control).to_owned(),
+                origin_cache_control(settings.origin_cache_control).to_owned(),
             ),
-            ("UPSTREAM", upstream(site)),
-            ("AUTHORITY", site.target.endpoint.authority().to_owned()),
-            ("ORIGIN_TLS", origin_tls(site)),
-            ("SCHEME", site.target.endpoint.scheme().to_owned()),
-            ("BUCKET", site.target.bucket.clone()),
+            ("UPSTREAM", upstream(settings)),
+            ("AUTHORITY", settings.target.endpoint.authority().to_owned()),
+            ("ORIGIN_TLS", origin_tls(settings)),
+            ("SCHEME", settings.target.endpoint.scheme().to_owned()),
+            ("BUCKET", settings.target.bucket.clone()),
             ("KEY_PREFIX", prefix.clone()),
             ("IN_PREFIX", in_prefix(prefix)),
             ("TOO_LONG", too_long.to_string()),
-            ("DENIED", denied(site)),
-            ("FALLBACK", fallback(site, &name)),
-            ("OBJECTS", objects(site).to_owned()),
+            ("DENIED", denied(settings)),
+            ("FALLBACK", fallback(settings, &name)),
+            ("OBJECTS", objects(settings).to_owned()),
             ("HIDDEN", hidden::lines()),
         ],
     )
 }
 
-/// The block for the instance's own server.
+/// The redirect of old addresses, for the server of the instance.
 pub fn old_addresses(files_url: &FilesUrl, key_prefix: &str) -> String {
     fill(
         OLD_ADDRESSES,
@@ -151,20 +150,20 @@ pub fn old_addresses(files_url: &FilesUrl, key_prefix: &str) -> String {
     )
 }
 
-/// The template with its gaps filled. A value of ours has no gap of its own: it is plain, or written here.
+/// Replaces the placeholders of a template. No value contains a placeholder.
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut text = template.to_owned();
-    for (gap, value) in values {
-        text = text.replace(&format!("{{{gap}}}"), value);
+    for (placeholder, value) in values {
+        text = text.replace(&format!("{{{placeholder}}}"), value);
     }
-    // A part that is left out leaves an empty line more than one wants to read.
+    // An empty part leaves empty lines.
     while text.contains("\n\n\n") {
         text = text.replace("\n\n\n", "\n\n");
     }
     text
 }
 
-/// What zone, upstream and variables are called: two files domains may share one nginx.
+/// Prefix of the names of zone, upstream and variables, since one nginx may serve several files domains.
 fn name(host: &str) -> String {
     let plain = |c: char| match c.is_ascii_alphanumeric() {
         true => c,
@@ -177,7 +176,7 @@ fn listen(url: &FilesUrl) -> String {
     if !url.is_encrypted() {
         let port = url.port().unwrap_or(80);
         return format!(
-            "  # Plain HTTP, for this machine alone: another proxy ends TLS.\n  listen {}:{port};",
+            "  # HTTP without TLS, on a loopback address: another proxy terminates TLS.\n  listen {}:{port};",
             url.host()
         );
     }
@@ -185,25 +184,25 @@ fn listen(url: &FilesUrl) -> String {
     format!("  listen {port} ssl http2;\n  listen [::]:{port} ssl http2;")
 }
 
-fn tls(site: &Site) -> String {
-    if !site.files_url.is_encrypted() {
+fn tls(settings: &ProxySettings) -> String {
+    if !settings.files_url.is_encrypted() {
         return String::new();
     }
-    let directory = match &site.certificates {
+    let directory = match &settings.certificates {
         Some(directory) => directory.display().to_string(),
-        None => format!("/etc/letsencrypt/live/{}", site.files_url.host()),
+        None => format!("/etc/letsencrypt/live/{}", settings.files_url.host()),
     };
     format!(
-        "\n  # Where certbot puts them; `certbot certonly --nginx -d {}` gets them before this file is here.
+        "\n  # The directory of certbot; run `certbot certonly --nginx -d {}` before this file is enabled.
   ssl_certificate {directory}/fullchain.pem;
   ssl_certificate_key {directory}/privkey.pem;
   ssl_protocols TLSv1.2 TLSv1.3;
 ",
-        site.files_url.host()
+        settings.files_url.host()
     )
 }
 
-/// From http to https, where the domain is at the usual ports.
+/// The redirect from http to https, where the domain has the default port.
 fn redirect(url: &FilesUrl) -> String {
     if !url.is_encrypted() || url.port().is_some_and(|port| port != 443) {
         return String::new();
@@ -229,23 +228,23 @@ server {{
     )
 }
 
-/// Host and port, as `server` in `upstream` takes them: its default port is 80 whatever the scheme.
-fn upstream(site: &Site) -> String {
-    let endpoint = &site.target.endpoint;
+/// Host and port for `server` in `upstream`, whose default port is always 80.
+fn upstream(settings: &ProxySettings) -> String {
+    let endpoint = &settings.target.endpoint;
     match (endpoint.has_port(), endpoint.scheme()) {
         (false, "https") => format!("{}:443", endpoint.authority()),
         _ => endpoint.authority().to_owned(),
     }
 }
 
-fn origin_tls(site: &Site) -> String {
-    let endpoint = &site.target.endpoint;
+fn origin_tls(settings: &ProxySettings) -> String {
+    let endpoint = &settings.target.endpoint;
     if endpoint.scheme() != "https" {
         return String::new();
     }
     format!(
         "
-  # TLS to the bucket, with its name told and its certificate checked: nginx does neither by itself.
+  # TLS to the bucket, with server name and a checked certificate; nginx has neither by default.
   proxy_ssl_server_name on;
   proxy_ssl_name {};
   proxy_ssl_verify on;
@@ -254,26 +253,26 @@ fn origin_tls(site: &Site) -> String {
   proxy_ssl_protocols TLSv1.2 TLSv1.3;
 ",
         endpoint.host(),
-        site.ca_file.display()
+        settings.ca_file.display()
     )
 }
 
-fn use_stale(site: &Site) -> &'static str {
-    match site.stale_seconds {
+fn use_stale(settings: &ProxySettings) -> &'static str {
+    match settings.stale_seconds {
         0 => "updating",
         _ => "error timeout updating http_500 http_502 http_503 http_504 http_429",
     }
 }
 
-fn background_update(site: &Site) -> &'static str {
-    match site.background_update {
+fn background_update(settings: &ProxySettings) -> &'static str {
+    match settings.background_update {
         true => {
-            "  # The first reader after the time is over gets the old copy too, however old, while it is refreshed.
+            "  # The first reader of a stale copy gets it too, whatever its age, while it is refreshed.
   proxy_cache_background_update on;"
         }
         false => {
-            "  # Off, so that a picture that was deleted long ago is not shown once more: the first reader after
-  # the time is over waits for the bucket.
+            "  # Off, so that an object that was deleted long ago is not served again: the first reader of a stale
+  # copy waits for the bucket.
   proxy_cache_background_update off;"
         }
     }
@@ -282,20 +281,20 @@ fn background_update(site: &Site) -> &'static str {
 fn origin_cache_control(rule: OriginCacheControl) -> &'static str {
     match rule {
         OriginCacheControl::Ignore => {
-            "  # B2 says `no-store` of an object that was given no rule of its own, so what it says does not count.
-  # A cookie or a `Vary` makes no difference, and X-Accel headers command nothing.
+            "  # B2 sends `no-store` for objects without a `Cache-Control` of their own, so that its freshness is
+  # ignored; so are cookies, `Vary` and X-Accel headers.
   proxy_ignore_headers Cache-Control Expires X-Accel-Expires Set-Cookie Vary X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;"
         }
         OriginCacheControl::Respect => {
-            "  # What the bucket says of an object's freshness outranks the line above.
-  # A cookie or a `Vary` makes no difference, and X-Accel headers command nothing else.
+            "  # The freshness that the bucket sends outranks the line above. Cookies, `Vary` and other X-Accel headers
+  # are ignored.
   proxy_ignore_headers Set-Cookie Vary X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;"
         }
     }
 }
 
-/// The pattern of the key prefix at the beginning of a path: Mastodon's addresses have it, and it is
-/// never put there twice. `?+`: what could be the prefix is the prefix.
+/// The pattern of an optional key prefix at the start of a path: Mastodon's addresses have it, and it must
+/// not be added twice. `?+` does not backtrack: what matches the prefix is the prefix.
 fn in_prefix(prefix: &str) -> String {
     match prefix {
         "" => String::new(),
@@ -303,50 +302,50 @@ fn in_prefix(prefix: &str) -> String {
     }
 }
 
-/// A plain text as a pattern.
+/// A text that is plain as a pattern.
 fn escaped(text: &str) -> String {
     text.replace('.', r"\.")
 }
 
-fn denied(site: &Site) -> String {
-    if site.deny_prefixes.is_empty() {
+fn denied(settings: &ProxySettings) -> String {
+    if settings.deny_prefixes.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = site.deny_prefixes.iter().map(|p| escaped(p)).collect();
+    let names: Vec<String> = settings.deny_prefixes.iter().map(|p| escaped(p)).collect();
     format!(
         "
-  # Account archives and imported lists are for their owners alone.
+  # Account archives and imported lists are for their owners only.
   location ~ \"^/{}(?:{})\" {{
     return 403;
   }}
 ",
-        in_prefix(&site.target.key_prefix),
+        in_prefix(&settings.target.key_prefix),
         names.join("|")
     )
 }
 
-/// The location that asks the bucket.
-fn objects(site: &Site) -> &'static str {
-    match site.fallback_dir {
+/// The name of the location that requests the bucket.
+fn objects(settings: &ProxySettings) -> &'static str {
+    match settings.fallback_dir {
         None => "/",
         Some(_) => "@bucket",
     }
 }
 
-fn fallback(site: &Site, name: &str) -> String {
-    let Some(directory) = &site.fallback_dir else {
+fn fallback(settings: &ProxySettings, name: &str) -> String {
+    let Some(directory) = &settings.fallback_dir else {
         return String::new();
     };
     format!(
         "
-  # What is on this host's disk, which may not be in the bucket yet. After `medialift cutover` the
-  # directory is empty: then print this configuration without `--fallback-dir`.
+  # Files on the disk of this host, which may not be in the bucket yet. After `medialift cutover` the
+  # directory is empty: print this configuration without `--fallback-dir` then.
   location ~ \"^/{}(?<{name}_path>.*)$\" {{
     root {};
     try_files /${name}_path @bucket;
   }}
 ",
-        in_prefix(&site.target.key_prefix),
+        in_prefix(&settings.target.key_prefix),
         directory.display()
     )
 }

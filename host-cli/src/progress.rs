@@ -1,7 +1,6 @@
-//! How far a command is: a bar on a terminal, a plain line now and then elsewhere. The same for all
-//! commands that run long.
+//! Progress of commands that run long: a bar on a terminal, a line every ten seconds elsewhere.
 //!
-//! A task of its own shows it, so that it goes on while the network is away, and says so.
+//! A task of its own prints it, so that it continues during an outage of the network and reports it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,44 +10,44 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::filter::Filter;
-use crate::report::Ui;
+use crate::format::{binary_bytes, grouped};
 use crate::s3::Client;
 use crate::tree::{self, Entry, walk};
-use crate::words::{binary_bytes, grouped};
+use crate::ui::Ui;
 
-/// Between two looks.
+/// Interval of updates.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Between two plain lines.
+/// Interval of plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A run this long gets its files counted, so that it can tell the time left: counting walks the
-/// directory once more, so it begins when the bar, or else the first line, wants it.
+/// How long a run takes before its files are counted, with a bar and without: the remaining time needs
+/// the total, and counting walks the directory a second time.
 const COUNT_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 
-/// The network is away for so long before that is said.
-const AWAY_AFTER: Duration = Duration::from_secs(5);
+/// How long an outage lasts before it is reported.
+const OUTAGE_AFTER: Duration = Duration::from_secs(5);
 
-/// Shows how far a command is, until it is dropped.
+/// Shows progress until it is dropped.
 #[derive(Debug)]
 pub struct Progress {
-    shared: Arc<Shared>,
+    shared: Arc<ProgressState>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ProgressState {
     ui: Ui,
     bar: Option<ProgressBar>,
     begin: Instant,
     files: AtomicU64,
     bytes: AtomicU64,
-    /// More about the files that are done.
+    /// More about the files that are done: `12 uploaded, 3 unchanged`.
     message: Mutex<String>,
     totals: Totals,
 }
 
-/// What a walk ahead has counted; a true time left needs it to be complete.
+/// What the count has found so far; the remaining time is shown once it is complete.
 #[derive(Debug, Default)]
 struct Totals {
     files: AtomicU64,
@@ -58,15 +57,15 @@ struct Totals {
 }
 
 impl Progress {
-    /// Begins. `count`: the tree whose files are to be counted, so that the time left can be told.
-    /// `client`: whose network is watched.
+    /// Begins. `count` is the tree whose files are counted for the remaining time; outages are those of
+    /// `client`.
     pub fn begin(ui: Ui, count: Option<(tree::Options, Filter)>, client: Client) -> Self {
         let bar = (ui.interactive && !ui.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
             bar.set_style(style(false));
             bar
         });
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProgressState {
             ui,
             bar,
             begin: Instant::now(),
@@ -79,18 +78,18 @@ impl Progress {
         Progress { shared, task }
     }
 
-    /// One more file is done.
+    /// Counts one file as done.
     pub fn done(&self, bytes: u64) {
         self.shared.files.fetch_add(1, Relaxed);
         self.shared.bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// What is said beside the number of files: `12 uploaded, 3 unchanged`.
+    /// Sets the text beside the number of files: `12 uploaded, 3 unchanged`.
     pub fn message(&self, message: String) {
         *self.shared.lock_message() = message;
     }
 
-    /// A line that stays, above the bar where there is one.
+    /// Prints a line that stays, above the bar if there is one.
     pub fn say(&self, line: &str) {
         self.shared.say(line);
     }
@@ -106,7 +105,7 @@ impl Drop for Progress {
     }
 }
 
-impl Shared {
+impl ProgressState {
     fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -118,12 +117,12 @@ impl Shared {
         self.message.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what is to be done, on a thread of its own.
+    /// Counts the files of the tree on a thread of its own.
     fn count(self: &Arc<Self>, tree: tree::Options, filter: Filter) {
         let shared = self.clone();
         std::thread::spawn(move || {
             let totals = &shared.totals;
-            // A directory that cannot be read is told by the command itself.
+            // The command itself reports a directory that cannot be read.
             let Ok(walk) = walk(&tree) else { return };
             for entry in walk {
                 if totals.abandoned.load(Relaxed) {
@@ -176,13 +175,17 @@ impl Shared {
     }
 }
 
-async fn show(shared: Arc<Shared>, mut count: Option<(tree::Options, Filter)>, client: Client) {
+async fn show(
+    shared: Arc<ProgressState>,
+    mut count: Option<(tree::Options, Filter)>,
+    client: Client,
+) {
     let count_after = match shared.bar {
         Some(_) => COUNT_AFTER.0,
         None => COUNT_AFTER.1,
     };
     let mut next_line = shared.begin + LINE_INTERVAL;
-    let mut away = false;
+    let mut in_outage = false;
     loop {
         tokio::time::sleep(TICK).await;
         if shared.begin.elapsed() >= count_after
@@ -191,16 +194,16 @@ async fn show(shared: Arc<Shared>, mut count: Option<(tree::Options, Filter)>, c
             shared.count(tree, filter);
         }
         match client.traffic().outage() {
-            Some(outage) if !away && outage.since.elapsed() >= AWAY_AFTER => {
-                away = true;
+            Some(outage) if !in_outage && outage.since.elapsed() >= OUTAGE_AFTER => {
+                in_outage = true;
                 shared.say(&format!(
-                    "the network is away ({}): waiting for it, nothing is lost",
+                    "the network is unreachable ({}): waiting for it, nothing is lost",
                     outage.cause
                 ));
             }
-            None if away => {
-                away = false;
-                shared.say("the network is back: going on");
+            None if in_outage => {
+                in_outage = false;
+                shared.say("the network is reachable again: continuing");
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::decide::{Compare, Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::guards::{Verdict, may_do_without};
+use crate::guards::{Permission, may_ignore_mastodon};
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::ledger;
@@ -16,9 +16,9 @@ use crate::mastodon::{Installation, Owner};
 use crate::pairs::{self, Pair, Pairs};
 use crate::progress::Progress;
 use crate::prove::is_as_uploaded;
-use crate::report::Ui;
 use crate::s3::Client;
 use crate::tree;
+use crate::ui::Ui;
 
 /// A directory, a bucket, the journal of what was uploaded, and who owns the media.
 #[derive(Debug)]
@@ -126,16 +126,16 @@ pub(crate) async fn installation(
     not_mastodon: bool,
     path: &Path,
     target: &Target,
-    guard: fn(&Installation, &Target) -> Verdict,
+    guard: fn(&Installation, &Target) -> Permission,
     operation: String,
     context: &Context,
 ) -> Result<Option<Installation>> {
     let mut installation = Installation::find(Some(path), &context.file)?;
     if not_mastodon {
-        may_do_without(&installation).or_refuse(operation)?;
+        may_ignore_mastodon(&installation).or_refuse(operation)?;
         return Ok(None);
     }
-    installation.ask().await;
+    installation.query_instance().await;
     guard(&installation, target).or_refuse(operation)?;
     Ok(Some(installation))
 }

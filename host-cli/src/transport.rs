@@ -1,7 +1,7 @@
-//! The one HTTP transport: a pool of connections for ordinary requests, and a connection of its own for
-//! whatever must not depend on an earlier one.
+//! The HTTP transport: pooled connections, and a new connection for requests that must not depend on an
+//! earlier one.
 //!
-//! Leaves to others: what is sent, how long an answer is waited for, and what is tried again.
+//! Leaves to others: the requests, time limits and retries.
 
 use std::error::Error as _;
 use std::io;
@@ -16,19 +16,19 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-/// Body of every request; it fails where the local file does.
+/// The body of a request; it fails where reading its local file fails.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
 type Pool = Client<HttpsConnector<HttpConnector>, RequestBody>;
 
-/// Why no answer came.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No connection: name not found, refused, unreachable. Nothing reached the server.
+    /// No connection: name not found, refused, unreachable. The request did not reach the server.
     Connect(String),
-    /// The connection is not trusted: certificate or protocol.
+    /// TLS failed: certificate or protocol.
     Tls(String),
-    /// The connection broke before the answer was whole.
+    /// The connection broke before the response was complete.
     Broken(String),
     /// The body could not be read from its file.
     Local(io::Error),
@@ -38,8 +38,8 @@ pub(crate) enum Failure {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     pooled: Pool,
-    /// Keeps no connection: Backblaze asks for a new one after an error, since it leads to
-    /// another of its servers.
+    /// Keeps no idle connections: Backblaze asks for a new connection after an error, which reaches another
+    /// server.
     fresh: Pool,
 }
 
@@ -52,7 +52,7 @@ impl Transport {
         http.set_nodelay(true);
         http.set_connect_timeout(Some(Duration::from_secs(10)));
         http.set_keepalive(Some(Duration::from_secs(60)));
-        // A machine without a certificate store still has the list compiled in.
+        // Without a certificate store the compiled-in list is used.
         let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider())
         {
             Ok(builder) => builder,
@@ -75,7 +75,7 @@ impl Transport {
         })
     }
 
-    /// Sends `request`, `fresh` on a connection of its own.
+    /// Sends `request`; with `fresh`, on a new connection.
     pub(crate) async fn send(
         &self,
         request: Request<RequestBody>,
@@ -86,15 +86,14 @@ impl Transport {
     }
 }
 
-/// Tells a name that is not found, an untrusted certificate, a broken connection and a local file
-/// that cannot be read from each other.
+/// Classifies an error of the client by its causes.
 fn classify(error: &ClientError) -> Failure {
     let mut tls = false;
     let mut local = None;
-    let mut words: Vec<String> = Vec::new();
+    let mut causes: Vec<String> = Vec::new();
     let mut source = error.source();
     while let Some(e) = source {
-        // An `io::Error` shows its content's causes as its own, and not the content itself.
+        // The causes of an `io::Error` are those of its content, without the content itself.
         let mut content = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         while let Some(inner) = content {
             tls |= inner.is::<rustls::Error>();
@@ -106,17 +105,17 @@ fn classify(error: &ClientError) -> Failure {
                 .and_then(io::Error::get_ref);
         }
         tls |= e.is::<rustls::Error>();
-        let word = e.to_string();
-        if !words.iter().any(|known| known.contains(&word)) {
-            words.push(word);
+        let text = e.to_string();
+        if !causes.iter().any(|known| known.contains(&text)) {
+            causes.push(text);
         }
         source = e.source();
     }
     if let Some(local) = local {
         return Failure::Local(local);
     }
-    // The last cause is the one that tells something; the others repeat "client error".
-    let cause = words.pop().unwrap_or_else(|| error.to_string());
+    // The last cause is specific; the others only say "client error".
+    let cause = causes.pop().unwrap_or_else(|| error.to_string());
     match (tls, error.is_connect()) {
         (true, _) => Failure::Tls(cause),
         (_, true) => Failure::Connect(cause),
@@ -124,8 +123,7 @@ fn classify(error: &ClientError) -> Failure {
     }
 }
 
-/// Marks an error of the local file inside a request's body, so that it is not taken for one of
-/// the connection.
+/// Marks an error of reading the local file of a body, to distinguish it from errors of the connection.
 #[derive(Debug)]
 pub(crate) struct LocalFailure(pub(crate) io::Error);
 

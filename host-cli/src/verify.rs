@@ -1,8 +1,8 @@
-//! Checks of the files domain, as a reader of it sees them.
+//! Checks of the files domain by requests as readers send them.
 //!
-//! `domain` reads, `probe` puts objects there to be read, `checks` decides what is right,
-//! `health` is what the worker says of itself, `purge` tries the cache buster, `samples` picks media
-//! that are there already, `redirect` looks at their old addresses, `page` shows them in a browser.
+//! [`domain`] sends requests, [`probe`] uploads objects to read, [`checks`] checks the responses,
+//! [`health`] reads the worker's report about itself, [`purge`] tries the cache buster, [`samples`]
+//! reads existing media, [`redirect`] checks their old addresses, [`page`] shows them in a browser.
 //! The command `verify` runs them in this order.
 
 pub mod checks;

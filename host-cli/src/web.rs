@@ -1,8 +1,8 @@
-//! Whole answers from the places that are not the bucket: the native API, the files domain, the instance.
+//! HTTP requests whose response is read whole: to the native API, the files domain and the instance.
 //!
-//! Every request has a connection of its own. Backblaze asks for a new one on each retry, and a
-//! check of a proxy should not depend on what the last request left behind. Retries are left to
-//! the callers, who know what may be repeated; the bucket has its own client in `s3`.
+//! Every request has a connection of its own: Backblaze asks for a new one on each retry, and a check
+//! of a proxy must not depend on an earlier request. Leaves retries to the callers; requests to the
+//! bucket have a client of their own in `s3`.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use hyper::body::Body;
 
 use crate::transport::{Failure, Transport};
 
-/// Longest wait for an answer to begin, and then for its next bytes. How long all of it may take
-/// depends on the link, and is nobody's business here.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for the first bytes of a response, and then for the next ones. The whole response has
+/// no limit: its time depends on the link.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client that trusts the system's certificates, or Mozilla's where the system has none.
 #[derive(Clone, Debug)]
@@ -23,21 +23,21 @@ pub struct Web {
     transport: Transport,
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// Its status.
+pub struct HttpResponse {
+    /// The status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body, complete.
+    /// The whole body.
     pub body: Bytes,
-    /// From the first byte sent to the last received.
+    /// Time from sending the request to the last byte of the response.
     pub elapsed: Duration,
 }
 
-impl Answer {
-    /// A header's value where it has one that is text; several lines are joined as HTTP allows.
+impl HttpResponse {
+    /// The value of a header where it is text; several lines are joined by commas.
     pub fn header(&self, name: &str) -> Option<String> {
         let values: Vec<&str> = self
             .headers
@@ -49,45 +49,45 @@ impl Answer {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// No connection: nothing reached the server.
+    /// No connection: the request did not reach the server.
     #[error("no connection to `{authority}`")]
     Connect {
         /// Host and port.
         authority: String,
-        /// What the network said.
+        /// The error of the connection.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The connection broke; the server may or may not have acted.
+    /// The connection broke; the server may have processed the request.
     #[error("the connection to `{authority}` broke")]
     Broken {
         /// Host and port.
         authority: String,
-        /// What the network said.
+        /// The error of the connection.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Nothing came for too long; the server may or may not have acted.
-    #[error("`{authority}` sent nothing for {} seconds", PATIENCE.as_secs())]
+    /// No data for too long; the server may have processed the request.
+    #[error("`{authority}` sent nothing for {} seconds", IDLE_TIMEOUT.as_secs())]
     TimedOut {
         /// Host and port.
         authority: String,
     },
-    /// The body is longer than the caller asked for.
-    #[error("`{authority}` answered more than {limit} bytes")]
+    /// The body is longer than the caller's limit.
+    #[error("the response of `{authority}` is longer than {limit} bytes")]
     TooLong {
         /// Host and port.
         authority: String,
-        /// What the caller would take.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
 impl WebError {
-    /// Whether the server cannot have seen the request.
+    /// Whether the request did not reach the server.
     pub fn never_arrived(&self) -> bool {
         matches!(self, WebError::Connect { .. })
     }
@@ -100,7 +100,7 @@ impl Default for Web {
 }
 
 impl Web {
-    /// Makes the client. Nothing is sent.
+    /// Creates the client. Nothing is sent.
     pub fn new() -> Self {
         match Transport::new() {
             Ok(transport) => Web { transport },
@@ -109,12 +109,12 @@ impl Web {
         }
     }
 
-    /// Sends `request` and reads the whole answer, at most `limit` bytes of body.
+    /// Sends `request` and reads the whole response, of at most `limit` bytes of body.
     pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
         limit: usize,
-    ) -> Result<Answer, WebError> {
+    ) -> Result<HttpResponse, WebError> {
         let authority = request
             .uri()
             .authority()
@@ -142,7 +142,7 @@ impl Web {
         })?;
         let (head, body) = response.into_parts();
         let body = whole(body, limit, &authority).await?;
-        Ok(Answer {
+        Ok(HttpResponse {
             status: head.status,
             headers: head.headers,
             body,
@@ -152,14 +152,14 @@ impl Web {
 }
 
 async fn in_time<T>(wait: impl Future<Output = T>, authority: &str) -> Result<T, WebError> {
-    tokio::time::timeout(PATIENCE, wait)
+    tokio::time::timeout(IDLE_TIMEOUT, wait)
         .await
         .map_err(|_| WebError::TimedOut {
             authority: authority.to_owned(),
         })
 }
 
-/// All of a body of at most `limit` bytes, however long it takes, as long as something comes.
+/// The whole of a body of at most `limit` bytes. Only the wait for the next bytes has a time limit.
 async fn whole<B>(body: B, limit: usize, authority: &str) -> Result<Bytes, WebError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     /// A body of `pieces` pieces of ten bytes, one every `seconds`.
-    fn dripping(pieces: u32, seconds: u64) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+    fn slow_body(pieces: u32, seconds: u64) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let pieces = stream::unfold(0, move |done| async move {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             let piece = Frame::data(Bytes::from_static(b"0123456789"));
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_answer_is_waited_for_and_a_silent_one_is_not() {
-        let slow = whole(dripping(100, 29), 1000, "a").await.unwrap();
+    async fn a_slow_response_is_awaited_and_a_silent_one_is_not() {
+        let slow = whole(slow_body(100, 29), 1000, "a").await.unwrap();
         assert_eq!(slow.len(), 1000);
-        let silent = whole(dripping(100, 31), 1000, "a").await.unwrap_err();
+        let silent = whole(slow_body(100, 31), 1000, "a").await.unwrap_err();
         assert!(matches!(silent, WebError::TimedOut { .. }), "{silent}");
-        let long = whole(dripping(100, 1), 999, "a").await.unwrap_err();
+        let long = whole(slow_body(100, 1), 999, "a").await.unwrap_err();
         assert!(matches!(long, WebError::TooLong { .. }), "{long}");
     }
 }

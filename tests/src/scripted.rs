@@ -242,7 +242,7 @@ async fn accept(
 
 /// Answers the one request of a connection. Every connection is closed after its answer: on one
 /// that is kept, a fault looks like an idle connection closing, and workerd then asks again on
-/// others, as often as it has any, so that no count could be told beforehand.
+/// others, as often as it has any, so that no count could be known beforehand.
 async fn converse(
     mut stream: TcpStream,
     side: Side,

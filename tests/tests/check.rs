@@ -1,5 +1,5 @@
 //! `check` against Backblaze's model of the native API and the B2-like origin: a good key passes,
-//! and every way in which a key, a bucket or a setting can be wrong is told, with its mend.
+//! and every way in which a key, a bucket or a setting can be wrong is reported, with a hint.
 
 use anyhow::Result;
 use e2e::b2sim::{ACCOUNT_ID, B2Sim, B2SimOptions, MASTER_KEY};
@@ -95,7 +95,7 @@ impl Account {
     }
 }
 
-/// The findings that did not pass: the check, the outcome, and detail and mend in one text.
+/// The findings that did not pass: the check, the outcome, and detail and hint in one text.
 fn not_passed(report: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     report["findings"]
@@ -104,7 +104,7 @@ fn not_passed(report: &Value) -> Vec<(String, String, String)> {
         .iter()
         .filter(|finding| finding["outcome"] != "passed")
         .map(|finding| {
-            let words = format!("{} {}", text(&finding["detail"]), text(&finding["mend"]));
+            let words = format!("{} {}", text(&finding["detail"]), text(&finding["hint"]));
             (text(&finding["check"]), text(&finding["outcome"]), words)
         })
         .collect()
@@ -154,7 +154,7 @@ fn a_master_key_is_recognised_and_nothing_is_uploaded() -> Result<()> {
                 "failed",
                 "medialift provision --bucket example-social-media",
             ),
-            ("upload", "skipped", "not tried"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     assert_eq!(account.origin.requests()?.total, 0);
@@ -182,12 +182,8 @@ fn a_master_key_is_recognised_by_its_shape_where_there_is_no_native_api() -> Res
     expect(
         &report,
         &[
-            (
-                "master-key",
-                "failed",
-                "the shape of a Backblaze master key",
-            ),
-            ("upload", "skipped", "not tried"),
+            ("master-key", "failed", "the form of a Backblaze master key"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     assert_eq!(origin.requests()?.total, 0);
@@ -207,7 +203,7 @@ fn missing_capabilities_are_named() -> Result<()> {
                 "failed",
                 "lacks listAllBucketNames, readBuckets, deleteFiles",
             ),
-            ("upload", "skipped", "not tried"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     Ok(())
@@ -226,7 +222,7 @@ fn a_key_of_another_bucket_is_told() -> Result<()> {
         &[
             ("restriction", "failed", "restricted to `another-bucket`"),
             ("bucket", "skipped", "may not look at"),
-            ("upload", "skipped", "not tried"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     Ok(())
@@ -265,9 +261,9 @@ fn every_fault_is_told_at_once() -> Result<()> {
             (
                 "visibility",
                 "failed",
-                "the bucket is public, and private is meant",
+                "the bucket is public, and should be private",
             ),
-            ("upload", "skipped", "not tried"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     Ok(())
@@ -291,7 +287,7 @@ fn a_bucket_that_is_not_there_and_a_wrong_key_are_told() -> Result<()> {
         &[
             ("restriction", "warned", "every bucket"),
             ("bucket", "failed", "there is no bucket `no-such-bucket`"),
-            ("upload", "skipped", "not tried"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     let report = account
@@ -302,7 +298,7 @@ fn a_bucket_that_is_not_there_and_a_wrong_key_are_told() -> Result<()> {
         &report,
         &[
             ("credentials", "failed", "copy both once more"),
-            ("upload", "skipped", "not tried"),
+            ("upload", "skipped", "not checked"),
         ],
     );
     Ok(())
@@ -346,7 +342,7 @@ fn other_services_are_checked_by_requests_alone() -> Result<()> {
         let report = medialift::run(&mut command)?.expect(code).json()?;
         let mut expected = vec![("native-api", "skipped", "not Backblaze's")];
         if code == 3 {
-            expected.push(("anonymous-read", "failed", "private is meant"));
+            expected.push(("anonymous-read", "failed", "should be private"));
         }
         expect(&report, &expected);
     }

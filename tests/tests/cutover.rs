@@ -343,7 +343,7 @@ fn what_was_only_touched_during_the_comparison_is_decided_as_in_the_comparison()
     Ok(())
 }
 
-/// Without a journal a file that was touched cannot be told from one whose object Mastodon deleted.
+/// Without a journal a file that was touched cannot be told apart from one whose object Mastodon deleted.
 #[test]
 fn without_a_journal_nobody_is_told_to_bring_back_what_was_touched_either() -> Result<()> {
     let media = uploaded()?;

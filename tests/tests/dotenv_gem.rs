@@ -113,7 +113,7 @@ fn a_file_is_read_as_the_gem_reads_it() -> Result<()> {
         let found = found.ok().map(|values| {
             let known = |(key, value)| match value {
                 Value::Known(text) => Some((key, text)),
-                Value::Unclear(_) => None,
+                Value::Unresolved(_) => None,
             };
             values
                 .into_iter()

@@ -69,7 +69,10 @@ fn nothing_is_deleted_where_nobody_can_tell() -> Result<()> {
         ("S3_ENABLED=true\nS3_BUCKET=$ELSEWHERE\n", "`$ELSEWHERE`"),
         ("S3_ENABLED=$(cat enabled)\n", "`$(…)`"),
         ("S3_ENABLED=false\nexport NAME=\n", "may not start"),
-        ("S3_ENABLED=\n'true'\nS3_BUCKET=media\n", "read differently"),
+        (
+            "S3_ENABLED=\n'true'\nS3_BUCKET=media\n",
+            "read the settings differently",
+        ),
     ] {
         write(&env, text)?;
         refused(&media, &media.live(), cause)?;

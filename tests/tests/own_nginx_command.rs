@@ -385,7 +385,7 @@ fn a_file_that_is_there_stays_as_it_is() -> Result<()> {
     assert!(text.contains("server_name files.example.com;"), "{text}");
     fs::write(&path, "mine")?;
     let ran = write()?.expect(1);
-    assert!(ran.stderr.contains("it is there already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("it exists"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(&path)?, "mine");
     Ok(())
 }

@@ -121,7 +121,7 @@ fn what_is_behind_a_link_is_counted_and_a_remedy_named() -> Result<()> {
     let ran = medialift::run(command.args(["plan", "system"]))?.expect(3);
     for part in [
         "disk2`: 2 files, 2.0 MB",
-        "imports leads nowhere",
+        "imports to a target that does not exist",
         "mount --bind",
         "--follow-links",
     ] {
@@ -132,13 +132,13 @@ fn what_is_behind_a_link_is_counted_and_a_remedy_named() -> Result<()> {
         .expect(3)
         .json()?;
     assert_eq!(json["total"]["files"], 5);
-    assert_eq!(json["behind_links"][0]["amount"]["bytes"], 2_012_345);
+    assert_eq!(json["linked_directories"][0]["amount"]["bytes"], 2_012_345);
     fs::remove_file(root.join("imports"))?;
     let mut command = medialift::command(dir.path())?;
     let arguments = ["plan", "system", "--follow-links", "--json"];
     let json = medialift::run(command.args(arguments))?.expect(0).json()?;
     assert_eq!(json["total"]["files"], 7);
-    assert_eq!(json["behind_links"], serde_json::json!([]));
+    assert_eq!(json["linked_directories"], serde_json::json!([]));
     Ok(())
 }
 

@@ -175,7 +175,7 @@ fn a_key_that_was_not_kept_is_said_to_be_lost_and_another_can_be_made() -> Resul
     provision(&sim, directory.path(), &["--private"])?.expect(0);
     let again = provision(&sim, directory.path(), &["--private"])?.expect(0);
     assert!(
-        again.stderr.contains("shown only when it is made"),
+        again.stderr.contains("was shown only when it was created"),
         "{}",
         again.stderr
     );
@@ -215,7 +215,8 @@ fn a_public_bucket_is_asked_for_in_so_many_words() -> Result<()> {
     let (sim, directory) = start()?;
     let ran = provision(&sim, directory.path(), &[])?.expect(2);
     assert!(
-        ran.stderr.contains("it is not said who may read it"),
+        ran.stderr
+            .contains("neither `--private` nor `--public` is given"),
         "{}",
         ran.stderr
     );
@@ -225,8 +226,7 @@ fn a_public_bucket_is_asked_for_in_so_many_words() -> Result<()> {
     assert_eq!(bucket["corsRules"][0]["allowedOrigins"], json!(["*"]));
     let ran = provision(&sim, directory.path(), &["--private"])?.expect(3);
     assert!(
-        ran.stderr
-            .contains("it is public, and `--private` was asked for"),
+        ran.stderr.contains("it is public, and should be private"),
         "{}",
         ran.stderr
     );
@@ -239,7 +239,7 @@ fn a_bucket_made_elsewhere_gets_its_rules_only_when_asked() -> Result<()> {
     sim.b2(&["bucket", "create", BUCKET, "allPublic"])?;
     let ran = provision(&sim, directory.path(), &["--key-file", "k"])?.expect(0);
     assert!(
-        ran.stderr.contains("`--update` adds the rule"),
+        ran.stderr.contains("`--update` adds the CORS rule"),
         "{}",
         ran.stderr
     );
@@ -280,7 +280,7 @@ fn a_key_file_is_never_written_over() -> Result<()> {
         &["--private", "--key-file", "media.key"],
     )?
     .expect(2);
-    assert!(ran.stderr.contains("no key was made"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no key was created"), "{}", ran.stderr);
     assert_eq!(std::fs::read_to_string(&file)?, "something of mine\n");
     assert!(!sim.calls()?.calls.contains_key("b2_create_key"));
     Ok(())

@@ -491,7 +491,8 @@ fn a_bucket_that_lost_its_objects_costs_no_local_file() -> Result<()> {
     media.run("prune", &["--dry-run"])?.expect(0);
     media.delete(&own(22))?;
     let ran = media.run("prune", &[])?.expect(3);
-    let cause = "23 of 220 files outside `cache/` are gone from the bucket `media`, more than 22";
+    let cause =
+        "23 of 220 files outside `cache/` are missing from the bucket `media`, more than 22";
     assert!(ran.stderr.contains(cause), "{}", ran.stderr);
     let bucket = media.client().list(e2e::media::BUCKET)?;
     for key in bucket.keys() {

@@ -64,7 +64,7 @@ fn each_key_is_purged_once() -> Result<()> {
     let ran =
         medialift::run(command.args(["stored/1", &format!("{url}/stored/3"), "--from", "keys"]))?
             .expect(0);
-    assert_eq!(ran.stdout, "3 dropped, 1 was not stored\n");
+    assert_eq!(ran.stdout, "3 dropped, 1 was not in the cache\n");
     let mut seen: Vec<String> = requests.try_iter().collect();
     seen.sort();
     assert_eq!(
@@ -142,7 +142,7 @@ fn what_fails_is_named_and_the_rest_is_done() -> Result<()> {
     let ran = medialift::run(command.args(["broken", "stored/1"]))?.expect(4);
     assert!(
         ran.stdout
-            .contains("1 dropped, 0 were not stored, 1 failed:"),
+            .contains("1 dropped, 0 were not in the cache, 1 failed:"),
         "{}",
         ran.stdout
     );
@@ -160,7 +160,7 @@ fn the_secret_goes_to_the_files_domain_only_and_never_unencrypted() -> Result<()
     let mut command = purge(dir.path(), "https://files.example.com")?;
     let ran = medialift::run(command.arg("https://elsewhere.example/a"))?.expect(2);
     assert!(
-        ran.stderr.contains("is not at the files domain"),
+        ran.stderr.contains("is not an address of the files domain"),
         "{}",
         ran.stderr
     );
@@ -208,7 +208,7 @@ fn everything_is_dropped_by_one_request() -> Result<()> {
     let (url, requests) = worker(&[(200, "")])?;
     let dir = tempfile::tempdir()?;
     let ran = medialift::run(purge(dir.path(), &url)?.arg("--everything"))?.expect(0);
-    assert_eq!(ran.stdout, "everything is dropped\n");
+    assert_eq!(ran.stdout, "the whole cache was dropped\n");
     assert_eq!(requests.try_iter().collect::<Vec<_>>(), [EVERYTHING]);
     let mut command = purge(dir.path(), &url)?;
     command.args(["--everything", "--method", "delete", "--json"]);
@@ -228,8 +228,8 @@ fn everything_is_tried_again_where_the_platform_refuses_for_now() -> Result<()> 
     assert_eq!(requests.try_iter().count(), 3);
     assert_eq!(
         ran.stderr,
-        "the platform refuses for now (503): trying again in 1 s (2 of 5)\n\
-         the platform refuses for now (503): trying again in 0 s (3 of 5)\n"
+        "the platform refuses temporarily (503): attempt 2 of 5 in 1 s\n\
+         the platform refuses temporarily (503): attempt 3 of 5 in 0 s\n"
     );
     let (url, requests) = worker(&[(503, "0")])?;
     let ran = medialift::run(purge(dir.path(), &url)?.arg("--everything"))?.expect(1);

@@ -154,8 +154,8 @@ fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
         ])
     );
     for finding in report["findings"].as_array().expect("findings") {
-        let needs_mend = matches!(finding["outcome"].as_str(), Some("failed" | "warned"));
-        assert_eq!(finding["mend"].is_string(), needs_mend, "{finding}");
+        let needs_hint = matches!(finding["outcome"].as_str(), Some("failed" | "warned"));
+        assert_eq!(finding["hint"].is_string(), needs_hint, "{finding}");
     }
     Ok(())
 }
@@ -201,9 +201,9 @@ fn another_bucket_behind_the_domain_is_noticed() -> Result<()> {
     assert_eq!(finding["check"], "first-read");
     assert_eq!(finding["outcome"], "failed");
     assert!(
-        finding["mend"]
+        finding["hint"]
             .as_str()
-            .expect("a mend")
+            .expect("a hint")
             .contains("another bucket or prefix"),
         "{finding}"
     );
@@ -238,6 +238,38 @@ fn a_file_that_is_missing_from_the_bucket_is_named() -> Result<()> {
     assert_eq!(samples[0]["outcome"], "failed");
     let detail = samples[0]["detail"].as_str().expect("a detail");
     assert!(detail.contains("accounts/avatars/lost.png"), "{detail}");
+    Ok(())
+}
+
+#[test]
+fn entries_that_cannot_be_uploaded_are_counted_where_all_files_are_read() -> Result<()> {
+    let bucket = Bucket::with_samples()?;
+    let edge = bucket.edge()?;
+    let media = bucket.media();
+    let directory = media.to_str().context("a name in UTF-8")?;
+    let samples = || -> Result<Value> {
+        let report = bucket
+            .verify(&edge.url, &["--media-dir", directory, "--samples", "all"])?
+            .expect(0)
+            .json()?;
+        let findings = report["findings"].as_array().context("findings")?;
+        let finding = findings
+            .iter()
+            .find(|finding| finding["check"] == "samples");
+        Ok(finding.context("a finding on the samples")?.clone())
+    };
+    let without = samples()?;
+    let detail = without["detail"].as_str().context("a detail")?.to_owned();
+    assert!(!detail.contains("cannot be uploaded"), "{detail}");
+    for (name, counted) in [("link.png", "1 entry"), ("other.png", "2 entries")] {
+        std::os::unix::fs::symlink("nowhere.png", media.join(name))?;
+        let with = samples()?;
+        assert_eq!(with["outcome"], "passed", "{with}");
+        let expected = format!(
+            "{detail}; {counted} cannot be uploaded: `medialift sync --dry-run` names them"
+        );
+        assert_eq!(with["detail"], Value::from(expected));
+    }
     Ok(())
 }
 

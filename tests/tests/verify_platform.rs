@@ -230,7 +230,7 @@ fn a_purge_that_never_arrives_fails_with_where_to_look() -> Result<()> {
         "{detail}"
     );
     assert!(
-        purge["mend"]
+        purge["hint"]
             .as_str()
             .expect("text")
             .contains("purge_failed"),

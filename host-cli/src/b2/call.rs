@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Secret;
-use crate::web::{Answer, Web, WebError};
+use crate::web::{HttpResponse, Web, WebError};
 
 const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -186,7 +186,7 @@ impl Caller {
         call: &'static str,
         authorization: &Secret,
         body: &serde_json::Value,
-    ) -> Result<Answer, WebError> {
+    ) -> Result<HttpResponse, WebError> {
         let request = Request::post(format!("{api}/b2api/v4/{call}"))
             .header(header::AUTHORIZATION, authorization.expose())
             .header(header::CONTENT_TYPE, "application/json")
@@ -207,7 +207,7 @@ impl Caller {
 
 /// How long to wait before sending the call again; `None` when it must not be.
 fn wait_before_repeat(
-    outcome: &Result<Answer, WebError>,
+    outcome: &Result<HttpResponse, WebError>,
     repeat: Repeat,
     attempt: u32,
 ) -> Option<Duration> {
@@ -237,7 +237,7 @@ fn wait_before_repeat(
 
 fn read<T: DeserializeOwned>(
     call: &'static str,
-    outcome: Result<Answer, WebError>,
+    outcome: Result<HttpResponse, WebError>,
     attempts: u32,
     elapsed: Duration,
 ) -> Result<T, CallError> {
@@ -273,7 +273,7 @@ mod tests {
         if let Some(value) = retry_after {
             headers.insert("retry-after", value.parse().unwrap());
         }
-        let answer = Answer {
+        let answer = HttpResponse {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             body: Bytes::new(),

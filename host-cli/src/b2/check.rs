@@ -17,7 +17,7 @@ pub struct Expected<'a> {
     pub key_prefix: &'a str,
 }
 
-/// Asks the native API at `realm` and reports every fault at once, each with its mend.
+/// Asks the native API at `realm` and reports every fault at once, each with a hint.
 pub async fn check(
     realm: &Endpoint,
     credentials: &Credentials,
@@ -38,7 +38,7 @@ pub async fn check(
         Err(error) => {
             return vec![Finding::failed(
                 "credentials",
-                crate::findings::chain(&error),
+                crate::error::chain(&error),
                 error.hint(),
             )];
         }
@@ -75,7 +75,7 @@ pub async fn check(
         )),
         Err(error) => findings.push(Finding::failed(
             "bucket",
-            crate::findings::chain(&error),
+            crate::error::chain(&error),
             error.hint(),
         )),
     }
@@ -107,11 +107,11 @@ fn capabilities(session: &Session) -> Finding {
     }
     // `readBuckets` only answers for ACLs: everything but that is needed for each upload.
     let detail = format!("the key lacks {}", missing.join(", "));
-    let mend = "a key cannot be changed: make a new one with `medialift provision --another-key`, or with these capabilities in the web console";
+    let hint = "a key cannot be changed: make a new one with `medialift provision --another-key`, or with these capabilities in the web console";
     if missing == ["readBuckets"] {
-        Finding::warned("capabilities", detail, mend)
+        Finding::warned("capabilities", detail, hint)
     } else {
-        Finding::failed("capabilities", detail, mend)
+        Finding::failed("capabilities", detail, hint)
     }
 }
 
@@ -197,7 +197,7 @@ fn visibility(bucket: &super::Bucket, meant: Option<Visibility>) -> Finding {
     match (bucket.visibility(), meant) {
         (Some(is), Some(meant)) if is != meant => Finding::failed(
             check,
-            format!("the bucket is {is}, and {meant} is meant"),
+            format!("the bucket is {is}, and should be {meant}"),
             format!(
                 "change it in the web console, or with `b2 bucket update {} {}`",
                 bucket.bucket_name,

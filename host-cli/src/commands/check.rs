@@ -1,8 +1,7 @@
-//! `check`: whether key, bucket and endpoint are what a migration needs, before anything is moved.
+//! `check`: checks the key, the bucket and the endpoint before anything is moved.
 //!
-//! Backblaze's native API knows most (`b2::check`); what only a request can show is tried at the S3
-//! endpoint with one small object, and only when nothing has failed before: with a master key not a
-//! byte is uploaded.
+//! Most checks use Backblaze's native API (`b2::check`). The rest are requests to the S3 endpoint with
+//! one small object, made only if no check has failed before, so that a master key uploads nothing.
 
 use clap::{ArgGroup, Args};
 use http::{Method, Request};
@@ -14,9 +13,9 @@ use super::provision::realm;
 use crate::b2::{self, Visibility};
 use crate::config::{Credentials, KeyKind, Target, TargetArgs};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Result, chain};
 use crate::exit::Exit;
-use crate::findings::{self, Finding, chain};
+use crate::findings::{self, Finding};
 use crate::s3::{Body, Client, ErrorKind, ListRequest, PutRequest, S3Error};
 use crate::web::Web;
 
@@ -24,22 +23,22 @@ const EXAMPLE: &str = "\
 Examples:
   medialift check --bucket my-instance-media --endpoint s3.us-west-004.backblazeb2.com \\
       --key-file medialift.key
-  # And that the bucket is not open to everybody
+  # Also check that the bucket is private
   medialift check --private
 
-Exit codes: 0 all is well, 3 something is not; every fault is named at once, each with its mend.";
+Exit codes: 0 no check failed, 3 a check failed; every fault is reported, each with a hint.";
 
 /// Checks the key, the bucket and the endpoint
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, group = ArgGroup::new("visibility").args(["public", "private"]))]
 pub struct CheckArgs {
-    /// The bucket is meant to be readable by everybody
+    /// Check that everybody can read the bucket
     #[arg(long)]
     public: bool,
-    /// The bucket is meant to be readable with a key only
+    /// Check that the bucket can be read with a key only
     #[arg(long)]
     private: bool,
-    /// Upload no probe: leave untried whether the key may write and delete
+    /// Upload no probe: do not check whether the key can write and delete
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -47,14 +46,14 @@ pub struct CheckArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct CheckReport {
     bucket: String,
     endpoint: String,
     passed: bool,
     findings: Vec<Finding>,
 }
 
-/// Runs every check and reports all of them.
+/// Runs `check`.
 pub async fn run(args: CheckArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve(&context.file)?;
     let credentials = args.target.credentials(&context.file)?;
@@ -71,10 +70,10 @@ pub async fn run(args: CheckArgs, context: &Context) -> Result<Exit> {
     } else {
         found.push(Finding::skipped(
             "upload",
-            "not tried, since the checks before it failed",
+            "not checked, because an earlier check failed",
         ));
     }
-    let report = Report {
+    let report = CheckReport {
         bucket: target.bucket.clone(),
         endpoint: target.endpoint.to_string(),
         passed: findings::exit(&found) == Exit::Done,
@@ -89,16 +88,16 @@ pub async fn run(args: CheckArgs, context: &Context) -> Result<Exit> {
     Ok(findings::exit(&report.findings))
 }
 
-/// The native API's part; at another service, only what the key's shape tells.
+/// The checks of the native API; at another service, only the form of the key.
 async fn native(
     context: &Context,
     target: &Target,
     credentials: &Credentials,
     visibility: Option<Visibility>,
 ) -> Result<Vec<Finding>> {
-    let names_a_realm = std::env::var_os("B2_ENVIRONMENT").is_some_and(|v| !v.is_empty())
+    let has_realm = std::env::var_os("B2_ENVIRONMENT").is_some_and(|v| !v.is_empty())
         || context.file.b2_api.is_some();
-    if target.endpoint.is_backblaze() || names_a_realm {
+    if target.endpoint.is_backblaze() || has_realm {
         let expected = b2::Expected {
             bucket: &target.bucket,
             endpoint: &target.endpoint,
@@ -110,9 +109,9 @@ async fn native(
     if credentials.kind() == KeyKind::Master {
         return Ok(vec![Finding::failed(
             "master-key",
-            "the id has the shape of a Backblaze master key, which no S3 endpoint takes",
+            "the id has the form of a Backblaze master key, which no S3 endpoint accepts",
             format!(
-                "make a key of the bucket's own: `medialift provision --bucket {} --key-file medialift.key`",
+                "create a key for the bucket: `medialift provision --bucket {} --key-file medialift.key`",
                 target.bucket
             ),
         )]);
@@ -120,13 +119,13 @@ async fn native(
     Ok(vec![Finding::skipped(
         "native-api",
         format!(
-            "`{}` is not Backblaze's: only S3 requests are tried",
+            "`{}` is not Backblaze's: only S3 requests are checked",
             target.endpoint
         ),
     )])
 }
 
-/// What only requests show: listing, writing, reading with and without a key, deleting.
+/// The checks by S3 requests: listing, uploading, reading with and without a key, deleting.
 async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool) -> Vec<Finding> {
     let target = client.target();
     let first = ListRequest {
@@ -162,7 +161,7 @@ async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool)
     let stored = match client.put_object(&probe).await {
         Ok(etag) => etag,
         Err(error) => match &*error.kind {
-            // It was stored all the same.
+            // It was stored nevertheless.
             ErrorKind::Mismatch { stored, .. } => stored.clone(),
             _ => {
                 found.push(refused("upload", "a small file cannot be uploaded", &error));
@@ -176,28 +175,28 @@ async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool)
     found.push(etag(&hex::encode(digest), &stored, read_back));
     found.push(match answer {
         Ok((_, bytes)) if bytes == name.as_bytes() => {
-            Finding::passed("read", "it came back byte for byte")
+            Finding::passed("read", "it was read back unchanged")
         }
         Ok((_, bytes)) => Finding::failed(
             "read",
-            format!("{} other bytes came back", bytes.len()),
-            "something between here and the bucket changes what is sent: look for a proxy",
+            format!("{} different bytes were read back", bytes.len()),
+            "something between this machine and the bucket changes data: look for a proxy",
         ),
         Err(error) => refused("read", "it cannot be read back", &error),
     });
     found.push(anonymous_read(target, &probe.key, visibility).await);
     found.push(match client.delete_object(&probe.key).await {
-        Ok(()) => Finding::passed("delete", "it was deleted again"),
+        Ok(()) => Finding::passed("delete", "it was deleted"),
         Err(error) => refused(
             "delete",
-            "it cannot be deleted, and is left in the bucket",
+            "it cannot be deleted and is left in the bucket",
             &error,
         ),
     });
     found
 }
 
-/// `sync`, `cutover` and `prune` compare by it. Encryption by default can change it.
+/// `sync`, `cutover` and `prune` compare ETags. Default encryption of the bucket can change them.
 fn etag(md5: &str, stored: &str, read_back: Option<&String>) -> Finding {
     let check = "etag";
     if stored == md5 && read_back.is_none_or(|etag| etag == md5) {
@@ -205,8 +204,8 @@ fn etag(md5: &str, stored: &str, read_back: Option<&String>) -> Finding {
     }
     Finding::failed(
         check,
-        "its ETag is not the MD5 of its bytes: no file could be compared with its object",
-        "turn the bucket's default encryption off, or to keys that the service manages (SSE-B2), and run this again",
+        "its ETag is not the MD5 of its bytes: files cannot be compared with objects",
+        "turn the bucket's default encryption off, or use keys that Backblaze manages (SSE-B2), and run this again",
     )
 }
 
@@ -214,43 +213,46 @@ fn refused(check: &'static str, what: &str, error: &S3Error) -> Finding {
     Finding::failed(check, format!("{what}: {}", chain(error)), error.hint())
 }
 
-/// What somebody without a key sees: the surest word on the bucket's visibility.
-async fn anonymous_read(target: &Target, key: &str, meant: Option<Visibility>) -> Finding {
+/// A read without a key, which shows the visibility of the bucket.
+async fn anonymous_read(target: &Target, key: &str, expected: Option<Visibility>) -> Finding {
     let check = "anonymous-read";
     let url = format!("{}/{}/{key}", target.endpoint, target.bucket);
     let request = Request::builder()
         .method(Method::GET)
         .uri(&url)
         .body(Full::default());
-    let answer = match request {
+    let response = match request {
         Ok(request) => Web::new().send(request, 64 << 10).await,
         Err(error) => {
-            return Finding::skipped(check, format!("`{url}` cannot be asked for: {error}"));
+            return Finding::skipped(check, format!("`{url}` cannot be requested: {error}"));
         }
     };
-    let is = match answer {
-        Ok(answer) if answer.status.is_success() => Visibility::Public,
-        Ok(answer) if matches!(answer.status.as_u16(), 401 | 403) => Visibility::Private,
-        Ok(answer) => {
+    let visibility = match response {
+        Ok(response) if response.status.is_success() => Visibility::Public,
+        Ok(response) if matches!(response.status.as_u16(), 401 | 403) => Visibility::Private,
+        Ok(response) => {
             return Finding::skipped(
                 check,
-                format!("answered {}, which tells nothing", answer.status),
+                format!(
+                    "answered {}, which does not show the visibility",
+                    response.status
+                ),
             );
         }
         Err(error) => return Finding::skipped(check, chain(&error)),
     };
-    let detail = match is {
-        Visibility::Public => "anybody who knows an address may read the bucket",
-        Visibility::Private => "the bucket is read with a key only",
+    let detail = match visibility {
+        Visibility::Public => "anybody who knows an address can read the bucket",
+        Visibility::Private => "the bucket can be read with a key only",
     };
-    match meant {
-        Some(meant) if meant != is => Finding::failed(
+    match expected {
+        Some(expected) if expected != visibility => Finding::failed(
             check,
-            format!("{detail}, and {meant} is meant"),
+            format!("{detail}, and should be {expected}"),
             format!(
                 "change it in the web console, or with `b2 bucket update {} {}`",
                 target.bucket,
-                meant.bucket_type()
+                expected.bucket_type()
             ),
         ),
         _ => Finding::passed(check, detail),
@@ -260,7 +262,7 @@ async fn anonymous_read(target: &Target, key: &str, meant: Option<Visibility>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::Outcome;
+    use crate::findings::CheckOutcome;
 
     #[test]
     fn an_etag_that_is_no_md5_is_a_fault() {
@@ -268,10 +270,10 @@ mod tests {
         let check = |stored: &str, read_back: Option<&str>| {
             etag(md5, stored, read_back.map(str::to_owned).as_ref()).outcome
         };
-        assert_eq!(check(md5, Some(md5)), Outcome::Passed);
-        assert_eq!(check(md5, None), Outcome::Passed);
-        assert_eq!(check("encrypted", Some(md5)), Outcome::Failed);
-        assert_eq!(check(md5, Some("encrypted")), Outcome::Failed);
-        assert_eq!(check("", None), Outcome::Failed);
+        assert_eq!(check(md5, Some(md5)), CheckOutcome::Passed);
+        assert_eq!(check(md5, None), CheckOutcome::Passed);
+        assert_eq!(check("encrypted", Some(md5)), CheckOutcome::Failed);
+        assert_eq!(check(md5, Some("encrypted")), CheckOutcome::Failed);
+        assert_eq!(check("", None), CheckOutcome::Failed);
     }
 }

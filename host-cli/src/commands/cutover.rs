@@ -13,13 +13,13 @@ use crate::config::{Deployment, Target, TargetArgs};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::format::{counted, human_bytes, quoted};
 use crate::guards;
 use crate::interrupt::Interrupt;
 use crate::mastodon::{Installation, named_media_dir};
 use crate::progress::Progress;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Cut, Site};
-use crate::words::{counted, human_bytes, quoted};
 
 /// What to do about files that are not proven, and that `sync` would not send.
 const LOOK: &str =
@@ -135,7 +135,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     if interrupt.is_set() {
         return Ok(Exit::Interrupted);
     }
-    interrupt.now("the media are moved, and what was written meanwhile is not compared");
+    interrupt.set_remaining("the media are moved, and what was written meanwhile is not compared");
     protect_from_git(&site, context);
     report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
     sides.root = site.kept();

@@ -15,7 +15,7 @@ Examples:
     medialift man | man -l -
     medialift man /usr/local/share/man/man1")]
 pub struct ManArgs {
-    /// Where to write the pages
+    /// Directory to write the pages to
     pub directory: Option<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ pub async fn run(args: ManArgs, command: Command, context: &Context) -> Result<E
     let fail = |e: std::io::Error| {
         Error::new(format!("write man pages into `{}`", directory.display()))
             .cause(e)
-            .hint("give a directory that exists and that you may write to")
+            .hint("name an existing, writable directory")
     };
     clap_mangen::generate_to(command, &directory).map_err(fail)?;
     let mut pages: Vec<String> = std::fs::read_dir(&directory)

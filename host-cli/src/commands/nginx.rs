@@ -1,4 +1,4 @@
-//! `nginx`: the proxy as a configuration for a host of one's own.
+//! `nginx`: prints a configuration of nginx that serves the files domain.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -12,12 +12,12 @@ use crate::config::{
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::nginx::{self, CacheSize, Site};
+use crate::nginx::{self, CacheSize, ProxySettings};
 use crate::verify::FilesUrl;
 
 const FRESH_SECONDS: u64 = 172_800;
 const STALE_SECONDS: u64 = 2_592_000;
-/// Ten years: the worker takes no more either.
+/// Ten years, the limit of the worker too.
 const MOST_SECONDS: u64 = 315_360_000;
 
 const AFTER_HELP: &str = "\
@@ -28,21 +28,22 @@ Examples:
   # The redirect of old addresses, for the instance's own server
   medialift nginx --old-addresses --output /etc/nginx/snippets/medialift-old-addresses.conf
 
-medialift.toml takes the settings of this command in a table `[nginx]`, named as the flags are:
-cache_size = \"20g\". The bucket must be public: nginx cannot sign. docs/self-host.md has all steps.";
+medialift.toml takes the settings of this command in a table `[nginx]`, with the names of the flags:
+cache_size = \"20g\". The bucket must be public, since nginx cannot sign requests. docs/self-host.md
+has all steps.";
 
 /// Flags of `nginx`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct NginxArgs {
-    /// The files domain, e.g. `https://files.example.com`; `http://` and an address of this machine
-    /// where another proxy ends TLS
+    /// The files domain, e.g. `https://files.example.com`; `http://` and a loopback address where
+    /// another proxy terminates TLS
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
-    /// Print the block for the instance's own server instead: the redirect of `/system/`
+    /// Print the redirect of `/system/` for the server of the instance instead
     #[arg(long)]
     pub old_addresses: bool,
-    /// Write a new file instead; one that is there is left as it is
+    /// Write to a new file instead; an existing one is not overwritten
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Bucket name
@@ -56,7 +57,7 @@ pub struct NginxArgs {
         help_heading = "Bucket"
     )]
     pub endpoint: Option<String>,
-    /// What comes before every key: Mastodon's `S3_KEY_PREFIX`
+    /// Prefix of every key: Mastodon's `S3_KEY_PREFIX`
     #[arg(
         long,
         value_name = "PREFIX",
@@ -67,25 +68,25 @@ pub struct NginxArgs {
     /// Whether the bucket is public or private [default: `visibility` of the configuration]
     #[arg(long, value_enum, help_heading = "Bucket")]
     pub visibility: Option<Visibility>,
-    /// Where the cache is kept [default: /var/cache/medialift]
+    /// Directory of the cache [default: /var/cache/medialift]
     #[arg(long, value_name = "DIR", help_heading = "Cache")]
     pub cache_dir: Option<PathBuf>,
-    /// How large the cache may become [default: 10g]
+    /// Largest size of the cache [default: 10g]
     #[arg(long, value_name = "SIZE", help_heading = "Cache")]
     pub cache_size: Option<String>,
-    /// For how long an object is served without asking the bucket [default: 172800, 48 hours]
+    /// Seconds for which an object is served without a request to the bucket [default: 172800, 48 hours]
     #[arg(long, value_name = "N", env = "FRESH_SECONDS", help_heading = "Cache")]
     pub fresh_seconds: Option<u64>,
-    /// For how long after that it still covers for a bucket that is ill [default: 2592000, 30 days]
+    /// Seconds after that for which it is served where the bucket fails [default: 2592000, 30 days]
     #[arg(long, value_name = "N", env = "STALE_SECONDS", help_heading = "Cache")]
     pub stale_seconds: Option<u64>,
-    /// Whether what the bucket says of freshness counts [default: ignore]
+    /// Whether the freshness that the bucket sends counts [default: ignore]
     #[arg(long, value_enum, env = "ORIGIN_CACHE_CONTROL", help_heading = "Cache")]
     pub origin_cache_control: Option<OriginCacheControl>,
-    /// Give the old copy to the first reader after that time too, while it is refreshed
+    /// Serve a stale copy to its first reader too, while it is refreshed
     #[arg(long, help_heading = "Cache")]
     pub background_update: bool,
-    /// Keys that are refused, separated by commas, or `none` [default: backups/,imports/]
+    /// Prefixes of keys that are refused, separated by commas, or `none` [default: backups/,imports/]
     #[arg(
         long,
         value_name = "PREFIXES",
@@ -93,13 +94,13 @@ pub struct NginxArgs {
         help_heading = "Server"
     )]
     pub deny_prefixes: Option<String>,
-    /// Give what is in this media directory from there, before the bucket is asked: until `cutover`
+    /// Serve files of this media directory before the bucket is requested; until `cutover`
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     pub fallback_dir: Option<PathBuf>,
-    /// Where `fullchain.pem` and `privkey.pem` are [default: /etc/letsencrypt/live/HOST]
+    /// Directory of `fullchain.pem` and `privkey.pem` [default: /etc/letsencrypt/live/HOST]
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     pub certificates: Option<PathBuf>,
-    /// Certificates that the bucket's is checked by [default: /etc/ssl/certs/ca-certificates.crt]
+    /// Trusted certificates for the connection to the bucket [default: /etc/ssl/certs/ca-certificates.crt]
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub ca_file: Option<PathBuf>,
 }
@@ -109,13 +110,14 @@ pub async fn run(args: NginxArgs, context: &Context) -> Result<Exit> {
     let visibility = args.visibility.or(context.file.visibility);
     if visibility == Some(Visibility::Private) {
         return Err(Error::usage("print a proxy for a private bucket")
-            .cause("nginx cannot sign requests, so a private bucket would refuse all of them")
-            .hint("make the bucket public (in Backblaze's console, then `visibility = \"public\"` here), or keep it private and use the worker, which signs: docs/migrate.md"));
+            .cause("nginx cannot sign requests, and a private bucket refuses unsigned ones")
+            .hint("make the bucket public (in Backblaze's console, and `visibility = \"public\"` in medialift.toml), or use the worker, which signs requests: docs/migrate.md"));
     }
-    let site = site(&args, &context.file).map_err(|faults| settings_error(&faults))?;
+    let settings =
+        proxy_settings(&args, &context.file).map_err(|faults| settings_error(&faults))?;
     let text = match args.old_addresses {
-        true => nginx::old_addresses(&site.files_url, &site.target.key_prefix),
-        false => nginx::files(&site),
+        true => nginx::old_addresses(&settings.files_url, &settings.target.key_prefix),
+        false => nginx::files(&settings),
     };
     match &args.output {
         None => context
@@ -130,7 +132,7 @@ pub async fn run(args: NginxArgs, context: &Context) -> Result<Exit> {
         }
     }
     if visibility.is_none() && !args.old_addresses {
-        context.ui.say("note: the bucket must be public; `visibility = \"public\"` in medialift.toml says that it is, and `medialift check` looks");
+        context.ui.say("note: the bucket must be public: set `visibility = \"public\"` in medialift.toml, and run `medialift check`");
     }
     if args.output.is_some() {
         context
@@ -140,17 +142,17 @@ pub async fn run(args: NginxArgs, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A new file with that text; whatever is there already stays.
+/// Writes a new file; fails if it exists.
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let fail = |e: std::io::Error| {
         let error = Error::new(format!("write `{}`", path.display()));
         match e.kind() {
-            ErrorKind::AlreadyExists => error.cause("it is there already").hint(
-                "compare first: `medialift nginx | diff - FILE`; then remove it, or name another",
+            ErrorKind::AlreadyExists => error.cause("it exists").hint(
+                "compare it with `medialift nginx | diff - FILE`; then remove it, or name another file",
             ),
             _ => error
                 .cause(e)
-                .hint("name a file in a directory you may write to"),
+                .hint("name a file in a writable directory"),
         }
     };
     let mut file = OpenOptions::new()
@@ -161,18 +163,18 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
     file.write_all(text.as_bytes()).map_err(fail)
 }
 
-/// The settings, checked; or all that is wrong with them.
-fn site(args: &NginxArgs, file: &File) -> Result<Site, Vec<String>> {
+/// The checked settings, or all of their faults.
+fn proxy_settings(args: &NginxArgs, file: &File) -> Result<ProxySettings, Vec<String>> {
     let mut faults = Vec::new();
     let settings = &file.nginx;
-    let files_url = noted(
+    let files_url = collected(
         &mut faults,
-        files_url(args, file).map_err(|fault| vec![fault]),
+        FilesUrl::resolve(args.files_url.as_ref(), file).map_err(|fault| vec![fault]),
     );
-    let target = noted(&mut faults, target(args, file));
+    let target = collected(&mut faults, target(args, file));
     let size = args.cache_size.as_ref().or(settings.cache_size.as_ref());
     let size = size.map_or("10g", String::as_str);
-    let cache_size = noted(
+    let cache_size = collected(
         &mut faults,
         CacheSize::parse(size).map_err(|fault| vec![fault]),
     );
@@ -198,13 +200,13 @@ fn site(args: &NginxArgs, file: &File) -> Result<Site, Vec<String>> {
         .deny_prefixes
         .as_ref()
         .or(settings.deny_prefixes.as_ref())
-        // As with every variable, an empty one counts as not set.
+        // An empty variable counts as not set.
         .filter(|text| !text.trim().is_empty());
     let path = |flag: &Option<PathBuf>, setting: &Option<PathBuf>| flag.clone().or(setting.clone());
     let (Some(files_url), Some(target), Some(cache_size)) = (files_url, target, cache_size) else {
         return Err(faults);
     };
-    let site = Site {
+    let proxy = ProxySettings {
         files_url,
         target,
         cache_dir: path(&args.cache_dir, &settings.cache_dir)
@@ -223,45 +225,35 @@ fn site(args: &NginxArgs, file: &File) -> Result<Site, Vec<String>> {
         fallback_dir: path(&args.fallback_dir, &settings.fallback_dir),
         background_update: args.background_update || settings.background_update.unwrap_or_default(),
     };
-    faults.extend(nginx::faults(&site));
+    faults.extend(nginx::faults(&proxy));
     match faults.is_empty() {
-        true => Ok(site),
+        true => Ok(proxy),
         false => Err(faults),
     }
 }
 
-/// What there is, or nothing and its faults noted.
-fn noted<T>(faults: &mut Vec<String>, result: Result<T, Vec<String>>) -> Option<T> {
+/// The value; or none, with its faults added to `faults`.
+fn collected<T>(faults: &mut Vec<String>, result: Result<T, Vec<String>>) -> Option<T> {
     result.map_err(|found| faults.extend(found)).ok()
-}
-
-fn files_url(args: &NginxArgs, file: &File) -> Result<FilesUrl, String> {
-    let text = args
-        .files_url
-        .as_ref()
-        .or(file.files_url.as_ref())
-        .filter(|text| !text.is_empty())
-        .ok_or("no files domain is named: give `--files-url`, set `FILES_URL`, or put `files_url = \"…\"` in medialift.toml")?;
-    FilesUrl::parse(text)
 }
 
 fn target(args: &NginxArgs, file: &File) -> Result<Target, Vec<String>> {
     let endpoint = args.endpoint.as_ref().or(file.endpoint.as_ref());
-    let tells_its_region = endpoint
+    let has_region = endpoint
         .and_then(|text| Endpoint::parse(text).ok())
         .is_some_and(|endpoint| endpoint.region().is_some());
     let args = TargetArgs {
         bucket: args.bucket.clone(),
         endpoint: args.endpoint.clone(),
         key_prefix: args.key_prefix.clone(),
-        // Nothing is signed, so no region needs to be known.
-        region: (!tells_its_region).then(|| "none".to_owned()),
+        // Requests are not signed, so that no region is needed.
+        region: (!has_region).then(|| "none".to_owned()),
         key_file: None,
     };
     args.resolve_with(file)
 }
 
-/// The starts of keys that are refused, as the worker reads `DENY_PREFIXES`.
+/// The prefixes of refused keys, parsed as the worker parses `DENY_PREFIXES`.
 fn prefixes(text: &str) -> Vec<String> {
     if text.trim() == "none" {
         return Vec::new();

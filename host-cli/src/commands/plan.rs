@@ -1,4 +1,4 @@
-//! `plan`: what a migration would move, cost and take, before anything is touched.
+//! `plan`: reports what a migration would move, cost and take, and changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,17 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use crate::config::with_slash;
 use crate::context::Context;
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::format::{counted, grouped, human_bytes, human_time};
 use crate::interrupt::Interrupt;
 use crate::mastodon::{Owner, named_media_dir};
 use crate::named::NamedPaths;
 use crate::pairs::Pair;
 use crate::tree::{self, Entry, SkipReason};
-use crate::words::{counted, grouped, human_bytes, human_time};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
@@ -26,38 +27,38 @@ Examples:
     medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
 
 The prices are Backblaze's of November 2026 (https://www.backblaze.com/cloud-storage/pricing); they
-change, so look there and correct them with `--price-…`. Exit codes: 0 everything can be uploaded,
-3 some entries cannot (each is named).")]
+change: look there, and set them with `--price-…`. Exit codes: 0 everything can be uploaded, 3 some
+entries cannot (each is named).")]
 pub struct PlanArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
-    /// What comes before every key: Mastodon's `S3_KEY_PREFIX`
+    /// Prefix of every key: Mastodon's `S3_KEY_PREFIX`
     #[arg(long, value_name = "PREFIX", env = "KEY_PREFIX")]
     pub key_prefix: Option<String>,
-    /// Storage, USD for a TB (10^12 bytes) and 30 days
+    /// Price of storage, USD per TB (10^12 bytes) and 30 days
     #[arg(long, value_name = "USD", default_value_t = 6.95)]
     pub price_storage: f64,
-    /// Storage that is free, GB (10^9 bytes)
+    /// Free storage, GB (10^9 bytes)
     #[arg(long, value_name = "GB", default_value_t = 10.0)]
     pub price_free_storage: f64,
-    /// Download that is not free, USD for a GB
+    /// Price of download beyond the free amount, USD per GB
     #[arg(long, value_name = "USD", default_value_t = 0.01)]
     pub price_download: f64,
-    /// Reading objects, USD for 10,000 requests (class B)
+    /// Price of reading objects, USD per 10,000 requests (class B)
     #[arg(long, value_name = "USD", default_value_t = 0.0)]
     pub price_reads: f64,
-    /// Count what is behind links to directories, as `sync --follow-links` copies it
+    /// Count files behind links to directories, which `sync --follow-links` copies
     #[arg(long)]
     pub follow_links: bool,
-    /// Upload rate of this machine, Mbit a second
+    /// Upload rate of this machine, Mbit per second
     #[arg(long, value_name = "MBIT", default_value_t = 100.0)]
     pub upload_mbit: f64,
-    /// Files a second, which bounds many small ones
+    /// Uploaded files per second, which limits small files
     #[arg(long, value_name = "N", default_value_t = 200.0)]
     pub files_per_second: f64,
 }
 
-/// Where the default prices are from, and of when they are.
+/// Source and date of the default prices.
 const PRICES_FROM: &str = "https://www.backblaze.com/cloud-storage/pricing";
 const PRICES_OF: &str = "2026-11-29";
 
@@ -68,37 +69,37 @@ struct Amount {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct PlanReport {
     media_dir: PathBuf,
     /// `accounts`, `cache/accounts`, `media_attachments` and so on.
     kinds: BTreeMap<String, Amount>,
     total: Amount,
-    /// Files of which the bucket takes more than one request.
+    /// Files that are uploaded in parts.
     larger_than_100_mib: u64,
     prices_from: &'static str,
     prices_of: &'static str,
     storage_usd_per_month: f64,
-    /// Reading every object back once, as `prune` does, when no download is free any more.
+    /// Price of reading every object once, as `prune` does, without free downloads.
     prune_proof_usd_at_most: f64,
-    /// Seconds, at the given rates.
+    /// Upload time in seconds, at the given rates.
     upload_seconds: f64,
-    /// What the bucket would refuse, or cannot hold.
+    /// Entries that cannot be objects.
     refused: NamedPaths,
     unreadable: NamedPaths,
-    /// Directories that are links: neither counted nor copied.
-    behind_links: Vec<BehindLink>,
-    /// Files that only their owner may read, as Mastodon leaves those of suspended accounts.
+    /// Links to directories, which are neither counted nor copied.
+    linked_directories: Vec<LinkedDirectory>,
+    /// Files that only their owner can read, as Mastodon hides those of suspended accounts.
     hidden: Amount,
-    /// Account archives, which a public bucket shows to whoever has the URL.
+    /// Account archives, which anybody who knows the address can read in a public bucket.
     archives: Amount,
 }
 
-/// A link to a directory, and what is behind it.
+/// A link to a directory, and the files behind it.
 #[derive(Debug, Serialize)]
-struct BehindLink {
-    /// Below the media directory.
+struct LinkedDirectory {
+    /// Path below the media directory.
     path: String,
-    /// Where it leads; none where that is nowhere.
+    /// Target of the link; none where it does not exist.
     target: Option<PathBuf>,
     amount: Amount,
 }
@@ -118,19 +119,14 @@ pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
         if !value.is_finite() || value < 0.0 || (rate && value == 0.0) {
             return Err(Error::usage(format!("use `{flag} {value}`"))
                 .cause("it must be a number above 0")
-                .hint("`medialift plan --help` tells the units"));
+                .hint("see `medialift plan --help` for the units"));
         }
     }
     let prefix = args
         .key_prefix
         .as_ref()
         .or(context.file.key_prefix.as_ref());
-    let prefix = prefix.map_or("", |p| p.trim_matches('/'));
-    let prefix = if prefix.is_empty() {
-        String::new()
-    } else {
-        format!("{prefix}/")
-    };
+    let prefix = with_slash(prefix.map_or("", String::as_str));
     let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
     let reading = tokio::task::spawn_blocking(move || {
         Ok::<_, Error>((read(&media_dir, &prefix, &args)?, args))
@@ -145,8 +141,8 @@ pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
     Ok(if all_fit { Exit::Done } else { Exit::Problem })
 }
 
-fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
-    let mut report = Report {
+fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<PlanReport> {
+    let mut report = PlanReport {
         media_dir: media_dir.to_owned(),
         kinds: BTreeMap::new(),
         total: Amount::default(),
@@ -158,7 +154,7 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
         upload_seconds: 0.0,
         refused: NamedPaths::default(),
         unreadable: NamedPaths::default(),
-        behind_links: Vec::new(),
+        linked_directories: Vec::new(),
         hidden: Amount::default(),
         archives: Amount::default(),
     };
@@ -172,8 +168,8 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
             && skipped.reason == SkipReason::LinkedDirectory
         {
             report
-                .behind_links
-                .push(look_behind(media_dir, &skipped.path));
+                .linked_directories
+                .push(linked_directory(media_dir, &skipped.path));
         }
         report.add(entry);
     }
@@ -188,8 +184,8 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<Report> {
     Ok(report)
 }
 
-/// Counts what is behind a link to a directory.
-fn look_behind(media_dir: &Path, path: &str) -> BehindLink {
+/// Counts the files behind a link to a directory.
+fn linked_directory(media_dir: &Path, path: &str) -> LinkedDirectory {
     let path = path.trim_end_matches('/');
     let link = media_dir.join(path);
     let options = tree::Options {
@@ -203,15 +199,15 @@ fn look_behind(media_dir: &Path, path: &str) -> BehindLink {
             add(&mut amount, file.stamp.size);
         }
     }
-    BehindLink {
+    LinkedDirectory {
         path: path.to_owned(),
         target: link.canonicalize().ok(),
         amount,
     }
 }
 
-impl Report {
-    /// Adds what a first `sync` into an empty bucket would do with an entry.
+impl PlanReport {
+    /// Adds an entry by what a first `sync` to an empty bucket would do with it.
     fn add(&mut self, entry: Entry) {
         let path = entry.path().to_owned();
         let pair = Pair {
@@ -229,7 +225,7 @@ impl Report {
             None => return,
             Some(Entry::Skipped(skipped)) => {
                 let reason = match &skipped.detail {
-                    Some(said) => format!("{}: {said}", skipped.reason),
+                    Some(detail) => format!("{}: {detail}", skipped.reason),
                     None => skipped.reason.to_string(),
                 };
                 let list = match skipped.reason {
@@ -282,22 +278,22 @@ impl Report {
         out.push_str(&self.links());
         if self.hidden.files > 0 {
             out.push_str(&format!(
-                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` leaves them out unless `--include-hidden` and their paths are given\n",
+                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` skips them unless `--include-hidden` and their paths are given\n",
                 counted(self.hidden.files, "file is hidden", "files are hidden")
             ));
         }
         if self.archives.files > 0 {
             out.push_str(&format!(
-                "\nnote: {} in `backups/`, which a public bucket shows to whoever has the URL\n",
+                "\nnote: {} in `backups/`, which in a public bucket anybody who knows the address can read\n",
                 counted(
                     self.archives.files,
-                    "account archive lies",
-                    "account archives lie"
+                    "account archive is",
+                    "account archives are"
                 )
             ));
         }
         for (list, what) in [
-            (&self.refused, "cannot be in the bucket and will be skipped"),
+            (&self.refused, "cannot be objects and will be skipped"),
             (&self.unreadable, "cannot be read by this user"),
         ] {
             if list.count > 0 {
@@ -306,21 +302,19 @@ impl Report {
         }
         out
     }
-}
 
-impl Report {
-    /// What it costs, and what the account must allow.
+    /// Costs, time, and the caps that the account needs.
     fn costs(&self, args: &PlanArgs) -> String {
         let requests = counted(self.total.files, "request", "requests");
         let bytes = human_bytes(self.total.bytes);
         format!(
-            "storage     {:.2} USD for 30 days, at {} USD a TB beyond the first {} GB; uploading is free\n\
-             upload      {} at {} Mbit a second and {} files a second\n\
-             proof       before `prune` deletes a file it reads its object back: {requests} of class B, {bytes};\n\
-             {:12}free within three times what is stored a month, beyond that at most {:.2} USD, at {} USD a GB\n\
+            "storage     {:.2} USD for 30 days, at {} USD per TB beyond the first {} GB; uploads are free\n\
+             upload      {} at {} Mbit per second and {} files per second\n\
+             proof       before `prune` deletes a file, it reads the object: {requests} of class B, {bytes};\n\
+             {:12}free up to three times the stored amount per month, beyond that at most {:.2} USD, at {} USD per GB\n\
              caps        an account has daily caps for storage, download and requests (Caps & Alerts): set them\n\
              {:12}above {bytes} and {requests} before `sync`, and before `prune`\n\
-             prices      of {PRICES_OF}, from {PRICES_FROM}; look there, and correct them with `--price-…`\n",
+             prices      of {PRICES_OF}, from {PRICES_FROM}; set other ones with `--price-…`\n",
             self.storage_usd_per_month,
             args.price_storage,
             args.price_free_storage,
@@ -334,26 +328,27 @@ impl Report {
         )
     }
 
-    /// What is behind links, and what to do about it.
+    /// The links to directories, and what to do.
     fn links(&self) -> String {
-        if self.behind_links.is_empty() {
+        if self.linked_directories.is_empty() {
             return String::new();
         }
-        let mut out = "\nbehind links, neither counted above nor copied by `sync`:\n".to_owned();
-        for link in &self.behind_links {
-            let leads = match &link.target {
-                None => "leads nowhere".to_owned(),
+        let mut out =
+            "\nlinks to directories, neither counted above nor copied by `sync`:\n".to_owned();
+        for link in &self.linked_directories {
+            let target = match &link.target {
+                None => "to a target that does not exist".to_owned(),
                 Some(target) => format!(
-                    "leads to `{}`: {}, {}",
+                    "to `{}`: {}, {}",
                     target.display(),
                     counted(link.amount.files, "file", "files"),
                     human_bytes(link.amount.bytes)
                 ),
             };
-            out.push_str(&format!("  {} {leads}\n", link.path));
+            out.push_str(&format!("  {} {target}\n", link.path));
         }
         out.push_str(
-            "mount the directory in the link's place (`mount --bind`), or give `--follow-links` to each command\n",
+            "mount the directory in place of the link (`mount --bind`), or give `--follow-links` to each command\n",
         );
         out
     }

@@ -1,7 +1,7 @@
-//! `provision`: the bucket, and a key that is good for this bucket alone.
+//! `provision`: creates the bucket and an application key that is restricted to it.
 //!
-//! Found by name first, so that a second run changes nothing. The master key is used for these
-//! calls and kept nowhere.
+//! Both are looked up by name first, so that a second run changes nothing. The master key is used for
+//! these calls and is not stored.
 
 mod key_file;
 mod report;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use self::key_file::KeyFile;
-use self::report::{BucketReport, Change, KeyReport, Report, advise, text};
+use self::report::{BucketReport, KeyReport, ProvisionReport, ResourceChange, advise, text};
 use self::rules::{HIDDEN_DAYS, cors, has_lifecycle, lifecycle};
 use crate::b2::{
     Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session, Visibility,
@@ -24,23 +24,23 @@ use crate::exit::Exit;
 
 const EXAMPLE: &str = "\
 Examples:
-  # Shows what would be made
+  # Shows what would be created
   medialift provision --bucket my-instance-media --private --dry-run
 
-  # Makes the bucket and its key, and writes the key to a file that only you can read
+  # Creates the bucket and its key, and writes the key to a file that only you can read
   medialift provision --bucket my-instance-media --private --key-file medialift.key
 
-The account's master key (or another that may make buckets and keys) is read from
-B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY, or asked for. It is used once and kept nowhere.";
+The account's master key, or another key that can create buckets and keys, is read from
+B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY, or from a prompt. It is used once and is not stored.";
 
 /// Makes the bucket and a key restricted to it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, group = ArgGroup::new("visibility").args(["public", "private"]))]
 pub struct ProvisionArgs {
-    /// Name of the bucket to make or to find: 6 to 63 small letters, digits and `-`
+    /// Name of the bucket to create or find: 6 to 63 lower-case letters, digits and `-`
     #[arg(long, value_name = "NAME", env = "B2_BUCKET")]
     pub(crate) bucket: Option<String>,
-    /// Anybody who knows an object's address may read it, account archives included
+    /// Anybody who knows the address of an object can read it, account archives included
     #[arg(long)]
     public: bool,
     /// Only the worker and Mastodon read it, each with a key (recommended)
@@ -52,38 +52,38 @@ pub struct ProvisionArgs {
     /// Write the new key to this file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Make a key even if there is one of this name: for a key that was lost
+    /// Create a key even if there is one of this name: for a key that was lost
     #[arg(long)]
     another_key: bool,
-    /// Add missing rules to a bucket that is already there
+    /// Add missing rules to an existing bucket
     #[arg(long)]
     update: bool,
-    /// Show what would be made, and make nothing
+    /// Show what would be created, and create nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Makes what is missing and reports what is there.
+/// Runs `provision`.
 pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
     let wanted = Wanted::from(&args, context)?;
     let realm = realm(context)?;
     if std::env::var_os(KEY_ID).is_none() && context.ui.interactive {
         context
             .ui
-            .say("This needs the account's master key, for this one command; it is kept nowhere.");
+            .say("this needs the account's master key, for this command only; it is not stored");
     }
     let master = find_credentials(None, None)?;
     let session = Session::open(&realm, &master)
         .await
         .map_err(|error| failed("open the account", error))?;
-    refuse_weak_key(&session)?;
+    check_capabilities(&session)?;
 
     let found = session
         .bucket(wanted.name.as_str())
         .await
         .map_err(|error| {
             failed(
-                format!("look for the bucket `{}`", wanted.name.as_str()),
+                format!("look up the bucket `{}`", wanted.name.as_str()),
                 error,
             )
         })?;
@@ -91,7 +91,7 @@ pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
     let (bucket, bucket_change) = bucket(&session, &wanted, found, &mut warnings).await?;
     let key = key(&session, &wanted, bucket.as_ref(), &mut warnings).await?;
 
-    let report = Report {
+    let report = ProvisionReport {
         bucket: BucketReport {
             name: wanted.name.as_str().to_owned(),
             visibility: bucket
@@ -129,9 +129,9 @@ impl Wanted {
             .or_else(|| context.file.bucket.clone())
             .filter(|name| !name.is_empty())
             .ok_or_else(|| {
-                Error::usage("make a bucket")
-                    .cause("it has no name yet")
-                    .hint("give one with `--bucket`: names are the whole world's, so put your domain in it, such as `example-social-media`")
+                Error::usage("create a bucket")
+                    .cause("no bucket is named")
+                    .hint("give `--bucket`: names are unique among all accounts, so use your domain, such as `example-social-media`")
             })?;
         let parsed = BucketName::parse(&name).map_err(|fault| {
             Error::usage(format!("use the bucket name `{name}`"))
@@ -178,20 +178,20 @@ pub(crate) fn realm(context: &Context) -> Result<Endpoint> {
     Endpoint::parse(&text).map_err(|fault| {
         Error::usage(format!("use `{text}` as the native API"))
             .cause(fault)
-            .hint("leave `b2_api` and `B2_ENVIRONMENT` out for Backblaze's own")
+            .hint("unset `b2_api` and `B2_ENVIRONMENT` for Backblaze's own")
     })
 }
 
 fn failed(operation: impl Into<String>, error: CallError) -> Error {
     let hint = match error.code() {
-        Some("duplicate_bucket_name") => "the name belongs to another account: bucket names are the whole world's. Choose another with `--bucket`".to_owned(),
+        Some("duplicate_bucket_name") => "the name belongs to another account: bucket names are unique among all accounts; choose another with `--bucket`".to_owned(),
         _ => error.hint(),
     };
     Error::new(operation).cause(error).hint(hint)
 }
 
-/// Before anything is made: a key that can make the bucket and not the key would leave half.
-fn refuse_weak_key(session: &Session) -> Result<()> {
+/// Checked before anything is created, so that no bucket is created without its key.
+fn check_capabilities(session: &Session) -> Result<()> {
     let needed = ["listBuckets", "writeBuckets", "listKeys", "writeKeys"];
     let missing: Vec<&str> = needed
         .into_iter()
@@ -200,9 +200,9 @@ fn refuse_weak_key(session: &Session) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::new(format!("use the key `{}` to make buckets and keys", session.key_id))
+    Err(Error::new(format!("use the key `{}` to create buckets and keys", session.key_id))
         .cause(format!("it lacks {}", missing.join(", ")))
-        .hint(format!("put the account's master key into `{KEY_ID}` and `{KEY}` for this one command; nothing was made")))
+        .hint(format!("put the account's master key into `{KEY_ID}` and `{KEY}` for this command only; nothing was created")))
 }
 
 async fn bucket(
@@ -210,57 +210,57 @@ async fn bucket(
     wanted: &Wanted,
     found: Option<Bucket>,
     warnings: &mut Vec<String>,
-) -> Result<(Option<Bucket>, Change)> {
+) -> Result<(Option<Bucket>, ResourceChange)> {
     let name = wanted.name.as_str();
     let Some(bucket) = found else {
         let visibility = wanted.visibility.ok_or_else(|| {
-            Error::usage(format!("make the bucket `{name}`"))
-                .cause("it is not said who may read it")
-                .hint("add `--private` (the worker and Mastodon read it with a key, and nobody else does) or `--public`")
+            Error::usage(format!("create the bucket `{name}`"))
+                .cause("neither `--private` nor `--public` is given")
+                .hint("add `--private` (only the worker and Mastodon can read it, with a key) or `--public`")
         })?;
         if wanted.dry_run {
-            return Ok((None, Change::WouldCreate));
+            return Ok((None, ResourceChange::WouldCreate));
         }
         let cors: &[CorsRule] = match visibility {
             Visibility::Public => &[cors()],
             Visibility::Private => &[],
         };
-        let made = session
+        let created = session
             .create_bucket(&wanted.name, visibility, &[lifecycle()], cors)
             .await
-            .map_err(|error| failed(format!("make the bucket `{name}`"), error))?;
-        return Ok((Some(made), Change::Created));
+            .map_err(|error| failed(format!("create the bucket `{name}`"), error))?;
+        return Ok((Some(created), ResourceChange::Created));
     };
 
-    let is = bucket.visibility();
-    if let (Some(meant), true) = (wanted.visibility, is != wanted.visibility) {
+    let visibility = bucket.visibility();
+    if let (Some(expected), true) = (wanted.visibility, visibility != wanted.visibility) {
         return Err(Error::new(format!("use the bucket `{name}`"))
-            .cause(format!("it is {}, and `--{meant}` was asked for", is.map_or("of another kind".to_owned(), |v| v.to_string())))
-            .hint(format!("its visibility is not changed behind your back: leave `--{meant}` out, or change the bucket in the web console first; nothing was made"))
+            .cause(format!("it is {}, and should be {expected}", visibility.map_or("of another type".to_owned(), |v| v.to_string())))
+            .hint(format!("the visibility of an existing bucket is not changed: leave `--{expected}` out, or change the bucket in the web console first; nothing was created"))
             .exit(Exit::Problem));
     }
     if !bucket.speaks_s3() {
         return Err(Error::new(format!("use the bucket `{name}`"))
-            .cause("it was made before 4 May 2020 and does not answer at the S3 endpoint")
-            .hint("choose a new name with `--bucket`; nothing was made")
+            .cause("it was created before 4 May 2020 and is not available at the S3 endpoint")
+            .hint("choose a new name with `--bucket`; nothing was created")
             .exit(Exit::Problem));
     }
     let lacks_lifecycle = !has_lifecycle(&bucket);
-    let lacks_cors = is == Some(Visibility::Public) && bucket.cors_rules.is_empty();
+    let lacks_cors = visibility == Some(Visibility::Public) && bucket.cors_rules.is_empty();
     if !lacks_lifecycle && !lacks_cors {
-        return Ok((Some(bucket), Change::Unchanged));
+        return Ok((Some(bucket), ResourceChange::Unchanged));
     }
     if !wanted.update {
         if lacks_lifecycle {
-            warnings.push(format!("the bucket keeps replaced and deleted files, hidden and billed: `--update` adds the rule that removes them after {HIDDEN_DAYS} days"));
+            warnings.push(format!("replaced and deleted files stay in the bucket, hidden and billed: `--update` adds the rule that removes them after {HIDDEN_DAYS} days"));
         }
         if lacks_cors {
-            warnings.push("scripts of other sites cannot read the bucket directly (through the worker they can): `--update` adds the rule".to_owned());
+            warnings.push("scripts of other sites cannot read the bucket directly, only through the worker: `--update` adds the CORS rule".to_owned());
         }
-        return Ok((Some(bucket), Change::Unchanged));
+        return Ok((Some(bucket), ResourceChange::Unchanged));
     }
     if wanted.dry_run {
-        return Ok((Some(bucket), Change::WouldUpdate));
+        return Ok((Some(bucket), ResourceChange::WouldUpdate));
     }
     let mut rules = bucket.lifecycle_rules.clone();
     let mut cors_rules = bucket.cors_rules.clone();
@@ -275,7 +275,7 @@ async fn bucket(
         .update_bucket(&bucket, &rules, &cors_rules)
         .await
         .map_err(|error| failed(format!("update the bucket `{name}`"), error))?;
-    Ok((Some(updated), Change::Updated))
+    Ok((Some(updated), ResourceChange::Updated))
 }
 
 async fn key(
@@ -290,7 +290,7 @@ async fn key(
         id: None,
         key: None,
         file: None,
-        change: Change::WouldCreate,
+        change: ResourceChange::WouldCreate,
     };
     let Some(bucket) = bucket else {
         // Only a dry run has no bucket at this point.
@@ -308,22 +308,22 @@ async fn key(
         .find(|key| key.bucket_ids.as_deref() == Some(std::slice::from_ref(&bucket.bucket_id)));
     if let Some(key) = usable.filter(|_| !wanted.another_key) {
         report.id = Some(key.application_key_id.clone());
-        report.change = Change::Unchanged;
-        report.file = held_file(wanted, &key.application_key_id, warnings);
-        let lacks: Vec<&str> = CAPABILITIES
+        report.change = ResourceChange::Unchanged;
+        report.file = file_with_key(wanted, &key.application_key_id, warnings);
+        let missing: Vec<&str> = CAPABILITIES
             .into_iter()
             .filter(|c| !key.capabilities.iter().any(|has| has == c))
             .collect();
-        if !lacks.is_empty() {
+        if !missing.is_empty() {
             warnings.push(format!(
-                "the key `{name}` lacks {}: `--another-key` makes one that has them",
-                lacks.join(", ")
+                "the key `{name}` lacks {}: `--another-key` creates one that has them",
+                missing.join(", ")
             ));
         }
         return Ok(report);
     }
     if !existing.is_empty() && !wanted.another_key {
-        return Err(Error::new(format!("make the key `{name}`"))
+        return Err(Error::new(format!("create the key `{name}`"))
             .cause("there is a key of this name that is not restricted to this bucket")
             .hint("choose another name with `--key-name`")
             .exit(Exit::Problem));
@@ -331,39 +331,39 @@ async fn key(
     if wanted.dry_run {
         return Ok(report);
     }
-    // The file is opened first: a key that cannot be written down is lost.
+    // The file is created first: a key that cannot be written is lost.
     let file = wanted
         .key_file
         .as_deref()
         .map(KeyFile::create)
         .transpose()?;
-    let made = match session.create_key(name, bucket).await {
-        Ok(made) => made,
+    let created = match session.create_key(name, bucket).await {
+        Ok(created) => created,
         Err(error) => {
             if let Some(file) = file {
                 file.discard();
             }
-            return Err(failed(format!("make the key `{name}`"), error));
+            return Err(failed(format!("create the key `{name}`"), error));
         }
     };
-    report.change = Change::Created;
-    report.id = Some(made.application_key_id.clone());
+    report.change = ResourceChange::Created;
+    report.id = Some(created.application_key_id.clone());
     match file {
         Some(file) => {
             report.file = wanted.key_file.clone();
-            file.write(&made)?;
+            file.write(&created)?;
         }
-        None => report.key = Some(made.application_key.expose().to_owned()),
+        None => report.key = Some(created.application_key.expose().to_owned()),
     }
     Ok(report)
 }
 
-/// The key file named, if it holds this key; otherwise says that the key cannot be had again.
-fn held_file(wanted: &Wanted, key_id: &str, warnings: &mut Vec<String>) -> Option<PathBuf> {
+/// The key file, if it contains this key; otherwise adds a warning that the key cannot be read again.
+fn file_with_key(wanted: &Wanted, key_id: &str, warnings: &mut Vec<String>) -> Option<PathBuf> {
     let path = wanted.key_file.as_deref();
-    if path.is_some_and(|path| key_file::holds(path, key_id)) {
+    if path.is_some_and(|path| key_file::contains_key(path, key_id)) {
         return wanted.key_file.clone();
     }
-    warnings.push(format!("the key `{key_id}` is shown only when it is made: if you no longer have it, `--another-key` makes another one"));
+    warnings.push(format!("the key `{key_id}` was shown only when it was created: if it is lost, `--another-key` creates another one"));
     None
 }

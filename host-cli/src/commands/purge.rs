@@ -1,4 +1,4 @@
-//! `purge`: makes the files domain forget objects, or everything.
+//! `purge`: drops objects, or everything, from the cache of the files domain.
 
 mod everything;
 
@@ -11,28 +11,19 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::Full;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::env::PurgeMethod;
-use crate::config::Secret;
+use crate::config::{Secret, settings_error};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::exit::Exit;
-use crate::findings::chain;
+use crate::format::counted;
+use crate::verify::FilesUrl;
 use crate::web::Web;
-use crate::words::counted;
 
-/// What stays bare in a path, as the worker encodes it.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
-
-/// Requests at a time.
-const AT_A_TIME: usize = 8;
+/// Concurrent requests.
+const CONCURRENT_REQUESTS: usize = 8;
 
 /// Flags of `purge`.
 #[derive(Debug, Args)]
@@ -43,25 +34,25 @@ Examples:
     medialift purge --from keys.txt
     medialift purge --everything
 
-Where the worker stands on the platform's cache, a purge of a key is put into a queue, and is at every
-edge within minutes; with a cache of its own it drops the copy of the nearest data centre alone.
+In platform mode a purge is queued and reaches every data centre within minutes; in engine mode it
+drops the copy of the nearest data centre only.
 
 The secret is read from PURGE_SECRET or `--secret-file`, and sent to the files domain only.
-Exit codes: 0 all were dropped or were not stored, 1 the secret is wrong, 4 some failed.")]
+Exit codes: 0 all were dropped or not in the cache, 1 the secret is wrong, 4 some failed.")]
 pub struct PurgeArgs {
     /// Keys, or URLs of the files domain
     #[arg(value_name = "KEY", required_unless_present_any = ["from", "everything"])]
     pub keys: Vec<String>,
-    /// File with one key or URL a line; `-` is standard input
+    /// File with one key or URL per line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Everything that is stored, e.g. after a deployment that changes headers
+    /// Drop the whole cache, e.g. after a deployment that changes headers
     #[arg(long, conflicts_with_all = ["keys", "from"])]
     pub everything: bool,
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
-    /// Method: what `medialift verify` saw working
+    /// Method: the one that `medialift verify` reports as working
     #[arg(long, value_enum, default_value_t = PurgeMethod::Purge)]
     pub method: PurgeMethod,
     /// Header that carries the secret
@@ -72,7 +63,7 @@ pub struct PurgeArgs {
         default_value = "X-Purge-Secret"
     )]
     pub header: String,
-    /// File with the secret alone in it
+    /// File that contains only the secret
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// Print the URLs and send nothing
@@ -81,38 +72,39 @@ pub struct PurgeArgs {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct PurgeReport {
     dry_run: bool,
-    /// Objects that were stored and are dropped.
+    /// Objects that were dropped.
     dropped: u64,
-    /// Objects that were not stored.
+    /// Objects that were not in the cache.
     absent: u64,
-    /// Objects that nothing was sent for, since the secret was refused.
+    /// Objects without a request, since the secret was refused before.
     untried: u64,
-    failed: Vec<Failed>,
+    failed: Vec<FailedPurge>,
     /// With `--dry-run`: what would be sent.
     urls: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Failed {
+struct FailedPurge {
     url: String,
     reason: String,
 }
 
 /// Runs `purge`.
 pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
-    let base = base_url(&args, context)?;
+    let domain = FilesUrl::resolve(args.files_url.as_ref(), &context.file)
+        .map_err(|fault| settings_error(&[fault]))?;
     if args.everything {
-        return everything::run(&args, &base, context).await;
+        return everything::run(&args, &domain, context).await;
     }
     let mut urls = Vec::new();
     for key in keys(&args)? {
-        urls.push(url(&base, &key)?);
+        urls.push(url(&domain, &key)?);
     }
-    let mut report = Report {
+    let mut report = PurgeReport {
         dry_run: args.dry_run,
-        ..Report::default()
+        ..PurgeReport::default()
     };
     if args.dry_run {
         let text = urls.join("\n");
@@ -123,46 +115,46 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
     let (header, value) = secret_header(&args)?;
     let web = Web::new();
     let refused = RefCell::new(None);
-    let mut answers = stream::iter(urls)
+    let mut responses = stream::iter(urls)
         .map(|url| {
             let request = request(&args, &url, &header, &value);
             let (web, refused) = (&web, &refused);
             async move {
-                // What is under way ends; nothing more begins.
+                // Requests in progress are completed; no new one is sent.
                 if refused.borrow().is_some() {
                     return None;
                 }
-                let answer = match request {
+                let response = match request {
                     Err(e) => Err(e),
                     Ok(request) => web.send(request, 1 << 20).await.map_err(|e| chain(&e)),
                 };
-                Some((url, answer))
+                Some((url, response))
             }
         })
-        .buffer_unordered(AT_A_TIME);
-    while let Some(answered) = answers.next().await {
-        let Some((url, answer)) = answered else {
+        .buffer_unordered(CONCURRENT_REQUESTS);
+    while let Some(completed) = responses.next().await {
+        let Some((url, response)) = completed else {
             report.untried += 1;
             continue;
         };
-        match answer.map(|answer| answer.status) {
+        match response.map(|response| response.status) {
             Ok(status) if status.is_success() => report.dropped += 1,
             Ok(StatusCode::NOT_FOUND) => report.absent += 1,
             Ok(StatusCode::FORBIDDEN) => {
                 refused.replace(Some(url.clone()));
-                report.failed.push(Failed {
+                report.failed.push(FailedPurge {
                     url,
                     reason: "the secret is refused".to_owned(),
                 });
             }
-            Ok(status) => report.failed.push(Failed {
+            Ok(status) => report.failed.push(FailedPurge {
                 url,
                 reason: format!("answered {status}"),
             }),
-            Err(reason) => report.failed.push(Failed { url, reason }),
+            Err(reason) => report.failed.push(FailedPurge { url, reason }),
         }
     }
-    drop(answers);
+    drop(responses);
     context.ui.data(&report, report.text());
     if let Some(url) = refused.into_inner() {
         return Err(refusal(&url));
@@ -177,7 +169,7 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
 fn refusal(url: &str) -> Error {
     Error::new(format!("purge `{url}`"))
         .cause("the files domain refuses the secret")
-        .hint("compare it and its header's name with the worker's PURGE_SECRET and PURGE_SECRET_HEADER; without them it refuses every purge")
+        .hint("compare it and the name of its header with the worker's `PURGE_SECRET` and `PURGE_SECRET_HEADER`; without them the worker refuses every purge")
 }
 
 /// The header that carries the secret.
@@ -186,12 +178,12 @@ fn secret_header(args: &PurgeArgs) -> Result<(HeaderName, HeaderValue)> {
     let bad_header = |cause: &str| {
         Error::usage("send the purge secret")
             .cause(cause.to_owned())
-            .hint("it must be what the worker has as PURGE_SECRET_HEADER and PURGE_SECRET")
+            .hint("use the values of the worker's `PURGE_SECRET_HEADER` and `PURGE_SECRET`")
     };
     let header = HeaderName::try_from(args.header.as_str())
-        .map_err(|_| bad_header("the header's name is not one"))?;
+        .map_err(|_| bad_header("the name of the header is not valid"))?;
     let mut value = HeaderValue::try_from(secret.expose())
-        .map_err(|_| bad_header("the secret has a character that a header cannot carry"))?;
+        .map_err(|_| bad_header("the secret has a character that is not allowed in a header"))?;
     value.set_sensitive(true);
     Ok((header, value))
 }
@@ -210,52 +202,13 @@ fn request(
         .map_err(|e| e.to_string())
 }
 
-/// The files domain without a closing slash. Plain http is for this machine only: the secret would
-/// be readable on its way.
-fn base_url(args: &PurgeArgs, context: &Context) -> Result<String> {
-    let hint =
-        "give it with `--files-url https://files.example.com`, or as `files_url` in medialift.toml";
-    let given = args
-        .files_url
-        .as_ref()
-        .or(context.file.files_url.as_ref())
-        .ok_or_else(|| {
-            Error::usage("purge")
-                .cause("no files domain is given")
-                .hint(hint)
-        })?;
-    let bad = |cause: &str| {
-        Error::usage(format!("use `{given}` as the files domain"))
-            .cause(cause.to_owned())
-            .hint(hint)
-    };
-    let text = if given.contains("://") {
-        given.clone()
-    } else {
-        format!("https://{given}")
-    };
-    let uri: http::Uri = text.parse().map_err(|_| bad("it is not a URL"))?;
-    let host = uri.host().unwrap_or_default();
-    let loopback = host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => {}
-        Some("http") if loopback => {}
-        _ => return Err(bad("it does not begin with `https://`")),
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
 fn keys(args: &PurgeArgs) -> Result<Vec<String>> {
     let mut keys = args.keys.clone();
     if let Some(path) = &args.from {
         let fail = |e: std::io::Error| {
             Error::usage(format!("read the list `{}`", path.display()))
                 .cause(e)
-                .hint("it has one key or URL a line, in UTF-8")
+                .hint("it must have one key or URL per line, in UTF-8")
         };
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(std::io::stdin())
@@ -272,17 +225,20 @@ fn keys(args: &PurgeArgs) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// A URL of the files domain as it stands; a key with its unusual characters encoded.
-fn url(base: &str, key: &str) -> Result<String> {
+/// The URL of a key; a URL must be one of the files domain.
+fn url(domain: &FilesUrl, key: &str) -> Result<String> {
     if !key.contains("://") {
-        let key = key.trim_start_matches('/');
-        return Ok(format!("{base}/{}", utf8_percent_encode(key, ENCODED)));
+        return Ok(domain.of(key.trim_start_matches('/')));
     }
-    match key.strip_prefix(base) {
-        Some(path) if path.starts_with('/') => Ok(key.to_owned()),
+    let base = domain.to_string();
+    let is_base = |start: &str| start.eq_ignore_ascii_case(&base);
+    match key.split_at_checked(base.len()) {
+        Some((start, path)) if is_base(start) && path.starts_with('/') => {
+            Ok(format!("{base}{path}"))
+        }
         _ => Err(Error::usage(format!("purge `{key}`"))
-            .cause(format!("it is not at the files domain `{base}`"))
-            .hint("the secret is sent nowhere else; give the key instead of the URL, or `--files-url`")),
+            .cause(format!("it is not an address of the files domain `{base}`"))
+            .hint("the secret is sent to the files domain only; give the key instead of the URL, or `--files-url`")),
     }
 }
 
@@ -291,22 +247,22 @@ fn secret(args: &PurgeArgs) -> Result<Secret> {
         Some(path) => std::fs::read_to_string(path).map_err(|e| {
             Error::usage(format!("read the secret from `{}`", path.display()))
                 .cause(e)
-                .hint("check the path and who may read it")
+                .hint("check the path and its permissions")
         })?,
         None => std::env::var("PURGE_SECRET").unwrap_or_default(),
     };
     let text = text.trim();
     if text.is_empty() {
         return Err(Error::usage("find the purge secret")
-            .cause("PURGE_SECRET is not set")
-            .hint("export it, or give a file that holds it with `--secret-file`"));
+            .cause("`PURGE_SECRET` is not set")
+            .hint("export it, or name a file that contains it with `--secret-file`"));
     }
     Ok(Secret::new(text))
 }
 
-impl Report {
+impl PurgeReport {
     fn text(&self) -> String {
-        let absent = counted(self.absent, "was not stored", "were not stored");
+        let absent = counted(self.absent, "was not in the cache", "were not in the cache");
         let mut out = format!("{} dropped, {absent}", self.dropped);
         if self.untried > 0 {
             out.push_str(&format!(", {} not tried", self.untried));
@@ -326,21 +282,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_encoded_and_a_url_stays_if_it_is_ours() {
-        let base = "https://files.example.com";
+    fn a_key_is_encoded_and_a_url_must_be_of_the_files_domain() {
+        let domain = FilesUrl::parse("https://files.example.com").unwrap();
         assert_eq!(
-            url(base, "a b/é.png").unwrap(),
+            url(&domain, "a b/é.png").unwrap(),
             "https://files.example.com/a%20b/%C3%A9.png"
         );
         assert_eq!(
-            url(base, "/a%b").unwrap(),
+            url(&domain, "/a%b").unwrap(),
             "https://files.example.com/a%25b"
         );
         assert_eq!(
-            url(base, "https://files.example.com/a%20b").unwrap(),
+            url(&domain, "https://files.example.com/a%20b").unwrap(),
             "https://files.example.com/a%20b"
         );
-        assert!(url(base, "https://evil.example/a").is_err());
-        assert!(url(base, "https://files.example.com.evil.example/a").is_err());
+        assert_eq!(
+            url(&domain, "https://Files.example.com/a").unwrap(),
+            "https://files.example.com/a"
+        );
+        assert!(url(&domain, "https://evil.example/a").is_err());
+        assert!(url(&domain, "https://files.example.com.evil.example/a").is_err());
     }
 }

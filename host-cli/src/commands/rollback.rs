@@ -10,13 +10,13 @@ use crate::context::Context;
 use crate::decide::{Compare, Conflict, Decision};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::format::counted;
 use crate::guards;
 use crate::interrupt::Interrupt;
 use crate::mastodon::{Installation, Owner, named_media_dir};
 use crate::named::NamedPaths;
 use crate::sides::{self, Sides};
 use crate::swap::{self, Merged, Phase, Site};
-use crate::words::counted;
 
 /// Flags of `rollback`.
 #[derive(Debug, Args)]
@@ -100,9 +100,9 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
                 .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without looking")
         })?;
         let kept = site.kept();
-        let verdict = guards::may_put_back(&guards::Difference {
-            only_there: if args.leave_in_bucket { 0 } else { only_there },
-            deleted_there: if args.with_deleted {
+        let verdict = guards::may_put_back(&guards::RollbackDifference {
+            only_in_bucket: if args.leave_in_bucket { 0 } else { only_there },
+            deleted_in_bucket: if args.with_deleted {
                 0
             } else {
                 deleted_there.count
@@ -131,7 +131,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     if interrupt.is_set() {
         return Ok(Exit::Interrupted);
     }
-    interrupt.now("what was begun is brought to its end");
+    interrupt.set_remaining("what was begun is brought to its end");
     let back = tokio::task::spawn_blocking(move || {
         swap::back(&site, args.after_prune, &conflicts, &mut |_| Ok(()))
     });

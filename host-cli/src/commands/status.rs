@@ -1,4 +1,4 @@
-//! `status`: which steps of the migration are done, which is next, and what has changed since.
+//! `status`: which steps of the migration are done, which one is next, and what has changed since.
 
 mod changes;
 
@@ -14,20 +14,20 @@ use crate::config::{Deployment, TargetArgs};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::format::quoted;
 use crate::identity::Identity;
 use crate::ledger::steps::{Situation, Standing, State, Step, next};
 use crate::ledger::{self, Ledger, target_name};
 use crate::mastodon::Installation;
 use crate::swap::{Phase, Site, media_at};
-use crate::words::quoted;
 use changes::Changes;
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads what the other commands recorded in the state directory, looks at the installation, the media
-directory and the files domain, and changes nothing. Run it as the user who runs the others.
-Exit codes: 0 all is as it should be, 3 something needs attention (it is named).")]
+Reads what the other commands have recorded in the state directory, the installation, the media
+directory and the files domain, and changes nothing. Run it as the user who runs the other commands.
+Exit codes: 0 no problem was found, 3 something needs attention (it is named).")]
 pub struct StatusArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -40,20 +40,20 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct StatusReport {
     media_dir: PathBuf,
-    /// Where the media are now: `system_` after a cutover.
+    /// The directory with the media: `system_` after a cutover.
     media_at: PathBuf,
     target: Option<String>,
     installation: Installation,
-    steps: Vec<Row>,
-    next: Option<Next>,
+    steps: Vec<StepRow>,
+    next: Option<NextStep>,
     changes: Changes,
     ledger: PathBuf,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct StepRow {
     number: usize,
     #[serde(flatten)]
     standing: Standing,
@@ -61,12 +61,12 @@ struct Row {
 }
 
 #[derive(Debug, Serialize)]
-struct Next {
+struct NextStep {
     number: usize,
     step: Step,
-    /// Command lines, to be run in this order.
+    /// Command lines, in the order to run them.
     commands: Vec<String>,
-    /// What to mind.
+    /// What to consider before.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -74,11 +74,11 @@ struct Next {
 /// Runs `status`.
 pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     let mut installation = Installation::find(args.media_dir.as_deref(), &context.file)?;
-    installation.ask().await;
+    installation.query_instance().await;
     let site = Site::at(&installation.media_dir)?;
     let media_at = media_at(&site.live());
     let state = site.state()?;
-    // A bucket need not be named for a look at the first steps.
+    // For the first steps no bucket is needed.
     let target = args.target.resolve_with(&context.file).ok();
     let ledger = Ledger::in_directory(&context.state_dir()?);
     let tree = Identity::of_directory(&media_at).ok();
@@ -92,20 +92,20 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     };
     let standings = situation.standings();
     let next = match state.as_ref().map(|state| state.phase) {
-        Some(Phase::Returning) => Some(Next {
+        Some(Phase::Returning) => Some(NextStep {
             number: Step::Cutover.number(),
             step: Step::Cutover,
             commands: vec![command(&args, context, "rollback", false)],
-            note: Some("a rollback has begun and not ended: complete it".to_owned()),
+            note: Some("a rollback was interrupted: complete it".to_owned()),
         }),
-        _ => next(&standings).map(|step| Next {
+        _ => next(&standings).map(|step| NextStep {
             number: step.number(),
             step,
             commands: commands(step, &args, context, installation.deployment),
             note: note(step, &standings, situation.now),
         }),
     };
-    let changes = Changes::look(
+    let changes = Changes::collect(
         &args,
         context,
         &situation,
@@ -114,11 +114,11 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
         &site,
     )
     .await?;
-    let report = Report {
+    let report = StatusReport {
         media_dir: site.live(),
         media_at,
         target: target.map(|target| target.to_string()),
-        steps: standings.map(Row::of).into(),
+        steps: standings.map(StepRow::of).into(),
         next,
         changes,
         ledger: ledger.path().to_owned(),
@@ -132,7 +132,7 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     })
 }
 
-/// A whole command line, with the flags that this one was given.
+/// A command line, with the flags that were given here.
 fn command(args: &StatusArgs, context: &Context, name: &str, with_target: bool) -> String {
     let media_dir = args.media_dir.as_ref();
     let directory = media_dir.map(|path| format!(" {}", quoted(&path.to_string_lossy())));
@@ -148,7 +148,7 @@ fn command(args: &StatusArgs, context: &Context, name: &str, with_target: bool) 
     )
 }
 
-/// What to run for a step.
+/// The commands of a step.
 fn commands(
     step: Step,
     args: &StatusArgs,
@@ -182,7 +182,7 @@ fn commands(
     }
 }
 
-/// What to mind before the next step.
+/// What to consider before the next step.
 fn note(step: Step, standings: &[Standing], now: i64) -> Option<String> {
     const WEEK: i64 = 7 * 86_400;
     let at = |step: Step| standings[step as usize].at;
@@ -191,12 +191,12 @@ fn note(step: Step, standings: &[Standing], now: i64) -> Option<String> {
             let days = (now - at(Step::Announce)?) / 86_400;
             (days * 86_400 < WEEK).then(|| {
                 format!(
-                    "the files domain was announced {days} days ago; browsers that have the instance open learn of it within a week"
+                    "the files domain was announced {days} days ago; wait a week, so that browsers have loaded the new security policy"
                 )
             })
         }
         Step::Rest if standings[Step::LastSync as usize].state == State::Skipped => Some(
-            "nothing was uploaded within the hour before the switch: what Mastodon wrote to the disk since then is missing from the files domain until this has run"
+            "nothing was uploaded within the hour before the switch: files that Mastodon wrote to the disk since the last upload are missing from the files domain until this has run"
                 .to_owned(),
         ),
         _ => None,
@@ -212,9 +212,9 @@ fn date(at: i64) -> String {
         .unwrap_or_default()
 }
 
-impl Row {
-    fn of(standing: Standing) -> Row {
-        Row {
+impl StepRow {
+    fn of(standing: Standing) -> StepRow {
+        StepRow {
             number: standing.step.number(),
             standing,
             title: standing.step.title(),
@@ -232,7 +232,7 @@ impl Row {
     }
 }
 
-impl Report {
+impl StatusReport {
     fn text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);

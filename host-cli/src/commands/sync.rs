@@ -174,7 +174,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let answer = question.ask().await?;
     if let (Owner::Unknown(why), false) = (&answer.owner, answer.alone) {
         context.ui.say(format!(
-            "note: it cannot be told where Mastodon keeps its media: {why}; nothing is sent that Mastodon may have deleted in the bucket"
+            "note: where Mastodon keeps its media cannot be determined: {why}; nothing is sent that Mastodon may have deleted in the bucket"
         ));
     }
     let credentials = args.target.credentials(&context.file)?;

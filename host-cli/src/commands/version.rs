@@ -1,4 +1,4 @@
-//! `version`.
+//! `version`: prints the version.
 
 use clap::Args;
 
@@ -6,11 +6,11 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 
-/// `version` takes no flags.
+/// Flags of `version`: none.
 #[derive(Debug, Args)]
 pub struct VersionArgs {}
 
-/// Prints the version.
+/// Runs `version`.
 pub async fn run(_args: VersionArgs, context: &Context) -> Result<Exit> {
     let version = env!("CARGO_PKG_VERSION");
     context

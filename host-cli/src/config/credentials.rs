@@ -21,19 +21,19 @@ pub struct Credentials {
     pub key: Secret,
 }
 
-/// What the shape of a key's id tells about it.
+/// The kind of a key, by the form of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// 12 hex digits, the account's id: the S3 endpoint refuses it.
     Master,
-    /// 25 hex digits beginning with `0`: an application key.
+    /// 25 hex digits: an application key.
     Application,
     /// Of another service, or mistyped.
     Unknown,
 }
 
 impl Credentials {
-    /// Tells a master key from an application key by its id alone.
+    /// The kind of the key, by its id.
     pub fn kind(&self) -> KeyKind {
         let hex = self.key_id.bytes().all(|b| b.is_ascii_hexdigit());
         match self.key_id.len() {
@@ -44,8 +44,8 @@ impl Credentials {
     }
 }
 
-/// Takes the key from the flag's file, else from the environment, else from the configuration's
-/// file, else asks at the terminal.
+/// The key from the file of the flag, else from the environment, else from the key file of the settings,
+/// else from a prompt.
 pub fn find(flag: Option<&Path>, configured: Option<&Path>) -> Result<Credentials> {
     if let Some(path) = flag {
         return from_file(path);
@@ -54,8 +54,8 @@ pub fn find(flag: Option<&Path>, configured: Option<&Path>) -> Result<Credential
     let key = variable(KEY);
     match (id, key) {
         (Some(key_id), Some(key)) => return checked(key_id, key, "the environment"),
-        (Some(_), None) => return Err(half(KEY_ID, KEY)),
-        (None, Some(_)) => return Err(half(KEY, KEY_ID)),
+        (Some(_), None) => return Err(only_one_set(KEY_ID, KEY)),
+        (None, Some(_)) => return Err(only_one_set(KEY, KEY_ID)),
         (None, None) => {}
     }
     if let Some(path) = configured {
@@ -78,19 +78,19 @@ fn variable(name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-fn half(set: &str, unset: &str) -> Error {
+fn only_one_set(set: &str, unset: &str) -> Error {
     Error::usage("find the application key")
         .cause(format!("`{set}` is set and `{unset}` is not"))
-        .hint("set both: the id and the key are shown together when a key is made")
+        .hint("set both: the id and the key are shown together when a key is created")
 }
 
-/// Reads `NAME=value` lines; quotes and `export` are allowed, other names are passed over.
+/// Reads `NAME=value` lines; quotes and `export` are allowed, other names are ignored.
 fn from_file(path: &Path) -> Result<Credentials> {
     let operation = || format!("read the key file `{}`", path.display());
     let text = std::fs::read_to_string(path).map_err(|e| {
         Error::usage(operation())
             .cause(e)
-            .hint("check the path and who may read it")
+            .hint("check the path and its permissions")
     })?;
     let mode = std::fs::metadata(path)
         .map_err(|e| Error::usage(operation()).cause(e))?
@@ -99,10 +99,10 @@ fn from_file(path: &Path) -> Result<Credentials> {
     if mode & 0o077 != 0 {
         return Err(Error::usage(operation())
             .cause(format!(
-                "others may read it: its mode is {:04o}",
+                "other users can read it: its mode is {:04o}",
                 mode & 0o7777
             ))
-            .hint(format!("`chmod 600 {}`", path.display())));
+            .hint(format!("run `chmod 600 {}`", path.display())));
     }
     let value = |name: &str| {
         text.lines()
@@ -135,24 +135,24 @@ fn prompt() -> Result<Credentials> {
     checked(id.trim().to_owned(), key.trim().to_owned(), "the terminal")
 }
 
-/// Catches what is pasted wrong before it becomes a signature that does not match.
+/// Rejects an id or a key that was pasted wrongly, before it leads to a signature that does not match.
 fn checked(key_id: String, key: String, source: &str) -> Result<Credentials> {
     let fault = if key_id.is_empty() || key.is_empty() {
         Some("the id or the key is empty")
     } else if [&key_id, &key].iter().any(|v| v.starts_with(['"', '\''])) {
-        Some("it was pasted with its quotes")
+        Some("it has quotes around it")
     } else if [&key_id, &key].iter().any(|v| {
         v.chars()
             .any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii())
     }) {
-        Some("it has a space, a line break or a letter that no key has")
+        Some("it has a space, a line break or another character that no key has")
     } else {
         None
     };
     match fault {
         Some(fault) => Err(Error::usage(format!("use the application key of {source}"))
             .cause(fault)
-            .hint("copy the id and the key once more, each without anything around it")),
+            .hint("copy the id and the key again, each without quotes and spaces")),
         None => Ok(Credentials {
             key_id,
             key: Secret::new(key),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_tells_a_master_key() {
+    fn the_id_shows_a_master_key() {
         check_kind("00161f959a5f87b0000000005", KeyKind::Application);
         check_kind("161f959a5f87", KeyKind::Master);
         check_kind("AKIDEXAMPLE", KeyKind::Unknown);

@@ -1,4 +1,4 @@
-//! `medialift.toml` as it is written.
+//! The settings file, `medialift.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The settings file as written. Every field is optional: a flag or a variable may give it.
+/// The settings file. Every field is optional: a flag or a variable may give it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -15,7 +15,7 @@ pub struct File {
     pub bucket: Option<String>,
     /// S3 endpoint as the bucket's page shows it: `s3.us-west-004.backblazeb2.com`.
     pub endpoint: Option<String>,
-    /// Region, where the endpoint's name does not tell it.
+    /// Region, where the endpoint's name does not contain it.
     pub region: Option<String>,
     /// Mastodon's `S3_KEY_PREFIX`.
     pub key_prefix: Option<String>,
@@ -29,13 +29,13 @@ pub struct File {
     pub env_file: Option<PathBuf>,
     /// A file with `B2_APPLICATION_KEY_ID=` and `B2_APPLICATION_KEY=` lines, mode 0600.
     pub key_file: Option<PathBuf>,
-    /// Where the journal and the migration's state are kept.
+    /// Directory of journals, backups and the ledger.
     pub state_dir: Option<PathBuf>,
-    /// Native API realm, for tests and for other realms: `https://api.backblazeb2.com`.
+    /// Realm of the native API: `https://api.backblazeb2.com`.
     pub b2_api: Option<String>,
-    /// Where the running instance answers: `http://127.0.0.1:3000`.
+    /// Address of the running instance: `http://127.0.0.1:3000`.
     pub instance_url: Option<String>,
-    /// What cannot be found out about the Mastodon installation.
+    /// What is not found automatically about the Mastodon installation.
     #[serde(default)]
     pub mastodon: Mastodon,
     /// The proxy that `medialift nginx` prints.
@@ -43,50 +43,50 @@ pub struct File {
     pub nginx: Nginx,
 }
 
-/// The table `[nginx]`: what only the proxy of one's own has. Each has a flag and a default.
+/// The table `[nginx]`: settings of `medialift nginx` alone. Each has a flag and a default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nginx {
-    /// Where the cache is kept.
+    /// Directory of the cache.
     pub cache_dir: Option<PathBuf>,
-    /// How large it may become: `10g`.
+    /// Largest size of the cache: `10g`.
     pub cache_size: Option<String>,
-    /// For how long an object is served without asking the bucket.
+    /// Seconds for which an object is served without a request to the bucket.
     pub fresh_seconds: Option<u64>,
-    /// For how long after that it covers for a bucket that is ill.
+    /// Seconds after that for which it is served where the bucket fails.
     pub stale_seconds: Option<u64>,
-    /// Whether what the bucket says of freshness counts.
+    /// Whether the freshness that the bucket sends counts.
     pub origin_cache_control: Option<OriginCacheControl>,
-    /// Keys that are refused.
+    /// Prefixes of keys that are refused.
     pub deny_prefixes: Option<String>,
     /// The directory with `fullchain.pem` and `privkey.pem`.
     pub certificates: Option<PathBuf>,
-    /// The certificates by which the bucket is known.
+    /// Trusted certificates for the connection to the bucket.
     pub ca_file: Option<PathBuf>,
-    /// A media directory that is looked into before the bucket is asked.
+    /// A media directory that is read before the bucket.
     pub fallback_dir: Option<PathBuf>,
-    /// Whether the first reader after the freshness has ended is given the old copy too.
+    /// Whether the first reader of a stale copy gets it too, while it is refreshed.
     pub background_update: Option<bool>,
 }
 
-/// Whether what the bucket says of an object's freshness counts: the worker's `ORIGIN_CACHE_CONTROL`.
+/// Whether the freshness that the bucket sends counts: the worker's `ORIGIN_CACHE_CONTROL`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OriginCacheControl {
-    /// The rule is ours.
+    /// It does not: the configured freshness counts.
     #[default]
     Ignore,
-    /// `X-Accel-Expires`, `Cache-Control` and `Expires` outrank it.
+    /// `X-Accel-Expires`, `Cache-Control` and `Expires` outrank the configured freshness.
     Respect,
 }
 
-/// The table `[mastodon]`: what is found out about the installation needs no setting.
+/// The table `[mastodon]`. What is found automatically needs no setting.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mastodon {
     /// Mastodon's own directory: `/home/mastodon/live`.
     pub root: Option<PathBuf>,
-    /// Who writes and deletes media; counts where it cannot be told.
+    /// Who writes and deletes media; used where it cannot be determined.
     pub owner: Option<MediaOwner>,
     /// Mastodon's version: `4.3.1`.
     pub version: Option<String>,
@@ -114,26 +114,26 @@ pub enum Deployment {
     Docker,
 }
 
-/// Whether anybody may read the bucket, or only whoever signs.
+/// Whether the bucket can be read without a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
-    /// Anybody may read an object whose name they know.
+    /// Anybody who knows the name of an object can read it.
     Public,
-    /// Only signed requests are answered; the worker signs.
+    /// Only signed requests are answered.
     Private,
 }
 
 impl File {
-    /// Reads `path`; `None` reads `medialift.toml` of the working directory if there is one.
+    /// Reads `path`; with `None`, `medialift.toml` of the working directory if it exists.
     pub fn load(path: Option<&Path>) -> Result<File> {
-        let (path, asked_for) = match path {
+        let (path, must_exist) = match path {
             Some(path) => (path.to_owned(), true),
             None => (PathBuf::from("medialift.toml"), false),
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => {
                 return Ok(File::default());
             }
             Err(e) => {
@@ -145,7 +145,7 @@ impl File {
             }
         };
         toml::from_str(&text).map_err(|e: toml::de::Error| {
-            // The line itself is not shown: somebody may have written a key into it.
+            // The line itself is not shown: it may contain a key.
             let line = e
                 .span()
                 .map_or(1, |span| 1 + text[..span.start].matches('\n').count());

@@ -1,8 +1,8 @@
-//! A value that nobody else may see.
+//! A value that is never printed.
 
 use std::fmt;
 
-/// A value that never shows in a log, an error or a debug print.
+/// A value that `Debug` does not show and that has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -12,7 +12,7 @@ impl Secret {
         Secret(value.into())
     }
 
-    /// The value itself, for signing only.
+    /// The value, to sign with, to send, or to write to a file that is meant for it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Which bucket, at which endpoint: the flags every bucket command shares, and their resolution.
+//! The bucket and its endpoint: the flags that commands share, and how they are resolved.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use clap::Args;
 use super::credentials::{self, Credentials};
 use super::file::File;
 use crate::error::{Error, Result};
-use crate::words::quoted;
+use crate::format::quoted;
 
-/// The longest key the service takes, in bytes of UTF-8.
+/// The longest key that the service accepts, in bytes of UTF-8.
 pub const LONGEST_KEY: usize = 1024;
 
-/// Flags that name the bucket. Flags win over the environment, that over the settings file.
+/// Flags that name the bucket. A flag outranks the environment, which outranks the settings file.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Bucket")]
 pub struct TargetArgs {
@@ -23,10 +23,10 @@ pub struct TargetArgs {
     /// Endpoint as the bucket's page shows it: `s3.us-west-004.backblazeb2.com`
     #[arg(long, value_name = "HOST", env = "B2_ENDPOINT")]
     pub endpoint: Option<String>,
-    /// Region, where the endpoint's name does not tell it
+    /// Region, where the endpoint's name does not contain it
     #[arg(long, value_name = "NAME", env = "B2_REGION")]
     pub region: Option<String>,
-    /// What comes before every key: Mastodon's `S3_KEY_PREFIX`
+    /// Prefix of every key: Mastodon's `S3_KEY_PREFIX`
     #[arg(long, value_name = "PREFIX", env = "KEY_PREFIX")]
     pub key_prefix: Option<String>,
     /// File with `B2_APPLICATION_KEY_ID=` and `B2_APPLICATION_KEY=` lines, mode 0600
@@ -34,16 +34,16 @@ pub struct TargetArgs {
     pub key_file: Option<PathBuf>,
 }
 
-/// A bucket at an endpoint, checked.
+/// A bucket at an endpoint; its names are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where requests go.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// Region that requests are signed for.
     pub region: String,
     /// Bucket name.
     pub bucket: String,
-    /// What comes before every key: empty, or ending in `/`.
+    /// Prefix of every key: empty, or ending in `/`.
     pub key_prefix: String,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Scheme, host and port of an S3 endpoint. Plain `http` is for this machine only.
+/// Scheme, host and port of an S3 endpoint. `http` is allowed for a loopback address only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     scheme: &'static str,
@@ -76,7 +76,7 @@ impl Endpoint {
             Some(("http", rest)) => ("http", rest),
             Some((other, _)) => {
                 return Err(format!(
-                    "the endpoint `{text}` has the scheme `{other}`: give the host as the bucket's page shows it"
+                    "the endpoint `{text}` has the scheme `{other}`: use the host that the bucket's page shows"
                 ));
             }
             None => ("https", text),
@@ -84,13 +84,13 @@ impl Endpoint {
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let parsed: http::uri::Authority = authority
             .parse()
-            .map_err(|_| format!("the endpoint `{text}` is not a host name: give it as the bucket's page shows it, such as `s3.us-west-004.backblazeb2.com`"))?;
+            .map_err(|_| format!("the endpoint `{text}` is not a host name: use the one that the bucket's page shows, such as `s3.us-west-004.backblazeb2.com`"))?;
         if authority.contains('@') || parsed.host().is_empty() {
             return Err(format!("the endpoint `{text}` is not a host name"));
         }
         if scheme == "http" && !is_loopback(parsed.host()) {
             return Err(format!(
-                "the endpoint `{text}` is not encrypted: use `https://` (`http://` is for this machine's own addresses only)"
+                "the endpoint `{text}` is not encrypted: use `https://` (`http://` is allowed for loopback addresses only)"
             ));
         }
         Ok(Endpoint {
@@ -104,12 +104,12 @@ impl Endpoint {
         &self.authority
     }
 
-    /// `https`, or `http` for this machine.
+    /// `https`, or `http` for a loopback address.
     pub fn scheme(&self) -> &'static str {
         self.scheme
     }
 
-    /// Whether a port is named.
+    /// Whether it names a port.
     pub fn has_port(&self) -> bool {
         self.host() != self.authority
     }
@@ -122,7 +122,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether this is Backblaze's own service, with its limits.
+    /// Whether this is Backblaze's service, whose limits apply.
     pub fn is_backblaze(&self) -> bool {
         self.host().ends_with(".backblazeb2.com")
     }
@@ -156,13 +156,13 @@ fn is_loopback(host: &str) -> bool {
 }
 
 impl TargetArgs {
-    /// The bucket these flags and the settings file name. Reports every fault at once.
+    /// The bucket that these flags and the settings file name. Reports every fault at once.
     pub fn resolve(&self, file: &File) -> Result<Target> {
         self.resolve_with(file)
             .map_err(|faults| settings_error(&faults))
     }
 
-    /// As [`TargetArgs::resolve`], with the faults as they are, for a caller that has more.
+    /// As [`TargetArgs::resolve`], with the faults as a list, for callers that add their own.
     pub fn resolve_with(&self, file: &File) -> Result<Target, Vec<String>> {
         let mut faults = Vec::new();
         let bucket = pick(&self.bucket, &file.bucket);
@@ -189,34 +189,31 @@ impl TargetArgs {
             }
             Some(Ok(endpoint)) => Some(endpoint),
         };
-        let told = endpoint.as_ref().and_then(Endpoint::region);
-        let region = match (region, told) {
-            (Some(given), Some(told)) if given != told => {
-                faults.push(format!("the region `{given}` is not that of the endpoint, `{told}`: leave `--region` out"));
+        let of_endpoint = endpoint.as_ref().and_then(Endpoint::region);
+        let region = match (region, of_endpoint) {
+            (Some(given), Some(named)) if given != named => {
+                faults.push(format!("the region is `{given}`, and the endpoint is in `{named}`: leave `--region` out"));
                 None
             }
             (Some(given), _) => Some(given),
-            (None, Some(told)) => Some(told.to_owned()),
+            (None, Some(named)) => Some(named.to_owned()),
             (None, None) => {
                 if endpoint.is_some() {
                     faults.push(
-                        "the endpoint's name does not tell its region: give `--region`".to_owned(),
+                        "the endpoint's name does not contain its region: give `--region`"
+                            .to_owned(),
                     );
                 }
                 None
             }
         };
-        let key_prefix = match key_prefix.as_deref().map(|prefix| prefix.trim_matches('/')) {
-            None | Some("") => String::new(),
-            Some(prefix) if prefix.len() + 1 >= LONGEST_KEY => {
-                faults.push(format!(
-                    "the key prefix is {} bytes long, more than a key may be",
-                    prefix.len()
-                ));
-                String::new()
-            }
-            Some(prefix) => format!("{prefix}/"),
-        };
+        let key_prefix = with_slash(key_prefix.as_deref().unwrap_or_default());
+        if key_prefix.len() >= LONGEST_KEY {
+            faults.push(format!(
+                "the key prefix is {} bytes long, and a key may have {LONGEST_KEY}",
+                key_prefix.len()
+            ));
+        }
         match (endpoint, region, bucket) {
             (Some(endpoint), Some(region), Some(bucket)) if faults.is_empty() => Ok(Target {
                 endpoint,
@@ -228,8 +225,8 @@ impl TargetArgs {
         }
     }
 
-    /// The same flags for another command line, each with a space before it; what a variable gave
-    /// too, since it may be set for this one command.
+    /// The same flags for another command line, each with a space before it. Values of variables are
+    /// included, since a variable may be set for this command only.
     pub fn as_flags(&self) -> String {
         let key_file = self.key_file.as_ref().map(|path| path.to_string_lossy());
         [
@@ -244,28 +241,35 @@ impl TargetArgs {
         .collect()
     }
 
-    /// The key: `--key-file`, then the environment, then the configuration's key file, then a prompt
-    /// at a terminal.
+    /// The application key; see [`credentials::find`].
     pub fn credentials(&self, file: &File) -> Result<Credentials> {
         credentials::find(self.key_file.as_deref(), file.key_file.as_deref())
     }
 }
 
-/// One error for all that is wrong with the settings.
+/// One error for all faults of the settings.
 pub fn settings_error(faults: &[String]) -> Error {
     let cause = match faults {
         [only] => only.clone(),
         many => {
             let list: String = many.iter().map(|f| format!("\n  - {f}")).collect();
-            format!("{} of them are wrong{list}", many.len())
+            format!("{} faults:{list}", many.len())
         }
     };
     Error::usage("use these settings")
         .cause(cause)
-        .hint("`--help` of the command and docs/commands.md name every setting; nothing was sent")
+        .hint("see `--help` of the command, or docs/commands.md; nothing was sent")
 }
 
-/// The flag or variable, else the file's; an empty one counts as not given.
+/// A key prefix with one slash at its end and none at its start; empty for an empty one.
+pub fn with_slash(prefix: &str) -> String {
+    match prefix.trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    }
+}
+
+/// The value of the flag or variable, else of the settings file; an empty one counts as not given.
 fn pick(flag: &Option<String>, file: &Option<String>) -> Option<String> {
     [flag, file]
         .into_iter()
@@ -281,7 +285,7 @@ fn missing(what: &str, flag: &str, variable: &str, setting: &str) -> String {
     )
 }
 
-/// Backblaze's rule for names: 6 to 63 letters, digits and `-`; others allow 3 and `.`.
+/// Backblaze allows 6 to 63 letters, digits and `-`; other services also 3 characters and `.`.
 fn bucket_fault(name: &str) -> Option<String> {
     let fits = (3..=63).contains(&name.len())
         && name
@@ -289,7 +293,7 @@ fn bucket_fault(name: &str) -> Option<String> {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
         && name.starts_with(|c: char| c.is_ascii_alphanumeric());
     (!fits).then(|| {
-        format!("`{name}` cannot be a bucket's name: it has 3 to 63 letters, digits and `-`")
+        format!("`{name}` is not a bucket's name: one has 3 to 63 letters, digits and `-`")
     })
 }
 
@@ -310,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_a_host_and_https_unless_it_is_this_machine() {
+    fn an_endpoint_is_a_host_and_https_unless_it_is_loopback() {
         check_endpoint(
             "s3.us-west-004.backblazeb2.com",
             Ok((

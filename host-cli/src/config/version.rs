@@ -1,10 +1,10 @@
-//! Mastodon's version, and how versions compare.
+//! Versions of Mastodon.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Mastodon's version. What follows the three numbers (`-rc1`, `+glitch`) is left out.
+/// A version of Mastodon. What follows the three numbers (`-rc1`, `+glitch`) is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// 4 of `4.3.1`.
@@ -25,7 +25,7 @@ impl Version {
         }
     }
 
-    /// Whether what came with `since` is there.
+    /// Whether it has what was introduced in `since`.
     pub fn has(self, since: Version) -> bool {
         self >= since
     }

@@ -1,7 +1,7 @@
-//! The pitfalls of a media setup that shows as nothing but failed uploads, each with its mend.
+//! Finds mistakes in the media settings of a `.env` file, each with a hint.
 //!
-//! Pure: reads a document and what is known of the bucket, returns findings. Never puts a
-//! secret's value into one.
+//! Pure functions over a document and what is known of the bucket. Findings never contain the value of
+//! a secret.
 
 mod domain;
 mod service;
@@ -13,42 +13,42 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Document;
-use super::settings::{permission, shown};
+use super::settings::{masked, permission};
 use super::values::{self, Environment, Gem, Value, Values};
 pub use version::EXTRA_MEDIA_HOSTS;
 
 use crate::config::{Deployment, Version, Visibility};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Uploads or media will fail.
     Error,
-    /// Works today, or only for some; fails or leaks in a case that will come.
+    /// Works in some installations or for the present; otherwise fails, or shows media to strangers.
     Warning,
 }
 
-/// One thing that is wrong, and what to do about it.
+/// One mistake, and what to do.
 #[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// Name of the rule, stable: `endpoint-scheme`.
+pub struct LintFinding {
+    /// The stable name of the rule: `endpoint-scheme`.
     pub rule: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// Line in the file, from 1; none for what is missing.
+    /// The line, from 1; none for a missing setting.
     pub line: Option<usize>,
-    /// The variable it is about.
+    /// The variable.
     pub key: Option<String>,
     /// What is wrong.
     pub message: String,
     /// What to do.
-    pub mend: String,
+    pub hint: String,
 }
 
-/// What is known from elsewhere; what is not known is not compared.
+/// What is known besides the file; what is not known is not compared.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct LintContext {
     /// Whether the bucket is public.
     pub visibility: Option<Visibility>,
     /// The bucket's region.
@@ -57,7 +57,7 @@ pub struct Known {
     pub bucket: Option<String>,
     /// `files.example.com`.
     pub files_host: Option<String>,
-    /// `S3_KEY_PREFIX` as it should be, without a closing slash; empty for none.
+    /// `S3_KEY_PREFIX` as it should be, without a slash at its end; empty for none.
     pub key_prefix: Option<String>,
     /// The file's permission bits.
     pub mode: Option<u32>,
@@ -65,39 +65,37 @@ pub struct Known {
     pub version: Option<Version>,
     /// How Mastodon is run.
     pub deployment: Option<Deployment>,
-    /// Files that outrank this one, the first before the others.
+    /// Files that outrank this one, by precedence.
     pub outranking: Vec<Outranking>,
 }
 
-/// A file that is read before the one that is looked at: what it sets counts.
+/// A file whose settings outrank those of the checked file.
 #[derive(Clone, Debug)]
 pub struct Outranking {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What it sets; or why that cannot be told.
+    /// Its variables; or why they cannot be read.
     pub values: Result<Values, String>,
 }
 
-/// Everything that is wrong, worst first, then by line.
-pub fn lint(document: &Document, known: &Known) -> Vec<Finding> {
-    let mut elsewhere = Environment::default();
-    for file in known.outranking.iter().rev() {
-        elsewhere
-            .known
-            .extend(file.values.clone().unwrap_or_default());
+/// All findings, by severity and line.
+pub fn lint(document: &Document, context: &LintContext) -> Vec<LintFinding> {
+    let mut outer = Environment::default();
+    for file in context.outranking.iter().rev() {
+        outer.known.extend(file.values.clone().unwrap_or_default());
     }
-    // What this file sets is looked at as it is written here; that it is outranked is said once.
+    // Settings of this file are checked as written here; being outranked is a finding of its own.
     for (_, assignment) in document.assignments() {
-        elsewhere.known.remove(assignment.key());
+        outer.known.remove(assignment.key());
     }
-    let read = values::read(document, Gem::V3_1_5, &elsewhere);
-    // A file that is refused is looked at all the same, as far as it can be.
+    let read = values::read(document, Gem::V3_1_5, &outer);
+    // A file that is rejected is checked by the rules of older versions.
     let values = read
-        .or_else(|_| values::read(document, Gem::V2_8, &elsewhere))
-        .or_else(|_| values::read(document, Gem::V2_4, &elsewhere));
+        .or_else(|_| values::read(document, Gem::V2_8, &outer))
+        .or_else(|_| values::read(document, Gem::V2_4, &outer));
     let mut lint = Lint {
         document,
-        known,
+        context,
         values: values.unwrap_or_default(),
         findings: Vec::new(),
     };
@@ -120,12 +118,12 @@ pub fn lint(document: &Document, known: &Known) -> Vec<Finding> {
 
 struct Lint<'a> {
     document: &'a Document,
-    known: &'a Known,
+    context: &'a LintContext,
     values: Values,
-    findings: Vec<Finding>,
+    findings: Vec<LintFinding>,
 }
 
-/// Variables whose value matters to media.
+/// Whether the variable concerns media.
 pub fn concerns_media(key: &str) -> bool {
     key.starts_with("S3_")
         || key.starts_with("AWS_")
@@ -140,7 +138,7 @@ impl Lint<'_> {
         severity: Severity,
         key: &str,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) {
         let line = self
             .document
@@ -148,13 +146,13 @@ impl Lint<'_> {
             .iter()
             .rfind(|(_, a)| a.key() == key)
             .map(|(line, _)| *line);
-        self.findings.push(Finding {
+        self.findings.push(LintFinding {
             rule,
             severity,
             line,
             key: Some(key.to_owned()),
             message: message.into(),
-            mend: mend.into(),
+            hint: hint.into(),
         });
     }
 
@@ -163,9 +161,9 @@ impl Lint<'_> {
         rule: &'static str,
         key: &str,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) {
-        self.add(rule, Severity::Error, key, message, mend);
+        self.add(rule, Severity::Error, key, message, hint);
     }
 
     fn warning(
@@ -173,27 +171,27 @@ impl Lint<'_> {
         rule: &'static str,
         key: &str,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) {
-        self.add(rule, Severity::Warning, key, message, mend);
+        self.add(rule, Severity::Warning, key, message, hint);
     }
 
-    /// The value that counts, as it is; none where it is not set or cannot be told.
+    /// The value, not trimmed; none where it is not set or cannot be determined.
     fn exact_value(&self, key: &str) -> Option<&str> {
         match self.values.get(key)? {
             Value::Known(value) => Some(value),
-            Value::Unclear(_) => None,
+            Value::Unresolved(_) => None,
         }
     }
 
-    /// The value that counts, trimmed; an empty one counts as not there.
+    /// The trimmed value; none where it is empty, not set, or cannot be determined.
     fn value(&self, key: &str) -> Option<String> {
         self.exact_value(key)
             .map(|v| v.trim().to_owned())
             .filter(|v| !v.is_empty())
     }
 
-    /// Whether it is set to anything, also to what cannot be told.
+    /// Whether it is set, also to a value that cannot be determined.
     fn is_set(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
@@ -211,8 +209,8 @@ impl Lint<'_> {
                 "enabled",
                 "S3_ENABLED",
                 format!(
-                    "`S3_ENABLED` is `{}`: anything but `true` means no",
-                    shown("S3_ENABLED", &enabled)
+                    "`S3_ENABLED` is `{}`: any value but `true` turns object storage off",
+                    masked("S3_ENABLED", &enabled)
                 ),
                 "write `S3_ENABLED=true`",
             );
@@ -242,20 +240,20 @@ impl Lint<'_> {
                 "S3_PROTOCOL",
                 format!(
                     "`S3_PROTOCOL` is `{}`: media links would not be encrypted",
-                    shown("S3_PROTOCOL", &protocol)
+                    masked("S3_PROTOCOL", &protocol)
                 ),
                 "write `S3_PROTOCOL=https`",
             );
         }
-        if let (Some(bucket), Some(known)) = (self.value("S3_BUCKET"), self.known.bucket.clone())
+        if let (Some(bucket), Some(known)) = (self.value("S3_BUCKET"), self.context.bucket.clone())
             && !bucket.eq_ignore_ascii_case(&known)
         {
             self.error(
                 "bucket",
                 "S3_BUCKET",
                 format!(
-                    "`S3_BUCKET` is `{}`, the bucket is `{known}`",
-                    shown("S3_BUCKET", &bucket)
+                    "`S3_BUCKET` is `{}`, and the bucket is `{known}`",
+                    masked("S3_BUCKET", &bucket)
                 ),
                 format!("write `S3_BUCKET={known}`"),
             );
@@ -272,19 +270,19 @@ impl Lint<'_> {
         let name = if written.is_none() {
             "`S3_PERMISSION` is not set, which means `public-read`".to_owned()
         } else {
-            format!("`S3_PERMISSION` is `{}`", shown(key, effective))
+            format!("`S3_PERMISSION` is `{}`", masked(key, effective))
         };
         if !matches!(effective, "" | "private" | "public-read") {
-            let want = permission(self.known.visibility.unwrap_or(Visibility::Public));
+            let want = permission(self.context.visibility.unwrap_or(Visibility::Public));
             self.error(
                 "permission",
                 key,
-                format!("{name}; the service knows `private` and `public-read` only"),
+                format!("{name}; B2 accepts `private` and `public-read` only"),
                 format!("write `S3_PERMISSION='{want}'`"),
             );
             return;
         }
-        match (self.known.visibility, effective) {
+        match (self.context.visibility, effective) {
             (Some(Visibility::Public), "private") => self.error(
                 "permission",
                 key,
@@ -318,16 +316,16 @@ impl Lint<'_> {
                 "key-prefix",
                 key,
                 format!(
-                    "`S3_KEY_PREFIX` is `{}`: a slash at its end makes keys with `//`",
-                    shown(key, &value)
+                    "`S3_KEY_PREFIX` is `{}`: with a slash at an end, keys contain `//`",
+                    masked(key, &value)
                 ),
                 format!(
                     "write `S3_KEY_PREFIX={}`",
-                    shown(key, value.trim_matches('/'))
+                    masked(key, value.trim_matches('/'))
                 ),
             );
         }
-        if let Some(known) = self.known.key_prefix.clone()
+        if let Some(known) = self.context.key_prefix.clone()
             && self.is_enabled()
             && value.trim_matches('/') != known
         {
@@ -335,11 +333,11 @@ impl Lint<'_> {
                 "key-prefix",
                 key,
                 format!(
-                    "`S3_KEY_PREFIX` is `{}`, the media are uploaded below `{known}`",
-                    shown(key, &value)
+                    "`S3_KEY_PREFIX` is `{}`, and the media are uploaded below `{known}`",
+                    masked(key, &value)
                 ),
                 if known.is_empty() {
-                    "take the line out".to_owned()
+                    "remove the line".to_owned()
                 } else {
                     format!("write `S3_KEY_PREFIX={known}`")
                 },
@@ -348,7 +346,7 @@ impl Lint<'_> {
     }
 }
 
-/// The host of a value that may have a scheme before it and a path behind it.
+/// The host of an address with or without a scheme and a path.
 fn bare_host(value: &str) -> &str {
     let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)

@@ -1,8 +1,8 @@
-//! Where one piece of a `.env` file ends and the next begins, and how a value is quoted.
+//! Parses a `.env` file into pieces, and quotes values.
 //!
 //! The grammar is that of the `dotenv` gem, as one regular expression: optional `export`, a name of
-//! letters, digits, `_` and `.`, `=` (or `: `) and a quoted or bare value, a comment. What follows
-//! from it is not always what an editor shows: a quoted text on the line after `NAME=` is the value.
+//! letters, digits, `_` and `.`, `=` (or `: `), a quoted or bare value, a comment. By this grammar a
+//! quoted text on the line after `NAME=` is the value of `NAME`.
 
 use std::sync::LazyLock;
 
@@ -10,8 +10,8 @@ use regex::bytes::{Captures, Regex};
 
 use super::{Assignment, LoneName, Piece, Quoting};
 
-/// One assignment or lone name, line ends being `\n`. The gem from 3.1.5 on knows lone names; for
-/// the versions before it they are no match.
+/// An assignment or a lone name, in text with `\n` as line end. Versions of the gem before 3.1.5 do not
+/// match lone names.
 #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -28,8 +28,8 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The file as the gem sees it: no byte order mark, every line end a `\n`; and where each of its
-/// bytes, and its end, is in the file.
+/// The file without byte order mark and with `\n` as line end, as the gem matches it; and the offset in the
+/// file of each of its bytes and of its end.
 fn normalised(bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
     let start = if bytes.starts_with(BYTE_ORDER_MARK) {
         BYTE_ORDER_MARK.len()
@@ -52,12 +52,12 @@ fn normalised(bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
     (text, places)
 }
 
-/// The file without its byte order mark, every line end a `\n`.
+/// The file without byte order mark and with `\n` as line end.
 pub(super) fn lines_normalised(bytes: &[u8]) -> Vec<u8> {
     normalised(bytes).0
 }
 
-/// Splits a file so that the pieces put end to end are the file again.
+/// Splits a file into pieces, whose concatenation is the file.
 pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
     let (text, places) = normalised(bytes);
     let of = |from: usize, to: usize| bytes[places[from]..places[to]].to_vec();
@@ -100,12 +100,12 @@ pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
     pieces
 }
 
-/// Where the parts of one match are.
+/// Ranges of the parts of one match.
 struct Spans {
-    /// The beginning of the line with `export`, or else with the name.
+    /// The start of the line with `export`, or else with the name.
     start: usize,
     key: std::ops::Range<usize>,
-    /// The value without the space around it, empty where nothing is written; none for a lone name.
+    /// The trimmed value, which may be empty; none for a lone name.
     value: Option<std::ops::Range<usize>>,
 }
 
@@ -132,7 +132,7 @@ impl Spans {
     }
 }
 
-/// How many lines end in `bytes`: at `\n`, `\r\n` or a lone `\r`.
+/// Number of line ends in `bytes`: `\n`, `\r\n` or a single `\r`.
 pub(super) fn line_ends(bytes: &[u8]) -> usize {
     lines_normalised(bytes)
         .iter()
@@ -140,7 +140,7 @@ pub(super) fn line_ends(bytes: &[u8]) -> usize {
         .count()
 }
 
-/// The end of the line that `at` is on, its `\n` included.
+/// The end of the line that contains `at`, its `\n` included.
 fn line_end(text: &[u8], at: usize) -> usize {
     text[at..]
         .iter()
@@ -156,16 +156,16 @@ pub(super) fn quoting(written: &[u8]) -> Quoting {
     }
 }
 
-/// Writes `value` in the wished quoting, or in the nearest that can hold it. Nothing is written as
-/// `''`: the gem takes a quoted text on the next line for the value of `NAME=`, and refuses
+/// Quotes `value` in the preferred way, or in the nearest one that can represent it. An empty value is
+/// `''`: for `NAME=` the gem takes a quoted text on the next line as the value, and it rejects
 /// `export NAME=`.
-pub(super) fn quote(value: &str, wished: Quoting) -> Vec<u8> {
+pub(super) fn quote(value: &str, preferred: Quoting) -> Vec<u8> {
     let bare_is_safe = !value.is_empty()
         && value
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_-./:@%+,=~".contains(&b));
     let single_is_safe = !value.contains('\'') && !value.ends_with('\\');
-    match wished {
+    match preferred {
         Quoting::Bare if bare_is_safe => value.as_bytes().to_vec(),
         Quoting::Bare | Quoting::Single if single_is_safe => format!("'{value}'").into_bytes(),
         Quoting::Bare | Quoting::Single | Quoting::Double => {

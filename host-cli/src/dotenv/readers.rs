@@ -1,5 +1,5 @@
-//! Who else reads `.env.production`: systemd's `EnvironmentFile=`, Compose's `env_file:` and
-//! `docker run --env-file`. Each has rules of its own, so one line can be three values.
+//! Other programs that read `.env.production`: systemd's `EnvironmentFile=`, Compose's `env_file:` and
+//! `docker run --env-file`. Their rules differ, so that one line can have three values.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 pub enum Reader {
     /// `EnvironmentFile=` (`systemd.exec(5)`): no `export`, a comment only at the start of a line.
     Systemd,
-    /// `env_file:` of Docker Compose: as a shell, and ` #` begins a comment.
+    /// `env_file:` of Docker Compose: quotes as in a shell, and ` #` begins a comment.
     Compose,
-    /// `docker run --env-file`: all behind the `=` is the value, quotes too.
+    /// `docker run --env-file`: everything after the `=` is the value, quotes included.
     DockerRun,
 }
 
 impl Reader {
-    /// As a person would call it.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Reader::Systemd => "systemd",
@@ -24,8 +24,7 @@ impl Reader {
         }
     }
 
-    /// The variables it makes of the file; names that it refuses, or takes from elsewhere, are left
-    /// out. References are left as they stand.
+    /// The variables that it reads, without names that it rejects. References are not resolved.
     pub fn read(self, text: &str) -> BTreeMap<String, String> {
         match self {
             Reader::Systemd => systemd(text),
@@ -41,7 +40,7 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Quoted parts and bare ones may follow each other; a backslash escapes, at a line's end it joins.
+/// Quoted and bare parts may follow each other; a backslash escapes, or joins lines at the end of one.
 fn systemd(text: &str) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     let mut rest = text.chars().peekable();
@@ -77,7 +76,7 @@ fn systemd(text: &str) -> BTreeMap<String, String> {
 
 fn systemd_value(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
     let mut value = String::new();
-    // Length of the value without the blanks that may turn out to end it.
+    // Length of the value without blanks at its end.
     let mut kept = 0;
     let mut at_start = true;
     while let Some(c) = rest.next() {
@@ -132,7 +131,7 @@ fn compose(text: &str) -> BTreeMap<String, String> {
             rest = after_line(rest);
             continue;
         };
-        // The value with all that follows it, since quotes may span lines.
+        // The value and everything after it, since quotes may span lines.
         let from = line.len() - value.len();
         let all = rest[from..].trim_start_matches([' ', '\t']);
         let quote = all.chars().next().filter(|c| matches!(c, '\'' | '"'));
@@ -159,7 +158,7 @@ fn after_line(text: &str) -> &str {
     text.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
-/// A quoted value and its length with the quotes; none where the quote is not closed.
+/// A quoted value, and its length including the quotes; none where the quote is not closed.
 fn compose_quoted(text: &str, quote: char) -> Option<(String, usize)> {
     let mut value = String::new();
     let mut rest = text.char_indices().skip(1).peekable();

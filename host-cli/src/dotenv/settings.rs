@@ -1,11 +1,11 @@
-//! What Mastodon's environment must say for media to live in the bucket.
+//! The settings that Mastodon needs to keep its media in the bucket.
 //!
-//! Names and meanings are Mastodon's own ("Configuring your environment"); where the service
-//! differs from what Mastodon expects, the reason stands at the setting.
+//! Names and meanings are those of Mastodon's documentation ("Configuring your environment"). Where
+//! Backblaze B2 needs another value, the reason is given at the setting.
 
 use crate::config::{Credentials, Secret, Target, Visibility};
 
-/// How Mastodon tells the files domain that a file is gone.
+/// Mastodon's cache buster, which purges deleted files at the files domain.
 #[derive(Clone, Debug)]
 pub struct CacheBuster {
     /// `PURGE`, `POST` or `DELETE`.
@@ -16,23 +16,22 @@ pub struct CacheBuster {
     pub secret: Secret,
 }
 
-/// Everything the switch needs to know.
+/// The input of the switch to the bucket.
 pub struct Switch<'a> {
     /// The bucket.
     pub target: &'a Target,
-    /// The key Mastodon uploads with.
+    /// The key with which Mastodon uploads.
     pub credentials: &'a Credentials,
-    /// `files.example.com`: no scheme, no slash.
+    /// `files.example.com`, without scheme and slash.
     pub files_host: &'a str,
     /// Whether the bucket is public.
     pub visibility: Visibility,
-    /// Cache buster, where its secret is known.
+    /// The cache buster, where its secret is known.
     pub cache_buster: Option<&'a CacheBuster>,
 }
 
-/// Settings that are written unless they are there already. The service answers 503 in normal work,
-/// and by itself Mastodon tries once and waits 5 seconds. More than three retries would hold up a
-/// web request for too long.
+/// Settings that are written unless they are set. B2 regularly answers 503, and Mastodon's defaults are
+/// one attempt and 5 seconds. More than three retries would block a web request for too long.
 pub const UNLESS_SET: [(&str, &str); 3] = [
     ("S3_RETRY_LIMIT", "3"),
     ("S3_OPEN_TIMEOUT", "10"),
@@ -40,7 +39,7 @@ pub const UNLESS_SET: [(&str, &str); 3] = [
 ];
 
 impl Switch<'_> {
-    /// The settings in the order they are to be written.
+    /// The settings in the order in which they are written.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let target = self.target;
         let mut settings = vec![
@@ -63,7 +62,7 @@ impl Switch<'_> {
                 "AWS_SECRET_ACCESS_KEY",
                 self.credentials.key.expose().to_owned(),
             ),
-            // The SDK of recent Mastodon adds checksums that the service has refused.
+            // Otherwise recent versions of the SDK send checksums that B2 has rejected.
             (
                 "AWS_REQUEST_CHECKSUM_CALCULATION",
                 "when_required".to_owned(),
@@ -97,8 +96,8 @@ pub fn permission(visibility: Visibility) -> &'static str {
     }
 }
 
-/// `EXTRA_MEDIA_HOSTS` with `origin` (`https://files.example.com`) in it, what is there kept.
-pub fn announced(existing: Option<&str>, origin: &str) -> String {
+/// The value of `EXTRA_MEDIA_HOSTS` with `origin` (`https://files.example.com`) added if it is missing.
+pub fn with_media_host(existing: Option<&str>, origin: &str) -> String {
     let existing = existing.unwrap_or_default();
     if hosts(existing).any(|host| same_origin(host, origin)) {
         return existing.to_owned();
@@ -116,13 +115,13 @@ pub fn hosts(value: &str) -> impl Iterator<Item = &str> {
         .filter(|host| !host.is_empty())
 }
 
-/// Whether two origins are one, a closing slash and letter case aside.
+/// Whether two origins are equal, apart from case and a slash at the end.
 pub fn same_origin(a: &str, b: &str) -> bool {
     let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
     bare(a) == bare(b)
 }
 
-/// Whether a variable of this name holds what nobody else may see.
+/// Whether the value of a variable of this name is a secret.
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
     if matches!(
@@ -146,9 +145,9 @@ pub fn is_secret(key: &str) -> bool {
         || key.ends_with("_URL") && !key.starts_with("S3_")
 }
 
-/// Whether a value has the shape of an application key, wherever it was pasted: `K`, three
-/// digits, 27 letters of base64.
-pub fn looks_like_a_key(value: &str) -> bool {
+/// Whether a value contains a text with the form of an application key: `K`, three digits, 27 letters of
+/// base64.
+pub fn has_key_form(value: &str) -> bool {
     value
         .split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)))
         .any(|word| {
@@ -157,15 +156,14 @@ pub fn looks_like_a_key(value: &str) -> bool {
         })
 }
 
-/// A value as it may be shown: only what has the form of a host, an address, a name or a switch.
+/// The value for a message, masked unless it has the form of a host, an address, a name or a switch.
 ///
-/// Whatever else it is may be a secret, wherever it stands: several settings on one line, say, or a
-/// quote that was not closed.
-pub fn shown(key: &str, value: &str) -> String {
+/// Any other value may contain a secret: with several settings on one line, or an open quote.
+pub fn masked(key: &str, value: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:/,+-".contains(&b);
     if value.is_empty() {
         String::new()
-    } else if is_secret(key) || looks_like_a_key(value) {
+    } else if is_secret(key) || has_key_form(value) {
         "(secret)".to_owned()
     } else if value.len() <= 200 && value.replace(", ", ",").bytes().all(plain) {
         value.to_owned()
@@ -174,8 +172,7 @@ pub fn shown(key: &str, value: &str) -> String {
     }
 }
 
-/// Names of settings that stand inside a value, as when several are written on one line:
-/// `A=b NAME=c`.
+/// Names of settings inside a value, as when several are written on one line: `A=b NAME=c`.
 pub fn settings_inside(value: &str) -> Vec<&str> {
     value
         .split_ascii_whitespace()
@@ -195,12 +192,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn announcing_keeps_what_is_there_and_adds_once() {
+    fn a_media_host_is_added_once_and_others_are_kept() {
         let origin = "https://files.example.com";
-        assert_eq!(announced(None, origin), origin);
-        assert_eq!(announced(Some(""), origin), origin);
+        assert_eq!(with_media_host(None, origin), origin);
+        assert_eq!(with_media_host(Some(""), origin), origin);
         assert_eq!(
-            announced(Some("https://old.example"), origin),
+            with_media_host(Some("https://old.example"), origin),
             "https://old.example,https://files.example.com"
         );
         for there in [
@@ -208,7 +205,7 @@ mod tests {
             "https://a.example, https://FILES.example.com/",
             "https://files.example.com https://a.example",
         ] {
-            assert_eq!(announced(Some(there), origin), there);
+            assert_eq!(with_media_host(Some(there), origin), there);
         }
     }
 
@@ -226,24 +223,24 @@ mod tests {
             "DATABASE_URL",
             "ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT",
         ] {
-            assert_eq!(shown(name, "hunter2"), "(secret)", "{name}");
+            assert_eq!(masked(name, "hunter2"), "(secret)", "{name}");
         }
         for name in ["S3_BUCKET", "AWS_ACCESS_KEY_ID"] {
-            assert_eq!(shown(name, "plain"), "plain");
-            assert_eq!(shown(name, key), "(secret)");
-            assert_eq!(shown(name, &format!("\"{key}\"")), "(secret)");
+            assert_eq!(masked(name, "plain"), "plain");
+            assert_eq!(masked(name, key), "(secret)");
+            assert_eq!(masked(name, &format!("\"{key}\"")), "(secret)");
         }
         for value in [
             "true AWS_SECRET_ACCESS_KEY=hunter2",
             "https://user:hunter2@host",
             "a\nSECRET_KEY_BASE=hunter2",
         ] {
-            assert_eq!(shown("S3_ENDPOINT", value), "(not shown)");
+            assert_eq!(masked("S3_ENDPOINT", value), "(not shown)");
         }
     }
 
     #[test]
-    fn settings_that_stand_on_one_line_are_seen() {
+    fn settings_on_one_line_are_found() {
         assert_eq!(
             settings_inside("true S3_BUCKET=a export CACHE_BUSTER_SECRET=b"),
             ["S3_BUCKET", "CACHE_BUSTER_SECRET"]

@@ -1,8 +1,8 @@
-//! A `.env` file on disk: read, backed up, replaced whole.
+//! A `.env` file on disk: read, backed up, replaced atomically.
 //!
-//! A reader, and a crash at any point, sees the old file or the new one. Owner, group, mode and
-//! extended attributes (access lists among them) are those of the old file; a mode is never
-//! widened, not even for a moment. A symbolic link is followed: its target is replaced.
+//! At any time, also after a crash, the file is either the old or the new one. Owner, group, mode and
+//! extended attributes (including access lists) are those of the old file; its permissions are at no
+//! time wider. A symbolic link is followed: its target is replaced.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,12 +16,12 @@ use time::OffsetDateTime;
 use crate::attributes::copy_attributes;
 use crate::error::{Error, Result};
 
-/// A `.env` file as it was read.
+/// A `.env` file that was read.
 #[derive(Clone)]
-pub struct Stored {
-    /// The path as the user gave it.
+pub struct EnvFile {
+    /// The path that the user gave.
     pub given: PathBuf,
-    /// The file itself, links resolved.
+    /// The path with links resolved.
     pub path: PathBuf,
     /// Its bytes.
     pub bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct Stored {
 }
 
 /// Reads the file that `given` is or points to.
-pub fn read(given: &Path) -> Result<Stored> {
+pub fn read(given: &Path) -> Result<EnvFile> {
     let operation = || format!("read the environment file `{}`", given.display());
     let hint = "give its path with `--env-file`, e.g. `/home/mastodon/live/.env.production`";
     let fail = |e: io::Error| Error::usage(operation()).cause(e).hint(hint);
@@ -44,7 +44,7 @@ pub fn read(given: &Path) -> Result<Stored> {
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(fail)?;
-    Ok(Stored {
+    Ok(EnvFile {
         given: given.to_owned(),
         path,
         bytes,
@@ -52,23 +52,23 @@ pub fn read(given: &Path) -> Result<Stored> {
     })
 }
 
-/// Where backups are: below the state directory, since beside the file Mastodon's own `.gitignore`
-/// does not know them.
+/// Backups of `.env` files. They are in the state directory, since in Mastodon's directory `.gitignore`
+/// would not exclude them.
 #[derive(Clone, Debug)]
 pub struct Backups {
     directory: PathBuf,
     now: OffsetDateTime,
 }
 
-/// What a file was before a change, and what it was before that was undone.
+/// A copy before a change, or before that change was undone.
 #[derive(Clone, Copy)]
-enum Kind {
+enum BackupKind {
     Before,
     Undone,
 }
 
 impl Backups {
-    /// Those in this state directory; a new one is given this time.
+    /// Backups in this state directory; `now` is the time of new ones.
     pub fn below(state_dir: &Path, now: OffsetDateTime) -> Backups {
         Backups {
             directory: state_dir.join("env"),
@@ -78,49 +78,50 @@ impl Backups {
 
     /// The newest backup of the file at `path`.
     pub fn newest(&self, path: &Path) -> Option<PathBuf> {
-        let beginning = beginning(path, Kind::Before);
+        let prefix = name_prefix(path, BackupKind::Before);
         let entries = fs::read_dir(&self.directory).ok()?;
         entries
             .flatten()
             .map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.starts_with(&beginning) && !name.ends_with(WRITTEN)
+                name.starts_with(&prefix) && !name.ends_with(WRITTEN)
             })
             .max()
     }
 
-    /// Whether the file still is what was written when `backup` was made, or `backup` itself, as after a
-    /// run that was killed before it wrote. None where what was written is not known.
-    pub fn is_as_written(&self, stored: &Stored, backup: &Path) -> Option<bool> {
+    /// Whether the file is still the one that was written when `backup` was made, or equals `backup`, as
+    /// after a run that was killed before it wrote. None where the written content is not known.
+    pub fn is_unedited(&self, stored: &EnvFile, backup: &Path) -> Option<bool> {
         let written = fs::read_to_string(written_path(backup)).ok()?;
         let unwritten = fs::read(backup).is_ok_and(|bytes| bytes == stored.bytes);
         Some(written == hash(&stored.bytes) || unwritten)
     }
 
-    /// Writes the backup, then puts `bytes` in the file's place. Returns the backup's path.
+    /// Writes a backup, then replaces the content of the file by `bytes`. Returns the path of the backup.
     ///
-    /// Fails, and changes nothing, when the file is no longer what was read, or when the new file
-    /// could not be given the old one's owner.
-    pub fn replace(&self, stored: &Stored, bytes: &[u8]) -> Result<PathBuf> {
-        self.replace_keeping(stored, bytes, Kind::Before)
+    /// # Errors
+    /// Fails, and changes nothing, where the file was changed since it was read, or the new file cannot
+    /// have the owner of the old one.
+    pub fn replace(&self, stored: &EnvFile, bytes: &[u8]) -> Result<PathBuf> {
+        self.replace_keeping(stored, bytes, BackupKind::Before)
     }
 
-    /// Puts the newest backup in the file's place, and forgets it. Returns where what was undone is
-    /// kept; none where there is no backup.
-    pub fn undo(&self, stored: &Stored) -> Result<Option<PathBuf>> {
+    /// Restores the newest backup and removes it from the backups. Returns the path of a copy of the file
+    /// before that; none where there is no backup.
+    pub fn undo(&self, stored: &EnvFile) -> Result<Option<PathBuf>> {
         let Some(backup) = self.newest(&stored.path) else {
             return Ok(None);
         };
-        let operation = || format!("take back `{}`", backup.display());
+        let operation = || format!("restore `{}`", backup.display());
         let bytes = fs::read(&backup).map_err(|e| Error::new(operation()).cause(e))?;
-        let undone = self.replace_keeping(stored, &bytes, Kind::Undone)?;
+        let undone = self.replace_keeping(stored, &bytes, BackupKind::Undone)?;
         fs::remove_file(&backup).map_err(|e| Error::new(operation()).cause(e))?;
         let _ = fs::remove_file(written_path(&backup));
         Ok(Some(undone))
     }
 
-    fn replace_keeping(&self, stored: &Stored, bytes: &[u8], kind: Kind) -> Result<PathBuf> {
+    fn replace_keeping(&self, stored: &EnvFile, bytes: &[u8], kind: BackupKind) -> Result<PathBuf> {
         let path = &stored.path;
         let operation = || format!("replace `{}`", path.display());
         let fail = |e: io::Error| Error::new(operation()).cause(e);
@@ -135,27 +136,29 @@ impl Backups {
             .create(&self.directory)
             .and_then(|()| write_like(&old, &backup, &stored.bytes))
             .and_then(|()| match kind {
-                Kind::Before => write_like(&old, &written_path(&backup), hash(bytes).as_bytes()),
-                Kind::Undone => Ok(()),
+                BackupKind::Before => {
+                    write_like(&old, &written_path(&backup), hash(bytes).as_bytes())
+                }
+                BackupKind::Undone => Ok(()),
             })
             .and_then(|()| sync_directory(&self.directory))
-            .map_err(|e| owner_error(format!("write the backup `{}`", backup.display()), e));
-        let forget = || {
+            .map_err(|e| write_error(format!("write the backup `{}`", backup.display()), e));
+        let remove_backup = || {
             let _ = fs::remove_file(&backup);
             let _ = fs::remove_file(written_path(&backup));
         };
         if let Err(error) = written {
-            forget();
+            remove_backup();
             return Err(error);
         }
 
         let staged = parent.join(format!(".{name}.medialift-{}", std::process::id()));
         let result = write_like(&old, &staged, bytes)
-            .map_err(|e| owner_error(operation(), e))
+            .map_err(|e| write_error(operation(), e))
             .and_then(|()| {
                 if fs::read(path).map_err(fail)? != stored.bytes {
                     return Err(Error::new(operation())
-                        .cause("somebody else changed it in the meantime")
+                        .cause("another process changed it in the meantime")
                         .hint("run the command again: it starts from the file as it is now"));
                 }
                 fs::rename(&staged, path).map_err(fail)?;
@@ -163,18 +166,17 @@ impl Backups {
             });
         if result.is_err() {
             let _ = fs::remove_file(&staged);
-            forget();
+            remove_backup();
         }
         result.map(|()| backup)
     }
 
-    /// `.env.production.0123456789abcdef.before-20261122T233000Z`, with `-2` and so on if that is
-    /// taken.
-    fn free_path(&self, path: &Path, kind: Kind) -> PathBuf {
+    /// `.env.production.0123456789abcdef.before-20261122T233000Z`, with `-2` and so on if that exists.
+    fn free_path(&self, path: &Path, kind: BackupKind) -> PathBuf {
         let now = self.now.to_offset(time::UtcOffset::UTC);
         let name = format!(
             "{}{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-            beginning(path, kind),
+            name_prefix(path, kind),
             now.year(),
             u8::from(now.month()),
             now.day(),
@@ -193,10 +195,10 @@ impl Backups {
     }
 }
 
-/// How the name of a file ends that tells what was written when a backup was made.
+/// Suffix of the files with the hash of what was written when a backup was made.
 const WRITTEN: &str = ".written";
 
-/// Beside `backup`: the hash of what took its place, so that edits by hand since are noticed.
+/// The file with the hash of the content that replaced `backup`, to detect later edits.
 fn written_path(backup: &Path) -> PathBuf {
     let mut name = backup.as_os_str().to_owned();
     name.push(WRITTEN);
@@ -207,18 +209,19 @@ fn hash(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
 }
 
-/// How the names of a file's backups begin: two files of one name have different paths.
-fn beginning(path: &Path, kind: Kind) -> String {
+/// Prefix of the names of a file's backups. It contains a hash of the path, since two files may have the
+/// same name.
+fn name_prefix(path: &Path, kind: BackupKind) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let place = hex::encode(Md5::digest(path.as_os_str().as_encoded_bytes()));
+    let path_hash = hex::encode(Md5::digest(path.as_os_str().as_encoded_bytes()));
     let kind = match kind {
-        Kind::Before => "before",
-        Kind::Undone => "undone",
+        BackupKind::Before => "before",
+        BackupKind::Undone => "undone",
     };
-    format!("{name}.{}.{kind}-", &place[..16])
+    format!("{name}.{}.{kind}-", &path_hash[..16])
 }
 
-fn owner_error(operation: String, cause: io::Error) -> Error {
+fn write_error(operation: String, cause: io::Error) -> Error {
     let denied = cause.kind() == io::ErrorKind::PermissionDenied;
     let error = Error::new(operation).cause(cause);
     if denied {
@@ -228,9 +231,9 @@ fn owner_error(operation: String, cause: io::Error) -> Error {
     }
 }
 
-/// Makes `path` with `bytes` and the owner, mode and attributes of `model`, safe on disk.
+/// Creates `path` with `bytes` and the owner, mode and attributes of `model`, and syncs it to disk.
 ///
-/// It begins as 0600 and gets the model's mode last, so no step is wider than the model.
+/// The mode is 0600 at first and that of the model at the end, so it is never wider than that.
 fn write_like(model: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let metadata = model.metadata()?;
     let mut file = OpenOptions::new()
@@ -247,8 +250,8 @@ fn write_like(model: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
             Some(Gid::from_raw(metadata.gid())),
         )?;
     }
-    // The access list first: until it is there, the mode's group bits, which are its mask, would
-    // be those of the group.
+    // Before the mode: without the access list, the group bits of the mode, which are its mask, would apply
+    // to the group.
     copy_attributes(model, &file)?;
     file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
     file.sync_all()
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_changed_meanwhile_is_left_alone() {
+    fn a_file_that_was_changed_meanwhile_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("env");
         fs::write(&path, "A=b\n").unwrap();
@@ -312,7 +315,7 @@ mod tests {
         let error = backups(dir.path())
             .replace(&stored, b"A=ours\n")
             .unwrap_err();
-        assert!(error.to_string().contains("somebody else"), "{error}");
+        assert!(error.to_string().contains("another process"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "A=theirs\n");
         let leftovers: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_since_a_change_is_noticed_and_a_change_that_never_came_is_none() {
+    fn an_edit_after_a_change_is_detected_and_an_unwritten_change_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("env");
         fs::write(&path, "A=1\n").unwrap();
@@ -333,7 +336,7 @@ mod tests {
         let check = |text: &str, expected: Option<bool>| {
             fs::write(&path, text).unwrap();
             let stored = read(&path).unwrap();
-            assert_eq!(backups.is_as_written(&stored, &backup), expected, "{text}");
+            assert_eq!(backups.is_unedited(&stored, &backup), expected, "{text}");
         };
         check("A=2\n", Some(true));
         check("A=2\n# by hand\n", Some(false));
@@ -343,12 +346,12 @@ mod tests {
     }
 
     #[test]
-    fn each_undo_takes_one_change_back() {
+    fn each_undo_restores_one_backup() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("env");
         let backups = backups(dir.path());
         fs::write(&path, "A=1\n").unwrap();
-        // In one second: both backups are kept.
+        // Two changes in the same second have two backups.
         for text in ["A=2\n", "A=3\n"] {
             backups
                 .replace(&read(&path).unwrap(), text.as_bytes())

@@ -36,7 +36,7 @@ fn check_set(text: &str, value: &str, expected: &str) {
 }
 
 #[test]
-fn values_mean_what_the_dotenv_gem_says() {
+fn values_are_those_of_the_dotenv_gem() {
     check_value("A=b", "b");
     check_value("A=b  \n", "b");
     check_value("  export A = b # why\n", "b");
@@ -60,7 +60,7 @@ fn the_last_of_several_assignments_wins() {
 }
 
 #[test]
-fn what_is_no_assignment_has_no_value() {
+fn only_an_assignment_has_a_value() {
     assert_eq!(value_of("# A=b\n", "A"), None);
     assert_eq!(value_of("B=c\nexport A\n", "A"), None);
     assert_eq!(value_of("A:b\n", "A"), None);
@@ -70,7 +70,7 @@ fn what_is_no_assignment_has_no_value() {
 }
 
 #[test]
-fn setting_keeps_export_and_quoting_and_gives_the_comment_its_own_line() {
+fn setting_keeps_export_and_quoting_and_moves_the_comment_to_its_own_line() {
     check_set(
         "B=1\r\nexport A = 'b'  # why\r\n",
         "c",
@@ -85,7 +85,7 @@ fn setting_keeps_export_and_quoting_and_gives_the_comment_its_own_line() {
 }
 
 #[test]
-fn nothing_is_written_so_that_every_version_reads_nothing() {
+fn an_empty_value_is_written_so_that_every_version_reads_it_as_empty() {
     check_set("A=b\n", "", "A=''\n");
     check_set("export A=b\n", "", "export A=''\n");
     check_set("A=b # c\n", "", "# c\nA=''\n");
@@ -101,7 +101,7 @@ fn nothing_is_written_so_that_every_version_reads_nothing() {
 }
 
 #[test]
-fn a_value_that_is_right_already_is_left_as_it_is_written() {
+fn a_value_that_is_set_already_is_not_rewritten() {
     for text in [
         "N=b\nA=${N}-c\n",
         "A=\"b-c\"\n",
@@ -131,7 +131,7 @@ fn a_missing_key_is_added_in_the_files_own_line_ends() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_stay() {
+fn bytes_that_are_not_utf8_are_kept() {
     let bytes = b"A=\xff\xfe\n# \x80\nB='\xc3'\n";
     let mut document = Document::parse(bytes);
     assert_eq!(document.to_bytes(), bytes);
@@ -152,7 +152,7 @@ fn a_debug_print_shows_no_value() {
     assert!(!format!("{:?}", document.get("A")).contains("topsecret"));
 }
 
-/// Text that is likely to hit the grammar's corners.
+/// Text that is likely to contain special cases of the grammar.
 fn likely_file() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
         Just("A".to_owned()),
@@ -177,19 +177,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_kept(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert_eq!(Document::parse(&bytes).to_bytes(), bytes);
     }
 
     #[test]
-    fn any_likely_file_comes_back(bytes in likely_file()) {
+    fn any_likely_file_is_kept(bytes in likely_file()) {
         prop_assert_eq!(Document::parse(&bytes).to_bytes(), bytes);
     }
 
-    /// Setting changes one assignment: every other line is still there, in order, and the file
-    /// that was written reads as what was set.
+    /// Setting changes one assignment: all others are kept in order, and the written file has the value.
     #[test]
-    fn a_set_value_is_read_back_and_nothing_else_moves(
+    fn a_set_value_is_read_back_and_all_others_are_kept(
         bytes in likely_file(),
         value in "[ -~é]{0,20}",
     ) {
@@ -197,10 +196,10 @@ proptest! {
         let mut after = before.clone();
         after.set("S3_BUCKET", &value, Style::Quoted);
         prop_assume!(after.is_stable());
-        // No quoting holds both; `env` refuses to write it.
+        // No quoting can represent both; `env` refuses to write it.
         prop_assume!(!(value.contains('\'') && value.contains("$(")));
         let read = Document::parse(&after.to_bytes());
-        // A file that the gem refuses as a whole has no value.
+        // A file that the gem rejects has no values.
         prop_assume!(values::read(&read, Gem::V3_1_5, &Environment::default()).is_ok());
         prop_assert_eq!(read.value("S3_BUCKET"), Some(value));
         let others = |d: &Document| -> Vec<(String, Vec<u8>)> {

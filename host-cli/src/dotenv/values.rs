@@ -1,7 +1,7 @@
-//! What the variables of a `.env` file are after the `dotenv` gem has read it.
+//! The variables that the `dotenv` gem reads from a `.env` file.
 //!
-//! Three readings of the gem differ; Mastodon has used each. Only the gem's own rules are here:
-//! those of systemd and Docker are in [`super::readers`].
+//! Mastodon has used versions of the gem with three different rules. The rules of systemd and Docker
+//! are in [`super::readers`].
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,37 +10,37 @@ use regex::bytes::Regex;
 
 use super::{Document, Piece, Quoting, parse};
 
-/// Versions of the gem that read a file differently.
+/// Versions of the gem with different rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gem {
     /// 2.4 (Debian's): line by line, no value spans lines.
     V2_4,
     /// 2.8 to 3.1.4.
     V2_8,
-    /// From 3.1.5 on: a lone name is set to nothing, and `export NAME=` is refused.
+    /// From 3.1.5 on: a lone name is set to nothing, and `export NAME=` is rejected.
     V3_1_5,
 }
 
 impl Gem {
-    /// Every reading.
+    /// Every version.
     pub const ALL: [Gem; 3] = [Gem::V2_4, Gem::V2_8, Gem::V3_1_5];
 }
 
-/// What a variable is.
+/// The value of a variable.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// This text.
     Known(String),
-    /// It depends on a command, or on a variable that is not known here; which.
-    Unclear(String),
+    /// It depends on this command or variable, whose value is not known.
+    Unresolved(String),
 }
 
-/// A debug print must not show what may be a secret.
+/// The value may be a secret and is not shown.
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Value::Known(_) => f.write_str("Known(…)"),
-            Value::Unclear(reference) => write!(f, "Unclear({reference})"),
+            Value::Unresolved(reference) => write!(f, "Unresolved({reference})"),
         }
     }
 }
@@ -48,18 +48,18 @@ impl std::fmt::Debug for Value {
 /// The variables, by name.
 pub type Values = BTreeMap<String, Value>;
 
-/// Variables from elsewhere, which outrank those of the file and which it may refer to.
+/// Variables that are set before the file is read: they outrank it, and it may refer to them.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// Those that are known.
+    /// The known variables.
     pub known: Values,
-    /// Whether there are no others: then a name that is neither known nor set in the file is empty.
+    /// Whether there are no others: then a reference to any other name is empty.
     pub complete: bool,
 }
 
-/// Why the gem refuses a whole file: Mastodon does not start with it.
+/// Why the gem rejects a file: Mastodon does not start with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum GemError {
     /// A byte on this line (from 1) is not UTF-8.
     NotUtf8 {
         /// Line number, from 1.
@@ -72,20 +72,20 @@ pub enum Refused {
     },
 }
 
-impl Refused {
-    /// The line it is about, from 1.
+impl GemError {
+    /// The line, from 1.
     pub fn line(self) -> usize {
         match self {
-            Refused::NotUtf8 { line } | Refused::ExportsNothing { line } => line,
+            GemError::NotUtf8 { line } | GemError::ExportsNothing { line } => line,
         }
     }
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for GemError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Refused::NotUtf8 { line } => write!(f, "line {line} is not UTF-8"),
-            Refused::ExportsNothing { line } => {
+            GemError::NotUtf8 { line } => write!(f, "line {line} is not UTF-8"),
+            GemError::ExportsNothing { line } => {
                 write!(f, "line {line} exports a name without a value")
             }
         }
@@ -95,12 +95,12 @@ impl std::fmt::Display for Refused {
 /// The variables that `gem` makes of the file. Those of `environment` are kept.
 ///
 /// # Errors
-/// Fails where the gem raises.
-pub fn read(document: &Document, gem: Gem, environment: &Environment) -> Result<Values, Refused> {
+/// Fails where the gem raises an error.
+pub fn read(document: &Document, gem: Gem, environment: &Environment) -> Result<Values, GemError> {
     let text = document.to_bytes();
     if let Err(e) = std::str::from_utf8(&text) {
         let before = &text[..e.valid_up_to()];
-        return Err(Refused::NotUtf8 {
+        return Err(GemError::NotUtf8 {
             line: 1 + parse::line_ends(before),
         });
     }
@@ -115,7 +115,7 @@ pub fn read(document: &Document, gem: Gem, environment: &Environment) -> Result<
                 };
                 values.insert(key, value);
             }
-            // Version 2.8 looks at these when it has read all the others.
+            // Version 2.8 checks these after it has read all assignments.
             export if gem == Gem::V2_8 => exports.push(export),
             Statement::Export { line, names } => check_export(line, &names, &values, environment)?,
         }
@@ -128,7 +128,7 @@ pub fn read(document: &Document, gem: Gem, environment: &Environment) -> Result<
     Ok(values)
 }
 
-/// What the gem acts upon.
+/// A statement of a file for the gem.
 enum Statement {
     Set {
         key: String,
@@ -146,12 +146,12 @@ fn check_export(
     names: &[String],
     values: &Values,
     environment: &Environment,
-) -> Result<(), Refused> {
+) -> Result<(), GemError> {
     let set = |name: &String| values.contains_key(name) || environment.known.contains_key(name);
     if names.iter().all(set) {
         Ok(())
     } else {
-        Err(Refused::ExportsNothing { line })
+        Err(GemError::ExportsNothing { line })
     }
 }
 
@@ -191,7 +191,7 @@ fn statements(document: &Document, gem: Gem) -> Vec<Statement> {
     statements
 }
 
-/// The grammar of version 2.4: as that of [`parse`], within one line, and with quotes in quotes.
+/// The grammar of version 2.4: that of [`parse`] within one line, and a quoted text may contain quotes.
 #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
 static ONE_LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -227,7 +227,7 @@ fn exported_names(line: &[u8]) -> Option<Vec<String>> {
     (words.next() == Some("export")).then(|| words.map(str::to_owned).collect())
 }
 
-/// The value of what is written, quotes and all: unquoted, unescaped, references resolved.
+/// Evaluates a value as written: removes quotes and escapes, resolves references.
 fn evaluate(written: &[u8], gem: Gem, values: &Values, environment: &Environment) -> Value {
     let text = String::from_utf8_lossy(written);
     let quoting = parse::quoting(written);
@@ -242,7 +242,7 @@ fn evaluate(written: &[u8], gem: Gem, values: &Values, environment: &Environment
             .or_else(|| values.get(name))
             .cloned()
             .or_else(|| environment.complete.then(|| Value::Known(String::new())))
-            .unwrap_or_else(|| Value::Unclear(reference(name)))
+            .unwrap_or_else(|| Value::Unresolved(reference(name)))
     };
     let legacy = find("DOTENV_LINEBREAK_MODE") == Value::Known("legacy".to_owned());
     let unescaped = match quoting {
@@ -258,7 +258,8 @@ fn evaluate(written: &[u8], gem: Gem, values: &Values, environment: &Environment
     substitute(&unescaped, find)
 }
 
-/// A reference as it may be shown: in a broken file it may be a part of a secret.
+/// The name of a reference, masked unless it has the form of a variable: in a broken file it may be part
+/// of a secret.
 fn reference(name: &str) -> String {
     let variable = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     if name.bytes().all(variable) && name.starts_with(|c: char| c.is_ascii_uppercase()) {
@@ -268,7 +269,7 @@ fn reference(name: &str) -> String {
     }
 }
 
-/// A backslash goes and what is behind it stays, but for `\$`, which [`substitute`] reads.
+/// Removes backslashes that escape a character, except `\$`, which [`substitute`] handles.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -284,8 +285,7 @@ fn unescape(text: &str) -> String {
     out
 }
 
-/// Replaces `$NAME` and `${NAME}`. `\$` is a dollar sign; `$(…)` is a command, whose output nobody
-/// knows but the gem.
+/// Replaces `$NAME` and `${NAME}`. `\$` is a dollar sign; `$(…)` is a command, which only the gem runs.
 fn substitute(text: &str, find: impl Fn(&str) -> Value) -> Value {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -295,7 +295,7 @@ fn substitute(text: &str, find: impl Fn(&str) -> Value) -> Value {
         out.push_str(before);
         if let Some(length) = command_length(reference) {
             if !escaped {
-                return Value::Unclear("$(…)".to_owned());
+                return Value::Unresolved("$(…)".to_owned());
             }
             out.pop();
             out.push_str(&reference[..length]);
@@ -303,7 +303,7 @@ fn substitute(text: &str, find: impl Fn(&str) -> Value) -> Value {
             continue;
         }
         let mut end = 1;
-        // An opening parenthesis that is never closed is no command and no variable.
+        // An opening parenthesis without a closing one is neither a command nor a variable.
         if reference[end..].starts_with('(') {
             out.push('$');
             rest = &reference[end..];
@@ -326,7 +326,7 @@ fn substitute(text: &str, find: impl Fn(&str) -> Value) -> Value {
         } else {
             match find(name) {
                 Value::Known(value) => out.push_str(&value),
-                unclear @ Value::Unclear(_) => return unclear,
+                unresolved @ Value::Unresolved(_) => return unresolved,
             }
         }
         rest = &reference[end..];
@@ -335,7 +335,7 @@ fn substitute(text: &str, find: impl Fn(&str) -> Value) -> Value {
     Value::Known(out)
 }
 
-/// The length of `$(…)` at the start, its parentheses balanced and not empty.
+/// The length of a `$(…)` at the start, with balanced parentheses that are not empty.
 fn command_length(text: &str) -> Option<usize> {
     let inner = text.strip_prefix("$(")?;
     let mut depth = 1;

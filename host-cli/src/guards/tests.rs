@@ -1,4 +1,4 @@
-//! Tests of `guards`: for each state of an installation, which commands may run.
+//! Tests of `guards`: which commands may run in each state of an installation.
 
 use super::*;
 use crate::config::Endpoint;
@@ -33,12 +33,14 @@ fn check(installation: &Installation, expected: [bool; 5]) {
         may_prune(installation, &target),
         may_rollback(installation),
     ];
-    let allowed = verdicts.clone().map(|verdict| verdict == Verdict::Allow);
+    let allowed = verdicts
+        .clone()
+        .map(|verdict| verdict == Permission::Allowed);
     assert_eq!(allowed, expected, "{installation:?}: {verdicts:?}");
     for verdict in verdicts {
-        if let Verdict::Refuse { why, what_to_do } = verdict {
-            assert!(!why.is_empty() && !what_to_do.is_empty());
-            assert!(!why.ends_with('.') && !what_to_do.ends_with('.'));
+        if let Permission::Refused { reason, hint } = verdict {
+            assert!(!reason.is_empty() && !hint.is_empty());
+            assert!(!reason.ends_with('.') && !hint.ends_with('.'));
         }
     }
 }
@@ -62,7 +64,7 @@ fn another_bucket_prefix_or_service_is_not_this_one() {
         installation.storage.as_mut().map(change).unwrap();
         installation
     };
-    // Whatever is in a bucket that Mastodon does not know is a copy.
+    // A bucket that Mastodon does not use is a copy of the disk.
     check(
         &of(|s| s.bucket = "other".to_owned()),
         [true, true, false, false, true],
@@ -77,15 +79,15 @@ fn another_bucket_prefix_or_service_is_not_this_one() {
 #[test]
 fn an_instance_with_old_settings_must_be_restarted() {
     let mut before = installation(Owner::Bucket);
-    before.running = Running::Shows(Owner::Disk);
+    before.running = Running::Uses(Owner::Disk);
     check(&before, NEITHER);
     before.running = Running::NotRestarted("puma is older".to_owned());
     check(&before, NEITHER);
-    before.running = Running::Shows(Owner::Bucket);
+    before.running = Running::Uses(Owner::Bucket);
     check(&before, BUCKET);
     let mut back = installation(Owner::Disk);
     for running in [
-        Running::Shows(Owner::Bucket),
+        Running::Uses(Owner::Bucket),
         Running::NotRestarted("puma is older".to_owned()),
     ] {
         back.running = running;
@@ -108,16 +110,16 @@ fn amazon_has_one_bucket_of_a_name_and_no_other_service_has_it() {
         endpoint: Endpoint::parse("s3.eu-west-1.amazonaws.com").unwrap(),
         ..target()
     };
-    assert_eq!(may_cutover(&amazon, &target), Verdict::Allow);
+    assert_eq!(may_cutover(&amazon, &target), Permission::Allowed);
 }
 
 #[test]
 fn a_directory_below_or_above_is_not_the_media() {
     for owner in [Owner::Disk, Owner::Bucket] {
         let mut installation = installation(owner);
-        installation.place = Place::Below("cache".into());
+        installation.relation = DirectoryRelation::Below("cache".into());
         check(&installation, NOTHING);
-        installation.place = Place::Above;
+        installation.relation = DirectoryRelation::Above;
         check(&installation, NOTHING);
     }
     let mut after_cutover = installation(Owner::Bucket);
@@ -125,35 +127,38 @@ fn a_directory_below_or_above_is_not_the_media() {
     check(&after_cutover, BUCKET);
     after_cutover.owner = Owner::Disk;
     check(&after_cutover, NEITHER);
-    // The bucket that Mastodon does not use may have what it uploaded since.
+    // The bucket that Mastodon does not use may have uploads since the cutover.
     let owner = after_cutover.owner_of(&target());
     assert!(matches!(owner, Owner::Unknown(why) if why.contains("moved aside")));
-    assert_eq!(may_do_without(&after_cutover), Verdict::Allow);
-    assert_ne!(may_sync_without(&after_cutover), Verdict::Allow);
+    assert_eq!(may_ignore_mastodon(&after_cutover), Permission::Allowed);
+    assert_ne!(
+        may_sync_without_mastodon(&after_cutover),
+        Permission::Allowed
+    );
 }
 
 #[test]
-fn an_instance_that_runs_with_what_nobody_knows_is_neithers() {
+fn an_instance_with_unknown_settings_allows_nothing_that_could_lose_data() {
     for owner in [Owner::Disk, Owner::Bucket] {
         let mut found = installation(owner);
-        found.running = Running::Unclear("its environment cannot be read".to_owned());
+        found.running = Running::Unknown("its environment cannot be read".to_owned());
         check(&found, NEITHER);
         assert_ne!(found.owner_of(&target()), Owner::Disk);
     }
 }
 
 #[test]
-fn the_bucket_is_not_turned_off_while_the_media_are_aside() {
+fn the_bucket_is_not_turned_off_while_the_media_are_moved_aside() {
     let aside = Path::new("/home/mastodon/live/public/system");
-    assert_eq!(may_undo(None, true), Verdict::Allow);
-    assert_eq!(may_undo(Some(aside), false), Verdict::Allow);
-    assert_ne!(may_undo(Some(aside), true), Verdict::Allow);
+    assert_eq!(may_undo(None, true), Permission::Allowed);
+    assert_eq!(may_undo(Some(aside), false), Permission::Allowed);
+    assert_ne!(may_undo(Some(aside), true), Permission::Allowed);
 }
 
 #[test]
-fn an_installation_that_is_there_is_not_done_without() {
+fn an_existing_installation_is_not_ignored() {
     let mut found = installation(Owner::Disk);
-    assert_eq!(may_do_without(&found), Verdict::Allow);
+    assert_eq!(may_ignore_mastodon(&found), Permission::Allowed);
     found.root = Some("/home/mastodon/live".into());
-    assert_ne!(may_do_without(&found), Verdict::Allow);
+    assert_ne!(may_ignore_mastodon(&found), Permission::Allowed);
 }

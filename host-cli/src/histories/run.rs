@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use super::world::{Fuse, Journal, Object, World, identity, read};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
-use crate::guards::{Verdict, may_delete_after, may_sync, may_sync_delete};
+use crate::guards::{Permission, may_delete_after, may_sync, may_sync_delete};
 use crate::journal::Recorded;
 use crate::mastodon::Owner;
 use crate::pairs::Pair;
@@ -34,10 +34,10 @@ impl World {
     pub(super) fn sync(&mut self, fuse: &mut Fuse, run: Run) -> Result<()> {
         let (installation, target) = (self.installation(), World::target());
         let may_delete = || {
-            may_sync_delete(&installation, &target) == Verdict::Allow
-                && may_delete_after(self.pruned) == Verdict::Allow
+            may_sync_delete(&installation, &target) == Permission::Allowed
+                && may_delete_after(self.pruned) == Permission::Allowed
         };
-        if may_sync(&installation) != Verdict::Allow || run.deletes && !may_delete() {
+        if may_sync(&installation) != Permission::Allowed || run.deletes && !may_delete() {
             return Ok(());
         }
         let root = swap::media_at(&self.site.live());

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use crate::config::{Endpoint, Target};
 use crate::decide::{Compare, Conflict, Decision, Flags, decide, decide_read};
 use crate::error::{Error, Result};
-use crate::guards::{Verdict, may_cutover, may_prune};
+use crate::guards::{Permission, may_cutover, may_prune};
 use crate::identity::Identity;
 use crate::journal::Recorded;
 use crate::mastodon::{Installation, Owner, Running, Storage};
@@ -239,8 +239,8 @@ impl World {
         };
         let mut installation = Installation::for_tests(self.owner.clone(), Some(storage));
         installation.running = match (self.answers, self.running == self.owner) {
-            (false, _) => Running::NotAsked("it does not answer".to_owned()),
-            (true, true) => Running::Shows(self.owner.clone()),
+            (false, _) => Running::NotObserved("it does not answer".to_owned()),
+            (true, true) => Running::Uses(self.owner.clone()),
             (true, false) => Running::NotRestarted("it was not restarted".to_owned()),
         };
         let moved = self.site.state().ok().flatten();
@@ -338,7 +338,7 @@ impl World {
     }
 
     pub(super) fn cutover(&mut self, fuse: &mut Fuse) -> Result<()> {
-        if may_cutover(&self.installation(), &World::target()) != Verdict::Allow {
+        if may_cutover(&self.installation(), &World::target()) != Permission::Allowed {
             return Ok(());
         }
         let Some(state) = swap::ready_to_cut(&self.site)? else {
@@ -378,7 +378,7 @@ impl World {
             return Ok(());
         };
         let allowed = may_prune(&self.installation(), &World::target());
-        if allowed != Verdict::Allow || state.phase != Phase::Moved {
+        if allowed != Permission::Allowed || state.phase != Phase::Moved {
             return Ok(());
         }
         state.pruned = true;

@@ -1,8 +1,7 @@
-//! What Mastodon's Compose files say, as far as that is plain: the containers have the settings of
-//! `.env.production` and no others.
+//! Mastodon's Compose files: whether the containers have the settings of `.env.production` and no others.
 //!
-//! YAML is not read. Files that do more than Mastodon's own are recognised by their words, and are not
-//! understood: then only the running containers tell.
+//! YAML is not parsed. Where the text has a key that Mastodon's own file does not have and that may
+//! change settings, this is reported, and only the environments of running containers count.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +10,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Of each group Compose takes the first that is there; the second changes what the first says.
+/// Of each group Compose reads the first that exists; the second group overrides the first.
 const NAMES: [[&str; 4]; 2] = [
     [
         "compose.yaml",
@@ -30,11 +29,11 @@ const NAMES: [[&str; 4]; 2] = [
 /// The Compose files of a directory.
 #[derive(Debug)]
 pub(super) struct Compose {
-    /// Those that are there.
+    /// Those that exist.
     pub(super) files: Vec<PathBuf>,
-    /// What they say, without comments.
+    /// Their text without comments.
     text: String,
-    /// One that cannot be read; why.
+    /// The reason why one of them cannot be read.
     unreadable: Option<String>,
 }
 
@@ -43,7 +42,7 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap()
 }
 
-/// The Compose files in `root`, if there are any.
+/// The Compose files in `root`; none where there are none.
 pub(super) fn find(root: &Path) -> Option<Compose> {
     let mut compose = Compose {
         files: Vec::new(),
@@ -52,8 +51,8 @@ pub(super) fn find(root: &Path) -> Option<Compose> {
     };
     for names in NAMES {
         let paths = names.map(|name| root.join(name));
-        let is_there = |path: &&PathBuf| !absent(path);
-        let Some(path) = paths.iter().find(is_there) else {
+        let exists = |path: &&PathBuf| !absent(path);
+        let Some(path) = paths.iter().find(exists) else {
             continue;
         };
         match fs::read_to_string(path) {
@@ -81,8 +80,8 @@ fn without_comment(line: &str) -> String {
 }
 
 impl Compose {
-    /// Why the containers may have other settings than those of `env_file`; none where they have not.
-    pub(super) fn not_plain(&self, root: &Path, env_file: &Path) -> Option<String> {
+    /// Why the containers may have other settings than those of `env_file`; none where they cannot.
+    pub(super) fn deviation(&self, root: &Path, env_file: &Path) -> Option<String> {
         static OTHER_FILES: LazyLock<Regex> =
             LazyLock::new(|| pattern(r#"(?m)^[\s-]*["']?(include|extends)["']?\s*:"#));
         static PRODUCTION: LazyLock<Regex> =
@@ -98,7 +97,7 @@ impl Compose {
             return self.unreadable.clone();
         }
         if let Some(found) = OTHER_FILES.captures(&self.text) {
-            return Some(format!("the Compose file says `{}`", &found[1]));
+            return Some(format!("the Compose file uses `{}`", &found[1]));
         }
         let text = PRODUCTION.replace_all(&self.text, "");
         if let Some(found) = VARIABLE.captures(&text) {
@@ -117,20 +116,20 @@ impl Compose {
             }
             _ => {}
         }
-        self.env_file_not_plain(root, env_file)
+        self.env_file_deviation(root, env_file)
     }
 
-    fn env_file_not_plain(&self, root: &Path, env_file: &Path) -> Option<String> {
+    fn env_file_deviation(&self, root: &Path, env_file: &Path) -> Option<String> {
         static ENV_FILE: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
                 r#"(?m)^\s*env_file:(?:\s*|\s*\n\s*-\s+)["']?([^"'\s\[\]{}&*:,]+)["']?$(\n\s*-)?"#,
             )
         });
-        let plain = ENV_FILE
+        let expected = ENV_FILE
             .captures_iter(&self.text)
             .filter(|found| root.join(found[1].trim_start_matches("./")) == env_file)
             .filter(|found| found.get(2).is_none());
-        let other = plain.count() != self.text.matches("env_file").count();
+        let other = expected.count() != self.text.matches("env_file").count();
         other.then(|| {
             format!(
                 "the Compose file gives the containers another `env_file` than `{}`",
@@ -156,7 +155,7 @@ impl Compose {
         found.get(1).map(|path| path.as_str())
     }
 
-    /// Whether it has to do with Mastodon's media.
+    /// Whether the files name Mastodon's media directory.
     pub(super) fn names_media(&self) -> bool {
         self.text.contains("public/system")
     }
@@ -168,7 +167,7 @@ mod tests {
 
     const MASTODONS_OWN: &str = "services:\n  web:\n    image: ghcr.io/mastodon/mastodon:v4.3.17\n    # environment: { S3_ENABLED: true }\n    env_file: .env.production # edit this\n    volumes:\n      - ./public/system:/mastodon/public/system\n  sidekiq:\n    env_file:\n      - ./.env.production\n    environment:\n      RAILS_ENV: production\n";
 
-    /// Why Mastodon's own file with this added is not plain.
+    /// The deviation of Mastodon's own file with these texts appended.
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: Option<&str>) {
         let dir = tempfile::tempdir().unwrap();
@@ -179,7 +178,7 @@ mod tests {
             fs::write(path, before + added).unwrap();
         }
         let compose = find(dir.path()).unwrap();
-        let why = compose.not_plain(dir.path(), &dir.path().join(".env.production"));
+        let why = compose.deviation(dir.path(), &dir.path().join(".env.production"));
         match (&why, expected) {
             (None, None) => {}
             (Some(why), Some(part)) => assert!(why.contains(part), "{files:?}: {why}"),
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_does_no_more_than_mastodons_own_file_is_understood() {
+    fn whatever_may_change_settings_is_a_deviation() {
         fn own(added: &str) -> [(&str, &str); 1] {
             [("compose.yml", added)]
         }
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_overrides_counts_too() {
+    fn an_override_file_counts_too() {
         let name = "docker-compose.override.yml";
         check(&[(name, "services:\n  web:\n    ports: []\n")], None);
         check(
@@ -252,7 +251,7 @@ mod tests {
         fs::remove_file(dir.path().join(name)).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join(name)).unwrap();
         let compose = find(dir.path()).unwrap();
-        let why = compose.not_plain(dir.path(), &dir.path().join(".env.production"));
+        let why = compose.deviation(dir.path(), &dir.path().join(".env.production"));
         assert!(why.is_some_and(|why| why.contains("cannot be read")));
     }
 }

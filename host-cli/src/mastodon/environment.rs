@@ -1,8 +1,8 @@
-//! What Mastodon's settings say of its media: read from every file in which they may stand, in the
-//! order in which these outrank each other.
+//! Reads the media settings of an installation from every file and process that may define them, in
+//! their order of precedence.
 //!
-//! Readings differ (versions of the gem; Compose reads by rules of its own). Where they lead to
-//! different media settings, or one depends on what is not known here, nothing is assumed.
+//! Versions of the gem, Compose and systemd parse files differently. Where the results differ, or
+//! depend on variables that are not known here, nothing is assumed.
 
 use std::fs;
 use std::io;
@@ -14,15 +14,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use regex::Regex;
 
 use super::compose::{self, Compose};
-use super::owner::{Owner, Running, Storage};
+use super::media::MediaSettings;
 use super::process::Process;
 use super::units::{self, Units};
-use crate::config::{self, Deployment, Endpoint};
+use crate::config::{self, Deployment};
 use crate::dotenv::Document;
 use crate::dotenv::readers::Reader;
 use crate::dotenv::values::{self, Environment, Gem, Value, Values};
 
-/// Files of `dotenv-rails` in production, the one that outranks the others first.
+/// Files that `dotenv-rails` reads in production, by precedence.
 const FILES: [&str; 4] = [
     ".env.production.local",
     ".env.local",
@@ -30,181 +30,35 @@ const FILES: [&str; 4] = [
     ".env",
 ];
 
-/// What the settings say of the media.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Media {
-    /// Whether they are in a bucket.
-    pub in_bucket: bool,
-    /// `S3_BUCKET`, empty where it does not count.
-    pub bucket: String,
-    /// `S3_KEY_PREFIX`, as written.
-    pub key_prefix: String,
-    /// Host and port of `S3_ENDPOINT`, in lower case; Amazon's where it is not set.
-    pub endpoint: String,
-    /// Hosts that media are read from when they are in a bucket: the alias, else the bucket's own.
-    pub hosts: Vec<String>,
-    /// `CDN_HOST`, in lower case: media of the disk are read from there too.
-    pub cdn_host: Option<String>,
-    /// `PAPERCLIP_ROOT_PATH`.
-    pub root_path: String,
-    /// Path before the media of the disk in their addresses: `system/`.
-    pub disk_path: String,
-    /// `LOCAL_DOMAIN`.
-    pub local_domain: Option<String>,
-    /// `WEB_DOMAIN`, where the site has another name than accounts have.
-    pub web_domain: Option<String>,
-    /// `PORT` of the web process.
-    pub port: Option<String>,
-}
-
-impl Media {
-    pub(super) fn owner(&self) -> (Owner, Option<Storage>) {
-        if self.in_bucket {
-            (Owner::Bucket, Some(Storage::from(self)))
-        } else {
-            (Owner::Disk, None)
-        }
-    }
-
-    fn of(values: &Values) -> Result<Media, String> {
-        let text = |key: &str| match values.get(key) {
-            None => Ok(String::new()),
-            Some(Value::Known(value)) => Ok(value.clone()),
-            Some(Value::Unclear(on)) => Err(format!(
-                "`{key}` depends on `{on}`, which is not set in any file that can be read"
-            )),
-        };
-        let rails = text("RAILS_ENV")?;
-        if !matches!(&*rails, "" | "production") {
-            return Err(
-                "`RAILS_ENV` is not `production`: other files than those that were read may count"
-                    .to_owned(),
-            );
-        }
-        let in_bucket = text("S3_ENABLED")? == "true";
-        for (key, service) in [("SWIFT_ENABLED", "Swift"), ("AZURE_ENABLED", "Azure")] {
-            if !in_bucket && text(key)? == "true" {
-                return Err(format!(
-                    "Mastodon keeps its media in {service}, as `{key}` says"
-                ));
-            }
-        }
-        let of_bucket = |key: &str| {
-            if in_bucket {
-                text(key)
-            } else {
-                Ok(String::new())
-            }
-        };
-        let bucket = of_bucket("S3_BUCKET")?;
-        if in_bucket && bucket.is_empty() {
-            return Err("`S3_ENABLED` is `true` and `S3_BUCKET` is not set".to_owned());
-        }
-        let endpoint = if in_bucket {
-            endpoint(values)?
-        } else {
-            String::new()
-        };
-        let mut hosts = Vec::new();
-        for key in ["S3_ALIAS_HOST", "S3_CLOUDFRONT_HOST"] {
-            hosts.extend(host(&of_bucket(key)?));
-        }
-        let region = match of_bucket("S3_REGION")? {
-            region if region.is_empty() => "us-east-1".to_owned(),
-            region => region,
-        };
-        let by_region = host(&format!("s3-{region}.amazonaws.com"));
-        let services = [
-            host(&of_bucket("S3_HOSTNAME")?).or(by_region),
-            host(&of_bucket("S3_ENDPOINT")?),
-        ];
-        for service in services.into_iter().flatten() {
-            hosts.push(format!("{bucket}.{service}").to_ascii_lowercase());
-            hosts.push(service);
-        }
-        let domain = |key| text(key).ok().filter(|domain| !domain.is_empty());
-        Ok(Media {
-            in_bucket,
-            bucket,
-            key_prefix: of_bucket("S3_KEY_PREFIX")?,
-            endpoint,
-            hosts,
-            cdn_host: domain("CDN_HOST").and_then(|url| host(&url)),
-            root_path: text("PAPERCLIP_ROOT_PATH")?,
-            disk_path: with_slash(domain("PAPERCLIP_ROOT_URL").as_deref().unwrap_or("system")),
-            local_domain: domain("LOCAL_DOMAIN"),
-            web_domain: domain("WEB_DOMAIN"),
-            port: text("PORT").ok().filter(|port| !port.is_empty()),
-        })
-    }
-}
-
-/// The service that Mastodon sends its media to.
-fn endpoint(values: &Values) -> Result<String, String> {
-    let elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    match values.get("S3_ENDPOINT") {
-        Some(Value::Known(text)) => Endpoint::parse(text)
-            .map(|endpoint| endpoint.authority().to_owned())
-            .map_err(|_| {
-                "`S3_ENDPOINT` is not `https://` and a host: what bucket that is cannot be told"
-                    .to_owned()
-            }),
-        Some(Value::Unclear(on)) => Err(format!(
-            "`S3_ENDPOINT` depends on `{on}`, which is not set in any file that can be read"
-        )),
-        None => match elsewhere.iter().find(|key| values.contains_key(**key)) {
-            Some(key) => Err(format!(
-                "`S3_ENDPOINT` is not set and `{key}` is, which only some versions of Mastodon heed"
-            )),
-            None => Ok("s3.amazonaws.com".to_owned()),
-        },
-    }
-}
-
-/// The host of an address, or of a host with or without a path, in lower case.
-fn host(address: &str) -> Option<String> {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or_default();
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
-}
-
-/// `media/` of `media`; nothing of nothing.
-pub(super) fn with_slash(prefix: &str) -> String {
-    match prefix.trim_matches('/') {
-        "" => String::new(),
-        prefix => format!("{prefix}/"),
-    }
-}
-
-/// Where the settings of one installation may stand.
+/// Everything that may define the settings of one installation.
 pub(super) struct Sources {
     root: PathBuf,
     files: Vec<PathBuf>,
-    /// The one of [`Sources::files`] that Mastodon's guide names, `.env.production`.
+    /// `.env.production`, one of [`Sources::files`].
     main: PathBuf,
     gems: Vec<Gem>,
     units: Units,
-    /// The environments of processes that were started without a container.
+    /// Environments of processes outside containers.
     processes: Vec<Environment>,
-    /// Those of processes in containers.
+    /// Environments of processes in containers.
     containers: Vec<Environment>,
-    /// The Compose files, where Compose may be what runs it.
+    /// The Compose files, where Compose may run it.
     compose: Option<Compose>,
     deployment: Option<Deployment>,
 }
 
-/// What was read.
-pub(super) struct Read {
-    /// The media settings, or why they cannot be told.
-    pub(super) media: Result<Media, String>,
-    /// Files with settings that are there, the one that outranks the others first.
+/// The result of [`Sources::read`].
+pub(super) struct ReadSettings {
+    /// The media settings; or why they cannot be determined.
+    pub(super) media: Result<MediaSettings, String>,
+    /// Files with settings that exist, by precedence.
     pub(super) files: Vec<PathBuf>,
-    /// When the last of them was changed, or a file that names them.
+    /// When one of them, or a file that names them, was last changed.
     pub(super) changed: Option<SystemTime>,
-    /// Whether the settings are those of the running containers, whatever the files say.
-    of_containers: bool,
-    /// Whether systemd tells what its processes are given.
-    by_units: bool,
+    /// Whether the settings are those of the running containers, not those of files.
+    pub(super) from_containers: bool,
+    /// Whether units of systemd define the environment.
+    pub(super) from_units: bool,
 }
 
 impl Sources {
@@ -232,7 +86,7 @@ impl Sources {
         }
     }
 
-    pub(super) fn read(&self) -> Read {
+    pub(super) fn read(&self) -> ReadSettings {
         let mut present = Vec::new();
         let mut last = None;
         let mut failed = None;
@@ -251,19 +105,19 @@ impl Sources {
                     }
                 }
                 Ok(None) => {}
-                Err(e) => failed = Some(format!("`{}` cannot be looked at: {e}", path.display())),
+                Err(e) => failed = Some(format!("`{}` cannot be read: {e}", path.display())),
             }
         }
-        Read {
+        ReadSettings {
             media: failed.map_or_else(|| self.media(&present), Err),
             files: [&*self.units.environment_files, &*present].concat(),
             changed: last,
-            of_containers: self.not_plain().is_some(),
-            by_units: !self.units.environments.is_empty(),
+            from_containers: self.compose_deviation().is_some(),
+            from_units: !self.units.environments.is_empty(),
         }
     }
 
-    fn media(&self, present: &[PathBuf]) -> Result<Media, String> {
+    fn media(&self, present: &[PathBuf]) -> Result<MediaSettings, String> {
         if let Some(why) = &self.units.unreadable {
             return Err(why.clone());
         }
@@ -279,26 +133,27 @@ impl Sources {
         let mut readings = Vec::new();
         if self.deployment != Some(Deployment::Docker) {
             let outer = [&self.processes, &self.units.environments];
-            for environment in outers(outer) {
+            for environment in first_known(outer) {
                 for gem in &self.gems {
                     readings.push(load(&documents, *gem, &environment)?);
                 }
             }
         }
         if self.compose.is_some() {
-            readings.extend(self.of_containers(&documents)?);
+            readings.extend(self.container_environments(&documents)?);
         }
-        let mut media = readings.iter().map(Media::of);
+        let mut media = readings.iter().map(MediaSettings::of);
         let mut first = media
             .next()
             .unwrap_or_else(|| Err("no file with Mastodon's settings was found".to_owned()))?;
         for other in media {
             let other = other?;
-            let says =
-                |media: &Media| (media.owner(), media.hosts.clone(), media.root_path.clone());
-            if says(&other) != says(&first) {
+            let relevant = |media: &MediaSettings| {
+                (media.owner(), media.hosts.clone(), media.root_path.clone())
+            };
+            if relevant(&other) != relevant(&first) {
                 return Err(format!(
-                    "the settings read differently by different versions of the dotenv gem, by Compose, or by different processes: set `deployment` in medialift.toml, or look at the lines of `{}` that `medialift env --lint` names",
+                    "versions of the dotenv gem, Compose or different processes read the settings differently: set `deployment` in medialift.toml, or correct the lines of `{}` that `medialift env --lint` names",
                     present
                         .first()
                         .map(|path| path.display().to_string())
@@ -311,35 +166,39 @@ impl Sources {
         Ok(first)
     }
 
-    /// What Compose makes of its files, or else what the containers that run have.
-    fn of_containers(&self, documents: &[(&PathBuf, Document)]) -> Result<Vec<Values>, String> {
-        let Some(why) = self.not_plain() else {
+    /// The environment that Compose gives to its containers; where the Compose files are not understood,
+    /// those of the running containers.
+    fn container_environments(
+        &self,
+        documents: &[(&PathBuf, Document)],
+    ) -> Result<Vec<Values>, String> {
+        let Some(why) = self.compose_deviation() else {
             let main = documents.iter().find(|(path, _)| **path == self.main);
             return main
-                .map(|(path, document)| of_compose(path, document))
+                .map(|(path, document)| read_as_compose(path, document))
                 .into_iter()
                 .collect();
         };
         if self.containers.is_empty() {
             return Err(format!(
-                "{why}, and no running container can be looked into: run this as root where they run, or say `owner` under `[mastodon]` in medialift.toml"
+                "{why}, and no environment of a running container can be read: run this as root where they run, or set `owner` under `[mastodon]` in medialift.toml"
             ));
         }
         Ok(self.containers.iter().map(|c| c.known.clone()).collect())
     }
 
-    fn not_plain(&self) -> Option<String> {
-        self.compose.as_ref()?.not_plain(&self.root, &self.main)
+    fn compose_deviation(&self) -> Option<String> {
+        self.compose.as_ref()?.deviation(&self.root, &self.main)
     }
 }
 
-/// The environments of the first of these that has any: what runs is known better than what is to.
-fn outers(environments: [&Vec<Environment>; 2]) -> Vec<Environment> {
+/// The first of these lists that is not empty; a running process outranks a unit.
+fn first_known(environments: [&Vec<Environment>; 2]) -> Vec<Environment> {
     let known = environments.into_iter().find(|known| !known.is_empty());
     known.map_or_else(|| vec![Environment::default()], Clone::clone)
 }
 
-/// When the file, or a link to it, was changed, moved or given its name; none where it is not there.
+/// When the file, or a link to it, was changed, moved or renamed; none where it does not exist.
 fn changed(path: &Path) -> io::Result<Option<SystemTime>> {
     let mut last = None;
     for metadata in [fs::symlink_metadata(path), fs::metadata(path)] {
@@ -376,12 +235,12 @@ fn load(
     Ok(environment.known)
 }
 
-fn of_compose(path: &Path, document: &Document) -> Result<Values, String> {
+fn read_as_compose(path: &Path, document: &Document) -> Result<Values, String> {
     let text = String::from_utf8(document.to_bytes())
         .map_err(|_| format!("`{}` is not UTF-8", path.display()))?;
     let value = |text: String| match text.split_once('$') {
-        // Compose knows the variables of the shell it was started from.
-        Some(_) => Value::Unclear("$…".to_owned()),
+        // The variables of the shell that starts Compose are not known here.
+        Some(_) => Value::Unresolved("$…".to_owned()),
         None => Value::Known(text),
     };
     let read = Reader::Compose.read(&text);
@@ -391,7 +250,7 @@ fn of_compose(path: &Path, document: &Document) -> Result<Values, String> {
         .collect())
 }
 
-/// Files with settings, whether they are there or not, the one that outranks the others first.
+/// Files that may have settings, by precedence, whether they exist or not.
 fn files(root: &Path, settings: &config::File) -> Vec<PathBuf> {
     FILES
         .iter()
@@ -406,7 +265,7 @@ fn main_file(root: &Path, settings: &config::File) -> PathBuf {
     let Some(path) = &settings.env_file else {
         return root.join(".env.production");
     };
-    // As the root is called: links above it resolved.
+    // Links above it are resolved, as they are in the root's path.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let directory = path.parent().map(fs::canonicalize);
     match (directory, path.file_name()) {
@@ -415,7 +274,7 @@ fn main_file(root: &Path, settings: &config::File) -> PathBuf {
     }
 }
 
-/// Files that outrank `env_file` and are there, the first before the others.
+/// Existing files that outrank `env_file`, by precedence.
 pub fn outranking(env_file: &Path) -> Vec<PathBuf> {
     let directory = env_file.parent().unwrap_or(Path::new(""));
     FILES
@@ -426,7 +285,7 @@ pub fn outranking(env_file: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether Mastodon may stop keeping its media in a bucket when `after` takes the place of `before`.
+/// Whether replacing `before` by `after` may turn `S3_ENABLED` off.
 pub fn turns_bucket_off(before: &Document, after: &Document) -> bool {
     Gem::ALL.into_iter().any(|gem| {
         let enabled = |document| {
@@ -434,15 +293,15 @@ pub fn turns_bucket_off(before: &Document, after: &Document) -> bool {
             Some(read.get("S3_ENABLED").cloned())
         };
         match enabled(after) {
-            None | Some(Some(Value::Unclear(_))) => true,
+            None | Some(Some(Value::Unresolved(_))) => true,
             Some(Some(Value::Known(text))) if text == "true" => false,
-            // Another file, or systemd, may say it.
+            // Another file, or systemd, may set it.
             known => known != enabled(before),
         }
     })
 }
 
-/// `PAPERCLIP_ROOT_PATH`, where it is set and clear.
+/// `PAPERCLIP_ROOT_PATH`, where it is set and can be determined.
 pub(super) fn media_root(root: &Path, settings: &config::File) -> Option<PathBuf> {
     let units = units::read(&units::DIRECTORIES, root);
     let mut documents = Vec::new();
@@ -452,7 +311,7 @@ pub(super) fn media_root(root: &Path, settings: &config::File) -> Option<PathBuf
             documents.push((path, Document::parse(&bytes)));
         }
     }
-    outers([&Vec::new(), &units.environments])
+    first_known([&Vec::new(), &units.environments])
         .iter()
         .filter_map(|outer| load(&documents, Gem::V3_1_5, outer).ok())
         .find_map(|values| match values.get("PAPERCLIP_ROOT_PATH")? {
@@ -461,7 +320,7 @@ pub(super) fn media_root(root: &Path, settings: &config::File) -> Option<PathBuf
         })
 }
 
-/// The reading of the gem that the installation has; every reading where that cannot be told.
+/// The version of the gem that the installation has; every version where that cannot be determined.
 fn gems(root: &Path) -> Vec<Gem> {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     static LOCKED: LazyLock<Regex> =
@@ -480,61 +339,6 @@ fn gems(root: &Path) -> Vec<Gem> {
                 Gem::V2_4
             }]
         }
-    }
-}
-
-impl From<&Media> for Storage {
-    fn from(media: &Media) -> Self {
-        Storage {
-            bucket: media.bucket.to_ascii_lowercase(),
-            key_prefix: with_slash(&media.key_prefix),
-            endpoint: media.endpoint.clone(),
-        }
-    }
-}
-
-/// Whether the running processes have the settings that were read, which say this.
-pub(super) fn running(media: &Media, processes: &[&Process], read: &Read) -> Running {
-    if processes.is_empty() {
-        return Running::NotAsked("no process of it is seen on this machine".to_owned());
-    }
-    let mut shows = None;
-    let mut unclear = None;
-    for process in processes {
-        let mut may_be_older = true;
-        if process.in_container {
-            let Some(environment) = &process.environment else {
-                continue;
-            };
-            if !Media::of(&environment.known).is_ok_and(|its| its.owner() == media.owner()) {
-                return Running::NotRestarted(format!(
-                    "the container of {} has other media settings than the file",
-                    process.name
-                ));
-            }
-            may_be_older = read.of_containers;
-        } else if process.environment.is_none() && !read.by_units {
-            unclear = Some(format!(
-                "the environment of {}, which outranks the settings files, cannot be read, and no unit of systemd tells it",
-                process.name
-            ));
-        }
-        if let (Some(started), Some(changed), true) =
-            (process.started, read.changed, may_be_older)
-            // Boot time, from which the start is counted, is given in whole seconds.
-            && started + Duration::from_secs(1) < changed
-        {
-            return Running::NotRestarted(format!(
-                "{} was started before the settings were last changed",
-                process.name
-            ));
-        }
-        shows = Some(media.owner().0);
-    }
-    match (unclear, shows) {
-        (Some(why), _) => Running::Unclear(why),
-        (None, Some(owner)) => Running::Shows(owner),
-        (None, None) => Running::NotAsked("its containers cannot be looked into".to_owned()),
     }
 }
 

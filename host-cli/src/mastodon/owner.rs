@@ -8,11 +8,11 @@ use crate::config::Target;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
-    /// Mastodon keeps its media in the directory: the disk is the truth.
+    /// Mastodon keeps its media in the directory, which is the source of truth.
     Disk,
     /// Mastodon keeps its media in a bucket: the directory is a stale copy.
     Bucket,
-    /// It cannot be told; why, in one sentence without a full stop.
+    /// It cannot be determined; the reason, one sentence without a full stop.
     Unknown(String),
 }
 
@@ -27,18 +27,18 @@ pub struct Storage {
     pub endpoint: String,
 }
 
-/// What the running processes do at this moment, as far as they can be asked.
+/// The settings that the running processes have, compared with those that were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Running {
-    /// It could not be asked; why.
-    NotAsked(String),
-    /// It works with media of this owner.
-    Shows(Owner),
-    /// A process does not have the present settings; which, and why.
+    /// No process was found and no instance answered; the reason.
+    NotObserved(String),
+    /// It uses media of this owner.
+    Uses(Owner),
+    /// A process has older settings; which one, and how it is known.
     NotRestarted(String),
-    /// It runs, and what settings it has cannot be told; why.
-    Unclear(String),
+    /// It runs, and its settings cannot be determined; the reason.
+    Unknown(String),
 }
 
 impl Storage {

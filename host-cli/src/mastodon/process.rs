@@ -1,7 +1,7 @@
-//! Mastodon's running processes, as `/proc` shows them. Where there is no `/proc`, there are none.
+//! Mastodon's running processes, from `/proc`; without `/proc` none are found.
 //!
-//! A process is looked at through `/proc/PID/cwd`, which leads into its container too: with bind
-//! mounts its media directory is the same inode there and here.
+//! `/proc/PID/cwd` also leads into containers: with a bind mount the media directory is the same inode
+//! inside and outside.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,17 +18,17 @@ use crate::swap::kept_of;
 pub(super) struct Process {
     /// `puma (process 4711)`.
     pub(super) name: String,
-    /// Its working directory, Mastodon's own, reached from this machine's point of view.
+    /// Its working directory, which is Mastodon's own, as a path of this machine.
     pub(super) directory: PathBuf,
     /// Whether it runs in a container.
     pub(super) in_container: bool,
     /// When it was started.
     pub(super) started: Option<SystemTime>,
-    /// Its environment, if it may be read and has not been overwritten by the process's title.
+    /// Its environment, if it can be read and was not overwritten by the title of the process.
     pub(super) environment: Option<Environment>,
 }
 
-/// Every process of Mastodon that may be looked at.
+/// Every process of Mastodon that can be read.
 pub(super) fn of_mastodon() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -37,19 +37,19 @@ pub(super) fn of_mastodon() -> Vec<Process> {
         .flatten()
         .filter_map(|entry| {
             let id: u32 = entry.file_name().to_str()?.parse().ok()?;
-            look_at(id, &entry.path())
+            read(id, &entry.path())
         })
         .collect()
 }
 
-fn look_at(id: u32, entry: &Path) -> Option<Process> {
+fn read(id: u32, entry: &Path) -> Option<Process> {
     let command = fs::read(entry.join("cmdline")).ok()?;
     let command = String::from_utf8_lossy(&command);
     let name = ["puma", "sidekiq"]
         .into_iter()
         .find(|name| is_command(&command, name))?;
     let directory = entry.join("cwd");
-    // Fails where it belongs to somebody else and we are not root.
+    // Fails for processes of other users, unless run as root.
     fs::metadata(&directory).ok()?;
     let cgroup = fs::read_to_string(entry.join("cgroup")).unwrap_or_default();
     let in_container = ["docker", "containerd", "libpod", "kubepods"]
@@ -65,13 +65,13 @@ fn look_at(id: u32, entry: &Path) -> Option<Process> {
     })
 }
 
-/// Whether it is this program: by its title (`puma 6.4.2 (…) [live]`), or by one of the first words
+/// Whether it is this program: by its title (`puma 6.4.2 (…) [live]`), or by one of the first arguments
 /// of its command line (`bundle exec sidekiq`).
 fn is_command(command: &str, name: &str) -> bool {
     command
         .split(['\0', ' '])
         .take(4)
-        .any(|word| word.rsplit('/').next() == Some(name))
+        .any(|argument| argument.rsplit('/').next() == Some(name))
 }
 
 fn different_root(entry: &Path) -> bool {
@@ -84,8 +84,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).map(|m| (m.dev(), m.ino())).ok()
 }
 
-/// Its environment. In a container, where Ruby writes its title over it, that of the process that
-/// started it there (`tini`) is the same.
+/// Its environment. Where Ruby has overwritten it by a title, in a container, that of its parent process
+/// there (`tini`), which is the same.
 fn environment(entry: &Path, in_container: bool) -> Option<Environment> {
     let own = environment_of(entry);
     if own.is_some() || !in_container {
@@ -125,7 +125,7 @@ fn stat_field(entry: &Path, field: usize) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The start is counted in clock ticks since the machine was started.
+/// `/proc` has the start in clock ticks since boot.
 fn started(entry: &Path) -> Option<SystemTime> {
     let ticks: u64 = stat_field(entry, START)?.parse().ok()?;
     let booted: u64 = fs::read_to_string("/proc/stat")
@@ -140,7 +140,7 @@ fn started(entry: &Path) -> Option<SystemTime> {
 }
 
 impl Process {
-    /// Whether it is of the installation with this root or this media directory.
+    /// Whether it belongs to the installation with this root or this media directory.
     pub(super) fn belongs_to(&self, root: &Path, media_dir: &Path) -> bool {
         let same = |a: &Path, b: &Path| identity(a).is_some_and(|a| Some(a) == identity(b));
         let mounted = self.directory.join("public/system");
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_known_by_its_title_or_its_command_line() {
+    fn a_program_is_recognised_by_its_title_or_its_command_line() {
         assert!(is_command(
             "puma 6.4.2 (tcp://127.0.0.1:3000) [live]\0",
             "puma"
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_process_was_started_before_now_and_has_an_environment() {
         let own = PathBuf::from("/proc/self");
-        // Boot time is given in whole seconds.
+        // The time of boot has a resolution of one second.
         let later = SystemTime::now() + Duration::from_secs(2);
         let age = later.duration_since(started(&own).unwrap()).unwrap();
         assert!(age < Duration::from_secs(3600), "{age:?}");

@@ -1,8 +1,8 @@
-//! The environment that systemd gives Mastodon's processes: that of each unit which starts in its
-//! directory, with its drop-ins. It outranks every `.env` file.
+//! The environment that systemd gives to Mastodon's processes, by the units that start in Mastodon's
+//! directory and their drop-ins. It outranks every `.env` file.
 //!
-//! Read as `systemd.unit(5)` and `systemd.exec(5)` say. What is not understood (specifiers, patterns,
-//! escapes) is unclear, never taken as it stands.
+//! Parsed by the rules of `systemd.unit(5)` and `systemd.exec(5)`. Specifiers, patterns and escapes are
+//! not evaluated: a value with one is unresolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::dotenv::readers::Reader;
 use crate::dotenv::values::{Environment, Value, Values};
 
-/// Where the system's manager reads units, the one that outranks the others first.
+/// Directories of system units, by precedence.
 pub(super) const DIRECTORIES: [&str; 8] = [
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
@@ -24,35 +24,35 @@ pub(super) const DIRECTORIES: [&str; 8] = [
     "/lib/systemd/system",
 ];
 
-/// What the units of one installation say.
+/// The units of one installation.
 #[derive(Debug, Default)]
 pub(super) struct Units {
-    /// Whether there is any.
+    /// Whether any was found.
     pub(super) found: bool,
-    /// The environment of each that runs Ruby.
+    /// The environment of each unit that runs Ruby.
     pub(super) environments: Vec<Environment>,
-    /// Files of `EnvironmentFile=`.
+    /// Files named by `EnvironmentFile=`.
     pub(super) environment_files: Vec<PathBuf>,
     /// Units and drop-ins.
     pub(super) unit_files: Vec<PathBuf>,
-    /// What may say more, and cannot be read or is not understood; why.
+    /// Why a unit that may define more cannot be read or is not understood.
     pub(super) unreadable: Option<String>,
 }
 
-/// A line of a unit's `[Service]`.
+/// A `KEY=value` line of a unit's `[Service]`.
 #[derive(Debug)]
-struct Assignment {
+struct UnitLine {
     key: String,
     value: String,
 }
 
 /// Reads the units that start in `root`, with their drop-ins.
 ///
-/// Where a unit starts that is called `mastodon*` must be clear. Of the others only those count of which
-/// it is: the machine has many, and not all may be read by everybody.
+/// For a unit called `mastodon*` it is an error if its directory cannot be determined; other units count
+/// only where it can, since many units have nothing to do with Mastodon.
 pub(super) fn read(directories: &[&str], root: &Path) -> Units {
     let mut units = Units::default();
-    match names(directories) {
+    match unit_names(directories) {
         Ok(names) => {
             for name in names {
                 if let Err(why) = units.add(directories, &name, root) {
@@ -65,8 +65,8 @@ pub(super) fn read(directories: &[&str], root: &Path) -> Units {
     units
 }
 
-/// Names of all services; of a template, each instance that has drop-ins of its own too.
-fn names(directories: &[&str]) -> Result<BTreeSet<String>, String> {
+/// Names of all services, with those instances of templates that have drop-ins.
+fn unit_names(directories: &[&str]) -> Result<BTreeSet<String>, String> {
     let mut names = BTreeSet::new();
     for directory in directories {
         for name in entries(Path::new(directory))? {
@@ -83,7 +83,7 @@ fn names(directories: &[&str]) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
-/// Names in a directory; none where it is not there.
+/// Names in a directory; none where it does not exist.
 fn entries(directory: &Path) -> Result<Vec<String>, String> {
     let fail = |e: std::io::Error| format!("`{}` cannot be read: {e}", directory.display());
     let entries = match fs::read_dir(directory) {
@@ -101,13 +101,13 @@ fn entries(directory: &Path) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// Whether a unit is called as Mastodon's are by its own guide.
-fn is_called_so(name: &str) -> bool {
+/// Whether the unit has a name as in Mastodon's guide.
+fn has_mastodon_name(name: &str) -> bool {
     name.starts_with("mastodon")
 }
 
-/// The files of a unit, and the lines of all of them in the order in which they count.
-fn of_unit(directories: &[&str], name: &str) -> Result<(Vec<PathBuf>, Vec<Assignment>), String> {
+/// The files of a unit, and their lines in the order in which systemd reads them.
+fn read_unit(directories: &[&str], name: &str) -> Result<(Vec<PathBuf>, Vec<UnitLine>), String> {
     let (prefix, instance) = split(name);
     let template = instance.map(|_| format!("{prefix}@.service"));
     let candidates = [Some(name.to_owned()), template];
@@ -133,7 +133,7 @@ fn of_unit(directories: &[&str], name: &str) -> Result<(Vec<PathBuf>, Vec<Assign
     Ok((files, lines))
 }
 
-/// The text of a file; none where it is not there.
+/// The text of a file; none where it does not exist.
 fn text(path: &Path) -> Result<Option<String>, String> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -144,46 +144,46 @@ fn text(path: &Path) -> Result<Option<String>, String> {
 
 impl Units {
     fn add(&mut self, directories: &[&str], name: &str, root: &Path) -> Result<(), String> {
-        let (mut files, lines) = match of_unit(directories, name) {
-            Err(_) if !is_called_so(name) => return Ok(()),
+        let (mut files, lines) = match read_unit(directories, name) {
+            Err(_) if !has_mastodon_name(name) => return Ok(()),
             read => read?,
         };
-        let starts_in = last(&lines, "WorkingDirectory");
-        let starts_in = starts_in.strip_prefix('-').unwrap_or(starts_in);
-        match without_specifiers(starts_in) {
-            Some(path) if !starts_in.starts_with('~') => {
+        let directory = last_value(&lines, "WorkingDirectory");
+        let directory = directory.strip_prefix('-').unwrap_or(directory);
+        match without_specifiers(directory) {
+            Some(path) if !directory.starts_with('~') => {
                 if !same_place(Path::new(&path), root) {
                     return Ok(());
                 }
             }
-            _ if !is_called_so(name) => return Ok(()),
+            _ if !has_mastodon_name(name) => return Ok(()),
             _ => {
                 return Err(format!(
-                    "`{name}` starts in `{starts_in}`, and which directory that is cannot be told"
+                    "`{name}` has `WorkingDirectory={directory}`, which cannot be determined"
                 ));
             }
         }
-        // What it gives to `docker compose` is not what the containers have.
-        let runs = |names: &[&str]| words(&lines).any(|word| names.contains(&word));
-        if runs(&CONTAINERS) || !is_called_so(name) && !runs(&PROCESSES) {
+        // The environment of `docker compose` is not that of the containers.
+        let runs = |names: &[&str]| command_words(&lines).any(|word| names.contains(&word));
+        if runs(&CONTAINERS) || !has_mastodon_name(name) && !runs(&PROCESSES) {
             return Ok(());
         }
         self.found = true;
         self.unit_files.append(&mut files);
-        // Mastodon's streaming server has no media.
-        if words(&lines).next() != Some("node") {
+        // Mastodon's streaming server does not use media.
+        if command_words(&lines).next() != Some("node") {
             let environment = self.environment(&lines)?;
             self.environments.push(environment);
         }
         Ok(())
     }
 
-    fn environment(&mut self, lines: &[Assignment]) -> Result<Environment, String> {
+    fn environment(&mut self, lines: &[UnitLine]) -> Result<Environment, String> {
         let mut known = Values::new();
         let mut files: Vec<&str> = Vec::new();
-        for Assignment { key, value } in lines {
+        for UnitLine { key, value } in lines {
             match (key.as_str(), value.as_str()) {
-                // An empty one takes back those before it.
+                // An empty value resets the former ones.
                 ("Environment", "") => known.clear(),
                 ("Environment", value) => known.extend(variables(value)),
                 ("EnvironmentFile", "") => files.clear(),
@@ -192,14 +192,16 @@ impl Units {
             }
         }
         for file in files {
-            // A `-` before it: it need not be there.
+            // With `-` it need not exist.
             let (path, optional) = match file.strip_prefix('-') {
                 Some(path) => (path, true),
                 None => (file, false),
             };
             let path = without_specifiers(path)
                 .filter(|path| !path.contains(['*', '?', '[']))
-                .ok_or_else(|| format!("which file `EnvironmentFile={file}` is cannot be told"))?;
+                .ok_or_else(|| {
+                    format!("the file of `EnvironmentFile={file}` cannot be determined")
+                })?;
             let path = PathBuf::from(path);
             match text(&path)? {
                 Some(text) => {
@@ -207,23 +209,23 @@ impl Units {
                     known.extend(read.into_iter().map(|(n, v)| (n, Value::Known(v))));
                 }
                 None if optional => {}
-                None => return Err(format!("`{}` is not there", path.display())),
+                None => return Err(format!("`{}` does not exist", path.display())),
             }
             self.environment_files.push(path);
         }
-        for Assignment { key, value } in lines {
+        for UnitLine { key, value } in lines {
             let names = value.split_whitespace().map(|word| {
                 let word = word.trim_matches(['"', '\'']);
                 word.split_once('=')
                     .map_or(word, |(name, _)| name)
                     .to_owned()
             });
-            let unclear = Value::Unclear(format!("{key}="));
+            let unresolved = Value::Unresolved(format!("{key}="));
             match key.as_str() {
-                "UnsetEnvironment" => known.extend(names.map(|n| (n, unclear.clone()))),
+                "UnsetEnvironment" => known.extend(names.map(|n| (n, unresolved.clone()))),
                 "PassEnvironment" => {
                     for name in names {
-                        known.entry(name).or_insert(unclear.clone());
+                        known.entry(name).or_insert(unresolved.clone());
                     }
                 }
                 _ => {}
@@ -246,8 +248,8 @@ fn split(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The drop-ins of a unit in the order in which they are read: that of their names, of one name the
-/// first directory's.
+/// The drop-ins of a unit in the order in which systemd reads them, which is that of their names; of
+/// one name only that of the first directory.
 fn drop_ins(
     directories: &[&str],
     prefix: &str,
@@ -265,7 +267,7 @@ fn drop_ins(
     };
     for directory in directories {
         let directory = Path::new(directory);
-        // `a-b`, then `a-`: what units share whose names begin alike.
+        // `a-b`, then `a-`, whose drop-ins all units with this prefix share.
         let mut shared = Some(prefix.to_owned());
         while let Some(prefix) = shared {
             if let Some(instance) = instance.filter(|instance| !instance.is_empty()) {
@@ -283,12 +285,12 @@ fn drop_ins(
     Ok(by_name.into_values().collect())
 }
 
-/// The lines of `[Service]`. A `\` joins a line with the next that is no comment.
-fn assignments(text: &str) -> Vec<Assignment> {
+/// The lines of `[Service]`. A `\` at the end joins a line with the next that is no comment.
+fn assignments(text: &str) -> Vec<UnitLine> {
     let mut found = Vec::new();
     let mut in_service = false;
     let mut joined = String::new();
-    // The last line may end in a `\` too.
+    // The empty line completes a last line that ends in `\`.
     for line in text.lines().chain([""]) {
         if line.trim_start().starts_with(['#', ';']) {
             continue;
@@ -304,7 +306,7 @@ fn assignments(text: &str) -> Vec<Assignment> {
         if line.starts_with('[') {
             in_service = line == "[Service]";
         } else if let Some((key, value)) = line.split_once('=').filter(|_| in_service) {
-            found.push(Assignment {
+            found.push(UnitLine {
                 key: key.trim_end().to_owned(),
                 value: value.trim_start().to_owned(),
             });
@@ -313,9 +315,9 @@ fn assignments(text: &str) -> Vec<Assignment> {
     found
 }
 
-/// The value that counts of a setting with one value; empty where there is none.
-fn last<'a>(lines: &'a [Assignment], key: &str) -> &'a str {
-    let of_key = |line: &&Assignment| line.key == key;
+/// The last value of a key, which is the one that counts; empty where there is none.
+fn last_value<'a>(lines: &'a [UnitLine], key: &str) -> &'a str {
+    let of_key = |line: &&UnitLine| line.key == key;
     lines
         .iter()
         .rev()
@@ -326,12 +328,12 @@ fn last<'a>(lines: &'a [Assignment], key: &str) -> &'a str {
 /// Programs that start containers.
 const CONTAINERS: [&str; 4] = ["docker", "docker-compose", "podman", "podman-compose"];
 
-/// What a unit of Mastodon's that reads its settings runs, whatever the unit is called.
+/// Programs that read Mastodon's settings.
 const PROCESSES: [&str; 2] = ["puma", "sidekiq"];
 
-/// The words of what a unit runs, each without its path and what stands before it (`-`, `+`).
-fn words(lines: &[Assignment]) -> impl Iterator<Item = &str> {
-    let words = last(lines, "ExecStart").split_whitespace();
+/// The arguments of `ExecStart=`, each without directory, quotes and prefixes (`-`, `+`).
+fn command_words(lines: &[UnitLine]) -> impl Iterator<Item = &str> {
+    let words = last_value(lines, "ExecStart").split_whitespace();
     words.map(|word| {
         let name = word.rsplit('/').next().unwrap_or(word);
         name.trim_start_matches(['-', '@', ':', '+', '!'])
@@ -339,13 +341,13 @@ fn words(lines: &[Assignment]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text with `%%` as `%`; none where it has another specifier.
+/// The text with `%%` replaced by `%`; none where it has another specifier.
 fn without_specifiers(text: &str) -> Option<String> {
     let literal = text.replace("%%", "\0");
     (!literal.contains('%')).then(|| literal.replace('\0', "%"))
 }
 
-/// `"A=b c" D=e`.
+/// Parses `"A=b c" D=e`.
 fn variables(text: &str) -> Values {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -365,8 +367,8 @@ fn variables(text: &str) -> Values {
     let variable = |word: String| {
         let (name, value) = word.split_once('=')?;
         let value = match without_specifiers(value) {
-            _ if value.contains('\\') => Value::Unclear("\\".to_owned()),
-            None => Value::Unclear("%".to_owned()),
+            _ if value.contains('\\') => Value::Unresolved("\\".to_owned()),
+            None => Value::Unresolved("%".to_owned()),
             Some(value) => Value::Known(value),
         };
         Some((name.to_owned(), value))

@@ -1,4 +1,4 @@
-//! Mastodon's version: where it is written.
+//! Finds the version of an installation.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::compose;
 use super::process::Process;
 use crate::config::{Deployment, Version};
 
-/// The version of the code that runs, else of the code that lies there.
+/// The version of a running process, else of the image or the code in `root`.
 pub(super) fn find(
     root: &Path,
     deployment: Option<Deployment>,
@@ -32,7 +32,7 @@ pub(super) fn find(
         .or_else(|| of_code(root))
 }
 
-/// Reads `lib/mastodon/version.rb`, whose methods give one number each.
+/// Parses `lib/mastodon/version.rb`, which has one method for each number.
 fn from_ruby(text: &str) -> Option<Version> {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     static METHOD: LazyLock<Regex> =

@@ -1,10 +1,10 @@
-//! The headers of the bucket that nginx keeps from readers, name by name: it has no pattern for them.
+//! Headers of the bucket that nginx removes, listed by name, since nginx has no pattern for them.
 
 use std::fmt::Write as _;
 
-/// Headers of the bucket that a reader does not see: those of S3's GetObject
+/// Headers that are removed: those of S3's GetObject
 /// (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html), of B2
-/// (www.backblaze.com/apidocs/b2-download-file-by-name), and what `b2`, `rclone` and `s3cmd` put there.
+/// (www.backblaze.com/apidocs/b2-download-file-by-name), and those that `b2`, `rclone` and `s3cmd` set.
 const HIDDEN: &[&str] = &[
     "Access-Control-Allow-Credentials",
     "Access-Control-Allow-Headers",
@@ -60,7 +60,7 @@ const HIDDEN: &[&str] = &[
     "x-bz-upload-timestamp",
 ];
 
-/// A directive for each.
+/// A directive for each header.
 pub(super) fn lines() -> String {
     let mut text = String::new();
     for name in HIDDEN {

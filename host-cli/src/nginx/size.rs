@@ -1,9 +1,9 @@
-//! How large the cache may become, and how much memory its keys take.
+//! The size of the cache, and of the memory for its keys.
 
-/// Objects are at least so large on average that this many bytes of cache hold no more of them.
+/// Assumed least average size of an object in bytes.
 const BYTES_AN_OBJECT: u64 = 64 << 10;
 
-/// How many keys a megabyte of shared memory holds (nginx.org/en/docs/http/ngx_http_proxy_module.html,
+/// Keys per megabyte of shared memory (nginx.org/en/docs/http/ngx_http_proxy_module.html,
 /// `proxy_cache_path`).
 const KEYS_A_MEGABYTE: u64 = 8_000;
 
@@ -15,7 +15,7 @@ pub struct CacheSize {
 }
 
 impl CacheSize {
-    /// Reads `10g`, `500m` or a number of bytes.
+    /// Parses `10g`, `500m` or a number of bytes.
     pub fn parse(text: &str) -> Result<CacheSize, String> {
         let lower = text.trim().to_ascii_lowercase();
         let (digits, unit) = match lower.strip_suffix(['k', 'm', 'g']) {
@@ -25,7 +25,7 @@ impl CacheSize {
         let number = digits.parse().ok().filter(|number| *number > 0);
         let (Some(number), true) = (number, digits.bytes().all(|b| b.is_ascii_digit())) else {
             return Err(format!(
-                "`{text}` is no size of a cache: give one such as `10g` or `500m`"
+                "`{text}` is not a size of a cache such as `10g` or `500m`"
             ));
         };
         Ok(CacheSize { number, unit })
@@ -41,7 +41,7 @@ impl CacheSize {
         self.number.saturating_mul(1 << shift)
     }
 
-    /// Megabytes of shared memory for the keys of so large a cache.
+    /// Megabytes of shared memory for the keys of the cache.
     pub(super) fn zone(self) -> u64 {
         let keys = self.bytes() / BYTES_AN_OBJECT;
         (keys / KEYS_A_MEGABYTE + 1).max(10)

@@ -1,10 +1,10 @@
-//! What nginx itself makes of the configuration is a test of the whole command: `own_nginx`.
+//! Tests of `nginx`. How nginx behaves with the configuration is tested in `own_nginx`.
 
 use super::*;
 use crate::config::Endpoint;
 
-fn site() -> Site {
-    Site {
+fn settings() -> ProxySettings {
+    ProxySettings {
         files_url: FilesUrl::parse("https://files.example.com").unwrap(),
         target: Target {
             endpoint: Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap(),
@@ -36,16 +36,16 @@ fn check_lines(text: &str, expected: &[&str]) {
 }
 
 #[test]
-fn every_gap_is_filled() {
-    let gap = regex::Regex::new(r"\{[A-Z_]+\}").unwrap();
-    let mut site = site();
-    for text in [files(&site), old_addresses(&site.files_url, ""), {
-        site.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
-        site.target.endpoint = Endpoint::parse("http://127.0.0.1:9000").unwrap();
-        site.deny_prefixes.clear();
-        files(&site)
+fn every_placeholder_is_replaced() {
+    let placeholder = regex::Regex::new(r"\{[A-Z_]+\}").unwrap();
+    let mut settings = settings();
+    for text in [files(&settings), old_addresses(&settings.files_url, ""), {
+        settings.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
+        settings.target.endpoint = Endpoint::parse("http://127.0.0.1:9000").unwrap();
+        settings.deny_prefixes.clear();
+        files(&settings)
     }] {
-        assert!(!gap.is_match(&text), "{text}");
+        assert!(!placeholder.is_match(&text), "{text}");
         assert!(!text.contains("\n\n\n"), "{text}");
         assert_eq!(text.matches('{').count(), text.matches('}').count());
     }
@@ -54,7 +54,7 @@ fn every_gap_is_filled() {
 #[test]
 fn the_settings_are_in_the_configuration() {
     check_lines(
-        &files(&site()),
+        &files(&settings()),
         &[
             "proxy_cache_path /var/cache/medialift levels=1:2 keys_zone=media_files_example_com:21m max_size=10g inactive=2764800s use_temp_path=off;",
             "server s3.us-west-004.backblazeb2.com:443 max_fails=0;",
@@ -72,10 +72,10 @@ fn the_settings_are_in_the_configuration() {
 
 #[test]
 fn a_key_prefix_is_put_before_a_path_once() {
-    let mut site = site();
-    site.target.key_prefix = "a.b/".to_owned();
+    let mut settings = settings();
+    settings.target.key_prefix = "a.b/".to_owned();
     check_lines(
-        &files(&site),
+        &files(&settings),
         &[
             r#"rewrite "^/(?:a\.b/)?+(.*)$" /media/a.b/$1? break;"#,
             r#"location ~ "^/(?:a\.b/)?+(?:backups/|imports/)" {"#,
@@ -83,16 +83,16 @@ fn a_key_prefix_is_put_before_a_path_once() {
         ],
     );
     check_lines(
-        &old_addresses(&site.files_url, &site.target.key_prefix),
+        &old_addresses(&settings.files_url, &settings.target.key_prefix),
         &["return 302 https://files.example.com/a.b/$1;"],
     );
 }
 
 #[test]
-fn plain_http_is_for_an_address_of_this_machine_and_has_no_certificate() {
-    let mut site = site();
-    site.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
-    let text = files(&site);
+fn a_loopback_address_has_no_certificate() {
+    let mut settings = settings();
+    settings.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
+    let text = files(&settings);
     check_lines(&text, &["listen 127.0.0.1:8080;"]);
     assert!(
         !text.contains("ssl_certificate") && !text.contains("return 301"),
@@ -101,14 +101,14 @@ fn plain_http_is_for_an_address_of_this_machine_and_has_no_certificate() {
 }
 
 #[test]
-fn all_that_nginx_cannot_hold_is_named_at_once() {
-    let mut site = site();
-    assert!(faults(&site).is_empty(), "{:?}", faults(&site));
-    site.files_url = FilesUrl::parse("https://example.com/media").unwrap();
-    site.target.key_prefix = "a$b/".to_owned();
-    site.deny_prefixes.push("c d/".to_owned());
-    site.cache_dir = PathBuf::from("cache;");
-    assert_eq!(faults(&site).len(), 5, "{:?}", faults(&site));
+fn all_faults_are_reported_at_once() {
+    let mut settings = settings();
+    assert!(faults(&settings).is_empty(), "{:?}", faults(&settings));
+    settings.files_url = FilesUrl::parse("https://example.com/media").unwrap();
+    settings.target.key_prefix = "a$b/".to_owned();
+    settings.deny_prefixes.push("c d/".to_owned());
+    settings.cache_dir = PathBuf::from("cache;");
+    assert_eq!(faults(&settings).len(), 5, "{:?}", faults(&settings));
 }
 
 #[test]

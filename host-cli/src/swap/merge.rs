@@ -54,7 +54,7 @@ fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merge
                 target.display()
             ))
             .cause(e)
-            .hint("nothing is lost: mend that and run the command again")
+            .hint("nothing is lost: fix that and run the command again")
         };
         let kind = entry.file_type().map_err(fail)?;
         // Counted before the move: a directory that has moved whole is not read again.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::config::{self, Target};
 use crate::error::{Error, Result};
-use crate::guards::{may_overwrite, may_sync, may_sync_delete, may_sync_without};
+use crate::guards::{may_overwrite, may_sync, may_sync_delete, may_sync_without_mastodon};
 use crate::mastodon::{Installation, Owner};
 
 /// What to ask, and for what.
@@ -52,7 +52,7 @@ impl Question {
         };
         let (directory, target) = (self.directory.display(), &self.target);
         may_sync(&installation).or_refuse(format!("copy `{directory}` to `{target}`"))?;
-        installation.ask().await;
+        installation.query_instance().await;
         if self.delete {
             let operation = format!("delete what is only in `{target}`");
             may_sync_delete(&installation, target).or_refuse(operation)?;
@@ -63,7 +63,7 @@ impl Question {
         }
         let owner = installation.owner_of(target);
         Ok(Answer {
-            alone: installation.alone && matches!(owner, Owner::Unknown(_)),
+            alone: installation.unrelated && matches!(owner, Owner::Unknown(_)),
             by_settings: installation.owner_by_settings(target),
             owner,
         })
@@ -95,7 +95,8 @@ impl Question {
     fn find(&self) -> Result<Option<Installation>> {
         let installation = Installation::find(Some(&self.directory), &self.settings)?;
         if self.not_mastodon {
-            may_sync_without(&installation).or_refuse("take the directory for the truth")?;
+            may_sync_without_mastodon(&installation)
+                .or_refuse("take the directory for the truth")?;
             return Ok(None);
         }
         Ok(Some(installation))
@@ -122,7 +123,7 @@ fn words(owner: &Owner) -> String {
     match owner {
         Owner::Disk => "its media were in the directory, or in another bucket".to_owned(),
         Owner::Bucket => "its media are in this bucket".to_owned(),
-        Owner::Unknown(why) => format!("it cannot be told where its media are ({why})"),
+        Owner::Unknown(why) => format!("where its media are cannot be determined ({why})"),
     }
 }
 

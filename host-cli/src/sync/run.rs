@@ -16,9 +16,9 @@ use crate::interrupt::Interrupt;
 use crate::journal::{Journal, Writer};
 use crate::pairs::{self, Pair, Pairs};
 use crate::progress::Progress;
-use crate::report::Ui;
 use crate::s3::{Client, ErrorKind, S3Error};
 use crate::tree::Entry;
+use crate::ui::Ui;
 use crate::upload::pace::{Pace, Window};
 use crate::upload::{Job, Limits, Outcome, Uploader, upload_one};
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::decide::Conflict;
 use crate::exit::Exit;
+use crate::format::{binary_bytes, counted, grouped};
 use crate::tree::{SkipReason, Skipped};
-use crate::words::{binary_bytes, counted, grouped};
 
 /// How many names of each kind are kept; all of them are told while the run goes on.
 const KEPT: usize = 1000;

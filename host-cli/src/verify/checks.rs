@@ -1,6 +1,6 @@
-//! What is right for a reader of the files domain: one function a check, in the order they run.
+//! The checks on the probes, a function each, in the order in which they run.
 //!
-//! Order matters: the first read of a probe fills the cache that later checks look at.
+//! The order matters: the first read of a probe fills the cache for later checks.
 
 mod headers;
 mod parts;
@@ -9,23 +9,24 @@ mod refusals;
 use http::{Method, StatusCode};
 
 use super::{Domain, Probes};
-use crate::findings::{Finding, chain};
-use crate::web::{Answer, WebError};
+use crate::error::chain;
+use crate::findings::Finding;
+use crate::web::{HttpResponse, WebError};
 
 pub(super) const UNREACHABLE: &str =
     "check the domain's DNS record and that the worker (or nginx) behind it is running";
 const CACHE_STATE: &str = "x-cache-status";
-/// Edges have many machines: the second read may meet one that has not seen the object yet.
+/// Reads until one is a hit: each may reach another machine of the edge.
 const READS_UNTIL_HIT: usize = 4;
-/// A media file never changes, so a day is the least that a browser should keep it.
+/// The least `max-age` in seconds: media never change under a name.
 const A_DAY: u64 = 86_400;
 
-type Seen = Result<Answer, WebError>;
+type ReadResult = Result<HttpResponse, WebError>;
 
-/// How many findings there are when the domain cannot be read: no further check makes sense then.
+/// Number of findings when the domain cannot be read and no further check runs.
 pub const FIRST_CHECKS: usize = 2;
 
-/// All checks on the probes. Stops after the first read when the domain is not reachable at all.
+/// Runs all checks on the probes; only the first ones if the first read fails.
 pub async fn run(domain: &Domain, probes: &Probes) -> Vec<Finding> {
     let mut findings = vec![encryption(domain)];
     let first = domain.get(&probes.plain).await;
@@ -63,78 +64,78 @@ fn unreachable(check: &'static str, error: &WebError) -> Finding {
 fn encryption(domain: &Domain) -> Finding {
     let check = "encryption";
     if domain.url.is_encrypted() {
-        // A bad certificate shows as a failed first read: nothing here accepts one.
+        // An invalid certificate makes the first read fail.
         Finding::passed(check, format!("`{}` is read over TLS", domain.url))
     } else {
         Finding::skipped(
             check,
-            format!("`{}` is this machine, without TLS", domain.url),
+            format!("`{}` is a loopback address without TLS", domain.url),
         )
     }
 }
 
-fn first_read(first: &Seen, probes: &Probes) -> Finding {
+fn first_read(first: &ReadResult, probes: &Probes) -> Finding {
     let check = "first-read";
-    let answer = match first {
-        Ok(answer) => answer,
+    let response = match first {
+        Ok(response) => response,
         Err(error) => return unreachable(check, error),
     };
-    if answer.status == StatusCode::NOT_FOUND {
+    if response.status == StatusCode::NOT_FOUND {
         return Finding::failed(
             check,
             format!(
                 "`{}` is in the bucket, and the domain answers 404",
                 probes.plain
             ),
-            "the domain reads another bucket or prefix: compare the worker's `B2_BUCKET`, `B2_ENDPOINT` and `KEY_PREFIX` with the settings used here",
+            "the domain serves another bucket or prefix: compare the worker's `B2_BUCKET`, `B2_ENDPOINT` and `KEY_PREFIX` with the settings used here",
         );
     }
-    if answer.status != StatusCode::OK {
+    if response.status != StatusCode::OK {
         return Finding::failed(
             check,
             format!(
-                "the domain answers {} for an object that is there",
-                answer.status
+                "the domain answers {} for an existing object",
+                response.status
             ),
             "on a private bucket the worker needs `ORIGIN_AUTH = \"sigv4\"` and its two secrets; otherwise see the worker's log",
         );
     }
-    if answer.body != probes.body {
+    if response.body != probes.body {
         return Finding::failed(
             check,
             format!(
-                "{} bytes were uploaded, {} other bytes came back",
+                "{} bytes were uploaded, and {} different bytes were read",
                 probes.body.len(),
-                answer.body.len()
+                response.body.len()
             ),
-            "something on the way changes files: switch off optimisation and rewriting for the domain",
+            "a proxy changes files: turn optimisation and rewriting off for the domain",
         );
     }
-    match answer.header(CACHE_STATE).as_deref() {
-        Some("MISS") => Finding::passed(check, format!("MISS, {}", took(answer))),
+    match response.header(CACHE_STATE).as_deref() {
+        Some("MISS") => Finding::passed(check, format!("MISS, {}", size_and_time(response))),
         state => Finding::failed(
             check,
             format!(
-                "a new object is {} on its first read, not MISS",
+                "the first read of a new object is {}, not MISS",
                 state.unwrap_or("without `X-Cache-Status`")
             ),
-            "the domain does not go through the worker: check its route or custom domain",
+            "requests do not reach the worker: check its route or custom domain",
         ),
     }
 }
 
-/// How the cache came by the answer, for a detail: `, HIT`.
-fn state(answer: &Answer) -> String {
-    answer
+/// The cache state for a detail: `, HIT`.
+fn state(response: &HttpResponse) -> String {
+    response
         .header(CACHE_STATE)
         .map_or_else(String::new, |state| format!(", {state}"))
 }
 
-fn took(answer: &Answer) -> String {
+fn size_and_time(response: &HttpResponse) -> String {
     format!(
         "{} bytes in {} ms",
-        answer.body.len(),
-        answer.elapsed.as_millis()
+        response.body.len(),
+        response.elapsed.as_millis()
     )
 }
 
@@ -143,16 +144,16 @@ async fn second_read(domain: &Domain, probes: &Probes) -> Finding {
     let mut states = Vec::new();
     for _ in 0..READS_UNTIL_HIT {
         match domain.get(&probes.plain).await {
-            Ok(answer) if answer.body != probes.body => {
+            Ok(response) if response.body != probes.body => {
                 return Finding::failed(
                     check,
-                    "the cached copy has other bytes",
-                    "purge the cache and look at the worker's log",
+                    "the cached copy has different bytes",
+                    "purge the cache, and see the worker's log",
                 );
             }
-            Ok(answer) => match answer.header(CACHE_STATE) {
+            Ok(response) => match response.header(CACHE_STATE) {
                 Some(state) if state == "HIT" => {
-                    return Finding::passed(check, format!("HIT, {}", took(&answer)));
+                    return Finding::passed(check, format!("HIT, {}", size_and_time(&response)));
                 }
                 state => states.push(state.unwrap_or_else(|| "no state".to_owned())),
             },
@@ -160,13 +161,13 @@ async fn second_read(domain: &Domain, probes: &Probes) -> Finding {
         }
     }
     let hint = if domain.url.is_workers_dev() {
-        "the Cache API keeps nothing on `workers.dev`: give the worker a route or a custom domain of yours"
+        "the Cache API stores nothing on `workers.dev`: give the worker a route or a custom domain of yours"
     } else {
-        "every read would go to the bucket: check the worker's `CACHE_MODE` and `FRESH_SECONDS`, and that no rule of the zone bypasses the cache"
+        "every read goes to the bucket: check the worker's `CACHE_MODE` and `FRESH_SECONDS`, and that no rule of the zone bypasses the cache"
     };
     Finding::failed(
         check,
-        format!("nothing is kept: {}", states.join(", ")),
+        format!("nothing is stored: {}", states.join(", ")),
         hint,
     )
 }
@@ -176,16 +177,16 @@ async fn query_is_dropped(domain: &Domain, probes: &Probes) -> Finding {
     let url = format!("{}?x=1", domain.url.of(&probes.plain));
     match domain.send(Method::GET, &url, &[]).await {
         Err(error) => unreachable(check, &error),
-        Ok(answer) if answer.header(CACHE_STATE).as_deref() == Some("HIT") => {
-            Finding::passed(check, "a query string makes no second copy")
+        Ok(response) if response.header(CACHE_STATE).as_deref() == Some("HIT") => {
+            Finding::passed(check, "a query string does not change the cache key")
         }
-        Ok(answer) => Finding::failed(
+        Ok(response) => Finding::failed(
             check,
             format!(
-                "with a query string the same object is read anew ({})",
-                answer.status
+                "with a query string the same object is not a HIT ({})",
+                response.status
             ),
-            "anybody could drive reads of the bucket: the cache key must not hold the query",
+            "anybody could cause reads of the bucket: the cache key must not contain the query",
         ),
     }
 }
@@ -194,16 +195,16 @@ async fn odd_name(domain: &Domain, probes: &Probes) -> Finding {
     let check = "names";
     match domain.get(&probes.odd_name).await {
         Err(error) => unreachable(check, &error),
-        Ok(answer) if answer.status == StatusCode::OK && answer.body == probes.body => {
+        Ok(response) if response.status == StatusCode::OK && response.body == probes.body => {
             Finding::passed(check, "a name with a space, `ä`, `+` and `%` is found")
         }
-        Ok(answer) => Finding::failed(
+        Ok(response) => Finding::failed(
             check,
             format!(
                 "a name with a space, `ä`, `+` and `%` is answered {}",
-                answer.status
+                response.status
             ),
-            "the proxy passes names on decoded: harmless for Mastodon's own names, not for others'",
+            "the proxy decodes names before it passes them on: this does not matter for Mastodon's own names",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The files domain: its address, and one request to it.
+//! The files domain: its address, and requests to it.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use http::{Method, Request, header};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::Endpoint;
-use crate::web::{Answer, Web, WebError};
+use crate::config::{Endpoint, File};
+use crate::web::{HttpResponse, Web, WebError};
 
-/// What stays as it is in a path: S3's own rule.
+/// Characters of a path that are not encoded, by S3's rule.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -18,15 +18,24 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// The longest body that is read whole.
+/// The longest body that is read.
 pub const LONGEST_BODY: usize = 64 << 20;
 
-/// `https://files.example.com`, with no slash at its end. Plain `http` is for this machine only.
+/// `https://files.example.com`, without a slash at its end. `http` is allowed for loopback addresses only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesUrl(String);
 
 impl FilesUrl {
-    /// Reads a URL or a bare host. The error says what is wrong with it.
+    /// The files domain of the flag or variable, else of the settings file. The error describes the fault.
+    pub fn resolve(flag: Option<&String>, file: &File) -> Result<FilesUrl, String> {
+        let text = flag
+            .or(file.files_url.as_ref())
+            .filter(|text| !text.is_empty())
+            .ok_or("no files domain is named: give `--files-url`, set `FILES_URL`, or put `files_url = \"…\"` in medialift.toml")?;
+        FilesUrl::parse(text)
+    }
+
+    /// Parses a URL or a host. The error describes the fault.
     pub fn parse(text: &str) -> Result<FilesUrl, String> {
         let text = text.trim();
         let text = match text.split_once("://") {
@@ -38,11 +47,11 @@ impl FilesUrl {
         let origin = &text[..text.len() - (rest.len() - authority.len())];
         if text.contains(['?', '#']) || path.split('/').any(|part| part == "..") {
             return Err(format!(
-                "`{text}` is not the address of a site: give `https://` and the host"
+                "`{text}` is not the address of a site: use `https://` and the host"
             ));
         }
         let endpoint = Endpoint::parse(origin).map_err(|_| {
-            format!("`{text}` is not an address such as `https://files.example.com` (`http://` is for this machine's own addresses only)")
+            format!("`{text}` is not an address such as `https://files.example.com` (`http://` is allowed for loopback addresses only)")
         })?;
         let path = if path.is_empty() {
             String::new()
@@ -52,12 +61,12 @@ impl FilesUrl {
         Ok(FilesUrl(format!("{endpoint}{path}")))
     }
 
-    /// The address of `key`, encoded.
+    /// The encoded address of `key`.
     pub fn of(&self, key: &str) -> String {
         format!("{}{}", self.0, path_of(key))
     }
 
-    /// Whether it is Cloudflare's own domain for workers, where the Cache API keeps nothing
+    /// Whether it is Cloudflare's domain for workers, where the Cache API stores nothing
     /// (developers.cloudflare.com/workers/runtime-apis/cache).
     pub fn is_workers_dev(&self) -> bool {
         self.host().ends_with(".workers.dev")
@@ -74,18 +83,19 @@ impl FilesUrl {
         }
     }
 
-    /// The port, where one is named.
+    /// The port, if the address has one.
     pub fn port(&self) -> Option<u16> {
         let (_, port) = self.authority().rsplit_once(':')?;
         port.parse().ok()
     }
 
-    /// The path below which the media are, where it is not the whole site.
+    /// The path, without its first slash, if the address has one.
     pub fn path(&self) -> Option<&str> {
         Some(self.rest().split_once('/')?.1)
     }
 
-    fn authority(&self) -> &str {
+    /// `host` or `host:port`.
+    pub fn authority(&self) -> &str {
         self.rest().split('/').next().unwrap_or_default()
     }
 
@@ -93,7 +103,7 @@ impl FilesUrl {
         self.0.split_once("://").map_or(&self.0, |(_, rest)| rest)
     }
 
-    /// Whether it is reached over TLS.
+    /// Whether requests use TLS.
     pub fn is_encrypted(&self) -> bool {
         self.0.starts_with("https://")
     }
@@ -105,12 +115,12 @@ impl fmt::Display for FilesUrl {
     }
 }
 
-/// The path of `key` below any site, encoded, with a slash before it.
+/// The encoded path of `key`, with a slash before it.
 pub(super) fn path_of(key: &str) -> String {
     format!("/{}", utf8_percent_encode(key, PATH))
 }
 
-/// The files domain, ready to be read.
+/// The files domain and a client to send requests to it.
 #[derive(Clone, Debug)]
 pub struct Domain {
     /// Its address.
@@ -119,7 +129,7 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Nothing is sent yet.
+    /// Creates the client. Nothing is sent.
     pub fn new(url: FilesUrl) -> Domain {
         Domain {
             url,
@@ -127,22 +137,22 @@ impl Domain {
         }
     }
 
-    /// GET of a key.
-    pub async fn get(&self, key: &str) -> Result<Answer, WebError> {
+    /// Sends a GET for a key.
+    pub async fn get(&self, key: &str) -> Result<HttpResponse, WebError> {
         self.send(Method::GET, &self.url.of(key), &[]).await
     }
 
-    /// Any request to an address of the domain.
+    /// Sends a request.
     pub async fn send(
         &self,
         method: Method,
         url: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Answer, WebError> {
+    ) -> Result<HttpResponse, WebError> {
         let mut request = Request::builder()
             .method(method)
             .uri(url)
-            // Another site's page is who reads media.
+            // As a page of another site does.
             .header(header::ORIGIN, "https://mastodon.invalid")
             .header(
                 header::USER_AGENT,
@@ -172,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_https_unless_it_is_this_machine() {
+    fn an_address_is_https_unless_it_is_loopback() {
         check(
             "https://files.example.com",
             Some("https://files.example.com"),
@@ -195,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_that_keeps_nothing_is_known() {
+    fn workers_dev_is_recognised() {
         let is = |text| FilesUrl::parse(text).unwrap().is_workers_dev();
         assert!(is("https://medialift-edge.example.workers.dev"));
         assert!(!is("https://files.example.com/workers.dev"));
     }
 
     #[test]
-    fn the_parts_of_an_address_are_told_apart() {
+    fn an_address_is_split_into_its_parts() {
         for (text, host, port, path) in [
             ("https://files.example.com", "files.example.com", None, None),
             ("http://127.0.0.1:8787", "127.0.0.1", Some(8787), None),

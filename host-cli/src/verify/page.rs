@@ -1,16 +1,16 @@
-//! The page that shows a browser's view: one file, nothing loaded but media of the files domain.
+//! The page of `verify --html`: one file, which loads media of the files domain in a browser.
 //!
-//! The page's script does the looking; here only its data is put in. What a browser found stands
-//! in `data-state` and `data-failed` of its root element, for tests.
+//! The script of the page checks the media; this module inserts the data. For tests, the result is in
+//! `data-state` and `data-failed` of the root element.
 
 use serde::Serialize;
 
 use super::FilesUrl;
-use super::samples::Read;
+use super::samples::SampleRead;
 use crate::findings::{Finding, summary};
 
 const TEMPLATE: &str = include_str!("page.html");
-/// Pictures, videos and sounds on the page; more would only load longer.
+/// Most pictures, videos and sounds on the page, to bound its loading time.
 const MOST_SHOWN: usize = 24;
 
 #[derive(Serialize)]
@@ -19,12 +19,17 @@ struct Data<'a> {
     bucket: &'a str,
     summary: String,
     findings: &'a [Finding],
-    media: Vec<&'a Read>,
+    media: Vec<&'a SampleRead>,
 }
 
-/// The page's text.
-pub fn render(files_url: &FilesUrl, bucket: &str, findings: &[Finding], reads: &[Read]) -> String {
-    let shown = |read: &&Read| {
+/// The text of the page.
+pub fn render(
+    files_url: &FilesUrl,
+    bucket: &str,
+    findings: &[Finding],
+    reads: &[SampleRead],
+) -> String {
+    let shown = |read: &&SampleRead| {
         ["image/", "video/", "audio/"]
             .iter()
             .any(|kind| read.content_type.starts_with(kind))
@@ -36,7 +41,7 @@ pub fn render(files_url: &FilesUrl, bucket: &str, findings: &[Finding], reads: &
         findings,
         media: reads.iter().filter(shown).take(MOST_SHOWN).collect(),
     };
-    // `<` is the only letter that could end the script element the data stands in.
+    // `<` is the only character that could end the script element with the data.
     let json = serde_json::to_string(&data)
         .unwrap_or_else(|_| "{}".to_owned())
         .replace('<', "\\u003c");
@@ -45,7 +50,7 @@ pub fn render(files_url: &FilesUrl, bucket: &str, findings: &[Finding], reads: &
         .replace("\"PAGE-DATA\"", &json)
 }
 
-/// Scheme, host and port: what a content security policy names.
+/// Scheme, host and port, for the content security policy.
 fn origin(files_url: &FilesUrl) -> String {
     let text = files_url.to_string();
     let start = text.find("://").map_or(0, |at| at + 3);

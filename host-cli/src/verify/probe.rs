@@ -1,29 +1,29 @@
-//! Objects of our own in the bucket, to be read through the files domain and removed at the end.
+//! Probes: objects that are uploaded, read through the files domain and removed.
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use crate::s3::{Body, Client, PutRequest, S3Error};
 
-/// Where probes go, under the key prefix.
-const FOLDER: &str = "medialift-probe";
-/// Long enough for ranges, short enough to cost nothing.
+/// Directory of the probes, below the key prefix.
+const DIRECTORY: &str = "medialift-probe";
+/// Size of a probe in bytes: enough for ranges.
 const LENGTH: usize = 20_000;
-/// What probes say they are. A type of its own shows that it was kept on the way.
+/// Content type of the probes: an unusual one shows whether the proxy keeps it.
 pub const CONTENT_TYPE: &str = "application/x-medialift-probe";
 
-/// The probes of one run. Every name is new, so that no cache knows it.
+/// The probes of one run. Their names are random, so that no cache has them.
 #[derive(Clone, Debug)]
 pub struct Probes {
-    /// The bytes of each.
+    /// The content of each probe.
     pub body: Bytes,
-    /// Read whole first.
+    /// Its first read is of the whole object.
     pub plain: String,
-    /// Its first read is a range.
+    /// Its first read is of a range.
     pub cold_range: String,
     /// A name with a space, a letter beyond ASCII, `+` and `%`.
     pub odd_name: String,
-    /// In the folder of account archives, and in that of imported lists of follows: nobody may read them.
+    /// In the directories of account archives and imported lists, which nobody may read.
     pub denied: [String; 2],
     /// Never uploaded.
     pub missing: String,
@@ -31,7 +31,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Chooses names and bytes. `key_prefix` is empty or ends in `/`.
+    /// Chooses names and content. `key_prefix` is empty or ends in `/`.
     pub fn new(key_prefix: &str) -> Probes {
         let run: String = std::iter::repeat_with(fastrand::alphanumeric)
             .take(16)
@@ -39,25 +39,25 @@ impl Probes {
         let body: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(b' '..b'~'))
             .take(LENGTH)
             .collect();
-        let key = |name: &str| format!("{key_prefix}{FOLDER}/{run}{name}");
+        let key = |name: &str| format!("{key_prefix}{DIRECTORY}/{run}{name}");
         Probes {
             body: body.into(),
             plain: key("/plain.bin"),
             cold_range: key("/cold-range.bin"),
             odd_name: key("/odd näme+50%.bin"),
             denied: ["backups", "imports"]
-                .map(|folder| format!("{key_prefix}{folder}/{FOLDER}-{run}.bin")),
+                .map(|folder| format!("{key_prefix}{folder}/{DIRECTORY}-{run}.bin")),
             missing: key("/missing.bin"),
             uploaded: Vec::new(),
         }
     }
 
-    /// Puts them into the bucket.
+    /// Uploads the probes.
     pub async fn upload(&mut self, bucket: &Client) -> Result<(), S3Error> {
         let read = [&self.plain, &self.cold_range, &self.odd_name];
         let keys: Vec<String> = read.into_iter().chain(&self.denied).cloned().collect();
         for key in keys {
-            // Noted first: an upload whose answer was lost must be removed too.
+            // Recorded before the upload: if only its response is lost, the object must be removed.
             self.uploaded.push(key.clone());
             bucket
                 .put_object(&PutRequest {
@@ -72,16 +72,16 @@ impl Probes {
         Ok(())
     }
 
-    /// Removes what was uploaded. Goes on past a failure; returns the keys that are left.
+    /// Removes the uploaded probes. Continues after an error; returns the keys that remain.
     pub async fn remove(&mut self, bucket: &Client) -> Vec<String> {
-        let mut left = Vec::new();
+        let mut remaining = Vec::new();
         for key in self.uploaded.drain(..) {
             match bucket.delete_object(&key).await {
                 Ok(()) => {}
                 Err(error) if error.is_not_found() => {}
-                Err(_) => left.push(key),
+                Err(_) => remaining.push(key),
             }
         }
-        left
+        remaining
     }
 }

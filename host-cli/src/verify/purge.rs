@@ -1,31 +1,31 @@
-//! Whether Mastodon's cache buster works, and with which method.
+//! Checks whether Mastodon's cache buster works, and with which method.
 //!
-//! Mastodon sends one request per media URL with a secret header. Not every edge lets the method
-//! PURGE through, so each is tried, and the first that works is what `env` should write.
+//! Mastodon sends a request with a secret header for each media URL. Not every proxy passes the method
+//! PURGE on, so all methods are tried, and `env` should write the first that works.
 //!
-//! On the platform's cache a purge is queued, and arrives seconds to minutes later: the probe is read
-//! until it has.
+//! In platform mode a purge is queued and takes seconds to minutes: the probe is read until it is gone.
 
 use std::time::{Duration, Instant};
 
 use http::Method;
 use indicatif::ProgressBar;
 
-use super::health::Cache;
+use super::health::CacheMode;
 use super::{Domain, Probes};
 use crate::config::Secret;
-use crate::findings::{Finding, chain};
-use crate::report::Ui;
+use crate::error::chain;
+use crate::findings::Finding;
+use crate::ui::Ui;
 
 const CHECK: &str = "purge";
 
-/// How long a purge may take that nothing has put into a queue.
-const AT_ONCE: Duration = Duration::from_secs(5);
+/// Longest wait for a purge that is not queued.
+const UNQUEUED_LIMIT: Duration = Duration::from_secs(5);
 
-/// Between two reads, at first and at most: each asks for the whole probe.
+/// First and longest pause between reads of the probe.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// The cache buster's header, as both the worker and Mastodon have it.
+/// The header of a purge, with the secret that the worker and Mastodon share.
 #[derive(Clone, Debug)]
 pub struct PurgeHeader {
     /// `PURGE_SECRET_HEADER` of the worker, `CACHE_BUSTER_SECRET_HEADER` of Mastodon.
@@ -34,73 +34,71 @@ pub struct PurgeHeader {
     pub secret: Secret,
 }
 
-/// For how long to wait until a purge has arrived, and who is told meanwhile.
+/// How long to wait for the effect of a purge, and where to show the wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// The longest wait.
+pub struct PurgeWait {
     limit: Duration,
     ui: Ui,
 }
 
-impl Patience {
-    /// `queued` is the longest wait for a purge that is queued; by a cache of the worker's own it is
-    /// done at once.
-    pub fn new(cache: Option<Cache>, queued: Duration, ui: Ui) -> Patience {
+impl PurgeWait {
+    /// `queued` is the longest wait for a queued purge. The worker's own cache does not queue purges.
+    pub fn new(cache: Option<CacheMode>, queued: Duration, ui: Ui) -> PurgeWait {
         let limit = match cache {
-            Some(Cache::Platform) => queued,
-            Some(Cache::Engine) | None => queued.min(AT_ONCE),
+            Some(CacheMode::Platform) => queued,
+            Some(CacheMode::Engine) | None => queued.min(UNQUEUED_LIMIT),
         };
-        Patience { limit, ui }
+        PurgeWait { limit, ui }
     }
 }
 
-/// Tries each method on the plain probe. Returns the one that works, for `env`.
+/// Tries each method on the plain probe, and returns the first that works.
 pub async fn check(
     domain: &Domain,
     probes: &Probes,
     header: Option<&PurgeHeader>,
-    patience: Patience,
+    wait: PurgeWait,
 ) -> (Vec<Finding>, Option<String>) {
     let Some(header) = header else {
         let finding = Finding::skipped(
             CHECK,
-            "no secret is known here: set `PURGE_SECRET` (and `--purge-header`) as in the worker to have it tried",
+            "`PURGE_SECRET` is not set: set it, and `--purge-header`, to the values of the worker",
         );
         return (vec![finding], None);
     };
     let url = domain.url.of(&probes.plain);
     let mut findings = vec![wrong_secret(domain, &url, header).await];
-    let mut seen = Vec::new();
+    let mut faults = Vec::new();
     let mut accepted = false;
     for method in ["PURGE", "POST", "DELETE"] {
-        match attempt(domain, probes, &url, method, header, patience).await {
+        match attempt(domain, probes, &url, method, header, wait).await {
             Ok(took) => {
-                let when = match took {
-                    took if took < Duration::from_secs(1) => "at once".to_owned(),
+                let time = match took {
+                    took if took < Duration::from_secs(1) => "immediately".to_owned(),
                     took => format!("after {} s", took.as_secs()),
                 };
                 findings.push(Finding::passed(
                     CHECK,
-                    format!("`{method}` with the secret drops an object, {when}: `CACHE_BUSTER_HTTP_METHOD={method}`"),
+                    format!("`{method}` with the secret drops an object {time}: set `CACHE_BUSTER_HTTP_METHOD={method}`"),
                 ));
                 return (findings, Some(method.to_owned()));
             }
-            Err(Fault::Refused(why)) => seen.push(format!("`{method}`: {why}")),
-            Err(Fault::NotArrived(why)) => {
+            Err(Fault::Refused(why)) => faults.push(format!("`{method}`: {why}")),
+            Err(Fault::NoEffect(why)) => {
                 accepted = true;
-                seen.push(format!("`{method}`: {why}"));
+                faults.push(format!("`{method}`: {why}"));
             }
         }
     }
-    let remedy = match accepted {
+    let hint = match accepted {
         true => {
-            "deleted media would stay readable for days: look into the worker's log for `purge_failed`, at the queue `PURGES` and its dead letters, and give a long queue more time with `--purge-wait`"
+            "deleted media would stay readable for days: look for `purge_failed` in the worker's log, and at the queue `PURGES` and its dead letters; for a long queue increase `--purge-wait`"
         }
         false => {
-            "deleted media would stay readable for days: set the worker's secrets `PURGE_SECRET_HEADER` and `PURGE_SECRET` to the same values as here"
+            "deleted media would stay readable for days: set the worker's secrets `PURGE_SECRET_HEADER` and `PURGE_SECRET` to the values used here"
         }
     };
-    findings.push(Finding::failed(CHECK, seen.join("; "), remedy));
+    findings.push(Finding::failed(CHECK, faults.join("; "), hint));
     (findings, None)
 }
 
@@ -108,12 +106,15 @@ async fn wrong_secret(domain: &Domain, url: &str, header: &PurgeHeader) -> Findi
     let check = "purge-secret";
     let headers = [(header.name.as_str(), "wrong-on-purpose")];
     match domain.send(Method::POST, url, &headers).await {
-        Ok(answer) if answer.status == 403 => {
+        Ok(response) if response.status == 403 => {
             Finding::passed(check, "a purge with a wrong secret is refused")
         }
-        Ok(answer) => Finding::failed(
+        Ok(response) => Finding::failed(
             check,
-            format!("a purge with a wrong secret is answered {}", answer.status),
+            format!(
+                "a purge with a wrong secret is answered {}",
+                response.status
+            ),
             "anybody could empty the cache: check the worker's `PURGE_SECRET`",
         ),
         Err(error) => Finding::failed(check, chain(&error), super::checks::UNREACHABLE),
@@ -122,21 +123,20 @@ async fn wrong_secret(domain: &Domain, url: &str, header: &PurgeHeader) -> Findi
 
 /// Why a purge did not work.
 enum Fault {
-    /// It was not accepted.
+    /// The request was not accepted.
     Refused(String),
-    /// It was, and the object stayed.
-    NotArrived(String),
+    /// The request was accepted, and the object stayed in the cache.
+    NoEffect(String),
 }
 
-/// Fills the cache, purges, and reads until the object is gone from it: only a MISS proves that.
-/// Returns how long that took.
+/// Fills the cache, purges, and reads until a MISS proves the effect. Returns how long that took.
 async fn attempt(
     domain: &Domain,
     probes: &Probes,
     url: &str,
     method: &str,
     header: &PurgeHeader,
-    patience: Patience,
+    wait: PurgeWait,
 ) -> Result<Duration, Fault> {
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|e| Fault::Refused(e.to_string()))?;
@@ -148,68 +148,67 @@ async fn attempt(
     };
     read().await?;
     let headers = [(header.name.as_str(), header.secret.expose())];
-    let answer = domain
+    let response = domain
         .send(method, url, &headers)
         .await
         .map_err(|error| Fault::Refused(chain(&error)))?;
-    if answer.status != 200 {
-        return Err(Fault::Refused(format!("answered {}", answer.status)));
+    if response.status != 200 {
+        return Err(Fault::Refused(format!("answered {}", response.status)));
     }
     let sent = Instant::now();
-    let waiting = Waiting::new(patience);
+    let display = WaitDisplay::new(wait);
     let mut pause = PAUSES.0;
     loop {
         let state = read().await?.header("x-cache-status");
         let passed = sent.elapsed();
         match state.as_deref() {
             Some("MISS") => return Ok(passed),
-            state if passed >= patience.limit => {
-                return Err(Fault::NotArrived(format!(
+            state if passed >= wait.limit => {
+                return Err(Fault::NoEffect(format!(
                     "answered 200, and {} s later the object is still {}",
                     passed.as_secs(),
                     state.unwrap_or("without a cache state")
                 )));
             }
-            _ => waiting.show(passed),
+            _ => display.update(passed),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
 }
 
-/// Shows that a purge is waited for: a line that is drawn anew on a terminal, one line elsewhere.
-struct Waiting {
-    patience: Patience,
+/// Shows the wait for a purge: a spinner on a terminal, one line elsewhere.
+struct WaitDisplay {
+    wait: PurgeWait,
     bar: Option<ProgressBar>,
 }
 
-impl Waiting {
-    fn new(patience: Patience) -> Waiting {
-        let long = patience.limit > AT_ONCE;
-        let bar =
-            (long && patience.ui.interactive && !patience.ui.quiet).then(ProgressBar::new_spinner);
+impl WaitDisplay {
+    fn new(wait: PurgeWait) -> WaitDisplay {
+        let long = wait.limit > UNQUEUED_LIMIT;
+        let bar = (long && wait.ui.interactive && !wait.ui.quiet).then(ProgressBar::new_spinner);
         if long && bar.is_none() {
-            patience.ui.say(format!(
-                "waiting until the purge has arrived, for {} s at most",
-                patience.limit.as_secs()
+            wait.ui.say(format!(
+                "waiting for the purge, at most {} s",
+                wait.limit.as_secs()
             ));
         }
-        Waiting { patience, bar }
+        WaitDisplay { wait, bar }
     }
 
-    fn show(&self, passed: Duration) {
+    fn update(&self, passed: Duration) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!(
-                "waiting until the purge has arrived: {} s of at most {}",
+                "waiting for the purge: {} s of at most {}",
                 passed.as_secs(),
-                self.patience.limit.as_secs()
+                self.wait.limit.as_secs()
             ));
             bar.tick();
         }
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitDisplay {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -60,9 +60,9 @@ impl State {
                 self.upload_by(process)?;
             }
             // An avatar is fetched again and has other bytes. One that the storage in use does not have is
-            // not: between the look right before an upload and the upload itself nothing can be told, for
-            // B2 takes no write on condition; and on the way back a process that was not restarted yet does
-            // not know what is in the bucket only.
+            // not: B2 takes no conditional write, so that between the check before an upload and the upload
+            // itself anything may happen; and on the way back a process that was not restarted yet does not
+            // know what is in the bucket only.
             50..56 if replaces => {
                 if let Some(key) = self.any("cache/accounts/")
                     && self.processes[process].storage.has(&key)?

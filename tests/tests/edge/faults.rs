@@ -23,7 +23,7 @@ fn a_body_that_is_cut_short_reaches_the_reader_as_such_and_is_not_stored() {
 }
 
 #[test]
-fn a_passing_fault_of_a_cold_read_is_mended_by_asking_once_more() {
+fn a_passing_fault_of_a_cold_read_is_overcome_by_asking_once_more() {
     let stack = default_stack();
     for kind in ["slow_down", "internal_error", "reset"] {
         let key = format!("faults/once-{kind}.png");

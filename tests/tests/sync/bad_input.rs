@@ -281,7 +281,7 @@ fn a_key_file_that_others_may_read_is_refused() {
     };
     let refused = run(0o644).expect(2);
     assert!(
-        refused.stderr.contains("others may read it"),
+        refused.stderr.contains("other users can read it"),
         "{}",
         refused.stderr
     );

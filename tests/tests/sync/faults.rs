@@ -180,7 +180,8 @@ fn a_network_that_is_away_is_waited_for_and_that_is_said() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(
-        said.contains("the network is away") && said.contains("the network is back"),
+        said.contains("the network is unreachable")
+            && said.contains("the network is reachable again"),
         "{said}"
     );
     world.assert_all_there("");

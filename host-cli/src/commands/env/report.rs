@@ -1,4 +1,4 @@
-//! What `env` prints: changes with secrets masked, findings with their mend.
+//! The output of `env`: changes with secrets masked, and findings with their hints.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,24 +8,24 @@ use serde::Serialize;
 
 use crate::config::{Deployment, Version};
 use crate::dotenv::Document;
-use crate::dotenv::lint::{EXTRA_MEDIA_HOSTS, Finding, Known, Severity, concerns_media};
-use crate::dotenv::settings::{is_secret, shown};
-use crate::words::counted;
+use crate::dotenv::lint::{EXTRA_MEDIA_HOSTS, LintContext, LintFinding, Severity, concerns_media};
+use crate::dotenv::settings::{is_secret, masked};
+use crate::format::counted;
 
-/// One line of the file that was changed or added. Holds no secret.
+/// A line that was changed, added or removed. Contains no secret.
 #[derive(Debug, Serialize)]
 pub(super) struct Edit {
     key: String,
     pub(super) line: usize,
-    /// The old value; none where the key is new.
+    /// The old value; none for a new key.
     before: Option<String>,
-    /// The new value; none where the key goes.
+    /// The new value; none for a removed key.
     after: Option<String>,
     secret: bool,
 }
 
 impl Edit {
-    /// What becomes of `key`. Its line is that in the file as it will be.
+    /// The change of `key`. Its line is that in the new file.
     pub(super) fn new(before: &Document, after: &Document, key: &str) -> Self {
         let line_in = |document: &Document| {
             let assignments = document.assignments();
@@ -34,10 +34,10 @@ impl Edit {
         };
         let value_in = |document: &Document| {
             document.get(key)?;
-            // One that depends on others is shown as little as one that is broken.
+            // A value that depends on others, or is broken, is not shown.
             let value = document.value(key);
             Some(if concerns_media(key) {
-                shown(key, value.as_deref().unwrap_or("$"))
+                masked(key, value.as_deref().unwrap_or("$"))
             } else {
                 "(not shown)".to_owned()
             })
@@ -51,7 +51,7 @@ impl Edit {
         }
     }
 
-    /// What becomes of every setting that differs.
+    /// The changes of all keys that differ.
     pub(super) fn all(before: &Document, after: &Document) -> Vec<Self> {
         let keys = |document: &Document| -> BTreeSet<String> {
             let assignments = document.assignments();
@@ -68,7 +68,7 @@ impl Edit {
     }
 }
 
-/// What the command was asked for.
+/// What the command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Stage {
@@ -78,19 +78,19 @@ pub(super) enum Stage {
     Undo,
 }
 
-/// The result of one run.
+/// The result of `env`.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct EnvReport {
     file: PathBuf,
     pub(super) stage: Stage,
     dry_run: bool,
     pub(super) edits: Vec<Edit>,
-    /// Whether nothing was written since what would be written has an error.
+    /// Whether nothing was written because the new file would have an error.
     pub(super) refused: bool,
-    /// Where the old file is kept, if it was replaced.
+    /// The backup of the old file, if it was replaced.
     pub(super) backup: Option<PathBuf>,
-    pub(super) findings: Vec<Finding>,
-    /// Rules that could not be looked at, since what they need is not known.
+    pub(super) findings: Vec<LintFinding>,
+    /// Rules that were not checked for lack of information.
     unchecked: Vec<&'static str>,
     /// Mastodon's version, where it was found.
     version: Option<Version>,
@@ -98,14 +98,14 @@ pub(super) struct Report {
     deployment: Option<Deployment>,
 }
 
-impl Report {
-    pub(super) fn new(file: &Path, stage: Stage, dry_run: bool, known: &Known) -> Self {
+impl EnvReport {
+    pub(super) fn new(file: &Path, stage: Stage, dry_run: bool, known: &LintContext) -> Self {
         let unchecked = if stage == Stage::Lint && known.visibility.is_none() {
             vec!["permission"]
         } else {
             Vec::new()
         };
-        Report {
+        EnvReport {
             file: file.to_owned(),
             stage,
             dry_run,
@@ -152,8 +152,8 @@ impl Report {
                 .unwrap_or_default();
             let _ = writeln!(
                 out,
-                "{file}{place}: {severity}: {} [{}]\n    mend: {}",
-                finding.message, finding.rule, finding.mend
+                "{file}{place}: {severity}: {} [{}]\n    hint: {}",
+                finding.message, finding.rule, finding.hint
             );
         }
         if !self.findings.is_empty() {
@@ -177,7 +177,7 @@ impl Report {
             }
             (Stage::Lint, ..) => String::new(),
             _ if self.refused => {
-                format!("`{file}` was not changed: correct what is named above first")
+                format!("`{file}` was not changed: correct the errors above first")
             }
             (_, true, _) => format!("nothing to change in `{file}`"),
             (_, false, true) => format!(
@@ -193,7 +193,7 @@ impl Report {
         if !self.unchecked.is_empty() {
             let _ = write!(
                 out,
-                "\nnot checked: whether `S3_PERMISSION` is the bucket's; give `--visibility`, or put `visibility` in medialift.toml"
+                "\nnot checked: whether `S3_PERMISSION` matches the bucket; give `--visibility`, or put `visibility` in medialift.toml"
             );
         }
         if let Some(backup) = &self.backup {
@@ -202,7 +202,7 @@ impl Report {
         out
     }
 
-    /// What to do now, for the person at the keyboard.
+    /// What to do next.
     pub(super) fn next_steps(&self) -> Vec<String> {
         if self.edits.is_empty() || self.dry_run || self.refused {
             return Vec::new();
@@ -218,7 +218,7 @@ impl Report {
         if self.stage == Stage::Announce {
             steps.push(match self.version {
                 Some(version) if !version.has(EXTRA_MEDIA_HOSTS) => format!(
-                    "this is Mastodon {version}, which does not read `EXTRA_MEDIA_HOSTS`: nothing is announced; update to {EXTRA_MEDIA_HOSTS} or newer first, or expect that browsers show no media for some hours after the switch"
+                    "this is Mastodon {version}, which does not read `EXTRA_MEDIA_HOSTS`: update to {EXTRA_MEDIA_HOSTS} or newer first, or browsers may show no media for some hours after the switch"
                 ),
                 Some(_) => "then wait about a week before the switch: browsers keep the old security policy".to_owned(),
                 None => format!(

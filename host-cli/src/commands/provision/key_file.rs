@@ -1,4 +1,4 @@
-//! The file a new key is written to: mode 0600, never over another file.
+//! The file that a new key is written to: mode 0600, never overwriting another file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -9,7 +9,7 @@ use crate::b2::CreatedKey;
 use crate::config::{KEY, KEY_ID};
 use crate::error::{Error, Result};
 
-/// An empty file, opened before the key is made.
+/// An empty file, created before the key.
 #[derive(Debug)]
 pub(super) struct KeyFile {
     file: File,
@@ -27,7 +27,7 @@ impl KeyFile {
             .map_err(|e| {
                 Error::usage(format!("create the key file `{}`", path.display()))
                     .cause(e)
-                    .hint("name a file that does not exist yet, in a directory you may write to; no key was made")
+                    .hint("name a file that does not exist, in a writable directory; no key was created")
             })?;
         Ok(KeyFile {
             file,
@@ -35,7 +35,7 @@ impl KeyFile {
         })
     }
 
-    /// Writes the key and waits until the disk has it.
+    /// Writes the key and syncs it to disk.
     pub(super) fn write(mut self, key: &CreatedKey) -> Result<()> {
         let text = format!(
             "{KEY_ID}={}\n{KEY}={}\n",
@@ -48,18 +48,18 @@ impl KeyFile {
             .map_err(|e| {
                 Error::new(format!("write the key file `{}`", self.path.display()))
                     .cause(e)
-                    .hint(format!("the key `{}` was made and is lost: make room, delete it in the web console, and run this again with `--another-key`", key.application_key_id))
+                    .hint(format!("the key `{}` was created and is lost: free disk space, delete the key in the web console, and run this again with `--another-key`", key.application_key_id))
             })
     }
 
-    /// Removes the empty file: no key was made.
+    /// Removes the empty file, after no key was created.
     pub(super) fn discard(self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Whether the file at `path` holds the key of this id.
-pub(super) fn holds(path: &Path, key_id: &str) -> bool {
+/// Whether the file at `path` contains the key with this id.
+pub(super) fn contains_key(path: &Path, key_id: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|text| {
         text.lines()
             .any(|line| line.strip_prefix(KEY_ID).and_then(|l| l.strip_prefix('=')) == Some(key_id))
@@ -74,7 +74,7 @@ mod tests {
     use crate::config::Secret;
 
     #[test]
-    fn the_file_is_for_its_owner_alone_and_never_written_over() {
+    fn only_the_owner_can_read_the_file_and_no_file_is_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let key = CreatedKey {
@@ -84,9 +84,9 @@ mod tests {
         KeyFile::create(&path).unwrap().write(&key).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(holds(&path, "00161f959a5f87b0000000001"));
-        assert!(!holds(&path, "00161f959a5f87b000000000"));
+        assert!(contains_key(&path, "00161f959a5f87b0000000001"));
+        assert!(!contains_key(&path, "00161f959a5f87b000000000"));
         assert!(KeyFile::create(&path).is_err());
-        assert!(holds(&path, "00161f959a5f87b0000000001"));
+        assert!(contains_key(&path, "00161f959a5f87b0000000001"));
     }
 }

@@ -1,4 +1,4 @@
-//! What `provision` says at its end.
+//! The output of `provision`.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::config::{KEY, KEY_ID};
 use crate::context::Context;
 
-/// What became of a thing.
+/// The change of the bucket or the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Change {
+pub(super) enum ResourceChange {
     Created,
     Updated,
     Unchanged,
@@ -18,20 +18,20 @@ pub(super) enum Change {
     WouldUpdate,
 }
 
-impl Change {
-    fn words(self) -> &'static str {
+impl ResourceChange {
+    fn label(self) -> &'static str {
         match self {
-            Change::Created => "created",
-            Change::Updated => "updated",
-            Change::Unchanged => "already there, unchanged",
-            Change::WouldCreate => "would be created",
-            Change::WouldUpdate => "would be updated",
+            ResourceChange::Created => "created",
+            ResourceChange::Updated => "updated",
+            ResourceChange::Unchanged => "exists, unchanged",
+            ResourceChange::WouldCreate => "would be created",
+            ResourceChange::WouldUpdate => "would be updated",
         }
     }
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct ProvisionReport {
     pub(super) bucket: BucketReport,
     pub(super) key: KeyReport,
     pub(super) endpoint: String,
@@ -44,7 +44,7 @@ pub(super) struct Report {
 pub(super) struct BucketReport {
     pub(super) name: String,
     pub(super) visibility: String,
-    pub(super) change: Change,
+    pub(super) change: ResourceChange,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,21 +52,21 @@ pub(super) struct KeyReport {
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
-    /// The key itself: once, when it was made and no file was named.
+    /// The key itself, only when it was created and no file was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) file: Option<PathBuf>,
-    pub(super) change: Change,
+    pub(super) change: ResourceChange,
 }
 
-pub(super) fn text(report: &Report) -> String {
+pub(super) fn text(report: &ProvisionReport) -> String {
     let mut lines = vec![
         format!(
             "bucket    {} ({}), {}",
             report.bucket.name,
             report.bucket.visibility,
-            report.bucket.change.words()
+            report.bucket.change.label()
         ),
         format!(
             "key       {}{}, {}",
@@ -75,9 +75,9 @@ pub(super) fn text(report: &Report) -> String {
                 .key
                 .id
                 .as_deref()
-                .map(|id| format!(" ({id}), good for this bucket alone"))
+                .map(|id| format!(" ({id}), restricted to this bucket"))
                 .unwrap_or_default(),
-            report.key.change.words()
+            report.key.change.label()
         ),
         format!("endpoint  {}", report.endpoint),
     ];
@@ -92,17 +92,17 @@ pub(super) fn text(report: &Report) -> String {
     lines.join("\n")
 }
 
-pub(super) fn advise(report: &Report, context: &Context) {
+pub(super) fn advise(report: &ProvisionReport, context: &Context) {
     let ui = &context.ui;
     for warning in &report.warnings {
         ui.say(format!("warning: {warning}"));
     }
-    if report.key.change == Change::WouldCreate {
-        ui.say("\nNothing was made: this was a dry run.");
+    if report.key.change == ResourceChange::WouldCreate {
+        ui.say("\nnothing was created: this was a dry run");
         return;
     }
     if report.key.key.is_some() {
-        ui.say("\nThe key is shown this once and never again. Put the two lines above into a file of mode 0600.");
+        ui.say("\nthe key is shown only now: put the two lines above into a file of mode 0600");
     }
     let file = report
         .key
@@ -111,6 +111,6 @@ pub(super) fn advise(report: &Report, context: &Context) {
         .map_or_else(|| "KEY-FILE".to_owned(), |f| f.display().to_string());
     let (bucket, endpoint) = (&report.bucket.name, &report.endpoint);
     ui.say(format!(
-        "\nNext, without the master key:\n  unset {KEY_ID} {KEY}\n  medialift check --bucket {bucket} --endpoint {endpoint} --key-file {file}\n  medialift plan MEDIA-DIRECTORY"
+        "\nnext, without the master key:\n  unset {KEY_ID} {KEY}\n  medialift check --bucket {bucket} --endpoint {endpoint} --key-file {file}\n  medialift plan MEDIA-DIRECTORY"
     ));
 }

@@ -1,8 +1,8 @@
-//! The rules a bucket for media should have.
+//! The lifecycle and CORS rules of a bucket for media.
 
 use crate::b2::{Bucket, CorsRule, LifecycleRule};
 
-/// Days for which a replaced or deleted file can still be brought back, hidden and billed.
+/// Days for which a replaced or deleted file is kept, hidden and billed, and can be restored.
 pub(super) const HIDDEN_DAYS: u32 = 30;
 
 pub(super) fn lifecycle() -> LifecycleRule {
@@ -14,7 +14,7 @@ pub(super) fn lifecycle() -> LifecycleRule {
     }
 }
 
-/// Only for a public bucket that is read without the worker; the worker answers for itself.
+/// For a public bucket that is read without the worker, which sends CORS headers itself.
 pub(super) fn cors() -> CorsRule {
     CorsRule {
         cors_rule_name: "mastodonMedia".to_owned(),

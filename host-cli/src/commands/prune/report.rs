@@ -8,11 +8,11 @@ use super::pruner::{Fate, local_size};
 use super::{Proof, PruneArgs};
 use crate::context::Context;
 use crate::error::Result;
+use crate::format::{counted, human_bytes};
 use crate::named::NamedPaths;
 use crate::pairs::Pair;
 use crate::prove::ReadError;
 use crate::sides::Sides;
-use crate::words::{counted, human_bytes};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

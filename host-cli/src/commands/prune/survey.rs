@@ -4,7 +4,7 @@
 use super::PruneArgs;
 use crate::decide::Decision;
 use crate::error::Result;
-use crate::guards::{Gone, may_settle};
+use crate::guards::{MissingObjects, may_count_as_deleted};
 use crate::pairs::Pair;
 use crate::tree::Entry;
 
@@ -46,13 +46,13 @@ impl Survey {
 
     /// Fails where what the bucket lacks looks like a loss.
     pub(super) fn check(&self, args: &PruneArgs, bucket: &str) -> Result<()> {
-        let gone = Gone {
+        let missing = MissingObjects {
             objects: self.objects,
             deleted: self.deleted,
             own: self.own,
             own_deleted: self.own_deleted,
         };
-        may_settle(gone, args.max_settled, bucket)
+        may_count_as_deleted(missing, args.max_settled, bucket)
             .or_problem("take what the bucket lacks for deleted by Mastodon")
     }
 }

@@ -1,4 +1,4 @@
-//! `purge --everything`: one request, upon which the worker has the platform drop all it stores.
+//! `purge --everything`: a request on which the worker purges the whole Workers Cache.
 
 use std::time::Duration;
 
@@ -9,33 +9,34 @@ use super::{PurgeArgs, refusal, request, secret_header};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::verify::FilesUrl;
 use crate::web::Web;
 
-/// Where the worker takes it.
+/// Path of the request.
 const PATH: &str = "/.well-known/medialift-cache";
 
-/// How often it is sent at most: the platform allows five purges a minute, Mastodon's included.
+/// Most attempts: the platform allows five purges a minute, including Mastodon's.
 const ATTEMPTS: u32 = 5;
 
-/// How long to wait where the answer does not say.
+/// Wait between attempts without a `Retry-After` header.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
-/// The longest wait that is taken from an answer.
+/// Longest wait by `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct PurgeEverythingReport {
     everything: bool,
     dry_run: bool,
     url: String,
-    /// How often it was sent.
+    /// Number of requests.
     attempts: u32,
 }
 
-/// Sends it, again where the platform refuses for now.
-pub(super) async fn run(args: &PurgeArgs, base: &str, context: &Context) -> Result<Exit> {
-    let url = format!("{base}{PATH}");
-    let mut report = Report {
+/// Sends the request, and repeats it while the platform refuses temporarily.
+pub(super) async fn run(args: &PurgeArgs, domain: &FilesUrl, context: &Context) -> Result<Exit> {
+    let url = format!("{domain}{PATH}");
+    let mut report = PurgeEverythingReport {
         everything: true,
         dry_run: args.dry_run,
         url: url.clone(),
@@ -47,31 +48,31 @@ pub(super) async fn run(args: &PurgeArgs, base: &str, context: &Context) -> Resu
         return Ok(Exit::Done);
     }
     let (header, value) = secret_header(args)?;
-    let failed = || Error::new(format!("purge everything at `{base}`"));
+    let failed = || Error::new(format!("purge everything at `{domain}`"));
     let web = Web::new();
     loop {
         report.attempts += 1;
         let request =
             request(args, &url, &header, &value).map_err(|cause| failed().cause(cause))?;
-        let answer = web.send(request, 1 << 20).await.map_err(|cause| {
+        let response = web.send(request, 1 << 20).await.map_err(|cause| {
             failed()
                 .cause(cause)
                 .hint("check the domain's DNS record, and that the worker is deployed")
         })?;
-        match answer.status {
+        match response.status {
             status if status.is_success() => break,
             StatusCode::FORBIDDEN => return Err(refusal(&url)),
             StatusCode::NOT_IMPLEMENTED => {
                 return Err(failed()
-                    .cause("each data centre keeps copies of its own (`CACHE_MODE = \"engine\"`), and they stay until their time is over")
-                    .hint("change the worker's FRESH_SECONDS by a second and deploy it: every copy then has another name, and none of the old ones is served"));
+                    .cause("the worker is in engine mode (`CACHE_MODE = \"engine\"`): each data centre has its own copies, which expire by themselves")
+                    .hint("change the worker's `FRESH_SECONDS` by one second and deploy it: this changes every cache key, and old copies are not served"));
             }
             StatusCode::SERVICE_UNAVAILABLE if report.attempts < ATTEMPTS => {
-                let wait = wait(answer.header(header::RETRY_AFTER.as_str()).as_deref());
+                let wait = wait(response.header(header::RETRY_AFTER.as_str()).as_deref());
                 context.ui.say(format!(
-                    "the platform refuses for now (503): trying again in {} s ({} of {ATTEMPTS})",
-                    wait.as_secs(),
-                    report.attempts + 1
+                    "the platform refuses temporarily (503): attempt {} of {ATTEMPTS} in {} s",
+                    report.attempts + 1,
+                    wait.as_secs()
                 ));
                 tokio::time::sleep(wait).await;
             }
@@ -83,15 +84,15 @@ pub(super) async fn run(args: &PurgeArgs, base: &str, context: &Context) -> Resu
             status => {
                 return Err(failed()
                     .cause(format!("answered {status}"))
-                    .hint("the worker may be older than this command, or something else may answer there: `medialift verify` shows it"));
+                    .hint("the worker may be older than this command, or another server answers: run `medialift verify`"));
             }
         }
     }
-    context.ui.data(&report, "everything is dropped");
+    context.ui.data(&report, "the whole cache was dropped");
     Ok(Exit::Done)
 }
 
-/// What `Retry-After` says, in seconds, within bounds.
+/// The wait by `Retry-After`, limited.
 fn wait(retry_after: Option<&str>) -> Duration {
     retry_after
         .and_then(|text| text.trim().parse().ok())
@@ -104,14 +105,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_as_told_and_never_for_ever() {
-        for (told, seconds) in [
+    fn a_wait_is_that_of_the_header_and_limited() {
+        for (retry_after, seconds) in [
             (Some("7"), 7),
             (Some("86400"), 300),
             (Some("Mon, 30 Nov 2026 08:00:00 GMT"), 60),
             (None, 60),
         ] {
-            assert_eq!(wait(told), Duration::from_secs(seconds), "{told:?}");
+            assert_eq!(
+                wait(retry_after),
+                Duration::from_secs(seconds),
+                "{retry_after:?}"
+            );
         }
     }
 }

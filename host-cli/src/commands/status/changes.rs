@@ -1,4 +1,4 @@
-//! What has changed since the last step: new local files, settings, the files domain's health.
+//! Changes since the last step: new local files, settings, the health of the files domain.
 
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::{StatusArgs, date};
 use crate::config::Target;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
+use crate::format::{counted, human_bytes};
 use crate::ledger::Action;
 use crate::ledger::steps::Situation;
 use crate::mastodon::{Installation, Owner, Running};
@@ -17,21 +18,20 @@ use crate::swap::git::Exclusion;
 use crate::swap::{Phase, Site};
 use crate::tree::{self, Entry};
 use crate::verify::domain::{Domain, FilesUrl};
-use crate::words::{counted, human_bytes};
 
 /// Longest wait for the files domain.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is told below the table.
+/// What is reported below the table.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Changes {
-    /// Who owns the media, in one sentence.
+    /// Who owns the media, as a sentence.
     owner: String,
-    /// Files that were written to the media directory since the last whole sync, or the cutover.
+    /// Files that were written to the media directory since the last complete sync, or the cutover.
     new_local_files: Option<NewFiles>,
-    /// What the files domain answers.
+    /// The response of the files domain.
     files_domain: Option<String>,
-    /// What needs attention, a sentence each.
+    /// What needs attention, as sentences.
     pub(super) attention: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ struct NewFiles {
 }
 
 impl Changes {
-    pub(super) async fn look(
+    pub(super) async fn collect(
         args: &StatusArgs,
         context: &Context,
         situation: &Situation<'_>,
@@ -61,7 +61,7 @@ impl Changes {
             let new = new_files(site.live(), sync.began).await?;
             if situation.phase == Some(Phase::Moved) && new.files > 0 {
                 changes.attention.push(format!(
-                    "Mastodon has written {} to `{}` since the cutover: a process still uses the disk; restart all of them",
+                    "Mastodon has written {} to `{}` since the cutover: a process still uses the disk; restart all processes",
                     counted(new.files, "file", "files"),
                     site.live().display()
                 ));
@@ -69,12 +69,15 @@ impl Changes {
             changes.new_local_files = Some(new);
         }
         if situation.phase == Some(Phase::Moving) {
-            changes.attention.push("a cutover has begun and not ended: complete it, or undo it with `medialift rollback`".to_owned());
+            changes.attention.push(
+                "a cutover was interrupted: complete it, or undo it with `medialift rollback`"
+                    .to_owned(),
+            );
         }
         if situation.phase == Some(Phase::Returning) {
             changes
                 .attention
-                .push("a rollback has begun and not ended: complete it".to_owned());
+                .push("a rollback was interrupted: complete it".to_owned());
         }
         if situation.phase.is_some()
             && let Ok(Some(exclusion)) = Exclusion::of(&site.parent, &site.name)
@@ -89,9 +92,9 @@ impl Changes {
         if let Some(url) = url {
             match health(url).await {
                 Ok(answer) => changes.files_domain = Some(answer),
-                Err(reason) => changes.attention.push(format!(
-                    "the files domain `{url}` does not answer as it should: {reason}"
-                )),
+                Err(reason) => changes
+                    .attention
+                    .push(format!("the files domain `{url}` has a problem: {reason}")),
             }
         }
         Ok(changes)
@@ -103,17 +106,18 @@ impl Changes {
         installation: &Installation,
         target: Option<&Target>,
     ) {
-        if let Running::Unclear(why) = &installation.running {
-            self.attention
-                .push(format!("what Mastodon runs with cannot be told: {why}"));
+        if let Running::Unknown(why) = &installation.running {
+            self.attention.push(format!(
+                "the settings that Mastodon runs with cannot be determined: {why}"
+            ));
         }
-        if let Some(why) = installation.runs_otherwise() {
+        if let Some(why) = installation.differs_from_settings() {
             self.attention
                 .push(format!("Mastodon runs with older settings: {why}"));
         }
         if installation.owner == Owner::Disk && situation.phase == Some(Phase::Moved) {
             self.attention.push(format!(
-                "Mastodon keeps its media in `{}`, and the cutover has moved them aside from there: it shows none of them; put them back with `medialift rollback`, or let `medialift env` write the bucket's settings",
+                "Mastodon keeps its media in `{}`, which the cutover has moved aside: it finds no media; put the directory back with `medialift rollback`, or write the settings of the bucket with `medialift env`",
                 installation.media_dir.display()
             ));
         }
@@ -124,13 +128,18 @@ impl Changes {
                 "Mastodon uses another bucket or prefix than `{target}`"
             ));
         }
-        let by_us = |action| matches!(action, Action::Announce | Action::Switch | Action::Undo);
-        let written = situation.entries.iter().rev().find(|e| by_us(e.action));
+        let by_medialift =
+            |action| matches!(action, Action::Announce | Action::Switch | Action::Undo);
+        let written = situation
+            .entries
+            .iter()
+            .rev()
+            .find(|e| by_medialift(e.action));
         if let (Some(entry), Some(changed)) = (written, newest(&installation.env_files))
             && changed > entry.at
         {
             self.attention.push(format!(
-                "Mastodon's settings were changed on {} UTC, after the last `medialift env`: look at them with `medialift env --lint`",
+                "Mastodon's settings were changed on {} UTC, after the last `medialift env`: check them with `medialift env --lint`",
                 date(changed)
             ));
         }
@@ -169,11 +178,13 @@ fn owner(installation: &Installation) -> String {
             ),
             None => "Mastodon keeps its media in a bucket".to_owned(),
         },
-        Owner::Unknown(why) => format!("where Mastodon keeps its media cannot be told: {why}"),
+        Owner::Unknown(why) => {
+            format!("where Mastodon keeps its media cannot be determined: {why}")
+        }
     }
 }
 
-/// When the newest of `files` was changed, seconds since 1970.
+/// When one of `files` was last changed, seconds since 1970.
 pub(super) fn newest(files: &[PathBuf]) -> Option<i64> {
     let changed = |path: &PathBuf| {
         let modified = std::fs::metadata(path).ok()?.modified().ok()?;
@@ -183,7 +194,7 @@ pub(super) fn newest(files: &[PathBuf]) -> Option<i64> {
     files.iter().filter_map(changed).max()
 }
 
-/// Counts files below `root` that were changed since then.
+/// Counts the files below `root` that were changed since.
 async fn new_files(root: PathBuf, since: i64) -> Result<NewFiles> {
     let counted = tokio::task::spawn_blocking(move || count(root, since)).await;
     counted.map_err(|e| Error::new("read the media directory").cause(e))?
@@ -211,21 +222,21 @@ fn count(root: PathBuf, since: i64) -> Result<NewFiles> {
     Ok(new)
 }
 
-/// What the files domain answers to its root, or why that is no good answer.
+/// Requests the root of the files domain; fails where there is no response or a server error.
 async fn health(url: &str) -> Result<String, String> {
     let domain = Domain::new(FilesUrl::parse(url)?);
     let root = domain.url.of("");
-    let answer = tokio::time::timeout(PATIENCE, domain.send(Method::GET, &root, &[])).await;
-    match answer {
-        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
-        Ok(Err(e)) => Err(crate::findings::chain(&e)),
-        Ok(Ok(answer)) if answer.status.is_server_error() => {
-            Err(format!("it answers {}", answer.status))
+    let response = tokio::time::timeout(TIMEOUT, domain.send(Method::GET, &root, &[])).await;
+    match response {
+        Err(_) => Err(format!("no response within {} seconds", TIMEOUT.as_secs())),
+        Ok(Err(e)) => Err(error::chain(&e)),
+        Ok(Ok(response)) if response.status.is_server_error() => {
+            Err(format!("it answers {}", response.status))
         }
-        Ok(Ok(answer)) => Ok(format!(
+        Ok(Ok(response)) => Ok(format!(
             "the files domain answers ({} in {} ms)",
-            answer.status.as_u16(),
-            answer.elapsed.as_millis()
+            response.status.as_u16(),
+            response.elapsed.as_millis()
         )),
     }
 }

@@ -1,51 +1,51 @@
 //! The files domain: the alias host, and the hosts that the security policy allows.
 
-use super::super::settings::{hosts, same_origin, shown};
+use super::super::settings::{hosts, masked, same_origin};
 use super::{Lint, bare_host};
 
 impl Lint<'_> {
     pub(super) fn alias_host(&mut self) {
-        // Mastodon takes the old name where the new one is not set.
+        // Mastodon reads the old name where the new one is not set.
         let key = if self.is_set("S3_ALIAS_HOST") {
             "S3_ALIAS_HOST"
         } else {
             "S3_CLOUDFRONT_HOST"
         };
-        let unclear = self.exact_value(key).is_none() && self.is_set(key);
+        let unresolved = self.exact_value(key).is_none() && self.is_set(key);
         let Some(alias) = self.value(key) else {
-            if unclear || !self.is_enabled() {
+            if unresolved || !self.is_enabled() {
                 return;
             }
             self.warning(
                 "alias-host",
                 "S3_ALIAS_HOST",
-                "`S3_ALIAS_HOST` is not set: every reader goes to the bucket itself, past the cache",
+                "`S3_ALIAS_HOST` is not set: every reader is sent to the bucket itself, without the cache",
                 "set it to the files domain, e.g. `S3_ALIAS_HOST=files.example.com`",
             );
             return;
         };
-        let seen = shown(key, &alias);
+        let shown = masked(key, &alias);
         let host = bare_host(&alias).to_ascii_lowercase();
         if alias.contains("://") || alias.ends_with('/') {
             self.error(
                 "alias-host",
                 key,
-                format!("`{key}` is `{seen}`: it has no scheme and no slash at its end"),
-                format!("write `{key}={}`", shown(key, &host)),
+                format!("`{key}` is `{shown}`: it must have no scheme and no slash at its end"),
+                format!("write `{key}={}`", masked(key, &host)),
             );
         } else if alias.contains('/') {
             self.warning(
                 "alias-path",
                 key,
-                format!("`{key}` is `{seen}`, a host with a path: Mastodon allows that since 4.2"),
-                "leave the path out, or let the worker cut it off with `STRIP_PREFIX`",
+                format!("`{key}` is `{shown}`, a host with a path: Mastodon allows that since 4.2"),
+                "remove the path, or let the worker remove it with `STRIP_PREFIX`",
             );
         }
         if host.ends_with(".backblazeb2.com") {
             self.warning(
                 "alias-host",
                 key,
-                format!("`{key}` is the bucket itself: every reader goes past the cache"),
+                format!("`{key}` is the bucket itself: every reader is served without the cache"),
                 "set it to the files domain",
             );
         }
@@ -58,17 +58,17 @@ impl Lint<'_> {
                     "alias-host",
                     key,
                     format!("`{key}` is the instance's own `{own}`: uploaded files would share its origin"),
-                    "use a domain of its own for files",
+                    "use a separate domain for files",
                 );
             }
         }
-        if let Some(known) = self.known.files_host.clone()
+        if let Some(known) = self.context.files_host.clone()
             && host != known
         {
             self.error(
                 "alias-host",
                 key,
-                format!("`{key}` is `{seen}`, the files domain is `{known}`"),
+                format!("`{key}` is `{shown}`, and the files domain is `{known}`"),
                 format!("write `{key}={known}`"),
             );
         }
@@ -83,8 +83,8 @@ impl Lint<'_> {
                 self.warning(
                     "extra-media-hosts",
                     key,
-                    format!("`{key}` names `{}` without `https://`", shown(key, extra)),
-                    format!("write `https://{}` there", shown(key, &host)),
+                    format!("`{key}` names `{}` without `https://`", masked(key, extra)),
+                    format!("write `https://{}` there", masked(key, &host)),
                 );
             }
         }

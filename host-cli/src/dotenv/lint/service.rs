@@ -1,6 +1,6 @@
-//! The bucket's service: where it is, the key to it, retries, and purges at the files domain.
+//! The endpoint, the key, retries, and purges at the files domain.
 
-use super::super::settings::{looks_like_a_key, shown};
+use super::super::settings::{has_key_form, masked};
 use super::{Lint, bare_host, version};
 use crate::config::Endpoint;
 
@@ -11,16 +11,19 @@ impl Lint<'_> {
                 "hostname",
                 "S3_HOSTNAME",
                 format!(
-                    "`S3_HOSTNAME` is `{}`: it must be a bare host name, with no scheme and no slash",
-                    shown("S3_HOSTNAME", &value)
+                    "`S3_HOSTNAME` is `{}`: it must be a host name without scheme and slash",
+                    masked("S3_HOSTNAME", &value)
                 ),
-                format!("write `S3_HOSTNAME={}`", shown("S3_HOSTNAME", bare_host(&value))),
+                format!(
+                    "write `S3_HOSTNAME={}`",
+                    masked("S3_HOSTNAME", bare_host(&value))
+                ),
             );
         }
         let Some(value) = self.value("S3_ENDPOINT") else {
             return;
         };
-        let seen = shown("S3_ENDPOINT", &value);
+        let shown = masked("S3_ENDPOINT", &value);
         let host = bare_host(&value).to_ascii_lowercase();
         if !value.starts_with("https://")
             && Endpoint::parse(&value).map_or(true, |e| !e.to_string().starts_with("http://"))
@@ -28,25 +31,25 @@ impl Lint<'_> {
             self.error(
                 "endpoint-scheme",
                 "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is `{seen}`, without `https://` before it"),
+                format!("`S3_ENDPOINT` is `{shown}`, without `https://` before it"),
                 format!(
                     "write `S3_ENDPOINT=https://{}`",
-                    shown("S3_ENDPOINT", &host)
+                    masked("S3_ENDPOINT", &host)
                 ),
             );
         }
         let rest = value
             .split_once("://")
             .map_or(value.as_str(), |(_, rest)| rest);
-        // One slash at the end is the same address.
+        // One slash at the end does not change the address.
         if rest.trim_end_matches('/').contains('/') {
             self.error(
                 "endpoint-path",
                 "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is `{seen}`: nothing may follow the host name"),
+                format!("`S3_ENDPOINT` is `{shown}`: nothing may follow the host name"),
                 format!(
                     "write `S3_ENDPOINT=https://{}`",
-                    shown("S3_ENDPOINT", &host)
+                    masked("S3_ENDPOINT", &host)
                 ),
             );
         }
@@ -54,7 +57,7 @@ impl Lint<'_> {
             self.error(
                 "endpoint-host",
                 "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is `{seen}`: that host does not speak S3"),
+                format!("`S3_ENDPOINT` is `{shown}`: that host has no S3 API"),
                 "write the endpoint as the bucket's page shows it, `https://s3.REGION.backblazeb2.com`",
             );
         }
@@ -64,40 +67,38 @@ impl Lint<'_> {
             self.error(
                 "endpoint-bucket",
                 "S3_ENDPOINT",
-                format!(
-                    "`S3_ENDPOINT` is `{seen}`: the bucket's name stands before the endpoint's"
-                ),
+                format!("`S3_ENDPOINT` is `{shown}`: it must not contain the bucket's name"),
                 format!(
                     "write `S3_ENDPOINT=https://{}`",
-                    shown("S3_ENDPOINT", without)
+                    masked("S3_ENDPOINT", without)
                 ),
             );
         }
-        let told = Endpoint::parse(&host)
+        let region_of_endpoint = Endpoint::parse(&host)
             .ok()
             .and_then(|e| e.region().map(str::to_owned));
-        if let (Some(told), Some(region)) = (&told, self.value("S3_REGION"))
-            && *told != region
+        if let (Some(named), Some(region)) = (&region_of_endpoint, self.value("S3_REGION"))
+            && *named != region
         {
             self.error(
                 "region",
                 "S3_REGION",
                 format!(
-                    "`S3_REGION` is `{}` and the endpoint is in `{told}`",
-                    shown("S3_REGION", &region)
+                    "`S3_REGION` is `{}` and the endpoint is in `{named}`",
+                    masked("S3_REGION", &region)
                 ),
                 format!(
-                    "write `S3_REGION={told}`, if the endpoint is the one the bucket's page shows"
+                    "write `S3_REGION={named}`, if the endpoint is the one that the bucket's page shows"
                 ),
             );
         }
-        if let (Some(told), Some(known)) = (told, self.known.region.clone())
-            && told != known
+        if let (Some(named), Some(known)) = (region_of_endpoint, self.context.region.clone())
+            && named != known
         {
             self.error(
                 "endpoint-region",
                 "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is in `{told}`, the bucket is in `{known}`"),
+                format!("`S3_ENDPOINT` is in `{named}`, and the bucket is in `{known}`"),
                 format!(
                     "write `S3_ENDPOINT=https://s3.{known}.backblazeb2.com` and `S3_REGION={known}`"
                 ),
@@ -116,9 +117,9 @@ impl Lint<'_> {
                     "master-key",
                     "AWS_ACCESS_KEY_ID",
                     "`AWS_ACCESS_KEY_ID` is that of the account's master key, which the S3 endpoint refuses: every upload will fail",
-                    "make an application key for this bucket (`medialift provision`) and use that",
+                    "create an application key for this bucket (`medialift provision`) and use that",
                 );
-            } else if at_backblaze && !(hex && id.len() == 25) && !looks_like_a_key(&id) {
+            } else if at_backblaze && !(hex && id.len() == 25) && !has_key_form(&id) {
                 self.warning(
                     "key-id-form",
                     "AWS_ACCESS_KEY_ID",
@@ -129,13 +130,13 @@ impl Lint<'_> {
         }
         if let Some(key) = self.value("AWS_SECRET_ACCESS_KEY")
             && at_backblaze
-            && !looks_like_a_key(&key)
+            && !has_key_form(&key)
         {
             self.warning(
                 "key-form",
                 "AWS_SECRET_ACCESS_KEY",
                 format!("`AWS_SECRET_ACCESS_KEY` has {} characters and not the form of an application key (31, the first `K`)", key.chars().count()),
-                "copy the applicationKey again, or make a new key: it is shown only once",
+                "copy the applicationKey again, or create a new key: it is shown only once",
             );
         }
         for key in [
@@ -147,7 +148,7 @@ impl Lint<'_> {
                 self.warning(
                     "checksums",
                     key,
-                    format!("`{key}` is not `when_required`: some Mastodon versions then send checksums that the service refuses"),
+                    format!("`{key}` is not `when_required`: some versions of Mastodon then send checksums that B2 rejects"),
                     format!("write `{key}=when_required`"),
                 );
             }
@@ -163,24 +164,24 @@ impl Lint<'_> {
                 self.error(
                     "cache-buster",
                     key,
-                    format!("`CACHE_BUSTER_ENABLED` is `true` and `{key}` is not set: no purge is let through"),
-                    format!("set `{key}` to what the worker has as `PURGE_{}`", key.trim_start_matches("CACHE_BUSTER_")),
+                    format!("`CACHE_BUSTER_ENABLED` is `true` and `{key}` is not set: every purge is refused"),
+                    format!("set `{key}` to the value of the worker's `PURGE_{}`", key.trim_start_matches("CACHE_BUSTER_")),
                 );
             }
         }
         let method = self.value("CACHE_BUSTER_HTTP_METHOD");
         if !matches!(method.as_deref(), Some("PURGE" | "POST" | "DELETE")) {
-            let seen = method.as_deref().unwrap_or("GET");
+            let shown = method.as_deref().unwrap_or("GET");
             self.error(
                 "cache-buster",
                 "CACHE_BUSTER_HTTP_METHOD",
-                format!("`CACHE_BUSTER_HTTP_METHOD` is `{}`, with which nothing is purged", shown("CACHE_BUSTER_HTTP_METHOD", seen)),
+                format!("`CACHE_BUSTER_HTTP_METHOD` is `{}`, with which nothing is purged", masked("CACHE_BUSTER_HTTP_METHOD", shown)),
                 "write `CACHE_BUSTER_HTTP_METHOD=PURGE` (or `POST`, where `medialift verify` says so)",
             );
         }
     }
 
-    /// The service answers 503 in normal work, and Mastodon by itself tries once.
+    /// B2 regularly answers 503, and by default Mastodon does not retry.
     pub(super) fn retries(&mut self) {
         if !self.is_enabled() {
             return;
@@ -188,26 +189,26 @@ impl Lint<'_> {
         let limit = self
             .value("S3_RETRY_LIMIT")
             .and_then(|v| v.parse::<u32>().ok());
-        let what_to_write = "write `S3_RETRY_LIMIT=3`; `medialift env` does";
+        let hint = "write `S3_RETRY_LIMIT=3`; `medialift env` does";
         match limit {
             None | Some(0)
                 if self
-                    .known
+                    .context
                     .version
                     .is_none_or(|v| v.has(version::RETRY_LIMIT)) =>
             {
                 self.warning(
                     "retries",
                     "S3_RETRY_LIMIT",
-                    "Mastodon tries an upload once, and the service answers 503 in normal work",
-                    what_to_write,
+                    "Mastodon does not retry an upload, and B2 regularly answers 503",
+                    hint,
                 );
             }
             Some(4..) => self.warning(
                 "retries",
                 "S3_RETRY_LIMIT",
-                "with more than 3 retries a request that is sure to fail is held up for long",
-                what_to_write,
+                "with more than 3 retries, a request that cannot succeed blocks for long",
+                hint,
             ),
             _ => {}
         }
@@ -218,7 +219,7 @@ impl Lint<'_> {
             self.warning(
                 "timeouts",
                 "S3_READ_TIMEOUT",
-                "Mastodon waits 5 seconds for an answer, which is too short for large uploads",
+                "Mastodon waits 5 seconds for a response, which is too short for large uploads",
                 "write `S3_READ_TIMEOUT=20`; `medialift env` does",
             );
         }

@@ -1,5 +1,7 @@
 //! Tests of `dotenv/lint`.
 
+mod mistakes;
+
 use super::*;
 
 const GOOD: &str = "\
@@ -25,26 +27,26 @@ CACHE_BUSTER_SECRET=abc
 EXTRA_MEDIA_HOSTS=https://files.example.com
 ";
 
-fn public() -> Known {
-    Known {
+fn public() -> LintContext {
+    LintContext {
         visibility: Some(Visibility::Public),
         region: Some("us-west-004".to_owned()),
         bucket: Some("my-instance-media".to_owned()),
         files_host: Some("files.example.com".to_owned()),
         key_prefix: Some(String::new()),
         mode: Some(0o640),
-        ..Known::default()
+        ..LintContext::default()
     }
 }
 
-/// The good file with one line changed has this finding, and none of another rule.
+/// The good file with one line changed has this finding.
 #[track_caller]
 fn check(key: &str, line: &str, rule: &str, severity: Severity) {
     check_with(&public(), key, line, rule, severity);
 }
 
 #[track_caller]
-fn check_with(known: &Known, key: &str, line: &str, rule: &str, severity: Severity) {
+fn check_with(known: &LintContext, key: &str, line: &str, rule: &str, severity: Severity) {
     let prefix = format!("{key}=");
     let mut text: String = GOOD
         .lines()
@@ -58,9 +60,9 @@ fn check_with(known: &Known, key: &str, line: &str, rule: &str, severity: Severi
     let findings = lint(&Document::parse(text.as_bytes()), known);
     let rules: Vec<_> = findings.iter().map(|f| (f.rule, f.severity)).collect();
     assert!(rules.contains(&(rule, severity)), "{line}: {findings:?}");
-    assert!(findings.iter().all(|f| !f.mend.is_empty()));
+    assert!(findings.iter().all(|f| !f.hint.is_empty()));
     for finding in &findings {
-        let text = format!("{} {}", finding.message, finding.mend);
+        let text = format!("{} {}", finding.message, finding.hint);
         assert!(!text.contains("K001"), "shows the key: {text}");
         assert!(!text.ends_with('.'), "full stop: {text}");
     }
@@ -82,253 +84,8 @@ fn a_file_without_object_storage_has_no_finding() {
 }
 
 #[test]
-fn each_pitfall_is_found() {
-    use Severity::{Error, Warning};
-    for (key, line, rule, severity) in [
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=s3.us-west-004.backblazeb2.com",
-            "endpoint-scheme",
-            Error,
-        ),
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=http://s3.us-west-004.backblazeb2.com",
-            "endpoint-scheme",
-            Error,
-        ),
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com/my-instance-media",
-            "endpoint-path",
-            Error,
-        ),
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=https://my-instance-media.s3.us-west-004.backblazeb2.com",
-            "endpoint-bucket",
-            Error,
-        ),
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=https://s3.eu-central-003.backblazeb2.com",
-            "endpoint-region",
-            Error,
-        ),
-        ("S3_REGION", "S3_REGION=us-west-001", "region", Error),
-        ("S3_REGION", "", "missing", Error),
-        (
-            "AWS_ACCESS_KEY_ID",
-            "AWS_ACCESS_KEY_ID=161f959a5f87",
-            "master-key",
-            Error,
-        ),
-        (
-            "AWS_ACCESS_KEY_ID",
-            "AWS_ACCESS_KEY_ID=short",
-            "key-id-form",
-            Warning,
-        ),
-        (
-            "AWS_ACCESS_KEY_ID",
-            "AWS_ACCESS_KEY_ID=K001abcdefghijklmnopqrstuvwxyz1",
-            "key-in-wrong-place",
-            Error,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY=K001short",
-            "key-form",
-            Warning,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY='\"K001abcdefghijklmnopqrstuvwxyz1\"'",
-            "quotes-in-value",
-            Error,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY=“K001abcdefghijklmnopqrstuvwxyz1”",
-            "quotes-in-value",
-            Error,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY=\"K001abcdefghijklmnopqrstuvwxyz1\"",
-            "quoted-key",
-            Warning,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY=K001ab#cdef",
-            "cut-at-hash",
-            Error,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY=K001ab$cdef",
-            "dollar",
-            Warning,
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECRET_ACCESS_KEY=",
-            "empty-value",
-            Error,
-        ),
-        ("S3_BUCKET", "S3_BUCKET=", "empty-value", Error),
-        ("S3_BUCKET", "S3_BUCKET=other", "bucket", Error),
-        (
-            "S3_BUCKET",
-            "S3_BUCKET=my-instance-media ",
-            "trailing-space",
-            Warning,
-        ),
-        (
-            "S3_BUCKET",
-            "S3_BUCKET=my-instance-media # mine",
-            "readers-differ",
-            Warning,
-        ),
-        (
-            "S3_BUCKET",
-            "S3_BUCKET='my-instance-media '",
-            "outer-space",
-            Error,
-        ),
-        (
-            "S3_BUCKET",
-            "S3_BUCKET=my-instance-media\u{200b}",
-            "invisible",
-            Error,
-        ),
-        (
-            "S3_BUCKET",
-            "S3_BUCKET=x\nS3_BUCKET=my-instance-media",
-            "duplicate",
-            Warning,
-        ),
-        (
-            "S3_BUCKET",
-            "S3_BUCKET=my-instance-media\nS3_BUCKET",
-            "lone-name",
-            Error,
-        ),
-        ("NONE", "SOMETHING", "lone-name", Error),
-        ("NONE", "DB_HOST=a DB_PORT=5432", "several-settings", Error),
-        (
-            "NONE",
-            "DB_HOST='a' DB_PORT='5432'",
-            "several-settings",
-            Error,
-        ),
-        ("NONE", "some thing", "stray-line", Warning),
-        ("NONE", "export SOMETHING=", "refused", Error),
-        (
-            "S3_ENABLED",
-            "S3_ENABLED=true CACHE_BUSTER_SECRET=K001abcdef",
-            "several-settings",
-            Error,
-        ),
-        (
-            "S3_PERMISSION",
-            "S3_PERMISSION=\n\"--- mail ---\"",
-            "next-line",
-            Error,
-        ),
-        ("S3_BUCKET", "S3_BUCKET=$ELSEWHERE", "unclear", Warning),
-        (
-            "S3_ALIAS_HOST",
-            "S3_ALIAS_HOST=files.example.com/media",
-            "alias-path",
-            Warning,
-        ),
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=https://f004.backblazeb2.com",
-            "endpoint-host",
-            Error,
-        ),
-        (
-            "S3_ENDPOINT",
-            "S3_ENDPOINT=https://api.backblazeb2.com",
-            "endpoint-host",
-            Error,
-        ),
-        ("S3_RETRY_LIMIT", "", "retries", Warning),
-        ("S3_RETRY_LIMIT", "S3_RETRY_LIMIT=10", "retries", Warning),
-        ("S3_READ_TIMEOUT", "S3_READ_TIMEOUT=5", "timeouts", Warning),
-        (
-            "S3_PERMISSION",
-            "S3_PERMISSION=private",
-            "permission",
-            Error,
-        ),
-        (
-            "S3_PERMISSION",
-            "S3_PERMISSION=public-read",
-            "permission",
-            Warning,
-        ),
-        ("S3_PERMISSION", "", "permission", Warning),
-        (
-            "S3_PERMISSION",
-            "S3_PERMISSION=public-read-write",
-            "permission",
-            Error,
-        ),
-        (
-            "S3_ALIAS_HOST",
-            "S3_ALIAS_HOST=https://files.example.com",
-            "alias-host",
-            Error,
-        ),
-        (
-            "S3_ALIAS_HOST",
-            "S3_ALIAS_HOST=files.example.com/",
-            "alias-host",
-            Error,
-        ),
-        (
-            "S3_ALIAS_HOST",
-            "S3_ALIAS_HOST=other.example.com",
-            "alias-host",
-            Error,
-        ),
-        (
-            "S3_ALIAS_HOST",
-            "S3_ALIAS_HOST=example.com",
-            "alias-host",
-            Warning,
-        ),
-        ("S3_ALIAS_HOST", "", "alias-host", Warning),
-        (
-            "S3_HOSTNAME",
-            "S3_HOSTNAME=https://s3.us-west-004.backblazeb2.com",
-            "hostname",
-            Error,
-        ),
-        ("S3_PROTOCOL", "S3_PROTOCOL=http", "protocol", Error),
-        ("S3_ENABLED", "S3_ENABLED=True", "enabled", Error),
-        ("S3_KEY_PREFIX", "S3_KEY_PREFIX=media/", "key-prefix", Error),
-        (
-            "EXTRA_MEDIA_HOSTS",
-            "EXTRA_MEDIA_HOSTS=files.example.com",
-            "extra-media-hosts",
-            Warning,
-        ),
-        ("CACHE_BUSTER_SECRET", "", "cache-buster", Error),
-        ("CACHE_BUSTER_HTTP_METHOD", "", "cache-buster", Error),
-        ("AWS_REQUEST_CHECKSUM_CALCULATION", "", "checksums", Warning),
-    ] {
-        check(key, line, rule, severity);
-    }
-}
-
-#[test]
-fn a_private_bucket_wants_private() {
-    let known = Known {
+fn a_private_bucket_needs_the_permission_private() {
+    let known = LintContext {
         visibility: Some(Visibility::Private),
         ..public()
     };
@@ -345,8 +102,8 @@ fn a_private_bucket_wants_private() {
 }
 
 #[test]
-fn a_mode_that_lets_everybody_read_is_found() {
-    let known = Known {
+fn a_mode_that_lets_every_user_read_is_found() {
+    let known = LintContext {
         mode: Some(0o644),
         ..public()
     };
@@ -357,14 +114,14 @@ fn a_mode_that_lets_everybody_read_is_found() {
 fn lines_are_numbered_as_in_an_editor() {
     let findings = lint(
         &Document::parse(b"# c\r\n\r\nS3_ALIAS_HOST=https://x\r\n"),
-        &Known::default(),
+        &LintContext::default(),
     );
     assert_eq!(findings[0].line, Some(3));
 }
 
 /// Findings of the good file after these lines.
 #[track_caller]
-fn check_rules(known: &Known, lines: &str, expected: &[&str]) {
+fn check_rules(known: &LintContext, lines: &str, expected: &[&str]) {
     let text = format!("{GOOD}{lines}");
     let findings = lint(&Document::parse(text.as_bytes()), known);
     let rules: Vec<_> = findings.iter().map(|f| f.rule).collect();
@@ -372,7 +129,7 @@ fn check_rules(known: &Known, lines: &str, expected: &[&str]) {
 }
 
 #[test]
-fn what_means_the_same_is_no_mistake() {
+fn an_equivalent_setting_is_no_mistake() {
     for lines in [
         "S3_BUCKET='MY-instance-media'",
         "S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com/",
@@ -386,15 +143,15 @@ fn what_means_the_same_is_no_mistake() {
             .collect();
         assert!(errors.is_empty(), "{lines}: {errors:?}");
     }
-    // The old name of the alias host.
+    // `S3_CLOUDFRONT_HOST` is the old name of the alias host.
     let text = GOOD.replace("S3_ALIAS_HOST=", "S3_CLOUDFRONT_HOST=");
     let findings = lint(&Document::parse(text.as_bytes()), &public());
     assert!(findings.is_empty(), "{findings:?}");
 }
 
 #[test]
-fn a_file_that_outranks_this_one_is_seen() {
-    let outranking = |values: Result<&str, &str>| Known {
+fn a_file_that_outranks_this_one_is_reported() {
+    let outranking = |values: Result<&str, &str>| LintContext {
         outranking: vec![Outranking {
             path: ".env.production.local".into(),
             values: values
@@ -417,7 +174,7 @@ fn a_file_that_outranks_this_one_is_seen() {
 
 #[test]
 fn known_faults_are_those_of_the_version() {
-    let of = |major, minor, patch| Known {
+    let of = |major, minor, patch| LintContext {
         version: Some(Version::new(major, minor, patch)),
         ..public()
     };
@@ -425,11 +182,11 @@ fn known_faults_are_those_of_the_version() {
     check_rules(&of(4, 7, 3), "", &[]);
     check_rules(&of(4, 7, 1), "", &["multipart-leak"]);
     check_rules(&of(4, 7, 1), "S3_MULTIPART_THRESHOLD=104857600", &[]);
-    // `EXTRA_MEDIA_HOSTS` came with 4.4, `S3_RETRY_LIMIT` with 4.3, the method with 4.2.
+    // `EXTRA_MEDIA_HOSTS` exists since 4.4, `S3_RETRY_LIMIT` since 4.3, the method since 4.2.
     check_rules(&of(4, 3, 9), "", &["version"]);
     check_rules(&of(4, 2, 0), "", &["version"; 2]);
     check_rules(&of(4, 1, 0), "", &["version"; 3]);
-    let prefix = |version| Known {
+    let prefix = |version| LintContext {
         key_prefix: None,
         ..version
     };
@@ -441,7 +198,7 @@ fn known_faults_are_those_of_the_version() {
         &Document::parse(format!("{GOOD}{path}").as_bytes()),
         &of(4, 1, 0),
     );
-    let refused = |f: &Finding| f.rule == "version" && f.severity == Severity::Error;
+    let refused = |f: &LintFinding| f.rule == "version" && f.severity == Severity::Error;
     assert!(findings.iter().any(refused), "{findings:?}");
 }
 

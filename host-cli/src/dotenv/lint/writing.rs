@@ -1,37 +1,37 @@
-//! How the file and its values are written: quotes, spaces, duplicates, stray lines.
+//! The form of the file and its values: quotes, spaces, duplicates, stray lines.
 
 use super::super::readers::Reader;
-use super::super::settings::{is_secret, looks_like_a_key, settings_inside};
+use super::super::settings::{has_key_form, is_secret, settings_inside};
 use super::super::values::{Environment, Gem, Value, read};
 use super::super::{Assignment, Quoting};
-use super::{Finding, Lint, Severity, concerns_media};
+use super::{Lint, LintFinding, Severity, concerns_media};
 
 impl Lint<'_> {
     /// The file as a whole.
     pub(super) fn file(&mut self) {
-        if let Some(mode) = self.known.mode.filter(|mode| mode & 0o007 != 0) {
-            self.findings.push(Finding {
+        if let Some(mode) = self.context.mode.filter(|mode| mode & 0o007 != 0) {
+            self.findings.push(LintFinding {
                 rule: "file-mode",
                 severity: Severity::Warning,
                 line: None,
                 key: None,
                 message: format!(
-                    "everybody on this machine may read the file: its mode is {mode:04o}"
+                    "every user of this machine can read the file: its mode is {mode:04o}"
                 ),
-                mend: "`chmod o-rwx` it; it holds the instance's secrets".to_owned(),
+                hint: "run `chmod o-rwx` on it: it contains the instance's secrets".to_owned(),
             });
         }
         for (line, text) in self.document.stray_lines() {
-            let not_ended = text.iter().any(|b| matches!(b, b'\'' | b'"'));
+            let has_quote = text.iter().any(|b| matches!(b, b'\'' | b'"'));
             self.line(
                 "stray-line",
                 Severity::Warning,
                 line,
-                "the line is neither `NAME=value` nor a comment, and is passed over",
-                if not_ended {
-                    "look for a quote that is not closed on the line or above it"
+                "the line is neither `NAME=value` nor a comment, and is ignored",
+                if has_quote {
+                    "look for an open quote on this line or above it"
                 } else {
-                    "put `#` before it, or take it out"
+                    "comment it out with `#`, or remove it"
                 },
             );
         }
@@ -41,8 +41,8 @@ impl Lint<'_> {
                 "lone-name",
                 Severity::Error,
                 line,
-                "the line is a name and nothing more: recent Mastodon takes that variable for empty, whatever is set above",
-                "put `#` before it, or take it out",
+                "the line is a name without `=`: recent versions of Mastodon set that variable to nothing, whatever is set above",
+                "comment it out with `#`, or remove it",
             );
         }
         if let Err(refused) = read(self.document, Gem::V3_1_5, &Environment::default()) {
@@ -57,36 +57,36 @@ impl Lint<'_> {
         self.broken_assignments();
     }
 
-    /// A finding about a line rather than a variable: what stands there may be a secret.
+    /// A finding about a line, without its content, which may be a secret.
     fn line(
         &mut self,
         rule: &'static str,
         severity: Severity,
         line: usize,
         message: &str,
-        mend: &str,
+        hint: &str,
     ) {
-        self.findings.push(Finding {
+        self.findings.push(LintFinding {
             rule,
             severity,
             line: Some(line),
             key: None,
             message: message.to_owned(),
-            mend: mend.to_owned(),
+            hint: hint.to_owned(),
         });
     }
 
-    /// Lines that the gem reads as other assignments than an editor shows.
+    /// Lines that the gem parses otherwise than they seem to be meant.
     fn broken_assignments(&mut self) {
         for (line, assignment) in self.document.assignments() {
             let text = String::from_utf8_lossy(assignment.written());
-            if !is_one_quoted_text(assignment) && !settings_inside(&text).is_empty() {
+            if !is_single_quoted_text(assignment) && !settings_inside(&text).is_empty() {
                 self.line(
                     "several-settings",
                     Severity::Error,
                     line,
-                    "several settings stand on this line: all behind the first `=` is read as one value",
-                    "give each setting a line of its own",
+                    "the line has several settings: everything after the first `=` is read as one value",
+                    "write each setting on a line of its own",
                 );
             }
             if assignment.separator.contains(&b'\n') || assignment.separator.contains(&b'\r') {
@@ -99,40 +99,40 @@ impl Lint<'_> {
                     "next-line",
                     severity,
                     line,
-                    "the value is taken from a line further down",
+                    "the value is read from a later line",
                     "write `NAME=''` for an empty value, and `NAME=value` on one line",
                 );
             }
         }
     }
 
-    /// Settings of another file count instead of this one's.
+    /// Settings of other files that outrank this one.
     pub(super) fn outranked(&mut self) {
-        for file in &self.known.outranking {
+        for file in &self.context.outranking {
             let path = file.path.display();
             let values = match &file.values {
                 Ok(values) => values,
                 Err(why) => {
-                    self.findings.push(Finding {
+                    self.findings.push(LintFinding {
                         rule: "outranked",
                         severity: Severity::Error,
                         line: None,
                         key: None,
                         message: format!("`{path}` outranks this file and cannot be read: {why}"),
-                        mend: "run the command as a user who may read it".to_owned(),
+                        hint: "run the command as a user who may read it".to_owned(),
                     });
                     continue;
                 }
             };
             for (key, value) in values {
                 if concerns_media(key) && self.values.get(key) != Some(value) {
-                    self.findings.push(Finding {
+                    self.findings.push(LintFinding {
                         rule: "outranked",
                         severity: Severity::Error,
                         line: None,
                         key: Some(key.clone()),
                         message: format!("`{path}` sets `{key}` too, and outranks this file"),
-                        mend: format!("take `{key}` out of `{path}`, or set it there"),
+                        hint: format!("remove `{key}` from `{path}`, or set it there"),
                     });
                 }
             }
@@ -149,13 +149,13 @@ impl Lint<'_> {
                 continue;
             }
             if assignments[index + 1..].iter().any(|(_, a)| a.key() == key) {
-                self.findings.push(Finding {
+                self.findings.push(LintFinding {
                     rule: "duplicate",
                     severity: Severity::Warning,
                     line: Some(*line),
                     key: Some(key.to_owned()),
-                    message: format!("`{key}` is set again further down, and the last one counts"),
-                    mend: "take this line out".to_owned(),
+                    message: format!("`{key}` is set again below, and the last line counts"),
+                    hint: "remove this line".to_owned(),
                 });
                 continue;
             }
@@ -171,18 +171,18 @@ impl Lint<'_> {
             self.warning(
                 "dollar",
                 key,
-                format!("`{key}` has a `$`, which is replaced by a variable's value"),
+                format!("`{key}` contains a `$`, which is replaced by the value of a variable"),
                 "put the value into single quotes",
             );
             return;
         }
         let value = match self.values.get(key) {
             Some(Value::Known(value)) => value.clone(),
-            Some(Value::Unclear(reference)) => {
+            Some(Value::Unresolved(reference)) => {
                 let message = format!(
-                    "`{key}` depends on `{reference}`, which is not set here: what it is cannot be told"
+                    "`{key}` depends on `{reference}`, which is not set here: its value cannot be determined"
                 );
-                self.warning("unclear", key, message, "write the value itself");
+                self.warning("unresolved", key, message, "write the value itself");
                 return;
             }
             None => return,
@@ -191,8 +191,8 @@ impl Lint<'_> {
             self.error(
                 "empty-value",
                 key,
-                format!("`{key}` is set to nothing, which is not the same as not set"),
-                "give it a value, or take the line out",
+                format!("`{key}` has an empty value, which differs from not being set"),
+                "set a value, or remove the line",
             );
         }
         self.outer_characters(assignment, &value);
@@ -200,7 +200,7 @@ impl Lint<'_> {
             self.error(
                 "cut-at-hash",
                 key,
-                format!("the value of `{key}` ends at the `#`, the rest is read as a comment"),
+                format!("the value of `{key}` ends at the `#`; the rest is read as a comment"),
                 "put the value into single quotes",
             );
         }
@@ -211,21 +211,21 @@ impl Lint<'_> {
             self.error(
                 "invisible",
                 key,
-                format!("the value of `{key}` has a character in it that does not show"),
-                "type it anew, rather than paste it",
+                format!("the value of `{key}` contains an invisible character"),
+                "type it instead of pasting it",
             );
         }
-        if !is_secret(key) && looks_like_a_key(&value) {
+        if !is_secret(key) && has_key_form(&value) {
             self.error(
                 "key-in-wrong-place",
                 key,
-                format!("`{key}` holds what looks like an application key"),
-                "the key belongs into `AWS_SECRET_ACCESS_KEY`, its id into `AWS_ACCESS_KEY_ID`",
+                format!("`{key}` has the form of an application key"),
+                "set `AWS_SECRET_ACCESS_KEY` to the key, and `AWS_ACCESS_KEY_ID` to its id",
             );
         }
     }
 
-    /// What stands at the value's ends: space, quotes, a comment.
+    /// Spaces, quotes and comments at the ends of a value.
     fn outer_characters(&mut self, assignment: &Assignment, value: &str) {
         let key = assignment.key();
         let strange_quote = |c: char| "'\"`“”‘’«»".contains(c);
@@ -234,15 +234,15 @@ impl Lint<'_> {
                 "outer-space",
                 key,
                 format!("`{key}` begins or ends with a space inside its quotes"),
-                "take the space out",
+                "remove the space",
             );
         }
         if assignment.after().starts_with(b" ") && assignment.after().trim_ascii().is_empty() {
             self.warning(
                 "trailing-space",
                 key,
-                format!("a space follows the value of `{key}`; Docker takes it as part of it"),
-                "take the space out",
+                format!("a space follows the value of `{key}`; `docker run --env-file` includes it in the value"),
+                "remove the space",
             );
         }
         if value.starts_with(strange_quote) || value.ends_with(strange_quote) {
@@ -250,16 +250,16 @@ impl Lint<'_> {
                 "quotes-in-value",
                 key,
                 format!(
-                    "the value of `{key}` has a quote in it, as when one is pasted with its quotes"
+                    "the value of `{key}` begins or ends with a quote, as when it was pasted with quotes"
                 ),
-                "write the value without any",
+                "write the value without quotes",
             );
         } else if assignment.quoting() != Quoting::Bare && key.starts_with("AWS_") {
             self.warning(
                 "quoted-key",
                 key,
                 format!(
-                    "`{key}` is quoted; `docker run --env-file` takes the quotes as part of it"
+                    "`{key}` is quoted; `docker run --env-file` includes the quotes in the value"
                 ),
                 "write the value without quotes",
             );
@@ -268,7 +268,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Whoever runs Mastodon by systemd's `EnvironmentFile=` or by Compose has another value.
+    /// Values that systemd's `EnvironmentFile=` or Compose reads differently.
     fn other_readers(&mut self, key: &str, value: &str) {
         let text = String::from_utf8_lossy(&self.document.to_bytes()).into_owned();
         let differs = |reader: &Reader| {
@@ -281,17 +281,17 @@ impl Lint<'_> {
                 "readers-differ",
                 key,
                 format!(
-                    "{} reads another value of `{key}` than Mastodon itself does",
+                    "{} reads another value of `{key}` than Mastodon",
                     reader.name()
                 ),
-                "write the value alone on its line, a comment on a line of its own",
+                "write comments on a line of their own",
             );
         }
     }
 }
 
-/// Whether the quotes at the value's ends are one pair: `A='b' C='d'` has two.
-fn is_one_quoted_text(assignment: &Assignment) -> bool {
+/// Whether the quotes at both ends are one pair: `A='b' C='d'` has two pairs.
+fn is_single_quoted_text(assignment: &Assignment) -> bool {
     let [quote, inner @ .., _] = assignment.written() else {
         return false;
     };

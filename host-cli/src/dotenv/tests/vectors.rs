@@ -1,10 +1,10 @@
-//! Odd files, and what each reading of the gem makes of them. The expected values were taken from
+//! Unusual files and their variables by each version of the gem. The expected values were taken from
 //! the gem itself: versions 2.8.1 and 3.1.4, which agree, and 3.2.0.
 
 use super::super::Document;
-use super::super::values::{Environment, Gem, Refused, Value, read};
+use super::super::values::{Environment, Gem, GemError, Value, read};
 
-/// What a reading gives: the variables in order of their names, or none where the gem raises.
+/// The variables in order of their names, or none where the gem raises an error.
 type Expected = Option<&'static [(&'static str, &'static str)]>;
 
 struct Vector {
@@ -14,7 +14,7 @@ struct Vector {
     since_3_1_5: Expected,
 }
 
-/// All readings agree.
+/// All versions agree.
 const fn same(about: &'static str, file: &'static [u8], expected: Expected) -> Vector {
     Vector {
         about,
@@ -216,7 +216,7 @@ fn each_file_is_what_the_gem_makes_of_it() {
             let found = read(&document, gem, &nothing_else()).ok().map(|values| {
                 let text = |value| match value {
                     Value::Known(text) => text,
-                    Value::Unclear(on) => format!("depends on {on}"),
+                    Value::Unresolved(on) => format!("depends on {on}"),
                 };
                 values
                     .into_iter()
@@ -240,7 +240,7 @@ fn what_stands_outside_the_file_is_not_known() {
         (b"B=$(a (b))\nA=\"$B\"\n", "$(…)"),
     ] {
         let found = values(file).unwrap().remove("A");
-        assert_eq!(found, Some(Value::Unclear(on.to_owned())));
+        assert_eq!(found, Some(Value::Unresolved(on.to_owned())));
     }
     // An escaped command, and parentheses that are none, are text.
     for (file, text) in [(b"A=\\$(b)\n".as_slice(), "$(b)"), (b"A=$()$(\n", "$()$(")] {
@@ -254,9 +254,9 @@ fn a_refusal_names_its_line() {
     for (file, expected) in [
         (
             b"A=x\n\nexport B=\n".as_slice(),
-            Refused::ExportsNothing { line: 3 },
+            GemError::ExportsNothing { line: 3 },
         ),
-        (b"A=x\r\nB=\xff\r\n", Refused::NotUtf8 { line: 2 }),
+        (b"A=x\r\nB=\xff\r\n", GemError::NotUtf8 { line: 2 }),
     ] {
         let found = read(&Document::parse(file), Gem::V3_1_5, &Environment::default());
         assert_eq!(found, Err(expected));

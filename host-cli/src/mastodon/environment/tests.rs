@@ -1,8 +1,11 @@
-//! Tests of `environment`: which of several readings counts, and when the settings were changed.
+//! Tests of `environment` and `running`: which of several sources counts, and whether processes have
+//! the present settings.
 
+use super::super::owner::{Owner, Running};
+use super::super::running::running;
 use super::*;
 
-const PLAIN: &str = "services:\n  web:\n    env_file: .env.production\n    volumes:\n      - ./public/system:/mastodon/public/system\n";
+const COMPOSE: &str = "services:\n  web:\n    env_file: .env.production\n    volumes:\n      - ./public/system:/mastodon/public/system\n";
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
     let known =
@@ -28,7 +31,7 @@ fn read(
     env: &str,
     compose: Option<&str>,
     processes: &[Process],
-) -> (Result<Media, String>, Running) {
+) -> (Result<MediaSettings, String>, Running) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(".env.production"), env).unwrap();
     if let Some(text) = compose {
@@ -39,14 +42,14 @@ fn read(
     let settings = config::File::default();
     let read = Sources::find(dir.path(), &settings, deployment, &processes).read();
     let running = read.media.as_ref().map_or_else(
-        |why| Running::NotAsked(why.clone()),
+        |why| Running::NotObserved(why.clone()),
         |media| running(media, &processes, &read),
     );
     (read.media, running)
 }
 
 #[track_caller]
-fn check(read: (Result<Media, String>, Running), expected: Result<&str, &str>) {
+fn check(read: (Result<MediaSettings, String>, Running), expected: Result<&str, &str>) {
     match (&read.0, expected) {
         (Ok(media), Ok(bucket)) => assert_eq!(media.bucket, bucket),
         (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
@@ -55,12 +58,12 @@ fn check(read: (Result<Media, String>, Running), expected: Result<&str, &str>) {
 }
 
 #[test]
-fn where_the_compose_files_are_not_plain_the_running_containers_tell() {
+fn where_the_compose_files_deviate_the_running_containers_count() {
     let env = "S3_ENABLED=false\n";
     let in_bucket = environment(&[("S3_ENABLED", "true"), ("S3_BUCKET", "media")]);
     let on_disk = environment(&[("LOCAL_DOMAIN", "a")]);
-    let own = format!("{PLAIN}    environment:\n      S3_ENABLED: $ENABLED\n");
-    check(read(env, Some(PLAIN), &[]), Ok(""));
+    let own = format!("{COMPOSE}    environment:\n      S3_ENABLED: $ENABLED\n");
+    check(read(env, Some(COMPOSE), &[]), Ok(""));
     check(
         read(env, Some(&own), &[]),
         Err("`owner` under `[mastodon]`"),
@@ -72,27 +75,27 @@ fn where_the_compose_files_are_not_plain_the_running_containers_tell() {
     );
     let both = [container.clone(), process(true, on_disk)];
     check(read(env, Some(&own), &both), Err("different processes"));
-    // Where they are plain, the file counts, and the container must be made anew.
-    let (media, shown) = read(env, Some(PLAIN), &[container]);
+    // Where they do not, the file counts, and the container must be recreated.
+    let (media, shown) = read(env, Some(COMPOSE), &[container]);
     assert!(!media.unwrap().in_bucket);
     assert!(matches!(shown, Running::NotRestarted(why) if why.contains("container of puma")));
 }
 
 #[test]
-fn a_container_that_is_older_than_the_files_tells_nothing_for_sure() {
-    let own = format!("{PLAIN}    environment:\n      S3_ENABLED: $ENABLED\n");
+fn a_container_that_is_older_than_the_files_was_not_restarted() {
+    let own = format!("{COMPOSE}    environment:\n      S3_ENABLED: $ENABLED\n");
     let mut container = process(true, environment(&[]));
     assert_eq!(
         read("", Some(&own), std::slice::from_ref(&container)).1,
-        Running::Shows(Owner::Disk)
+        Running::Uses(Owner::Disk)
     );
     container.started = Some(SystemTime::now() - Duration::from_secs(60));
     let older = read("", Some(&own), std::slice::from_ref(&container)).1;
     assert!(matches!(older, Running::NotRestarted(why) if why.contains("before the settings")));
-    // Its own environment shows that it has what the plain file says.
+    // Its environment shows that it has the settings of the file.
     assert_eq!(
-        read("", Some(PLAIN), &[container]).1,
-        Running::Shows(Owner::Disk)
+        read("", Some(COMPOSE), &[container]).1,
+        Running::Uses(Owner::Disk)
     );
 }
 
@@ -111,32 +114,32 @@ fn each_process_must_have_the_same_media_settings() {
 }
 
 #[test]
-fn a_process_whose_environment_is_not_seen_shows_what_its_unit_gives_it_or_nothing() {
-    let mut unseen = process(false, environment(&[]));
-    unseen.environment = None;
+fn a_process_with_an_unreadable_environment_has_that_of_its_unit_or_an_unknown_one() {
+    let mut unreadable = process(false, environment(&[]));
+    unreadable.environment = None;
     let media = read("", None, &[]).0.unwrap();
-    let shown = |by_units| {
-        let read = Read {
+    let shown = |from_units| {
+        let read = ReadSettings {
             media: Ok(media.clone()),
             files: Vec::new(),
             changed: None,
-            of_containers: false,
-            by_units,
+            from_containers: false,
+            from_units,
         };
-        running(&media, &[&unseen], &read)
+        running(&media, &[&unreadable], &read)
     };
-    assert_eq!(shown(true), Running::Shows(Owner::Disk));
-    assert!(matches!(shown(false), Running::Unclear(why) if why.contains("puma")));
+    assert_eq!(shown(true), Running::Uses(Owner::Disk));
+    assert!(matches!(shown(false), Running::Unknown(why) if why.contains("puma")));
 }
 
 #[test]
-fn only_a_file_that_is_not_there_was_never_changed() {
+fn only_a_missing_file_has_no_time_of_change() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("settings");
     assert_eq!(changed(&path).unwrap(), None);
     fs::write(&path, "").unwrap();
     assert!(changed(&path.join("below")).is_err());
-    // One that is moved here keeps the time of its content.
+    // A file that is moved keeps its time of modification.
     let long_ago = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(long_ago).unwrap();

@@ -1,4 +1,4 @@
-//! Reads of less than the whole: HEAD, ranges, conditional requests.
+//! Checks of HEAD, ranges and conditional requests.
 
 use http::{Method, StatusCode};
 
@@ -6,27 +6,27 @@ use super::super::{Domain, Probes};
 use super::headers::quoted;
 use super::{state, unreachable};
 use crate::findings::Finding;
-use crate::web::Answer;
+use crate::web::HttpResponse;
 
 pub(super) async fn head(domain: &Domain, probes: &Probes) -> Finding {
     let check = "head";
     let url = domain.url.of(&probes.plain);
     match domain.send(Method::HEAD, &url, &[]).await {
         Err(error) => unreachable(check, &error),
-        Ok(answer) => {
-            let length = answer.header("content-length");
+        Ok(response) => {
+            let length = response.header("content-length");
             let right = length.as_deref() == Some(probes.body.len().to_string().as_str());
-            if answer.status == StatusCode::OK && right {
-                Finding::passed(check, "HEAD tells the length")
+            if response.status == StatusCode::OK && right {
+                Finding::passed(check, "HEAD has the length")
             } else {
                 Finding::failed(
                     check,
                     format!(
                         "HEAD is answered {}, length {}",
-                        answer.status,
+                        response.status,
                         quoted(length.as_deref())
                     ),
-                    "other servers ask with HEAD before they fetch: it must be answered like GET",
+                    "other servers send HEAD before GET: it must be answered like GET",
                 )
             }
         }
@@ -49,7 +49,7 @@ pub(super) async fn range_of_a_cold_object(domain: &Domain, probes: &Probes) -> 
     .await
 }
 
-pub(super) async fn part(
+async fn part(
     check: &'static str,
     domain: &Domain,
     probes: &Probes,
@@ -57,35 +57,35 @@ pub(super) async fn part(
     first: usize,
     last: usize,
 ) -> Finding {
-    let asked = format!("bytes={first}-{last}");
-    let told = format!("bytes {first}-{last}/{}", probes.body.len());
+    let range = format!("bytes={first}-{last}");
+    let content_range = format!("bytes {first}-{last}/{}", probes.body.len());
     match domain
-        .send(Method::GET, &domain.url.of(key), &[("range", &asked)])
+        .send(Method::GET, &domain.url.of(key), &[("range", &range)])
         .await
     {
         Err(error) => unreachable(check, &error),
-        Ok(answer) => {
-            let right = answer.status == StatusCode::PARTIAL_CONTENT
-                && answer.header("content-range").as_deref() == Some(&told)
-                && answer.body == probes.body[first..=last];
+        Ok(response) => {
+            let right = response.status == StatusCode::PARTIAL_CONTENT
+                && response.header("content-range").as_deref() == Some(&content_range)
+                && response.body == probes.body[first..=last];
             if right {
                 Finding::passed(
                     check,
                     format!(
-                        "206 with the {} bytes asked for{}",
-                        answer.body.len(),
-                        state(&answer)
+                        "206 with the requested {} bytes{}",
+                        response.body.len(),
+                        state(&response)
                     ),
                 )
             } else {
                 Finding::failed(
                     check,
                     format!(
-                        "`{asked}` is answered {} with {} bytes",
-                        answer.status,
-                        answer.body.len()
+                        "`{range}` is answered {} with {} bytes",
+                        response.status,
+                        response.body.len()
                     ),
-                    "Safari plays no video without 206: ranges must be passed on",
+                    "Safari plays no video without 206: ranges must be supported",
                 )
             }
         }
@@ -95,38 +95,38 @@ pub(super) async fn part(
 pub(super) async fn range_past_the_end(domain: &Domain, probes: &Probes) -> Finding {
     let check = "range-end";
     let length = probes.body.len();
-    let asked = format!("bytes={}-", length + 10);
+    let range = format!("bytes={}-", length + 10);
     let url = domain.url.of(&probes.plain);
-    match domain.send(Method::GET, &url, &[("range", &asked)]).await {
+    match domain.send(Method::GET, &url, &[("range", &range)]).await {
         Err(error) => unreachable(check, &error),
-        Ok(answer)
-            if answer.status == StatusCode::RANGE_NOT_SATISFIABLE
-                && answer.header("content-range") == Some(format!("bytes */{length}")) =>
+        Ok(response)
+            if response.status == StatusCode::RANGE_NOT_SATISFIABLE
+                && response.header("content-range") == Some(format!("bytes */{length}")) =>
         {
-            Finding::passed(check, "416 past the end, with the length")
+            Finding::passed(check, "416 with the length for a range after the end")
         }
-        Ok(answer) => Finding::warned(
+        Ok(response) => Finding::warned(
             check,
-            format!("a range past the end is answered {}", answer.status),
-            "416 with `Content-Range: bytes */LENGTH` lets a player find the end",
+            format!("a range after the end is answered {}", response.status),
+            "players find the end by 416 with `Content-Range: bytes */LENGTH`",
         ),
     }
 }
 
-pub(super) async fn conditional(domain: &Domain, probes: &Probes, first: &Answer) -> Finding {
+pub(super) async fn conditional(domain: &Domain, probes: &Probes, first: &HttpResponse) -> Finding {
     let check = "conditional";
     let Some(etag) = first.header("etag") else {
         return Finding::failed(
             check,
             "no `ETag` is sent",
-            "a browser could never ask whether its copy is still good: pass the bucket's ETag on",
+            "browsers could not revalidate their copies: the ETag of the bucket must be sent",
         );
     };
     if etag.starts_with("W/") {
         return Finding::failed(
             check,
             format!("the ETag `{etag}` is weak"),
-            "Safari plays no video with a weak ETag: switch off compression and rewriting for the domain",
+            "Safari plays no video with a weak ETag: turn compression and rewriting off for the domain",
         );
     }
     let url = domain.url.of(&probes.plain);
@@ -135,15 +135,15 @@ pub(super) async fn conditional(domain: &Domain, probes: &Probes, first: &Answer
         .await
     {
         Err(error) => unreachable(check, &error),
-        Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => Finding::passed(
+        Ok(response) if response.status == StatusCode::NOT_MODIFIED => Finding::passed(
             check,
-            format!("304 for a copy that is still good{}", state(&answer)),
+            format!("304 for an unchanged copy{}", state(&response)),
         ),
-        Ok(answer) => Finding::failed(
+        Ok(response) => Finding::failed(
             check,
             format!(
                 "`If-None-Match` with the right ETag is answered {}",
-                answer.status
+                response.status
             ),
             "browsers would load unchanged media again",
         ),

@@ -1,4 +1,4 @@
-//! What must not be answered with media: other methods, missing keys, listings, archives.
+//! Checks of requests that must be refused: other methods, missing keys, listings, archives.
 
 use http::{Method, StatusCode};
 
@@ -7,7 +7,7 @@ use super::headers::max_age;
 use super::{A_DAY, unreachable};
 use crate::findings::Finding;
 
-/// These go to a key that does not exist, so that a proxy which lets them through harms nothing.
+/// Sent for a missing key, so that a proxy that passes them on does no harm.
 pub(super) async fn refused_methods(domain: &Domain, probes: &Probes) -> Finding {
     let check = "refused-methods";
     let url = domain.url.of(&probes.missing);
@@ -21,12 +21,12 @@ pub(super) async fn refused_methods(domain: &Domain, probes: &Probes) -> Finding
     ] {
         match domain.send(method.clone(), &url, &[]).await {
             Err(error) => return unreachable(check, &error),
-            Ok(answer)
+            Ok(response)
                 if matches!(
-                    answer.status,
+                    response.status,
                     StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED
                 ) => {}
-            Ok(answer) => passed_on.push(format!("{method} ({})", answer.status)),
+            Ok(response) => passed_on.push(format!("{method} ({})", response.status)),
         }
     }
     if passed_on.is_empty() {
@@ -44,23 +44,33 @@ pub(super) async fn missing(domain: &Domain, probes: &Probes) -> Finding {
     let check = "missing";
     match domain.get(&probes.missing).await {
         Err(error) => unreachable(check, &error),
-        Ok(answer) if !matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) => {
+        Ok(response)
+            if !matches!(
+                response.status,
+                StatusCode::NOT_FOUND | StatusCode::FORBIDDEN
+            ) =>
+        {
             Finding::failed(
                 check,
-                format!("an object that is not there is answered {}", answer.status),
+                format!("a missing object is answered {}", response.status),
                 "it should be 404: see the worker's log",
             )
         }
-        Ok(answer) if max_age(&answer).is_some_and(|seconds| seconds >= A_DAY) => Finding::failed(
+        Ok(response) if max_age(&response).is_some_and(|seconds| seconds >= A_DAY) => {
+            Finding::failed(
+                check,
+                format!(
+                    "browsers keep a {} for {} days",
+                    response.status,
+                    max_age(&response).unwrap_or(0) / A_DAY
+                ),
+                "media that is uploaded later would stay missing: only media may have a long `max-age`",
+            )
+        }
+        Ok(response) => Finding::passed(
             check,
-            format!(
-                "{} is to be kept by browsers for {} days",
-                answer.status,
-                max_age(&answer).unwrap_or(0) / A_DAY
-            ),
-            "media that is fetched a moment later would stay missing: long caching is for answers that are media",
+            format!("{}, which browsers do not keep", response.status),
         ),
-        Ok(answer) => Finding::passed(check, format!("{}, and not kept", answer.status)),
     }
 }
 
@@ -72,13 +82,13 @@ pub(super) async fn listing(domain: &Domain) -> Finding {
             .await
         {
             Err(error) => return unreachable(check, &error),
-            Ok(answer) => {
-                let text = String::from_utf8_lossy(&answer.body);
+            Ok(response) => {
+                let text = String::from_utf8_lossy(&response.body);
                 if text.contains("<ListBucketResult") {
                     return Finding::failed(
                         check,
                         format!("`{path}` lists the bucket"),
-                        "anybody can see every file, account archives included: the query must not reach the bucket",
+                        "anybody can find every file, account archives included: the query string must not reach the bucket",
                     );
                 }
             }
@@ -93,14 +103,14 @@ pub(super) async fn archives(domain: &Domain, probes: &Probes) -> Finding {
     for key in &probes.denied {
         match domain.get(key).await {
             Err(error) => return unreachable(check, &error),
-            Ok(answer) if answer.status.is_success() => {
+            Ok(response) if response.status.is_success() => {
                 return Finding::warned(
                     check,
-                    "whoever knows their addresses can read account archives under `backups/`, or lists under `imports/`",
-                    "the worker refuses them with `DENY_PREFIXES = \"backups/,imports/\"`; Mastodon hands archives out by signed addresses of the bucket instead",
+                    "anybody who knows an address can read account archives in `backups/`, or lists in `imports/`",
+                    "set the worker's `DENY_PREFIXES = \"backups/,imports/\"`; Mastodon gives out archives by signed addresses of the bucket",
                 );
             }
-            Ok(answer) => status = Some(answer.status),
+            Ok(response) => status = Some(response.status),
         }
     }
     let status = status.map(|status| status.to_string());

@@ -1,7 +1,7 @@
-//! Which installation a directory belongs to, and what the directory is to it.
+//! Finds the installation that uses a directory, and how the directory relates to its media directory.
 //!
-//! A media directory may be named as Mastodon names it, by the target of a link, as the `system_`
-//! that `cutover` leaves, or by a mount; and a directory below or above it may be named instead.
+//! The named directory may be the media directory by Mastodon's own path, by the target of a link or by
+//! a mount; the `system_` that `cutover` leaves; or a directory below or above it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,17 +16,17 @@ use super::units;
 use crate::config::{self, Deployment};
 use crate::swap::{around, kept_of};
 
-/// What the named directory is to Mastodon's media directory.
+/// How the named directory relates to Mastodon's media directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Place {
+#[serde(rename_all = "snake_case")]
+pub enum DirectoryRelation {
     /// The media directory itself.
-    Whole,
-    /// What `cutover` has put aside: `system_`.
-    Kept,
-    /// A directory below either; its path from there, which is missing from the front of its keys.
+    MediaDir,
+    /// The media directory that `cutover` has moved aside: `system_`.
+    MovedAside,
+    /// A directory below one of these; its path relative to it.
     Below(PathBuf),
-    /// A directory that the media directory lies in.
+    /// A directory that contains the media directory.
     Above,
 }
 
@@ -35,19 +35,19 @@ pub enum Place {
 pub(super) struct Found {
     pub(super) root: PathBuf,
     pub(super) media_dir: PathBuf,
-    pub(super) place: Place,
+    pub(super) relation: DirectoryRelation,
 }
 
-/// Why there is not one installation of a directory.
+/// Why no single installation uses a directory.
 #[derive(Debug)]
 pub(super) struct NotFound {
-    /// In one sentence without a full stop.
+    /// The reason, one sentence without a full stop.
     pub(super) why: String,
-    /// No Mastodon is seen that has to do with the directory, and it does not look like media.
-    pub(super) alone: bool,
+    /// No Mastodon was found that may use the directory, and it has no structure of Mastodon's media.
+    pub(super) unrelated: bool,
 }
 
-/// Where Mastodon is installed by its own guide, by packages, and by habit.
+/// Where Mastodon's guide, packages and administrators usually install it.
 const USUAL_ROOTS: [&str; 5] = [
     "/home/mastodon/live",
     "/opt/mastodon",
@@ -56,8 +56,8 @@ const USUAL_ROOTS: [&str; 5] = [
     "/usr/share/webapps/mastodon",
 ];
 
-/// Directories that Paperclip makes below the media directory, and in each of them one an attachment.
-/// Those of other servers' media are in `cache/`.
+/// Paperclip's directories below the media directory: class and attachment. Media of other servers are
+/// in the same directories below `cache/`.
 pub(super) const ATTACHMENTS: [(&str, &str); 10] = [
     ("accounts", "avatars"),
     ("accounts", "headers"),
@@ -72,7 +72,7 @@ pub(super) const ATTACHMENTS: [(&str, &str); 10] = [
 ];
 const CACHE: &str = "cache";
 
-/// Directories of one file each.
+/// Directories of the versions of one file.
 const STYLES: [&str; 3] = ["original", "small", "static"];
 
 /// Finds the one installation that uses `directory`, an absolute path.
@@ -85,39 +85,39 @@ pub(super) fn find(
     processes: &[Process],
 ) -> Result<Found, NotFound> {
     let mut found: Vec<Found> = Vec::new();
-    let mut uses_another = None;
+    let mut other_media_dir = None;
     let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     for root in roots(directory, settings, processes) {
         let media_dirs = media_dirs(&root, settings);
         let placed = media_dirs
             .iter()
-            .find_map(|media_dir| Some((media_dir, place(directory, media_dir)?)));
+            .find_map(|media_dir| Some((media_dir, relation(directory, media_dir)?)));
         match placed {
-            Some((media_dir, place)) => found.push(Found {
+            Some((media_dir, relation)) => found.push(Found {
                 media_dir: media_dir.clone(),
-                place,
+                relation,
                 root,
             }),
-            // One that happens to be on this machine says nothing about the directory.
+            // An installation elsewhere on this machine says nothing about the directory.
             None if settings.mastodon.root.is_some()
                 || settings.env_file.is_some()
                 || directory.starts_with(&root)
                 || resolved.starts_with(&root) =>
             {
-                uses_another = uses_another.or_else(|| media_dirs.into_iter().next());
+                other_media_dir = other_media_dir.or_else(|| media_dirs.into_iter().next());
             }
             None => {}
         }
     }
     let shown = directory.display();
-    // Media whose Mastodon is not seen, in a container of their own or at a file server, are Mastodon's.
-    let alone = found.is_empty()
-        && uses_another.is_none()
-        && ![directory, &resolved].into_iter().any(looks_like_media);
-    let why = match (found.len(), uses_another) {
+    // Mastodon may run where it is not found: in a container, or on another machine.
+    let unrelated = found.is_empty()
+        && other_media_dir.is_none()
+        && ![directory, &resolved].into_iter().any(has_media_structure);
+    let why = match (found.len(), other_media_dir) {
         (1, _) => return Ok(found.remove(0)),
         (0, Some(media_dir)) => format!(
-            "`{shown}` is not the media directory of the installation that was found, which uses `{}`",
+            "the installation that was found uses `{}`, not `{shown}`",
             media_dir.display()
         ),
         (0, None) => format!("no Mastodon installation was found that uses `{shown}`"),
@@ -127,20 +127,20 @@ pub(super) fn find(
             found[1].root.display()
         ),
     };
-    Err(NotFound { why, alone })
+    Err(NotFound { why, unrelated })
 }
 
-/// Directories that look like Mastodon's own, resolved, each once.
+/// Possible directories of Mastodon itself, links resolved, without duplicates.
 fn roots(directory: &Path, settings: &config::File, processes: &[Process]) -> Vec<PathBuf> {
     let mut candidates: Vec<PathBuf> = settings.mastodon.root.iter().cloned().collect();
     if candidates.is_empty() {
         let env_file = settings.env_file.as_deref();
-        let beside = env_file.and_then(|path| std::path::absolute(path).ok());
-        candidates.extend(beside.and_then(|path| path.parent().map(Path::to_owned)));
+        let of_env_file = env_file.and_then(|path| std::path::absolute(path).ok());
+        candidates.extend(of_env_file.and_then(|path| path.parent().map(Path::to_owned)));
         let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
         for path in [directory, &resolved] {
             candidates.extend(path.ancestors().map(Path::to_owned));
-            // A directory above the media directory, or the root itself.
+            // The named directory may be the parent of Mastodon's.
             candidates.push(path.join("live"));
         }
         candidates.extend(
@@ -154,7 +154,7 @@ fn roots(directory: &Path, settings: &config::File, processes: &[Process]) -> Ve
     let mut roots: Vec<PathBuf> = Vec::new();
     for candidate in candidates {
         if let Ok(root) = fs::canonicalize(&candidate)
-            && (settings.mastodon.root.is_some() || looks_like_mastodon(&root))
+            && (settings.mastodon.root.is_some() || is_mastodon(&root))
             && !roots.contains(&root)
         {
             roots.push(root);
@@ -163,44 +163,44 @@ fn roots(directory: &Path, settings: &config::File, processes: &[Process]) -> Ve
     roots
 }
 
-fn looks_like_mastodon(directory: &Path) -> bool {
-    let marks = [
+fn is_mastodon(directory: &Path) -> bool {
+    let files = [
         "lib/mastodon/version.rb",
         ".env.production",
         ".env.production.local",
     ];
-    marks
+    files
         .iter()
-        .any(|mark| fs::symlink_metadata(directory.join(mark)).is_ok())
+        .any(|file| fs::symlink_metadata(directory.join(file)).is_ok())
         || compose::find(directory).is_some_and(|compose| compose.names_media())
 }
 
-/// Where the installation may keep its media: as its settings say, or as a container mounts it.
+/// Possible media directories of an installation: by its settings, by its Compose file, or the default.
 pub(super) fn media_dirs(root: &Path, settings: &config::File) -> Vec<PathBuf> {
-    let moved = environment::media_root(root, settings).map(|path| root.join(path));
+    let configured = environment::media_root(root, settings).map(|path| root.join(path));
     let compose = compose::find(root);
     let mounted = compose
         .as_ref()
         .and_then(|compose| compose.mounted_media_dir())
         .map(|path| root.join(path.strip_prefix("./").unwrap_or(path)));
-    let usual = root.join("public/system");
-    // A path in a container is not one of this machine.
-    let moved = moved.filter(|path| mounted.is_none() || path.is_dir());
-    match (moved, mounted) {
-        (Some(moved), _) => vec![moved],
-        (None, Some(mounted)) if mounted != usual => vec![mounted, usual],
-        (None, _) => vec![usual],
+    let default = root.join("public/system");
+    // A path in a container need not exist here.
+    let configured = configured.filter(|path| mounted.is_none() || path.is_dir());
+    match (configured, mounted) {
+        (Some(configured), _) => vec![configured],
+        (None, Some(mounted)) if mounted != default => vec![mounted, default],
+        (None, _) => vec![default],
     }
 }
 
-/// What `directory` is to `media_dir`; none where they have nothing to do with each other.
-fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
+/// How `directory` relates to `media_dir`; none where neither contains the other.
+fn relation(directory: &Path, media_dir: &Path) -> Option<DirectoryRelation> {
     if directory == media_dir || same(directory, media_dir) {
-        return Some(Place::Whole);
+        return Some(DirectoryRelation::MediaDir);
     }
     let kept = kept_of(media_dir);
     if directory == kept || same(directory, &kept) {
-        return Some(Place::Kept);
+        return Some(DirectoryRelation::MovedAside);
     }
     let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     for path in [directory, &resolved] {
@@ -210,7 +210,7 @@ fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
                 .any(|of| ancestor == *of || same(ancestor, of))
             {
                 let below = path.strip_prefix(ancestor).unwrap_or(path);
-                return Some(Place::Below(below.to_owned()));
+                return Some(DirectoryRelation::Below(below.to_owned()));
             }
         }
     }
@@ -220,36 +220,41 @@ fn place(directory: &Path, media_dir: &Path) -> Option<Place> {
             .skip(1)
             .any(|a| a == directory || same(a, directory))
     });
-    // Everything lies in `/`.
-    (above && resolved.parent().is_some()).then_some(Place::Above)
+    // `/` contains everything.
+    (above && resolved.parent().is_some()).then_some(DirectoryRelation::Above)
 }
 
-/// The media directory that `directory` has to do with, and what it is to it, told by names and state
-/// files alone: no installation was found.
-pub(super) fn by_names(directory: &Path) -> (PathBuf, Place) {
+/// The media directory that `directory` relates to, and how, by names and state files: for where no
+/// installation was found.
+pub(super) fn by_names(directory: &Path) -> (PathBuf, DirectoryRelation) {
     let sites = around(directory).unwrap_or_default();
-    let known: Vec<(PathBuf, Place)> = sites
+    let known: Vec<(PathBuf, DirectoryRelation)> = sites
         .iter()
-        .filter(|site| !matches!(site.state(), Ok(None)) || looks_like_media(&site.live()))
-        .filter_map(|site| Some((site.live(), place(directory, &site.live())?)))
+        .filter(|site| !matches!(site.state(), Ok(None)) || has_media_structure(&site.live()))
+        .filter_map(|site| Some((site.live(), relation(directory, &site.live())?)))
         .collect();
-    let is_itself = |(_, place): &&(PathBuf, Place)| matches!(place, Place::Whole | Place::Kept);
+    let is_itself = |(_, relation): &&(PathBuf, DirectoryRelation)| {
+        matches!(
+            relation,
+            DirectoryRelation::MediaDir | DirectoryRelation::MovedAside
+        )
+    };
     if let Some(found) = known.iter().find(is_itself).or(known.first()) {
         return found.clone();
     }
     let resolved = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     for path in [directory, &resolved] {
-        if let Some(below) = end_of_key(path)
+        if let Some(below) = paperclip_suffix(path)
             && let Some(media_dir) = path.ancestors().nth(below.iter().count())
         {
-            return (media_dir.to_owned(), Place::Below(below));
+            return (media_dir.to_owned(), DirectoryRelation::Below(below));
         }
     }
-    (directory.to_owned(), Place::Whole)
+    (directory.to_owned(), DirectoryRelation::MediaDir)
 }
 
-/// Whether it lies where Mastodon's lies, or has one of Paperclip's directories.
-fn looks_like_media(directory: &Path) -> bool {
+/// Whether its parent is called `public`, or it has one of Paperclip's directories.
+fn has_media_structure(directory: &Path) -> bool {
     directory
         .parent()
         .is_some_and(|path| path.ends_with("public"))
@@ -259,9 +264,9 @@ fn looks_like_media(directory: &Path) -> bool {
         })
 }
 
-/// `cache/accounts/avatars` of `/mnt/copy/cache/accounts/avatars`: the end of a path that Paperclip
-/// has made.
-fn end_of_key(path: &Path) -> Option<PathBuf> {
+/// The last part of a path that has Paperclip's structure: `cache/accounts/avatars` of
+/// `/mnt/copy/cache/accounts/avatars`.
+fn paperclip_suffix(path: &Path) -> Option<PathBuf> {
     let names: Vec<&str> = path
         .iter()
         .map(|name| name.to_str().unwrap_or(""))
@@ -274,16 +279,16 @@ fn end_of_key(path: &Path) -> Option<PathBuf> {
         let pair = (names[at], names[last]);
         ATTACHMENTS.contains(&pair)
     });
-    let alone = || {
+    let single = || {
         let is_class = |name| name == CACHE || ATTACHMENTS.iter().any(|(class, _)| name == *class);
         (last + 1 == names.len() && is_class(names[last])).then_some(last)
     };
-    let from = class.or_else(alone)?;
+    let from = class.or_else(single)?;
     let in_cache = from.checked_sub(1).filter(|&at| names[at] == CACHE);
     Some(names[in_cache.unwrap_or(from)..].iter().collect())
 }
 
-/// Whether both are one directory, links followed and mounts looked through.
+/// Whether both are the same directory, by another link or mount.
 fn same(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -291,7 +296,7 @@ fn same(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// How it is run, told by the files that lie there. A checkout has a Compose file in any case.
+/// How it is run, by its files. A checkout always has a Compose file.
 pub(super) fn deployment(root: &Path) -> Option<Deployment> {
     if units::read(&units::DIRECTORIES, root).found {
         Some(Deployment::Systemd)

@@ -1,8 +1,8 @@
-//! Amounts in words, for reports.
+//! Numbers, amounts and arguments as text.
 
 use bytesize::ByteSize;
 
-/// `5.6 MiB`: binary units, as other clients show progress.
+/// `5.6 MiB`: binary units, as other upload tools show progress.
 pub(crate) fn binary_bytes(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
@@ -52,7 +52,7 @@ pub(crate) fn human_time(seconds: f64) -> String {
     }
 }
 
-/// The text as one word of a shell's command line.
+/// The text as one argument of a shell's command line.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:@%+,=-".contains(&b);
     if !text.is_empty() && text.bytes().all(plain) {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_reads_one_word() {
+    fn a_shell_reads_one_argument() {
         assert_eq!(quoted("/srv/media_"), "/srv/media_");
         assert_eq!(quoted("my media"), "'my media'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_said_in_the_units_of_the_bill() {
+    fn amounts_are_in_the_units_of_the_bill() {
         assert_eq!(human_bytes(0), "0 bytes");
         assert_eq!(human_bytes(999), "999 bytes");
         assert_eq!(human_bytes(18_500_000_000), "18.5 GB");

@@ -1,4 +1,4 @@
-//! What a command says: data on stdout, talk on stderr, no colour when nobody sees it.
+//! Output of a command: data on stdout, messages on stderr, colour on a terminal only.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,23 +7,23 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Where talk and data go, decided once from the global flags.
+/// How data and messages are printed, decided once from the global flags.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
-    /// Data is JSON on stdout.
+    /// Data is printed as JSON.
     pub json: bool,
-    /// No talk on stderr but errors.
+    /// No messages but errors.
     pub quiet: bool,
-    /// More talk on stderr.
+    /// More messages.
     pub verbose: bool,
-    /// stderr is a terminal and colour is welcome.
+    /// stderr is a terminal and `NO_COLOR` is not set.
     pub colour: bool,
     /// stderr is a terminal: progress bars may be drawn.
     pub interactive: bool,
 }
 
 impl Ui {
-    /// Settles the flags against the environment (`NO_COLOR`) and the terminal.
+    /// From the flags, the environment (`NO_COLOR`) and the terminal.
     pub fn new(json: bool, quiet: bool, verbose: bool) -> Self {
         let interactive = io::stderr().is_terminal();
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
@@ -36,23 +36,23 @@ impl Ui {
         }
     }
 
-    /// A line of talk, for the person at the keyboard.
+    /// Prints a message.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "{}", line.as_ref());
         }
     }
 
-    /// A line of talk shown only with `--verbose`.
+    /// Prints a message with `--verbose` only.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose {
             self.say(line);
         }
     }
 
-    /// The command's result: `data` as JSON with `--json`, else `text` as it stands.
+    /// Prints the result of the command: `data` as JSON with `--json`, else `text`.
     ///
-    /// A closed pipe is not an error: whoever read us has seen enough.
+    /// A closed pipe is not an error: the reader has stopped reading.
     pub fn data<T: Serialize>(&self, data: &T, text: impl AsRef<str>) {
         let line = if self.json {
             serde_json::to_string(data).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
@@ -62,14 +62,14 @@ impl Ui {
         let _ = writeln!(io::stdout(), "{line}");
     }
 
-    /// As [`Ui::data`], but with `--quiet` nothing where all is done.
+    /// As [`Ui::data`], but with `--quiet` only where something is not done.
     pub fn outcome<T: Serialize>(&self, exit: Exit, data: &T, text: impl AsRef<str>) {
         if self.json || !self.quiet || exit != Exit::Done {
             self.data(data, text);
         }
     }
 
-    /// The error, and after a blank line its hint.
+    /// Prints the error, and after a blank line its hint.
     pub fn error(&self, error: &Error) {
         let label = if self.colour {
             "\x1b[31;1merror:\x1b[0m"

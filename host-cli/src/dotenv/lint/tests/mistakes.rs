@@ -1,0 +1,248 @@
+//! Each mistake, and the rule that finds it.
+
+use super::*;
+
+#[test]
+fn each_mistake_is_found() {
+    use Severity::{Error, Warning};
+    for (key, line, rule, severity) in [
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=s3.us-west-004.backblazeb2.com",
+            "endpoint-scheme",
+            Error,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=http://s3.us-west-004.backblazeb2.com",
+            "endpoint-scheme",
+            Error,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://s3.us-west-004.backblazeb2.com/my-instance-media",
+            "endpoint-path",
+            Error,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://my-instance-media.s3.us-west-004.backblazeb2.com",
+            "endpoint-bucket",
+            Error,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://s3.eu-central-003.backblazeb2.com",
+            "endpoint-region",
+            Error,
+        ),
+        ("S3_REGION", "S3_REGION=us-west-001", "region", Error),
+        ("S3_REGION", "", "missing", Error),
+        (
+            "AWS_ACCESS_KEY_ID",
+            "AWS_ACCESS_KEY_ID=161f959a5f87",
+            "master-key",
+            Error,
+        ),
+        (
+            "AWS_ACCESS_KEY_ID",
+            "AWS_ACCESS_KEY_ID=short",
+            "key-id-form",
+            Warning,
+        ),
+        (
+            "AWS_ACCESS_KEY_ID",
+            "AWS_ACCESS_KEY_ID=K001abcdefghijklmnopqrstuvwxyz1",
+            "key-in-wrong-place",
+            Error,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY=K001short",
+            "key-form",
+            Warning,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY='\"K001abcdefghijklmnopqrstuvwxyz1\"'",
+            "quotes-in-value",
+            Error,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY=“K001abcdefghijklmnopqrstuvwxyz1”",
+            "quotes-in-value",
+            Error,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY=\"K001abcdefghijklmnopqrstuvwxyz1\"",
+            "quoted-key",
+            Warning,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY=K001ab#cdef",
+            "cut-at-hash",
+            Error,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY=K001ab$cdef",
+            "dollar",
+            Warning,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY=",
+            "empty-value",
+            Error,
+        ),
+        ("S3_BUCKET", "S3_BUCKET=", "empty-value", Error),
+        ("S3_BUCKET", "S3_BUCKET=other", "bucket", Error),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET=my-instance-media ",
+            "trailing-space",
+            Warning,
+        ),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET=my-instance-media # mine",
+            "readers-differ",
+            Warning,
+        ),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET='my-instance-media '",
+            "outer-space",
+            Error,
+        ),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET=my-instance-media\u{200b}",
+            "invisible",
+            Error,
+        ),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET=x\nS3_BUCKET=my-instance-media",
+            "duplicate",
+            Warning,
+        ),
+        (
+            "S3_BUCKET",
+            "S3_BUCKET=my-instance-media\nS3_BUCKET",
+            "lone-name",
+            Error,
+        ),
+        ("NONE", "SOMETHING", "lone-name", Error),
+        ("NONE", "DB_HOST=a DB_PORT=5432", "several-settings", Error),
+        (
+            "NONE",
+            "DB_HOST='a' DB_PORT='5432'",
+            "several-settings",
+            Error,
+        ),
+        ("NONE", "some thing", "stray-line", Warning),
+        ("NONE", "export SOMETHING=", "refused", Error),
+        (
+            "S3_ENABLED",
+            "S3_ENABLED=true CACHE_BUSTER_SECRET=K001abcdef",
+            "several-settings",
+            Error,
+        ),
+        (
+            "S3_PERMISSION",
+            "S3_PERMISSION=\n\"--- mail ---\"",
+            "next-line",
+            Error,
+        ),
+        ("S3_BUCKET", "S3_BUCKET=$ELSEWHERE", "unresolved", Warning),
+        (
+            "S3_ALIAS_HOST",
+            "S3_ALIAS_HOST=files.example.com/media",
+            "alias-path",
+            Warning,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://f004.backblazeb2.com",
+            "endpoint-host",
+            Error,
+        ),
+        (
+            "S3_ENDPOINT",
+            "S3_ENDPOINT=https://api.backblazeb2.com",
+            "endpoint-host",
+            Error,
+        ),
+        ("S3_RETRY_LIMIT", "", "retries", Warning),
+        ("S3_RETRY_LIMIT", "S3_RETRY_LIMIT=10", "retries", Warning),
+        ("S3_READ_TIMEOUT", "S3_READ_TIMEOUT=5", "timeouts", Warning),
+        (
+            "S3_PERMISSION",
+            "S3_PERMISSION=private",
+            "permission",
+            Error,
+        ),
+        (
+            "S3_PERMISSION",
+            "S3_PERMISSION=public-read",
+            "permission",
+            Warning,
+        ),
+        ("S3_PERMISSION", "", "permission", Warning),
+        (
+            "S3_PERMISSION",
+            "S3_PERMISSION=public-read-write",
+            "permission",
+            Error,
+        ),
+        (
+            "S3_ALIAS_HOST",
+            "S3_ALIAS_HOST=https://files.example.com",
+            "alias-host",
+            Error,
+        ),
+        (
+            "S3_ALIAS_HOST",
+            "S3_ALIAS_HOST=files.example.com/",
+            "alias-host",
+            Error,
+        ),
+        (
+            "S3_ALIAS_HOST",
+            "S3_ALIAS_HOST=other.example.com",
+            "alias-host",
+            Error,
+        ),
+        (
+            "S3_ALIAS_HOST",
+            "S3_ALIAS_HOST=example.com",
+            "alias-host",
+            Warning,
+        ),
+        ("S3_ALIAS_HOST", "", "alias-host", Warning),
+        (
+            "S3_HOSTNAME",
+            "S3_HOSTNAME=https://s3.us-west-004.backblazeb2.com",
+            "hostname",
+            Error,
+        ),
+        ("S3_PROTOCOL", "S3_PROTOCOL=http", "protocol", Error),
+        ("S3_ENABLED", "S3_ENABLED=True", "enabled", Error),
+        ("S3_KEY_PREFIX", "S3_KEY_PREFIX=media/", "key-prefix", Error),
+        (
+            "EXTRA_MEDIA_HOSTS",
+            "EXTRA_MEDIA_HOSTS=files.example.com",
+            "extra-media-hosts",
+            Warning,
+        ),
+        ("CACHE_BUSTER_SECRET", "", "cache-buster", Error),
+        ("CACHE_BUSTER_HTTP_METHOD", "", "cache-buster", Error),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "", "checksums", Warning),
+    ] {
+        check(key, line, rule, severity);
+    }
+}
