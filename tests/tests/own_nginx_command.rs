@@ -362,7 +362,7 @@ fn every_fault_of_the_settings_is_named_at_once() -> Result<()> {
         "http://files.example.com",
         "no bucket is named",
         "no endpoint is named",
-        "`many` is no size",
+        "`many` is not a size",
         "`--fresh-seconds` is 0",
     ] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);

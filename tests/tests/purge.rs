@@ -239,12 +239,15 @@ fn everything_is_tried_again_where_the_platform_refuses_for_now() -> Result<()> 
 }
 
 #[test]
-fn everything_is_told_what_keeps_it_from_being_dropped() -> Result<()> {
+fn purging_everything_reports_what_prevents_it() -> Result<()> {
     let dir = tempfile::tempdir()?;
     for (answer, parts) in [
         (
             501,
-            ["until their time is over", "FRESH_SECONDS by a second"],
+            [
+                "which expire by themselves",
+                "`FRESH_SECONDS` by one second",
+            ],
         ),
         (404, ["answered 404", "older than this command"]),
         (403, ["refuses the secret", "PURGE_SECRET_HEADER"]),

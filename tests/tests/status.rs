@@ -97,7 +97,7 @@ fn what_needs_attention_is_named() -> Result<()> {
     write(&media.live().join("late.png"), "by an old process")?;
     let ran = media.run("status", &["--files-url", "http://127.0.0.1:9"])?;
     let ran = ran.expect(3);
-    for text in ["has written 1 file", "`http://127.0.0.1:9` does not answer"] {
+    for text in ["has written 1 file", "`http://127.0.0.1:9` has a problem"] {
         assert!(ran.stdout.contains(text), "{}", ran.stdout);
     }
     Ok(())

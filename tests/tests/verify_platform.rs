@@ -156,8 +156,7 @@ fn a_queued_purge_is_waited_for_and_told_with_its_time() -> Result<()> {
     };
     let ran = world.verify(&front.start()?, &[])?.expect(0);
     assert!(
-        ran.stderr
-            .contains("waiting until the purge has arrived, for 120 s at most"),
+        ran.stderr.contains("waiting for the purge, at most 120 s"),
         "{}",
         ran.stderr
     );
@@ -166,20 +165,20 @@ fn a_queued_purge_is_waited_for_and_told_with_its_time() -> Result<()> {
     let detail = finding(&report, "purge")["detail"].as_str().expect("text");
     let seconds = detail
         .split_once("after ")
-        .and_then(|(_, rest)| rest.split_once(" s: `CACHE_BUSTER"))
+        .and_then(|(_, rest)| rest.split_once(" s: set `CACHE_BUSTER"))
         .with_context(|| detail.to_owned())?;
     assert!(seconds.0.parse::<u64>()? >= 7, "{detail}");
     assert_eq!(
         finding(&report, "health")["detail"],
-        "version 9.9.9, the platform's cache, settings valid, bucket reachable"
+        "version 9.9.9, Cloudflare's Workers Cache, settings valid, bucket reachable"
     );
     assert_eq!(
         finding(&report, "range")["detail"],
-        "206 with the 1000 bytes asked for, HIT"
+        "206 with the requested 1000 bytes, HIT"
     );
     assert_eq!(
         finding(&report, "conditional")["detail"],
-        "304 for a copy that is still good, HIT"
+        "304 for an unchanged copy, HIT"
     );
     Ok(())
 }
