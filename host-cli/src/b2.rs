@@ -1,7 +1,7 @@
-//! Backblaze's native API, as far as a migration needs it: the account, buckets and keys.
+//! Backblaze's native API: the account, buckets and keys. Objects are left to the S3 client.
 //!
-//! Objects are the S3 client's matter. Tokens last 24 hours and a command makes a handful of
-//! calls, so a token that expires under way is reported, not renewed.
+//! Tokens last 24 hours and a command makes a handful of calls, so a token that expires is reported and
+//! not renewed.
 
 mod call;
 mod check;
@@ -16,17 +16,16 @@ pub use self::model::{
 use serde::Deserialize;
 use serde_json::json;
 
-use self::call::{Caller, Repeat};
+use self::call::{Caller, RetryRule};
 use crate::config::{Credentials, Endpoint, Secret};
 
-/// Where the native API is, unless the settings say otherwise.
+/// The address of the native API.
 pub const REALM: &str = "https://api.backblazeb2.com";
 
-/// What Mastodon, `sync` and `verify` need of a key, and no more.
+/// The capabilities that Mastodon, `sync` and `verify` need, and no more.
 ///
-/// `listAllBucketNames` is needed on a key that is restricted to one bucket because S3 clients
-/// look the bucket up by listing; `deleteFiles` goes with `writeFiles` because Mastodon deletes;
-/// `readBuckets` answers for ACLs and the bucket's location.
+/// `listAllBucketNames`: S3 clients find the bucket of a restricted key by listing all names.
+/// `deleteFiles`: Mastodon deletes. `readBuckets`: ACLs and the bucket's location.
 /// Source: Backblaze's page "S3-Compatible App Keys".
 pub const CAPABILITIES: [&str; 7] = [
     "listBuckets",
@@ -44,11 +43,11 @@ pub struct Session {
     caller: Caller,
     api: String,
     token: Secret,
-    /// The id the session was opened with.
+    /// Id of the key.
     pub key_id: String,
-    /// The account. A master key has this as its id.
+    /// Id of the account, which is also the id of its master key.
     pub account_id: String,
-    /// The S3 endpoint of this account: the only one its buckets answer at.
+    /// The S3 endpoint of this account's buckets.
     pub s3_endpoint: Endpoint,
     /// What the key may do.
     pub allowed: Allowed,
@@ -117,15 +116,17 @@ impl Session {
         })
     }
 
-    /// Whether this is the master key, which the S3 endpoint refuses. Surer than its shape.
+    /// Whether this is the master key, which the S3 endpoint refuses.
     pub fn is_master(&self) -> bool {
         self.key_id == self.account_id
     }
 
-    /// `b2_list_buckets` for one name. Without a name a restricted key is refused.
+    /// `b2_list_buckets` for one name: a restricted key may not list all.
     pub async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CallError> {
         let body = json!({ "accountId": self.account_id, "bucketName": name });
-        let found: Buckets = self.call("b2_list_buckets", Repeat::Freely, body).await?;
+        let found: Buckets = self
+            .call("b2_list_buckets", RetryRule::Always, body)
+            .await?;
         Ok(found
             .buckets
             .into_iter()
@@ -147,11 +148,11 @@ impl Session {
             "lifecycleRules": lifecycle,
             "corsRules": cors,
         });
-        self.call("b2_create_bucket", Repeat::IfNotPerformed, body)
+        self.call("b2_create_bucket", RetryRule::IfNotPerformed, body)
             .await
     }
 
-    /// `b2_update_bucket`, refused by the service if somebody changed the bucket meanwhile.
+    /// `b2_update_bucket`, which the service refuses where the bucket was changed meanwhile.
     pub async fn update_bucket(
         &self,
         bucket: &Bucket,
@@ -165,11 +166,11 @@ impl Session {
             "corsRules": cors,
             "ifRevisionIs": bucket.revision,
         });
-        self.call("b2_update_bucket", Repeat::IfNotPerformed, body)
+        self.call("b2_update_bucket", RetryRule::IfNotPerformed, body)
             .await
     }
 
-    /// `b2_create_key`, restricted to `bucket`. The answer is the only one that shows the key.
+    /// `b2_create_key`, restricted to `bucket`. Only this response has the key itself.
     pub async fn create_key(&self, name: &str, bucket: &Bucket) -> Result<CreatedKey, CallError> {
         let body = json!({
             "accountId": self.account_id,
@@ -177,7 +178,7 @@ impl Session {
             "capabilities": CAPABILITIES,
             "bucketIds": [bucket.bucket_id],
         });
-        self.call("b2_create_key", Repeat::IfNotPerformed, body)
+        self.call("b2_create_key", RetryRule::IfNotPerformed, body)
             .await
     }
 
@@ -190,10 +191,10 @@ impl Session {
             if let Some(start) = &start {
                 body["startApplicationKeyId"] = json!(start);
             }
-            let page: Keys = self.call("b2_list_keys", Repeat::Freely, body).await?;
+            let page: Keys = self.call("b2_list_keys", RetryRule::Always, body).await?;
             keys.extend(page.keys);
             match page.next_application_key_id {
-                // A page that does not advance would be asked for again and again.
+                // The same page again would be an endless loop.
                 Some(next) if start.as_ref() != Some(&next) => start = Some(next),
                 _ => return Ok(keys),
             }
@@ -203,11 +204,11 @@ impl Session {
     async fn call<T: serde::de::DeserializeOwned>(
         &self,
         name: &'static str,
-        repeat: Repeat,
+        retry: RetryRule,
         body: serde_json::Value,
     ) -> Result<T, CallError> {
         self.caller
-            .post(&self.api, name, &self.token, repeat, &body)
+            .post(&self.api, name, &self.token, retry, &body)
             .await
     }
 }

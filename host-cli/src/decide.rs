@@ -1,72 +1,72 @@
-//! What is to be done about one key: pure, no I/O, no clock.
+//! Decides what is done about one key. Pure: no I/O, no clock.
 //!
-//! One fact decides what may be done: who owns the media. Before the switch the disk is the truth, and
-//! after it the bucket is: Mastodon then writes and deletes there only, and the disk is a stale copy.
+//! The owner of the media decides what may be done. Before the switch the disk is the truth. After it
+//! the bucket is: Mastodon writes and deletes there only, and the disk is a stale copy.
 //! Where that cannot be determined, whatever could lose something is left.
 //!
-//! | local | object | journal | disk owns | bucket owns | nobody knows |
+//! | local | object | journal | disk owns | bucket owns | unknown |
 //! |---|---|---|---|---|---|
 //! | there | absent | not recorded | send | send¹ | send¹ |
-//! | there | absent | recorded | send | deleted there: left, never sent again | conflict |
+//! | there | absent | recorded | send | deleted in the bucket: left, never sent again | conflict |
 //! | there | absent | about to be sent³ | send | conflict; `--send-unrecorded` sends | conflict; `--send-unrecorded` sends |
 //! | there | the same | – | same | same | same |
 //! | there | another | ours² | send: the file is newer than the record | conflict | conflict |
 //! | there | another | not ours | conflict; `--replace` sends | conflict | conflict |
 //! | there | open | – | compare: read the file, decide again | compare | compare |
 //! | hidden | – | – | hidden: left out unless `--include-hidden` | hidden | hidden |
-//! | absent | there | ours² | only there; `--delete` deletes | only there: Mastodon's own | only there |
-//! | absent | there | not ours | only there: it may never have been a file here | only there | only there |
-//! | absent | absent | recorded | gone: the record is forgotten | gone: kept | gone: kept |
+//! | absent | there | ours² | only in the bucket; `--delete` deletes | only in the bucket: Mastodon's own | only in the bucket |
+//! | absent | there | not ours | only in the bucket: it may never have been a file here | only in the bucket | only in the bucket |
+//! | absent | absent | recorded | gone: the record is removed | gone: the record stays | gone: the record stays |
 //!
-//! ¹ Only with a journal that knows this bucket: an empty one cannot tell what was never sent from
-//! what Mastodon deleted since, so it is a conflict unless `--send-unrecorded`. A directory that does
-//! not look like media, and that no Mastodon uses, needs none.
-//! ² The object still is what the record says that we put there or found equal.
-//! ³ A run was killed while it sent it: whether it ever was there is not known.
+//! ¹ Only with a complete journal ([`crate::journal::Journal::is_complete`]): without it, a file that
+//! was never sent and one whose object Mastodon deleted are the same, so it is a conflict unless
+//! `--send-unrecorded`. A directory that no Mastodon uses needs no journal.
+//! ² The object has the ETag of the record: medialift sent it, or found it equal to the file.
+//! ³ A run was killed while it sent the file: whether it was stored is not known.
 //!
 //! *The same*: equal size and equal MD5, taken from the journal while the file is as it was recorded.
-//! A plain MD5 beside a multipart ETag (`…-N`) tells nothing: that is *open*. Under `--size-only` an
-//! equal size is the same; under `--checksum` the journal's digests are not believed.
+//! A plain MD5 and a multipart ETag (`…-N`) cannot be compared: that is *open*. With `--size-only` an
+//! equal size is the same; with `--checksum` the journal's digests are not used.
 
 use serde::Serialize;
 
 use crate::journal::Recorded;
 use crate::mastodon::Owner;
 use crate::pairs::Pair;
-use crate::s3::Listed;
-use crate::tree::{Entry, LocalFile, SkipReason};
+use crate::s3::ListedObject;
+use crate::tree::{LocalFile, SkipReason, TreeEntry};
 
-/// What the command line asks for.
+/// What else decides, mostly flags of the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// How equal content is told.
+    /// How content is compared.
     pub compare: Compare,
     /// Replace objects that differ and are not ours.
     pub replace: bool,
     /// Delete objects whose local file is gone.
     pub delete: bool,
-    /// Hidden files take part as any other.
+    /// Send hidden files as any other.
     pub include_hidden: bool,
-    /// What the bucket lacks and no record tells of was never there: the journal has records of this
-    /// bucket, or no Mastodon has to do with the directory.
+    /// A file that neither the bucket nor the journal has was never sent: the journal is complete, or
+    /// no Mastodon uses the directory.
     pub unrecorded_is_new: bool,
-    /// Send what the bucket lacks although it is not known whether it ever was there.
-    pub send_unclear: bool,
+    /// `--send-unrecorded`: send what the bucket lacks although Mastodon may have deleted it there.
+    pub send_unrecorded: bool,
 }
 
-/// How equal content is told.
+/// How content is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compare {
-    /// By the digest of the journal, or else of the file.
+    /// By the journal's digest, or else the file's.
     #[default]
     Digest,
     /// By the size alone.
     SizeOnly,
-    /// By the digest of the file, read anew.
+    /// By the file's digest.
     Read,
 }
 
-/// What is to be done about one key.
+/// What is done about one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Send the file.
@@ -75,19 +75,19 @@ pub enum Decision {
     Compare,
     /// Both sides are the same.
     Same,
-    /// Leave both, and name the path.
+    /// Leave both and report the path.
     Conflict(Conflict),
-    /// Mastodon has deleted the object: leave it so. The local file is settled.
-    DeletedThere,
-    /// An object without a local file, left alone.
-    OnlyThere,
+    /// Mastodon has deleted the object: the local file is not sent again.
+    DeletedInBucket,
+    /// An object without a local file, left.
+    OnlyInBucket,
     /// An object whose local file is gone, to be deleted.
     Delete,
     /// A file that Mastodon has hidden, left out.
     Hidden,
     /// An entry that can have no object.
     Skip(SkipReason),
-    /// Neither side has it any more.
+    /// Only the journal has it.
     Gone,
 }
 
@@ -107,20 +107,20 @@ pub enum Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conflict {
-    /// The object differs, and was not put there by us.
+    /// The object differs, and medialift did not send it.
     NotOurs,
     /// The object differs, and Mastodon owns it.
     BucketOwns,
     /// The object differs or is not there, and who owns the media cannot be determined.
     OwnerUnknown,
-    /// The bucket lacks it, Mastodon owns the bucket, and the journal does not tell whether it was ever
-    /// there.
+    /// The bucket lacks it, Mastodon owns the bucket, and the journal does not have it or is not
+    /// complete.
     NoJournal,
 }
 
 impl Conflict {
-    /// The reason in words.
-    pub fn words(self) -> &'static str {
+    /// The reason as text.
+    pub fn description(self) -> &'static str {
         match self {
             Conflict::NotOurs => {
                 "the object differs and was not put there by medialift; `--replace` sends the file"
@@ -132,13 +132,13 @@ impl Conflict {
                 "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be determined; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon; for the first upload, before the switch, `--send-unrecorded` sends what the bucket lacks"
             }
             Conflict::NoJournal => {
-                "the bucket lacks it, and no journal tells whether Mastodon deleted it there; `--send-unrecorded` sends it"
+                "the bucket lacks it, and no journal shows whether Mastodon deleted it there; `--send-unrecorded` sends it"
             }
         }
     }
 }
 
-/// What is known about the content of a local file beside its object.
+/// The content of a local file compared with its object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     Same,
@@ -149,16 +149,18 @@ enum Content {
 /// Decides by the table above.
 pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
     match (&pair.local, &pair.object) {
-        (Some(Entry::File(file)), Some(object)) => {
+        (Some(TreeEntry::File(file)), Some(object)) => {
             let content = content(file, object, pair.known.as_ref(), flags.compare);
             decide_file(pair, file, content, owner, flags)
         }
-        (Some(Entry::File(file)), None) => decide_file(pair, file, Content::Another, owner, flags),
-        (Some(Entry::Skipped(skipped)), _) => Decision::Skip(skipped.reason),
+        (Some(TreeEntry::File(file)), None) => {
+            decide_file(pair, file, Content::Another, owner, flags)
+        }
+        (Some(TreeEntry::Skipped(skipped)), _) => Decision::Skip(skipped.reason),
         (None, Some(object)) if flags.delete && *owner == Owner::Disk && is_ours(pair, object) => {
             Decision::Delete
         }
-        (None, Some(_)) => Decision::OnlyThere,
+        (None, Some(_)) => Decision::OnlyInBucket,
         (None, None) => Decision::Gone,
     }
 }
@@ -171,7 +173,7 @@ pub fn decide_read(pair: &Pair, same: bool, owner: &Owner, flags: Flags) -> Deci
         Content::Another
     };
     match &pair.local {
-        Some(Entry::File(file)) => decide_file(pair, file, content, owner, flags),
+        Some(TreeEntry::File(file)) => decide_file(pair, file, content, owner, flags),
         _ => decide(pair, owner, flags),
     }
 }
@@ -189,14 +191,14 @@ fn decide_file(
     let Some(object) = &pair.object else {
         return match (owner, &pair.known) {
             (Owner::Disk, _) => Decision::Send(Why::New),
-            (Owner::Bucket, Some(known)) if !known.sending => Decision::DeletedThere,
-            (Owner::Bucket, _) if flags.send_unclear => Decision::Send(Why::New),
+            (Owner::Bucket, Some(known)) if !known.sending => Decision::DeletedInBucket,
+            (Owner::Bucket, _) if flags.send_unrecorded => Decision::Send(Why::New),
             (Owner::Bucket, None) if flags.unrecorded_is_new => Decision::Send(Why::New),
             (Owner::Bucket, _) => Decision::Conflict(Conflict::NoJournal),
-            (Owner::Unknown(_), None) if flags.unrecorded_is_new || flags.send_unclear => {
+            (Owner::Unknown(_), None) if flags.unrecorded_is_new || flags.send_unrecorded => {
                 Decision::Send(Why::New)
             }
-            (Owner::Unknown(_), Some(known)) if known.sending && flags.send_unclear => {
+            (Owner::Unknown(_), Some(known)) if known.sending && flags.send_unrecorded => {
                 Decision::Send(Why::New)
             }
             (Owner::Unknown(_), _) => Decision::Conflict(Conflict::OwnerUnknown),
@@ -215,16 +217,16 @@ fn decide_file(
     }
 }
 
-/// Whether the object still is what the record says that we put there, or found equal to a file. What
-/// Mastodon uploaded while it used the bucket never is: it had no file here.
-fn is_ours(pair: &Pair, object: &Listed) -> bool {
+/// Whether the object is the recorded one: sent by medialift, or found equal to a file. An object that
+/// Mastodon uploaded to the bucket never is: it had no file here.
+fn is_ours(pair: &Pair, object: &ListedObject) -> bool {
     pair.known
         .is_some_and(|known| known.same && known.etag() == object.etag)
 }
 
 fn content(
     file: &LocalFile,
-    object: &Listed,
+    object: &ListedObject,
     known: Option<&Recorded>,
     compare: Compare,
 ) -> Content {

@@ -148,7 +148,7 @@ pub fn may_count_as_deleted(
     limit: Option<u64>,
     bucket: &str,
 ) -> Permission {
-    const HINT: &str = "look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-settled N`; nothing was deleted";
+    const HINT: &str = "look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-deleted-in-bucket N`; nothing was deleted";
     if missing.objects == 0 && missing.deleted > 0 {
         return refuse(format!("the bucket `{bucket}` has no object at all"), HINT);
     }

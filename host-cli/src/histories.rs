@@ -1,52 +1,53 @@
 //! Random histories: Mastodon writes and deletes, on the disk before the switch and in the bucket after
-//! it, and at any moment somebody runs a command, which is killed at any of its steps.
+//! it, and commands run at any moment and are killed after any of their steps.
 //!
-//! Disk, walk, guards, decisions, moves, and what is written to the journal and when are the real ones;
-//! bucket and journal are maps in memory.
+//! Disk, walk, guards, decisions, moves and the journal's rules are the real ones; bucket and journal are
+//! maps in memory.
 
+mod commands;
 mod run;
 mod world;
 
 use proptest::prelude::*;
 
-use self::run::Run;
-use self::world::{Fuse, World, identity};
+use self::run::SyncRun;
+use self::world::{KillAfter, World, identity};
 use crate::mastodon::Owner;
 use crate::swap;
 
-/// What happens. Numbers choose a path, a content, and the step after which a command is killed.
+/// One event. Numbers choose a path, a content, and the step after which a command is killed.
 #[derive(Clone, Debug)]
 enum Event {
     Write(u8, u8),
     Delete(u8),
-    /// An account is suspended: where its file is on the disk, nobody else may read it.
+    /// An account is suspended: its file on the disk gets mode 0600.
     Suspend(u8),
     Unsuspend(u8),
-    /// The settings name the bucket.
+    /// The settings are changed to the bucket.
     Switch,
     Restart,
-    /// The settings name the disk.
+    /// The settings are changed to the disk.
     SwitchBack,
-    /// The disk of the media is away: its directory is empty.
+    /// The disk of the media is unmounted: its directory is empty.
     Unmount,
     Mount,
     JournalLost,
     Sync(u8),
-    /// While a disk below the media directory is away.
-    SyncAway(u8),
-    /// The answer to an upload is lost, which ends the run.
-    SyncBreaks(u8),
-    /// Mastodon writes once the bucket has been listed.
-    SyncMeanwhile(u8, u8),
+    /// `sync` while a disk below the media directory is unmounted.
+    SyncPartlyUnmounted(u8),
+    /// `sync`; the answer to an upload is lost, which ends the run.
+    SyncAnswerLost(u8),
+    /// `sync`; Mastodon writes after the bucket was listed.
+    SyncDuringWrite(u8, u8),
     /// `sync --delete`.
-    SyncDeletes(u8),
+    SyncDelete(u8),
     Cutover(u8),
     Rollback(u8),
     Prune(u8),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    // Beyond the longest run of steps: not killed.
+    // `u8::MAX` is more than the steps of any command: not killed.
     let kill = prop_oneof![0..12u8, Just(u8::MAX)];
     prop_oneof![
         4 => (0..4u8, 0..4u8).prop_map(|(path, content)| Event::Write(path, content)),
@@ -60,17 +61,17 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Mount),
         1 => Just(Event::JournalLost),
         4 => kill.clone().prop_map(Event::Sync),
-        2 => kill.clone().prop_map(Event::SyncAway),
-        1 => (0..4u8).prop_map(Event::SyncBreaks),
-        1 => (0..4u8, 0..4u8).prop_map(|(path, content)| Event::SyncMeanwhile(path, content)),
-        2 => kill.clone().prop_map(Event::SyncDeletes),
+        2 => kill.clone().prop_map(Event::SyncPartlyUnmounted),
+        1 => (0..4u8).prop_map(Event::SyncAnswerLost),
+        1 => (0..4u8, 0..4u8).prop_map(|(path, content)| Event::SyncDuringWrite(path, content)),
+        2 => kill.clone().prop_map(Event::SyncDelete),
         2 => kill.clone().prop_map(Event::Cutover),
         1 => kill.clone().prop_map(Event::Rollback),
         2 => kill.prop_map(Event::Prune),
     ]
 }
 
-/// A migration as it is meant, with anything between its steps.
+/// A migration as documented, with random events between its steps.
 fn history() -> impl Strategy<Value = Vec<Event>> {
     let some = || proptest::collection::vec(event(), 0..12);
     let steps = |steps: &'static [Event]| prop_oneof![Just(steps), Just(&[][..])];
@@ -89,13 +90,13 @@ fn history() -> impl Strategy<Value = Vec<Event>> {
 }
 
 impl World {
-    fn happen(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         let (bucket, files) = (self.bucket.clone(), self.files());
         let hidden = self.hidden();
-        let mounted = !self.away().exists();
+        let mounted = !self.unmounted().exists();
         self.written = None;
         match *event {
-            // An instance without its disk can do neither.
+            // Not while its disk is unmounted.
             Event::Write(path, content) if mounted => {
                 self.write(World::path(path), World::content(content));
             }
@@ -108,54 +109,54 @@ impl World {
             Event::Unmount => self.unmount(),
             Event::Mount => self.mount(),
             Event::JournalLost => {
-                let root = swap::media_at(&self.site.live());
+                let root = swap::current_media_dir(&self.paths.live());
                 self.journals.remove(&identity(&root));
             }
-            // Who cannot ask the instance must restart it at once.
+            // Where the instance cannot be asked, it must be restarted at once.
             Event::SwitchBack => {
                 self.owner = Owner::Disk;
                 if !self.answers {
                     self.restart();
                 }
             }
-            // Killed or refused: what matters is what is left.
-            Event::Sync(kill) => drop(self.sync(&mut Fuse(kill), Run::default())),
-            Event::SyncAway(kill) => {
-                let away = Some("cache/");
-                let run = Run {
-                    away,
-                    ..Run::default()
+            // Killed or refused: only what is left matters.
+            Event::Sync(kill) => drop(self.sync(&mut KillAfter(kill), SyncRun::default())),
+            Event::SyncPartlyUnmounted(kill) => {
+                let unmounted = Some("cache/");
+                let run = SyncRun {
+                    unmounted,
+                    ..SyncRun::default()
                 };
-                drop(self.sync(&mut Fuse(kill), run));
+                drop(self.sync(&mut KillAfter(kill), run));
             }
-            Event::SyncBreaks(nth) => {
-                let breaks = Some(nth);
-                let run = Run {
-                    breaks,
-                    ..Run::default()
+            Event::SyncAnswerLost(nth) => {
+                let answer_lost = Some(nth);
+                let run = SyncRun {
+                    answer_lost,
+                    ..SyncRun::default()
                 };
-                drop(self.sync(&mut Fuse(u8::MAX), run));
+                drop(self.sync(&mut KillAfter(u8::MAX), run));
             }
-            Event::SyncMeanwhile(path, content) => {
+            Event::SyncDuringWrite(path, content) => {
                 let written = mounted.then(|| (World::path(path), World::content(content)));
-                let run = Run {
+                let run = SyncRun {
                     written,
-                    ..Run::default()
+                    ..SyncRun::default()
                 };
-                drop(self.sync(&mut Fuse(u8::MAX), run));
+                drop(self.sync(&mut KillAfter(u8::MAX), run));
             }
-            Event::SyncDeletes(kill) => {
-                let run = Run {
-                    deletes: true,
-                    ..Run::default()
+            Event::SyncDelete(kill) => {
+                let run = SyncRun {
+                    delete: true,
+                    ..SyncRun::default()
                 };
-                drop(self.sync(&mut Fuse(kill), run));
+                drop(self.sync(&mut KillAfter(kill), run));
             }
-            Event::Cutover(kill) => drop(self.cutover(&mut Fuse(kill))),
-            Event::Rollback(kill) => drop(self.rollback(&mut Fuse(kill))),
-            Event::Prune(kill) => drop(self.prune(&mut Fuse(kill))),
+            Event::Cutover(kill) => drop(self.cutover(&mut KillAfter(kill))),
+            Event::Rollback(kill) => drop(self.rollback(&mut KillAfter(kill))),
+            Event::Prune(kill) => drop(self.prune(&mut KillAfter(kill))),
         }
-        assert!(self.site.live().is_dir(), "there is no media directory");
+        assert!(self.paths.live().is_dir(), "there is no media directory");
         if matches!(
             event,
             Event::Write(..) | Event::Delete(_) | Event::SwitchBack | Event::Restart
@@ -167,8 +168,8 @@ impl World {
         for (path, object) in &expected {
             let now = self.bucket.get(path);
             let untouched = now == Some(object);
-            assert!(untouched || !object.mastodons, "`{path}` is Mastodon's");
-            let last = now.is_some() || self.forgotten.contains(path);
+            assert!(untouched || !object.by_mastodon, "`{path}` is Mastodon's");
+            let last = now.is_some() || self.deleted_from_database.contains(path);
             assert!(
                 last,
                 "the object `{path}` was deleted, and Mastodon shows it"
@@ -178,9 +179,9 @@ impl World {
             let ours = self
                 .bucket
                 .get(&path)
-                .is_some_and(|object| !object.mastodons);
+                .is_some_and(|object| !object.by_mastodon);
             let new = ours && !bucket.contains_key(&path);
-            assert!(!new, "`{path}` was hidden, and everybody sees it");
+            assert!(!new, "`{path}` was hidden and has been uploaded");
         }
         for path in &self.deleted {
             assert!(!self.bucket.contains_key(path), "`{path}` came back");
@@ -190,8 +191,8 @@ impl World {
                 .bucket
                 .get(path)
                 .is_some_and(|object| object.content == *content);
-            let settled = self.forgotten.contains(path);
-            assert!(proven || settled, "`{path}` is lost");
+            let deleted = self.deleted_from_database.contains(path);
+            assert!(proven || deleted, "`{path}` is lost");
         }
     }
 }
@@ -200,17 +201,17 @@ impl World {
 fn check(events: &[Event]) {
     let mut world = World::new(false, true);
     for event in events {
-        world.happen(event);
+        world.apply(event);
     }
 }
 
 #[test]
-fn an_upload_whose_answer_was_lost_is_remembered_although_that_ended_the_run() {
+fn an_upload_whose_answer_was_lost_is_recorded_although_that_ended_the_run() {
     check(&[
         Event::Write(0, 0),
         Event::Sync(u8::MAX),
         Event::Write(2, 0),
-        Event::SyncBreaks(0),
+        Event::SyncAnswerLost(0),
         Event::Switch,
         Event::Restart,
         Event::Delete(2),
@@ -219,13 +220,13 @@ fn an_upload_whose_answer_was_lost_is_remembered_although_that_ended_the_run() {
 }
 
 #[test]
-fn an_object_that_was_seen_while_its_directory_was_away_is_remembered() {
+fn an_object_that_was_listed_while_its_directory_was_unmounted_is_recorded() {
     check(&[
         Event::Write(0, 0),
         Event::Write(1, 0),
-        // Killed between sending `cache/0.png` and noting it.
+        // Killed between sending `cache/0.png` and recording it.
         Event::Sync(2),
-        Event::SyncAway(u8::MAX),
+        Event::SyncPartlyUnmounted(u8::MAX),
         Event::Switch,
         Event::Restart,
         Event::Delete(0),
@@ -233,10 +234,10 @@ fn an_object_that_was_seen_while_its_directory_was_away_is_remembered() {
     ]);
 }
 
-/// After the way back, the bucket has the only copies of what Mastodon uploaded and `prune` deleted.
+/// After the switch back, the bucket has the only copies of what Mastodon uploaded and `prune` deleted.
 #[test]
-fn what_has_no_file_any_more_is_deleted_only_where_mastodon_deleted_it() {
-    let there_and_back = [
+fn an_object_without_a_file_is_deleted_only_where_mastodon_deleted_the_file() {
+    let switched = [
         Event::Write(0, 0),
         Event::Write(1, 1),
         Event::Sync(u8::MAX),
@@ -246,20 +247,20 @@ fn what_has_no_file_any_more_is_deleted_only_where_mastodon_deleted_it() {
         Event::Write(1, 3),
         Event::Sync(u8::MAX),
     ];
-    let back = [
+    let switched_back = [
         Event::SwitchBack,
         Event::Restart,
         Event::Delete(1),
-        Event::SyncDeletes(u8::MAX),
-        Event::SyncDeletes(u8::MAX),
+        Event::SyncDelete(u8::MAX),
+        Event::SyncDelete(u8::MAX),
     ];
-    check(&[&there_and_back[..], &back].concat());
+    check(&[&switched[..], &switched_back].concat());
     let pruned = [
         Event::Cutover(u8::MAX),
         Event::Prune(u8::MAX),
         Event::Rollback(u8::MAX),
     ];
-    check(&[&there_and_back[..], &pruned, &back].concat());
+    check(&[&switched[..], &pruned, &switched_back].concat());
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn what_mastodon_writes_after_the_listing_is_not_overwritten() {
         Event::Write(2, 1),
         Event::Switch,
         Event::Restart,
-        Event::SyncMeanwhile(2, 3),
+        Event::SyncDuringWrite(2, 3),
         Event::Delete(2),
         Event::Sync(u8::MAX),
     ]);
@@ -285,7 +286,7 @@ proptest! {
     ) {
         let mut world = World::new(linked, answers);
         for event in &events {
-            world.happen(event);
+            world.apply(event);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What each command did: one line of JSON a run, in the state directory. `medialift status` reads it.
 //!
-//! Lines are only ever appended, each with one write, so a run that is killed leaves at most half a
-//! line, which readers pass over. A line names the bucket and the tree that it is about, the tree by
-//! its identity, so `system` and `system_` are one.
+//! Lines are appended, each with one write. A run that is killed leaves at most half a line, which
+//! readers pass over. A line names its bucket and its media directory, the latter by its identity, which
+//! is the same for `system` and `system_`.
 
 pub mod steps;
 
@@ -22,10 +22,10 @@ use crate::config::Target;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
-/// The fact that tells how many files `prune` has deleted.
+/// The fact with the number of files that `prune` has deleted.
 pub const DELETED: &str = "deleted";
 
-/// What a command does in a migration.
+/// The part of a command in a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -41,7 +41,7 @@ pub enum Action {
     Sync,
     /// `verify`.
     Verify,
-    /// `env`: Mastodon is told to use the bucket.
+    /// `env`: switches Mastodon to the bucket.
     Switch,
     /// `env --undo`.
     Undo,
@@ -56,12 +56,12 @@ pub enum Action {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It has begun. With no later line of this action: it runs, or was killed.
+pub enum RunOutcome {
+    /// It has begun. Without a later line of this run, it is running or was killed.
     Begun,
-    /// All was done.
+    /// Everything was done.
     Done,
-    /// Some files could not be done.
+    /// Everything but some files was done.
     Partly,
     /// A check found a problem.
     Problem,
@@ -71,13 +71,13 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// One line.
+/// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// What was run.
+pub struct LedgerEntry {
+    /// The command.
     pub action: Action,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// When it began, seconds since 1970.
     pub began: i64,
     /// When this line was written.
@@ -85,27 +85,27 @@ pub struct Entry {
     /// The bucket and prefix, where the command has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// The media directory, where the command has one.
+    /// The media directory's identity, where the command has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Identity>,
-    /// Where it was.
+    /// Its path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_dir: Option<PathBuf>,
-    /// Only some of the files took part, by `--include` and its like.
+    /// Only some of the files took part, by `--include` or the like.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_some: bool,
-    /// Numbers and settings that matter.
+    /// Numbers and settings of the run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Value>,
 }
 
-impl Entry {
+impl LedgerEntry {
     /// The line of a run that begins now.
-    pub fn begun(action: Action) -> Entry {
+    pub fn begun(action: Action) -> LedgerEntry {
         let now = now();
-        Entry {
+        LedgerEntry {
             action,
-            outcome: Outcome::Begun,
+            outcome: RunOutcome::Begun,
             began: now,
             at: now,
             target: None,
@@ -116,12 +116,12 @@ impl Entry {
         }
     }
 
-    /// Whether the step is done as far as this run could.
-    pub fn is_complete(&self) -> bool {
-        matches!(self.outcome, Outcome::Done | Outcome::Partly) && !self.only_some
+    /// Whether the run covered every file and was not stopped.
+    pub fn counts_as_done(&self) -> bool {
+        matches!(self.outcome, RunOutcome::Done | RunOutcome::Partly) && !self.only_some
     }
 
-    /// Whether it is about this bucket and this tree. A line without one is about any.
+    /// Whether it is about this bucket and this directory. A line without one is about any.
     fn concerns(&self, target: Option<&str>, tree: Option<&Identity>) -> bool {
         let same_target = !matches!((&self.target, target), (Some(a), Some(b)) if a != b);
         let same_tree = !matches!((&self.tree, tree), (Some(a), Some(b)) if a != b);
@@ -129,27 +129,27 @@ impl Entry {
     }
 }
 
-/// The ledger's file.
+/// The ledger, a file.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     path: PathBuf,
 }
 
 impl Ledger {
-    /// The ledger of `state_dir`, which need not exist yet.
+    /// The ledger in `state_dir`, which need not exist.
     pub fn in_directory(state_dir: &Path) -> Ledger {
         Ledger {
             path: state_dir.join("ledger.jsonl"),
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds a line and syncs it.
-    pub fn append(&self, entry: &Entry) -> io::Result<()> {
+    /// Appends a line and syncs it.
+    pub fn append(&self, entry: &LedgerEntry) -> io::Result<()> {
         if let Some(directory) = self.path.parent() {
             create_private(directory)?;
         }
@@ -170,9 +170,9 @@ impl Ledger {
         file.sync_data()
     }
 
-    /// Every line about this bucket and tree, oldest first. Lines that do not read are passed over:
-    /// they are half written, or a later version's.
-    pub fn read(&self, target: Option<&str>, tree: Option<&Identity>) -> Result<Vec<Entry>> {
+    /// Every line about this bucket and directory, oldest first. A line that cannot be decoded is passed
+    /// over: it is half written, or of a later version.
+    pub fn read(&self, target: Option<&str>, tree: Option<&Identity>) -> Result<Vec<LedgerEntry>> {
         let failed = |e: io::Error| {
             Error::new(format!("read the ledger `{}`", self.path.display()))
                 .cause(e)
@@ -185,7 +185,7 @@ impl Ledger {
         };
         let mut entries = Vec::new();
         for line in BufReader::new(file).split(b'\n') {
-            if let Ok(entry) = serde_json::from_slice::<Entry>(&line.map_err(failed)?)
+            if let Ok(entry) = serde_json::from_slice::<LedgerEntry>(&line.map_err(failed)?)
                 && entry.concerns(target, tree)
             {
                 entries.push(entry);
@@ -195,21 +195,22 @@ impl Ledger {
     }
 }
 
-/// Whether a `prune` among these lines has deleted files, or may have: one that was killed has told
-/// nothing.
-pub fn has_pruned(entries: &[Entry]) -> bool {
+/// Whether a `prune` among these lines has deleted files, or may have: one that was killed has not
+/// recorded how many.
+pub fn has_pruned(entries: &[LedgerEntry]) -> bool {
     let prunes = || entries.iter().filter(|entry| entry.action == Action::Prune);
     prunes().any(|entry| match entry.outcome {
-        Outcome::Begun => {
-            let ended =
-                |other: &Entry| other.outcome != Outcome::Begun && other.began == entry.began;
+        RunOutcome::Begun => {
+            let ended = |other: &LedgerEntry| {
+                other.outcome != RunOutcome::Begun && other.began == entry.began
+            };
             !prunes().any(ended)
         }
         _ => entry.facts.get(DELETED).and_then(Value::as_u64) > Some(0),
     })
 }
 
-/// Facts that the running command collects for its line.
+/// Facts that a running command collects for its line.
 #[derive(Clone, Debug, Default)]
 pub struct Facts(Arc<Mutex<BTreeMap<String, Value>>>);
 
@@ -220,14 +221,14 @@ impl Facts {
         facts.insert(name.to_owned(), value.into());
     }
 
-    /// What was added so far.
+    /// All facts so far.
     pub fn get(&self) -> BTreeMap<String, Value> {
         let facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         facts.clone()
     }
 }
 
-/// The bucket as it stands in a line: its name has no case.
+/// The bucket as a line names it: its name is not case sensitive.
 pub fn target_name(target: &Target) -> String {
     format!(
         "{}/{}/{}",
@@ -237,7 +238,7 @@ pub fn target_name(target: &Target) -> String {
     )
 }
 
-/// Where the journal of uploaded keys is, of this bucket and this tree.
+/// Path of the journal of this bucket and this directory.
 pub fn journal_path(state_dir: &Path, target: &Target, tree: &Identity) -> PathBuf {
     let (inode, other) = tree.parts();
     let about = format!("{}\n{inode}\n{other}", target_name(target));
@@ -245,7 +246,7 @@ pub fn journal_path(state_dir: &Path, target: &Target, tree: &Identity) -> PathB
     state_dir.join(format!("journal-{}.redb", hex::encode(&digest[..8])))
 }
 
-/// Makes a directory that only its owner may read, with those above it.
+/// Creates a directory that only its owner may read, with those above it.
 pub fn create_private(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -272,15 +273,15 @@ fn ends_in_line_break(file: &mut File) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    fn entry(action: Action) -> Entry {
-        Entry {
-            outcome: Outcome::Done,
-            ..Entry::begun(action)
+    fn entry(action: Action) -> LedgerEntry {
+        LedgerEntry {
+            outcome: RunOutcome::Done,
+            ..LedgerEntry::begun(action)
         }
     }
 
     #[test]
-    fn half_a_line_costs_that_line_and_no_other() {
+    fn half_a_line_is_passed_over_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::in_directory(&dir.path().join("state"));
         let entries = [
@@ -303,28 +304,32 @@ mod tests {
     }
 
     #[test]
-    fn a_prune_that_deleted_files_or_was_killed_is_told() {
+    fn a_prune_that_deleted_files_or_was_killed_is_noticed() {
         let line = |outcome, deleted: Option<u64>| {
             let facts = deleted.map(|number| (DELETED.to_owned(), number.into()));
-            Entry {
+            LedgerEntry {
                 outcome,
                 began: 1,
                 facts: facts.into_iter().collect(),
-                ..Entry::begun(Action::Prune)
+                ..LedgerEntry::begun(Action::Prune)
             }
         };
-        let begun = || line(Outcome::Begun, None);
+        let begun = || line(RunOutcome::Begun, None);
         assert!(!has_pruned(&[entry(Action::Sync)]));
         assert!(has_pruned(&[begun()]));
-        assert!(!has_pruned(&[begun(), line(Outcome::Failed, None)]));
-        assert!(!has_pruned(&[begun(), line(Outcome::Partly, Some(0))]));
-        for outcome in [Outcome::Done, Outcome::Partly, Outcome::Interrupted] {
+        assert!(!has_pruned(&[begun(), line(RunOutcome::Failed, None)]));
+        assert!(!has_pruned(&[begun(), line(RunOutcome::Partly, Some(0))]));
+        for outcome in [
+            RunOutcome::Done,
+            RunOutcome::Partly,
+            RunOutcome::Interrupted,
+        ] {
             assert!(has_pruned(&[begun(), line(outcome, Some(1))]));
         }
     }
 
     #[test]
-    fn lines_of_another_bucket_or_tree_are_passed_over() {
+    fn lines_of_another_bucket_or_directory_are_passed_over() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::in_directory(dir.path());
         let tree = |name: &str| {
@@ -339,7 +344,7 @@ mod tests {
             (Some("a"), Some(theirs)),
             (Some("b"), Some(ours)),
         ] {
-            let entry = Entry {
+            let entry = LedgerEntry {
                 target: target.map(str::to_owned),
                 tree,
                 ..entry(Action::Sync)

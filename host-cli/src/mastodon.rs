@@ -25,7 +25,7 @@ pub use self::locate::DirectoryRelation;
 pub use self::owner::{Owner, Running, Storage};
 use crate::config::{self, Deployment, Endpoint, MediaOwner, Target, Version};
 use crate::error::{Error, Result};
-use crate::swap::{Site, around};
+use crate::swap::{MediaPaths, related_media_dirs};
 
 /// A Mastodon installation, as it was found.
 #[derive(Clone, Debug, Serialize)]
@@ -333,11 +333,11 @@ pub fn moved_aside_of(env_file: &Path, settings: &config::File) -> Option<PathBu
 
 /// The media directory that `directory` is, contains or is part of, if a cutover has moved it aside.
 fn moved_aside(directory: &Path) -> Option<PathBuf> {
-    let Ok(sites) = around(directory) else {
+    let Ok(sites) = related_media_dirs(directory) else {
         return Some(directory.to_owned());
     };
-    let moved = |site: &Site| !matches!(site.state(), Ok(None));
-    sites.iter().find(|site| moved(site)).map(Site::live)
+    let moved = |site: &MediaPaths| !matches!(site.state(), Ok(None));
+    sites.iter().find(|site| moved(site)).map(MediaPaths::live)
 }
 
 fn resolved(path: &Path) -> PathBuf {

@@ -1,5 +1,5 @@
-//! The one join: the walk, the bucket's listing and the journal, merged in key order. Each path comes
-//! once, with what each side knows of it; memory does not grow with the number of files.
+//! The walk, the bucket's listing and the journal, joined in key order: one [`Pair`] for each path.
+//! Memory does not grow with the number of files.
 //!
 //! Leaves to others: what is to be done ([`crate::decide`]).
 
@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use self::local::{Local, LocalStream};
-pub use self::pair::{Options, Pair};
+pub use self::pair::{JoinOptions, Pair};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::journal::Cursor;
-use crate::s3::{Client, Listed, Listing};
-use crate::tree::Entry;
+use crate::s3::{Client, ListedObject, Listing};
+use crate::tree::TreeEntry;
 
-/// The join under way.
+/// The stream of pairs.
 #[derive(Debug)]
 pub struct Pairs {
     local: LocalStream,
@@ -25,100 +25,100 @@ pub struct Pairs {
     bucket: String,
     prefix_length: usize,
     filter: Filter,
-    /// Only what is in a list of files counts.
-    listed_only: bool,
-    /// What was taken from a stream and whose turn has not come.
-    ahead_here: Option<Local>,
-    ahead_there: Option<Listed>,
-    here_ended: bool,
-    there_ended: bool,
-    last_there: String,
-    /// The last directory whose entries were not seen, ending in `/`.
-    unseen: Option<String>,
-    saw_everything: bool,
+    /// `--files-from`: objects without an entry in the list do not take part.
+    only_listed_files: bool,
+    /// Taken from its stream and not yet part of a pair.
+    next_local: Option<Local>,
+    next_object: Option<ListedObject>,
+    local_ended: bool,
+    listing_ended: bool,
+    last_key: String,
+    /// The last directory that could not be listed, ending in `/`.
+    unlisted: Option<String>,
+    saw_all_directories: bool,
     objects: u64,
     entries: u64,
     excluded: Arc<AtomicU64>,
 }
 
 impl Pairs {
-    /// Begins; `journal` is read beside the walk.
+    /// Starts the join.
     ///
     /// # Errors
-    /// Fails at once where the directory or the list cannot be used.
-    pub fn begin(client: &Client, journal: Cursor, options: &Options) -> Result<Pairs> {
+    /// Where the directory or the list of files cannot be used.
+    pub fn begin(client: &Client, journal: Cursor, options: &JoinOptions) -> Result<Pairs> {
         let excluded = Arc::new(AtomicU64::new(0));
         Ok(Pairs {
             local: LocalStream::begin(options, journal, excluded.clone())?,
             listing: if options.sort_listing {
                 Listing::begin_sorted(client)
             } else {
-                Listing::begin(client, None)
+                Listing::begin(client)
             },
             bucket: client.target().bucket.clone(),
             prefix_length: client.target().key_prefix.len(),
             filter: options.filter.clone(),
-            listed_only: options.files_from.is_some(),
-            ahead_here: None,
-            ahead_there: None,
-            here_ended: false,
-            there_ended: false,
-            last_there: String::new(),
-            unseen: None,
-            saw_everything: true,
+            only_listed_files: options.files_from.is_some(),
+            next_local: None,
+            next_object: None,
+            local_ended: false,
+            listing_ended: false,
+            last_key: String::new(),
+            unlisted: None,
+            saw_all_directories: true,
             objects: 0,
             entries: 0,
             excluded,
         })
     }
 
-    /// The next pair, or `None` after the last. Safe to cancel: what was taken from a stream is kept
-    /// in `self` before anything is awaited again.
+    /// The next pair, or `None` after the last. Cancel safe: what is taken from a stream is kept in
+    /// `self` before anything is awaited again.
     ///
     /// # Errors
     /// Where the bucket cannot be listed, or lists out of order, or the journal cannot be read.
     pub async fn next(&mut self) -> Result<Option<Pair>> {
         loop {
-            if self.ahead_here.is_none() && !self.here_ended {
-                self.ahead_here = self.local.next().await?;
-                self.here_ended = self.ahead_here.is_none();
-                self.note();
+            if self.next_local.is_none() && !self.local_ended {
+                self.next_local = self.local.next().await?;
+                self.local_ended = self.next_local.is_none();
+                self.count_entry();
             }
-            if self.here_ended && self.ahead_here.is_none() && self.listed_only {
-                // After the last path of a list, the rest of the bucket tells nothing.
+            if self.local_ended && self.next_local.is_none() && self.only_listed_files {
+                // The rest of the bucket is not in the list.
                 return Ok(None);
             }
-            if self.ahead_here.as_ref().is_some_and(Local::has_no_key) {
-                return Ok(self.ahead_here.take().map(|local| local.paired(None)));
+            if self.next_local.as_ref().is_some_and(Local::has_no_key) {
+                return Ok(self.next_local.take().map(|local| local.with_object(None)));
             }
-            if self.ahead_there.is_none() && !self.there_ended {
+            if self.next_object.is_none() && !self.listing_ended {
                 self.read_listing().await?;
                 continue;
             }
             match self.join() {
-                Some(pair) if self.concerns(&pair) => return Ok(Some(pair)),
+                Some(pair) if self.takes_part(&pair) => return Ok(Some(pair)),
                 Some(_) => {}
                 None => return Ok(None),
             }
         }
     }
 
-    /// Whether every directory was listed, so far: else what seems missing may be there all the same.
-    pub fn saw_everything(&self) -> bool {
-        self.saw_everything
+    /// Whether every directory so far could be listed: else a file without an entry may exist.
+    pub fn saw_all_directories(&self) -> bool {
+        self.saw_all_directories
     }
 
-    /// Objects of the bucket that came so far.
+    /// Objects of the bucket so far.
     pub fn objects(&self) -> u64 {
         self.objects
     }
 
-    /// Entries of the directory that came so far, those left out by the filter included.
+    /// Entries of the directory so far, those excluded by the filter too.
     pub fn entries(&self) -> u64 {
         self.entries + self.excluded()
     }
 
-    /// Entries left out by the filter so far.
+    /// Entries excluded by the filter so far.
     pub fn excluded(&self) -> u64 {
         self.excluded.load(Relaxed)
     }
@@ -128,18 +128,18 @@ impl Pairs {
         self.local.root_id()
     }
 
-    /// Counts the local entry that has just come.
-    fn note(&mut self) {
+    /// Counts the local entry that was just taken.
+    fn count_entry(&mut self) {
         let entry = self
-            .ahead_here
+            .next_local
             .as_ref()
             .and_then(|local| local.entry.as_ref());
         self.entries += u64::from(entry.is_some());
-        if let Some(Entry::Skipped(skipped)) = entry
-            && skipped.hides_entries()
+        if let Some(TreeEntry::Skipped(skipped)) = entry
+            && skipped.is_directory()
         {
-            self.saw_everything = false;
-            self.unseen = Some(skipped.path.clone());
+            self.saw_all_directories = false;
+            self.unlisted = Some(skipped.path.clone());
         }
     }
 
@@ -147,62 +147,66 @@ impl Pairs {
         let operation = || format!("list the bucket `{}`", self.bucket);
         let listed = self.listing.next().await;
         let Some(listed) = listed.map_err(|e| e.into_error(operation()))? else {
-            self.there_ended = true;
+            self.listing_ended = true;
             return Ok(());
         };
-        if listed.key <= self.last_there && !self.last_there.is_empty() {
+        if listed.key <= self.last_key && !self.last_key.is_empty() {
             return Err(Error::new(operation())
                 .cause(format!(
                     "the key `{}` came after `{}`, which is not the order that S3 promises",
-                    listed.key, self.last_there
+                    listed.key, self.last_key
                 ))
                 .hint(
                     "add `--sort-listing`, which holds the listing in memory and sorts it there",
                 ));
         }
         self.objects += 1;
-        self.last_there.clone_from(&listed.key);
-        self.ahead_there = Some(listed);
+        self.last_key.clone_from(&listed.key);
+        self.next_object = Some(listed);
         Ok(())
     }
 
-    /// Takes the lesser of the two paths ahead; both streams are filled or at their end.
+    /// Pairs the lesser of the two next paths. Each stream has its next item or has ended.
     fn join(&mut self) -> Option<Pair> {
         use std::cmp::Ordering::{Equal, Greater, Less};
-        let order = match (&self.ahead_here, &self.ahead_there) {
+        let order = match (&self.next_local, &self.next_object) {
             (None, None) => return None,
             (Some(_), None) => Less,
             (None, Some(_)) => Greater,
-            (Some(here), Some(there)) => here.path().cmp(self.path_of(there)),
+            (Some(local), Some(object)) => local.path().cmp(self.path_of(object)),
         };
         match order {
-            Less => self.ahead_here.take().map(|here| here.paired(None)),
+            Less => self.next_local.take().map(|local| local.with_object(None)),
             Equal => {
-                let there = self.ahead_there.take();
-                self.ahead_here.take().map(|here| here.paired(there))
+                let object = self.next_object.take();
+                self.next_local
+                    .take()
+                    .map(|local| local.with_object(object))
             }
-            Greater => self.ahead_there.take().map(|there| Pair {
-                path: self.path_of(&there).to_owned(),
+            Greater => self.next_object.take().map(|object| Pair {
+                path: self.path_of(&object).to_owned(),
                 local: None,
-                object: Some(there),
+                object: Some(object),
                 known: None,
             }),
         }
     }
 
-    fn path_of<'a>(&self, listed: &'a Listed) -> &'a str {
+    fn path_of<'a>(&self, listed: &'a ListedObject) -> &'a str {
         listed.key.get(self.prefix_length..).unwrap_or_default()
     }
 
-    /// Whether anybody asks for a pair. What has no local entry comes only where it surely has none.
-    fn concerns(&self, pair: &Pair) -> bool {
+    /// Whether a pair is given out. One without a local entry is, only where the entry certainly does
+    /// not exist.
+    fn takes_part(&self, pair: &Pair) -> bool {
         pair.local.is_some()
-            || !self.listed_only
+            || !self.only_listed_files
                 && self.filter.takes(&pair.path)
-                && (pair.object.is_some() || !self.is_unseen(&pair.path))
+                && (pair.object.is_some() || !self.is_unlisted(&pair.path))
     }
 
-    fn is_unseen(&self, path: &str) -> bool {
-        (self.unseen.as_ref()).is_some_and(|unseen| path.starts_with(unseen))
+    fn is_unlisted(&self, path: &str) -> bool {
+        let unlisted = self.unlisted.as_ref();
+        unlisted.is_some_and(|directory| path.starts_with(directory))
     }
 }

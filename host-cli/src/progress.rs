@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::filter::Filter;
 use crate::format::{binary_bytes, grouped};
 use crate::s3::Client;
-use crate::tree::{self, Entry, walk};
+use crate::tree::{self, TreeEntry, walk};
 use crate::ui::Ui;
 
 /// Interval of updates.
@@ -59,7 +59,7 @@ struct Totals {
 impl Progress {
     /// Begins. `count` is the tree whose files are counted for the remaining time; outages are those of
     /// `client`.
-    pub fn begin(ui: Ui, count: Option<(tree::Options, Filter)>, client: Client) -> Self {
+    pub fn begin(ui: Ui, count: Option<(tree::WalkOptions, Filter)>, client: Client) -> Self {
         let bar = (ui.interactive && !ui.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
             bar.set_style(style(false));
@@ -118,7 +118,7 @@ impl ProgressState {
     }
 
     /// Counts the files of the tree on a thread of its own.
-    fn count(self: &Arc<Self>, tree: tree::Options, filter: Filter) {
+    fn count(self: &Arc<Self>, tree: tree::WalkOptions, filter: Filter) {
         let shared = self.clone();
         std::thread::spawn(move || {
             let totals = &shared.totals;
@@ -128,7 +128,7 @@ impl ProgressState {
                 if totals.abandoned.load(Relaxed) {
                     return;
                 }
-                if let Entry::File(file) = entry
+                if let TreeEntry::File(file) = entry
                     && filter.takes(&file.path)
                 {
                     totals.files.fetch_add(1, Relaxed);
@@ -177,7 +177,7 @@ impl ProgressState {
 
 async fn show(
     shared: Arc<ProgressState>,
-    mut count: Option<(tree::Options, Filter)>,
+    mut count: Option<(tree::WalkOptions, Filter)>,
     client: Client,
 ) {
     let count_after = match shared.bar {

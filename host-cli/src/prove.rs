@@ -11,103 +11,102 @@ use md5::{Digest, Md5};
 use crate::decide::Decision;
 use crate::pairs::Pair;
 use crate::s3::{Client, ErrorKind, S3Error};
-use crate::tree::{Entry, Stamp};
+use crate::tree::{Stamp, TreeEntry};
 use crate::upload::digest;
 
-/// How often a transfer that breaks in the middle is begun anew.
+/// Attempts to read an object whole.
 const READS: usize = 4;
-/// Longest wait for the next bytes of an object.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time between two parts of an object's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What has to be proven before a local file may be deleted.
+/// What has to be proven before a local file is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
+pub enum RequiredProof {
     /// That the object has the file's bytes.
-    Content,
-    /// That the object is still absent: Mastodon has deleted it.
-    Absence,
-    /// Nothing would do; why.
-    Nothing(&'static str),
+    SameContent,
+    /// That there still is no object: Mastodon has deleted it.
+    NoObject,
+    /// The file must not be deleted, for this reason.
+    Impossible(&'static str),
 }
 
-/// What the deletion of a local file rests on.
-pub fn basis(decision: Decision, pair: &Pair) -> Basis {
+/// What has to be proven before the file of `pair` is deleted.
+pub fn required_proof(decision: Decision, pair: &Pair) -> RequiredProof {
     match (decision, &pair.local) {
-        // It may have been deleted with its account: never the last copy of what is hidden.
-        (Decision::DeletedThere, Some(Entry::File(file))) if file.hidden => {
-            Basis::Nothing("it is hidden, and the bucket does not have it")
+        // The file of a suspended account may be the last copy.
+        (Decision::DeletedInBucket, Some(TreeEntry::File(file))) if file.hidden => {
+            RequiredProof::Impossible("it is hidden, and the bucket does not have it")
         }
-        (Decision::DeletedThere, _) if !is_as_uploaded(pair) => {
-            Basis::Nothing("it was written since it was uploaded, and the bucket does not have it")
-        }
-        (Decision::DeletedThere, _) => Basis::Absence,
-        _ => Basis::Content,
+        (Decision::DeletedInBucket, _) if !is_as_uploaded(pair) => RequiredProof::Impossible(
+            "it was written since it was uploaded, and the bucket does not have it",
+        ),
+        (Decision::DeletedInBucket, _) => RequiredProof::NoObject,
+        _ => RequiredProof::SameContent,
     }
 }
 
-/// Whether the local file is the very one that was in the bucket. Its mode and its other names may
-/// have changed since.
+/// Whether the local file is the one that was recorded. Its mode and its hard links may have changed.
 pub fn is_as_uploaded(pair: &Pair) -> bool {
-    let (Some(Entry::File(file)), Some(known)) = (&pair.local, &pair.known) else {
+    let (Some(TreeEntry::File(file)), Some(known)) = (&pair.local, &pair.known) else {
         return false;
     };
     let content = |stamp: &Stamp| (stamp.size, stamp.modified, stamp.inode);
     known.same && content(&known.stamp) == content(&file.stamp)
 }
 
-/// Outcome of comparing one file with one object.
+/// Result of comparing a file with its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Comparison {
     /// The object has the file's bytes.
     Same,
-    /// It has not; the words say how that shows.
+    /// It has not, for this reason.
     Differs(String),
-    /// The ETag alone cannot tell: a multipart upload of unknown part size.
+    /// Not determined: the ETag is of a multipart upload of unknown part size.
     Unclear,
-    /// There is no such file any more.
+    /// The file no longer exists.
     Gone,
 }
 
-impl Verdict {
-    fn differs(words: impl Into<String>) -> Self {
-        Verdict::Differs(words.into())
+impl Comparison {
+    fn differs(reason: impl Into<String>) -> Self {
+        Comparison::Differs(reason.into())
     }
 }
 
-/// Compares a file's size and content with what the service says of the object.
+/// Compares a file's size and digest with those of the object.
 pub async fn by_etag(
     file: Arc<File>,
     size: u64,
     object_size: u64,
     etag: String,
-) -> io::Result<Verdict> {
+) -> io::Result<Comparison> {
     if size != object_size {
-        return Ok(Verdict::Differs(size_differs(size, object_size)));
+        return Ok(Comparison::Differs(size_differs(size, object_size)));
     }
     tokio::task::spawn_blocking(move || {
         let Some((_, count)) = etag.split_once('-') else {
             let md5 = hex::encode(digest::of_range(&file, 0, size)?);
             return Ok(if etag.eq_ignore_ascii_case(&md5) {
-                Verdict::Same
+                Comparison::Same
             } else {
-                Verdict::differs("its MD5 in the bucket is another")
+                Comparison::differs("its MD5 in the bucket is another")
             });
         };
         let Ok(count) = count.parse::<u32>() else {
-            return Ok(Verdict::Unclear);
+            return Ok(Comparison::Unclear);
         };
         for part_size in part_sizes(size, count) {
             if digest::composite_of(&file, size, part_size)? == etag {
-                return Ok(Verdict::Same);
+                return Ok(Comparison::Same);
             }
         }
-        Ok(Verdict::Unclear)
+        Ok(Comparison::Unclear)
     })
     .await
     .map_err(io::Error::other)?
 }
 
-/// Part sizes that make `count` parts of `size` bytes: the usual ones, then powers of two.
+/// Part sizes that make `count` parts of `size` bytes: powers of two, and those of other clients.
 fn part_sizes(size: u64, count: u32) -> Vec<u64> {
     let mut sizes = Vec::new();
     for power in 20..33 {
@@ -122,14 +121,17 @@ fn part_sizes(size: u64, count: u32) -> Vec<u64> {
 
 /// Reads the whole object and compares it with the file.
 ///
-/// A failure to read it is an error; an object that is not there, is shorter, longer or other than
-/// the file, or whose plain ETag is not its own MD5, is a difference.
+/// An object that does not exist, or has other bytes or another size than the file, or a plain ETag that
+/// is not its MD5, differs.
+///
+/// # Errors
+/// Where the file or the object cannot be read.
 pub async fn by_reading(
     client: &Client,
     key: &str,
     file: Arc<File>,
     size: u64,
-) -> Result<Verdict, ReadError> {
+) -> Result<Comparison, ReadError> {
     let local = tokio::task::spawn_blocking(move || digest::of_range(&file, 0, size))
         .await
         .map_err(|e| ReadError::Local(io::Error::other(e)))?
@@ -140,21 +142,21 @@ pub async fn by_reading(
         let (head, body) = match client.get_object(key, None).await {
             Ok(answer) => answer,
             Err(e) if e.is_not_found() => {
-                return Ok(Verdict::differs("the bucket does not have it"));
+                return Ok(Comparison::differs("the bucket does not have it"));
             }
             Err(e) => return Err(ReadError::Service(e)),
         };
         if head.size != size {
-            return Ok(Verdict::Differs(size_differs(size, head.size)));
+            return Ok(Comparison::Differs(size_differs(size, head.size)));
         }
         match md5_of(body, size).await {
             Ok(remote) if remote != local => {
-                return Ok(Verdict::differs("the bucket gives other bytes"));
+                return Ok(Comparison::differs("the object has other bytes"));
             }
             Ok(_) if !head.etag.contains('-') && head.etag != hex::encode(local) => {
-                return Ok(Verdict::differs("its MD5 in the bucket is another"));
+                return Ok(Comparison::differs("its MD5 in the bucket is another"));
             }
-            Ok(_) => return Ok(Verdict::Same),
+            Ok(_) => return Ok(Comparison::Same),
             Err(broken) if reads >= READS => return Err(ReadError::Broken(broken)),
             Err(_) => tokio::time::sleep(Duration::from_millis(100 << reads)).await,
         }
@@ -171,7 +173,7 @@ async fn md5_of(mut body: hyper::body::Incoming, size: u64) -> Result<[u8; 16], 
     let mut hasher = Md5::new();
     let mut seen = 0;
     loop {
-        let frame = match tokio::time::timeout(PATIENCE, body.frame()).await {
+        let frame = match tokio::time::timeout(BODY_TIMEOUT, body.frame()).await {
             Err(_) => return Err("no bytes for a minute".to_owned()),
             Ok(None) => break,
             Ok(Some(Err(e))) => return Err(e.to_string()),
@@ -189,14 +191,14 @@ async fn md5_of(mut body: hyper::body::Incoming, size: u64) -> Result<[u8; 16], 
     }
 }
 
-/// Why there is no verdict.
+/// Why there is no result.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The file here could not be read.
+    /// The file could not be read.
     Local(io::Error),
-    /// The service refused.
+    /// The service returned an error.
     Service(S3Error),
-    /// The object could not be read to its end, several times over.
+    /// The object could not be read to its end in any attempt.
     Broken(String),
 }
 
@@ -206,15 +208,11 @@ impl std::fmt::Display for ReadError {
             ReadError::Local(e) => write!(f, "it cannot be read here: {e}"),
             ReadError::Service(e) => match &*e.kind {
                 ErrorKind::Service { status, code, .. } => {
-                    write!(
-                        f,
-                        "the bucket does not let it be read: {} {code}",
-                        status.as_u16()
-                    )
+                    write!(f, "the object cannot be read: {} {code}", status.as_u16())
                 }
-                _ => write!(f, "the bucket could not be asked: {e}"),
+                _ => write!(f, "the object could not be requested: {e}"),
             },
-            ReadError::Broken(e) => write!(f, "the bucket does not give it whole: {e}"),
+            ReadError::Broken(e) => write!(f, "the object is incomplete: {e}"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a run leaves in the ledger: made from the parsed command line, written around the command.
+//! Records a run in the ledger: one line before the command and one after it, from its parsed command
+//! line.
 
 use std::path::Path;
 
@@ -8,43 +9,41 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::identity::Identity;
-use crate::ledger::{self, Action, Entry, Ledger, Outcome};
+use crate::ledger::{self, Action, Ledger, LedgerEntry, RunOutcome};
 use crate::mastodon::named_media_dir;
-use crate::swap::media_at;
+use crate::swap::current_media_dir;
 
 /// A run that is to be recorded.
 #[derive(Debug)]
 pub(crate) struct Recording {
     ledger: Ledger,
-    entry: Entry,
-    /// That it began is written.
+    entry: LedgerEntry,
+    /// The line of the beginning is written.
     begun: bool,
 }
 
 impl Recording {
-    /// Begins to record; none for a command that is no step of a migration, or changes nothing by
-    /// `--dry-run`. For commands that may run for hours the beginning is written too.
+    /// Begins to record; none for a command that is no step of a migration, and with `--dry-run`. For
+    /// commands that may run for hours, a line is written at once.
     pub(crate) fn begin(command: &Command, context: &Context) -> Option<Recording> {
-        let about = about(command)?;
+        let step = step(command)?;
         let state_dir = context.state_dir().ok()?;
-        let mut entry = Entry::begun(about.action);
-        entry.only_some = about.only_some;
-        let target = about
-            .target
-            .and_then(|t| t.resolve_with(&context.file).ok());
+        let mut entry = LedgerEntry::begun(step.action);
+        entry.only_some = step.only_some;
+        let target = step.target.and_then(|t| t.resolve_with(&context.file).ok());
         entry.target = target.as_ref().map(ledger::target_name);
-        entry.media_dir = about
+        entry.media_dir = step
             .media_dir
             .and_then(|given| named_media_dir(given, &context.file).ok())
             .and_then(|path| std::path::absolute(path).ok());
         entry.tree = entry
             .media_dir
             .as_deref()
-            .and_then(|path| Identity::of_directory(&media_at(path)).ok());
-        // Without a directory the command itself says what is wrong.
+            .and_then(|path| Identity::of_directory(&current_media_dir(path)).ok());
+        // Where there is no directory, the command itself reports that.
         let begun = entry.tree.is_some()
             && matches!(
-                about.action,
+                step.action,
                 Action::Sync | Action::Cutover | Action::Rollback | Action::Prune
             );
         let recording = Recording {
@@ -58,19 +57,19 @@ impl Recording {
         Some(recording)
     }
 
-    /// Writes how it ended. A run that was refused for its settings did nothing.
+    /// Writes how the run ended. One that was refused for its settings did nothing.
     pub(crate) fn end(mut self, result: &Result<Exit>, context: &Context) {
         let exit = match result {
             Ok(exit) => *exit,
             Err(error) => error.exit_status(),
         };
         self.entry.outcome = match exit {
-            Exit::Done => Outcome::Done,
-            Exit::Partly => Outcome::Partly,
-            Exit::Problem => Outcome::Problem,
-            Exit::Interrupted => Outcome::Interrupted,
+            Exit::Done => RunOutcome::Done,
+            Exit::Partly => RunOutcome::Partly,
+            Exit::Problem => RunOutcome::Problem,
+            Exit::Interrupted => RunOutcome::Interrupted,
             Exit::Usage if !self.begun => return,
-            Exit::Failed | Exit::Usage => Outcome::Failed,
+            Exit::Failed | Exit::Usage => RunOutcome::Failed,
         };
         self.entry.at = ledger::now();
         self.entry.facts = context.facts.get();
@@ -87,8 +86,8 @@ impl Recording {
     }
 }
 
-/// What a command line says about its step.
-struct About<'a> {
+/// What a command line says of the recorded step.
+struct Step<'a> {
     action: Action,
     /// None: the command has no media directory. `Some(None)`: that of the settings file.
     media_dir: Option<Option<&'a Path>>,
@@ -96,24 +95,24 @@ struct About<'a> {
     only_some: bool,
 }
 
-fn about(command: &Command) -> Option<About<'_>> {
-    let of = |action| About {
+fn step(command: &Command) -> Option<Step<'_>> {
+    let of = |action| Step {
         action,
         media_dir: None,
         target: None,
         only_some: false,
     };
     Some(match command {
-        Command::Plan(args) => About {
+        Command::Plan(args) => Step {
             media_dir: Some(args.media_dir.as_deref()),
             ..of(Action::Plan)
         },
         Command::Provision(args) if !args.dry_run => of(Action::Provision),
-        Command::Check(args) if !args.dry_run => About {
+        Command::Check(args) if !args.dry_run => Step {
             target: Some(&args.target),
             ..of(Action::Check)
         },
-        Command::Sync(args) if !args.dry_run => About {
+        Command::Sync(args) if !args.dry_run => Step {
             media_dir: Some(args.directory.as_deref()),
             target: Some(&args.target),
             only_some: !(args.include.is_empty()
@@ -121,7 +120,7 @@ fn about(command: &Command) -> Option<About<'_>> {
                 && args.files_from.is_none()),
             ..of(Action::Sync)
         },
-        Command::Env(args) if !args.dry_run && !args.lint => About {
+        Command::Env(args) if !args.dry_run && !args.lint => Step {
             target: Some(&args.target),
             ..of(match (args.announce, args.undo) {
                 (true, _) => Action::Announce,
@@ -129,20 +128,20 @@ fn about(command: &Command) -> Option<About<'_>> {
                 (false, false) => Action::Switch,
             })
         },
-        Command::Verify(args) if !args.dry_run => About {
+        Command::Verify(args) if !args.dry_run => Step {
             target: Some(&args.target),
             ..of(Action::Verify)
         },
-        Command::Cutover(args) if !args.dry_run => About {
+        Command::Cutover(args) if !args.dry_run => Step {
             media_dir: Some(args.media_dir.as_deref()),
             target: Some(&args.target),
             ..of(Action::Cutover)
         },
-        Command::Rollback(args) if !args.dry_run => About {
+        Command::Rollback(args) if !args.dry_run => Step {
             media_dir: Some(args.media_dir.as_deref()),
             ..of(Action::Rollback)
         },
-        Command::Prune(args) if !args.dry_run => About {
+        Command::Prune(args) if !args.dry_run => Step {
             // The directory that is freed, by whichever of its names.
             media_dir: Some(args.dir.as_deref().or(args.media_dir.as_deref())),
             target: Some(&args.target),

@@ -1,4 +1,4 @@
-//! Disk and bucket side by side, as `cutover`, `prune` and `rollback` look at them.
+//! What `cutover`, `prune` and `rollback` share: a directory and a bucket, joined and decided upon.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,15 +27,15 @@ pub(crate) struct Sides {
     pub(crate) client: Client,
     /// The directory.
     pub(crate) root: PathBuf,
-    /// Bucket: what Mastodon deleted there is settled. Disk, where there is no Mastodon: whatever
-    /// the bucket lacks is missing.
+    /// Bucket: what Mastodon has deleted there is not missing. Disk, where there is no Mastodon: every
+    /// file that the bucket lacks is missing.
     pub(crate) owner: Owner,
     follow_links: bool,
     journal: Journal,
 }
 
 impl Sides {
-    /// Opens the journal of `root` and this bucket to read.
+    /// Opens the journal of `root` and this bucket, to read only.
     pub(crate) fn open(
         client: Client,
         root: PathBuf,
@@ -47,9 +47,9 @@ impl Sides {
             Error::usage(format!("read the media directory `{}`", root.display())).cause(e)
         })?;
         let path = ledger::journal_path(&context.state_dir()?, client.target(), &identity);
-        let (journal, said) = Journal::read_only(&path)?;
-        if let Some(said) = said {
-            context.ui.say(format!("note: {said}"));
+        let (journal, note) = Journal::read_only(&path)?;
+        if let Some(note) = note {
+            context.ui.say(format!("note: {note}"));
         }
         Ok(Sides {
             client,
@@ -61,15 +61,15 @@ impl Sides {
     }
 
     /// How the directory is walked.
-    pub(crate) fn tree(&self) -> tree::Options {
-        tree::Options {
+    pub(crate) fn tree(&self) -> tree::WalkOptions {
+        tree::WalkOptions {
             root: self.root.clone(),
             prefix_length: self.client.target().key_prefix.len(),
             follow_links: self.follow_links,
         }
     }
 
-    /// Begins to show how far a command is.
+    /// Begins to show progress.
     pub(crate) fn progress(&self, ui: Ui) -> Result<Progress> {
         let everything = Filter::new(&[], &[])?;
         let count = Some((self.tree(), everything));
@@ -87,7 +87,7 @@ impl Sides {
     }
 
     fn join(&self, files_from: Option<Vec<OsString>>) -> Result<Pairs> {
-        let options = pairs::Options {
+        let options = pairs::JoinOptions {
             tree: self.tree(),
             files_from,
             filter: Filter::new(&[], &[])?,
@@ -96,23 +96,23 @@ impl Sides {
         Pairs::begin(&self.client, self.journal.cursor(), &options)
     }
 
-    /// What is to be done about a pair. Every file counts, hidden ones too.
+    /// Decides upon a pair; hidden files as any other.
     pub(crate) fn decide(&self, pair: &Pair, compare: Compare) -> Decision {
         decide(pair, &self.owner, self.flags(compare))
     }
 
-    /// The flags of that decision.
+    /// The flags of these decisions.
     pub(crate) fn flags(&self, compare: Compare) -> Flags {
         Flags {
             compare,
             include_hidden: true,
-            unrecorded_is_new: self.journal.is_settled(),
+            unrecorded_is_new: self.journal.is_complete(),
             ..Flags::default()
         }
     }
 
-    /// Whether Mastodon has replaced the object since: it once was this very file.
-    pub(crate) fn was_replaced_there(pair: &Pair) -> bool {
+    /// Whether Mastodon has replaced the object since the file was uploaded.
+    pub(crate) fn was_replaced_in_bucket(pair: &Pair) -> bool {
         let (Some(object), Some(known)) = (&pair.object, &pair.known) else {
             return false;
         };
@@ -120,8 +120,7 @@ impl Sides {
     }
 }
 
-/// The installation that `path` belongs to, where `guard` allows what is to be done; none where there
-/// is no Mastodon.
+/// The installation of `path`, where `guard` allows the operation; none where there is no Mastodon.
 pub(crate) async fn installation(
     not_mastodon: bool,
     path: &Path,
@@ -145,7 +144,7 @@ pub(crate) fn owner(installation: Option<&Installation>) -> Owner {
     installation.map_or(Owner::Disk, |installation| installation.owner.clone())
 }
 
-/// A client of this bucket with the key that is found.
+/// A client of this bucket.
 pub(crate) fn client(args: &TargetArgs, target: Target, context: &Context) -> Result<Client> {
     let credentials = args.credentials(&context.file)?;
     let operation = format!("prepare requests to `{target}`");

@@ -1,15 +1,16 @@
-//! One-way copy of a directory into a bucket: [`run()`] is the whole way, from the first look at the
-//! directory to the [`Summary`].
+//! One-way copy of a directory into a bucket, from the walk of the directory to the [`Summary`].
 //!
-//! One request a file, one listing request per 1,000 objects, and no other. Nothing in the bucket is
-//! overwritten or deleted but by [`crate::decide`].
+//! One request a file and one listing request per 1,000 objects. Nothing in the bucket is overwritten or
+//! deleted unless [`crate::decide`] says so.
 
 mod delete;
-mod owner;
-pub(crate) mod remember;
+pub(crate) mod journal_rules;
+mod options;
+mod ownership;
 mod run;
 mod summary;
 
-pub use self::owner::{Answer, Question};
-pub use self::run::{Finished, Options, run};
+pub use self::options::SyncOptions;
+pub use self::ownership::{Guard, Ownership, OwnershipCheck};
+pub use self::run::{Finished, run};
 pub use self::summary::Summary;

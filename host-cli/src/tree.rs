@@ -1,9 +1,9 @@
-//! The one walk of the media directory: every entry, in the order of its key's UTF-8 bytes.
+//! The walk of the media directory: every entry, in the order of its key's UTF-8 bytes.
 //!
 //! In that order a directory sorts as its name with `/`: `a.txt` comes before `a/b`. Directories are
-//! reached through open directories and no link is followed unless asked for, so whoever exchanges a
-//! directory for a link meanwhile leads nobody out of the tree. The names of one directory a level are
-//! in memory, whatever the number of files. No file is opened here, so a FIFO cannot block.
+//! opened relative to their parent, and links are not followed unless asked for: a directory that is
+//! replaced by a link during the walk does not lead out of the tree. In memory are the names of one
+//! directory for each level. No file is opened here, so a FIFO cannot block.
 
 mod children;
 mod empty;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use self::children::{Child, Kind, children};
 pub use self::empty::remove_empty_directories;
-pub use self::file::{Entry, LocalFile, OpenError, Stamp};
+pub use self::file::{LocalFile, OpenError, Stamp, TreeEntry};
 pub use self::list::walk_list;
 pub use self::name::name_fault;
-pub use self::root::Options;
+pub use self::root::WalkOptions;
 use self::root::{Anchor, DEEPEST, OPEN_TO_OTHERS, OWNER_HINT, cannot_read, id, open_root};
 pub use self::skip::{SkipReason, Skipped};
 use crate::error::Result;
@@ -30,9 +30,9 @@ use crate::error::Result;
 /// Walks `options.root`.
 ///
 /// # Errors
-/// Fails where the root is missing, is no directory or cannot be listed; all else below it is reported
-/// as [`Entry::Skipped`].
-pub fn walk(options: &Options) -> Result<Walk> {
+/// Where the root is missing, is no directory or cannot be listed. Faults below it are reported as
+/// [`TreeEntry::Skipped`].
+pub fn walk(options: &WalkOptions) -> Result<Walk> {
     let (anchor, directory, stat) = open_root(&options.root)?;
     let listed = children(&directory, options.follow_links)
         .map_err(|e| cannot_read(&options.root, e, OWNER_HINT))?;
@@ -51,7 +51,7 @@ pub fn walk(options: &Options) -> Result<Walk> {
     })
 }
 
-/// The walk under way. See [`walk`].
+/// The iterator of [`walk`].
 #[derive(Debug)]
 pub struct Walk {
     longest_path: usize,
@@ -60,14 +60,14 @@ pub struct Walk {
     levels: Vec<Level>,
 }
 
-/// One directory's entries that are still to come, the next one last.
+/// One directory on the way from the root: its remaining entries, the next one last.
 #[derive(Debug)]
 struct Level {
     /// Path below the root, empty or ending in `/`.
     path: String,
-    /// Device and inode, so that a link that leads back is seen.
+    /// Device and inode: a link to a directory above is not followed.
     id: (u64, u64),
-    /// Whether group or others can get here: all directories from the root on let them in.
+    /// Group or others may enter this directory and all above it.
     open_to_others: bool,
     directory: OwnedFd,
     anchor: Arc<Anchor>,
@@ -82,9 +82,9 @@ impl Walk {
 }
 
 impl Iterator for Walk {
-    type Item = Entry;
+    type Item = TreeEntry;
 
-    fn next(&mut self) -> Option<Entry> {
+    fn next(&mut self) -> Option<TreeEntry> {
         loop {
             let level = self.levels.last_mut()?;
             let Some(child) = level.children.pop() else {
@@ -96,30 +96,32 @@ impl Iterator for Walk {
                 Err(e) => {
                     let name = String::from_utf8_lossy(e.as_bytes());
                     let path = format!("{}{name}", level.path);
-                    return Some(Entry::skipped(path, SkipReason::NotUtf8, None));
+                    return Some(TreeEntry::skipped(path, SkipReason::NotUtf8, None));
                 }
             };
             let path = format!("{}{name}", level.path);
             let part = name.strip_suffix('/').unwrap_or(&name);
             if let Some(reason) = name::part_fault(part) {
-                return Some(Entry::skipped(path, reason, None));
+                return Some(TreeEntry::skipped(path, reason, None));
             }
             match child.kind {
-                Kind::Skipped(reason, detail) => return Some(Entry::skipped(path, reason, detail)),
-                Kind::File(seen) => {
+                Kind::Skipped(reason, detail) => {
+                    return Some(TreeEntry::skipped(path, reason, detail));
+                }
+                Kind::File(metadata) => {
                     let anchor = level.anchor.clone();
                     let open_to_others = level.open_to_others;
-                    let file = LocalFile::new(path, &seen, open_to_others, anchor);
+                    let file = LocalFile::new(path, &metadata, open_to_others, anchor);
                     return Some(file.checked(self.longest_path));
                 }
                 Kind::Directory { link } => match self.descend(&name, &path, link) {
                     Ok(level) => self.levels.push(level),
-                    // Gone since it was listed: as if it had never been there.
+                    // Deleted since its parent was listed: not reported.
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) => {
                         let detail = Some(e.to_string());
                         let reason = SkipReason::UnreadableDirectory;
-                        return Some(Entry::skipped(path, reason, detail));
+                        return Some(TreeEntry::skipped(path, reason, detail));
                     }
                 },
             }
@@ -128,7 +130,7 @@ impl Iterator for Walk {
 }
 
 impl Walk {
-    /// Opens and lists the directory `name` of the last level; `link`: it is a link to one.
+    /// Opens and lists the directory `name` of the last level, or the one that the link `name` leads to.
     fn descend(&self, name: &str, path: &str, link: bool) -> io::Result<Level> {
         if self.levels.len() > DEEPEST {
             let deep = format!("more than {DEEPEST} directories deep");

@@ -1,59 +1,75 @@
-//! One file's way into the bucket: read, compare, send, and look whether it changed meanwhile.
+//! The upload of one file: read, compare, send, and try again where it changed meanwhile.
 //!
 //! [`small`] sends a file in one request, [`parts`] a large one in many. Leaves to others: which files,
 //! how many at a time, and what their outcome means for a run.
 
+mod attempts;
 mod content;
 mod job;
 mod parts;
 mod small;
+mod uploader;
 
+pub mod concurrency;
 pub mod digest;
-pub mod pace;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use self::attempts::Attempts;
 pub use self::content::content_type;
-pub use self::job::{Job, Limits, Outcome, Uploader};
-use self::job::{TRIES, Try};
-use crate::tree::{SkipReason, Skipped};
+use self::job::{Attempt, skipped};
+pub use self::job::{Job, UploadOutcome};
+use self::small::ReadFile;
+pub use self::uploader::{Limits, Uploader};
+use crate::tree::SkipReason;
 
-/// Brings one file into the bucket, where comparing does not show that it is there or must be left.
-pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, Outcome) {
-    for tries in 1..=TRIES {
-        match attempt(&uploader, &job, tries > 1).await {
-            Try::Over(Outcome::Failed(error)) => {
-                return (job, Outcome::Failed(Box::new(error.after(tries - 1))));
-            }
-            Try::Over(outcome) => return (job, outcome),
-            Try::Changed(sent) => {
+/// Uploads one file, unless comparing shows that its object is the same or must be left.
+pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, UploadOutcome) {
+    let mut attempts = Attempts::new();
+    loop {
+        // Where there may be no other attempt.
+        let last = match attempt_upload(&uploader, &job, &mut attempts).await {
+            Attempt::Finished(outcome) => break (job, counted(outcome, &attempts)),
+            Attempt::Corrupted(error) => UploadOutcome::Failed(error),
+            Attempt::FileChanged(sent) => {
                 if let Some(sent) = sent {
-                    job.sent = Some(sent.etag);
-                    job.stored = sent.record.or(job.stored);
+                    job.sent_etag = Some(sent.etag);
+                    job.stored_record = sent.record.or(job.stored_record);
                 }
-                if tries < TRIES {
-                    tokio::time::sleep(Duration::from_millis(150 * u64::from(tries))).await;
-                }
+                skipped(&job, SkipReason::Changing, None)
             }
+        };
+        if !attempts.next().await {
+            break (job, counted(last, &attempts));
         }
     }
-    let skipped = Skipped {
-        path: job.file.path.clone(),
-        reason: SkipReason::Changing,
-        detail: None,
-    };
-    (job, Outcome::Skipped(skipped))
 }
 
-async fn attempt(uploader: &Arc<Uploader>, job: &Job, maybe_sent: bool) -> Try {
-    // Boxed where it is rare, so that a small file's task stays small.
-    match small::attempt(uploader, job).await {
-        small::Attempt::Ended(ended) => ended,
-        small::Attempt::Hidden => Try::Over(Outcome::Hidden { maybe_sent }),
-        small::Attempt::Large(opened) if opened.stamp.size >= uploader.limits.multipart_from => {
-            Box::pin(parts::attempt(uploader, job, opened)).await
+/// Reads the file and sends it by its size.
+async fn attempt_upload(uploader: &Arc<Uploader>, job: &Job, attempts: &mut Attempts) -> Attempt {
+    match small::read(uploader, job).await {
+        Ok(ReadFile::Whole(whole)) => small::send_whole(uploader, job, whole).await,
+        // Boxed where it is rare, so that a small file's task stays small.
+        Ok(ReadFile::Large(opened)) if opened.stamp.size >= uploader.limits.multipart_from => {
+            Box::pin(parts::send_in_parts(uploader, job, opened, attempts)).await
         }
-        small::Attempt::Large(opened) => Box::pin(small::stream(uploader, job, opened)).await,
+        Ok(ReadFile::Large(opened)) => Box::pin(small::send_stream(uploader, job, opened)).await,
+        Ok(ReadFile::Changed) => Attempt::FileChanged(None),
+        Ok(ReadFile::Hidden) => {
+            let maybe_sent = attempts.earlier() > 0;
+            Attempt::Finished(UploadOutcome::Hidden { maybe_sent })
+        }
+        Err(ended) => ended,
+    }
+}
+
+/// The outcome, whose error counts the requests of earlier attempts too: one of them may have stored
+/// the file.
+fn counted(outcome: UploadOutcome, attempts: &Attempts) -> UploadOutcome {
+    match outcome {
+        UploadOutcome::Failed(error) => {
+            UploadOutcome::Failed(Box::new(error.after(attempts.earlier())))
+        }
+        outcome => outcome,
     }
 }

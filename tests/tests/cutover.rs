@@ -336,9 +336,9 @@ fn what_was_only_touched_during_the_comparison_is_decided_as_in_the_comparison()
         Ok(())
     })?;
     let json = ran.expect(0).json()?;
-    let written = &json["written_meanwhile"];
-    assert_eq!(written["deleted_there"], 1, "{json}");
-    assert_eq!(written["replaced_there"], 1, "{json}");
+    let written = &json["written_during_comparison"];
+    assert_eq!(written["deleted_in_bucket"], 1, "{json}");
+    assert_eq!(written["replaced_in_bucket"], 1, "{json}");
     assert_eq!(written["different"]["count"], 0, "{json}");
     Ok(())
 }
@@ -354,7 +354,7 @@ fn without_a_journal_nobody_is_told_to_bring_back_what_was_touched_either() -> R
         Ok(fs::set_permissions(media.live().join(deleted), mode)?)
     })?;
     let ran = ran.expect(0);
-    assert!(ran.stdout.contains("no journal tells"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("no journal shows"), "{}", ran.stdout);
     assert!(!ran.stderr.contains("medialift sync"), "{}", ran.stderr);
     Ok(())
 }
@@ -407,7 +407,7 @@ fn what_mastodon_deleted_in_the_bucket_is_settled_and_never_comes_back() -> Resu
     let ran = media.run("sync", &["--json"])?.expect(0).json()?;
     assert_eq!(ran["uploaded"]["files"], 0, "{ran}");
     let json = media.run("cutover", &["--json"])?.expect(0).json()?;
-    assert_eq!(json["compared"]["deleted_there"], 1);
+    assert_eq!(json["compared"]["deleted_in_bucket"], 1);
     assert_eq!(json["compared"]["same"], FILES.len() - 1);
     // The same tree under its other name.
     let kept = media.kept();
@@ -415,7 +415,8 @@ fn what_mastodon_deleted_in_the_bucket_is_settled_and_never_comes_back() -> Resu
     let ran = medialift::run(&mut media.command(&["sync", kept, "--json"])?)?;
     assert_eq!(ran.json()?["uploaded"]["files"], 0);
     let ran = media.run("prune", &["--json"])?.expect(0).json()?;
-    assert_eq!((&ran["deleted"], &ran["settled"]), (&json!(5), &json!(1)));
+    assert_eq!(ran["deleted"], 5);
+    assert_eq!(ran["deleted_in_bucket"], 1);
     assert!(files(&media.kept())?.is_empty());
     assert_eq!(media.client().get(e2e::media::BUCKET, deleted)?.status, 404);
     Ok(())
@@ -440,7 +441,7 @@ fn what_mastodon_replaced_in_the_bucket_is_settled_and_stays_on_the_disk() -> Re
     let replaced = "accounts/avatars/000/000/001/original/a.png";
     media.put(replaced, b"newer avatar")?;
     let json = media.run("cutover", &["--json"])?.expect(0).json()?;
-    assert_eq!(json["compared"]["replaced_there"], 1);
+    assert_eq!(json["compared"]["replaced_in_bucket"], 1);
     media.run("prune", &[])?.expect(4);
     assert_eq!(files(&media.kept())?[replaced], b"avatar");
     Ok(())
@@ -475,8 +476,9 @@ fn media_that_mastodon_deleted_in_the_bucket_do_not_come_back_unasked() -> Resul
         assert!(media.kept().exists());
     }
     let json = media.run("rollback", &["--json"])?.expect(3).json()?;
-    assert_eq!(json["deleted_there"]["count"], 1, "{json}");
-    assert_eq!(json["deleted_there"]["first"][0]["path"], deleted, "{json}");
+    let named = &json["deleted_in_bucket"];
+    assert_eq!(named["count"], 1, "{json}");
+    assert_eq!(named["first"][0]["path"], deleted, "{json}");
     media.run("rollback", &["--with-deleted"])?.expect(0);
     assert_eq!(files(&media.live())?.len(), FILES.len());
     Ok(())
@@ -488,7 +490,7 @@ fn without_a_journal_what_the_bucket_lacks_may_have_been_deleted_there() -> Resu
     media.run("cutover", &[])?.expect(0);
     media.delete("cache/accounts/avatars/1/original/b.png")?;
     let ran = media.run("rollback", &[])?.expect(3);
-    assert!(ran.stdout.contains("no journal tells"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("no journal shows"), "{}", ran.stdout);
     assert!(media.kept().exists());
     // With the file gone, nothing comes back.
     fs::remove_file(media.kept().join("cache/accounts/avatars/1/original/b.png"))?;

@@ -167,7 +167,7 @@ fn nothing_goes_while_a_directory_is_passed_over_for_its_name() -> Result<()> {
         write(&media.live().join(&name).join("00.png"), "seen by nobody")?;
         let ran = media.run("sync", &["--delete"])?.expect(1);
         assert!(
-            ran.stderr.contains("could not be looked into") && ran.stderr.contains("rename"),
+            ran.stderr.contains("could not be listed") && ran.stderr.contains("rename"),
             "{}",
             ran.stderr
         );

@@ -135,7 +135,7 @@ fn migrate(seed: u64, guards: Guards, kills: &mut Kills<'_>) -> Result<()> {
     host.run(&["cutover", "--allow-unproven"])?;
     ensure!(host.kept().is_dir(), "the media were not moved aside");
     // Half of all pictures are deleted within a minute here, which asks for a person's word.
-    let prune = ["prune", "--max-settled", "1000"];
+    let prune = ["prune", "--max-deleted-in-bucket", "1000"];
     killed_then_whole(&host, &mut rules, kills, &prune, &[0, 4])?;
     activity.stop()
 }

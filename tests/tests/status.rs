@@ -139,7 +139,7 @@ fn each_command_looks_into_the_state_directory_that_is_named() -> Result<()> {
     run("sync", &[])?.expect(0);
     std::thread::sleep(std::time::Duration::from_millis(50));
     let json = run("cutover", &["--json"])?.expect(0).json()?;
-    assert_eq!(json["compared"]["deleted_there"], 1, "{json}");
+    assert_eq!(json["compared"]["deleted_in_bucket"], 1, "{json}");
     let ran = run("rollback", &["--dry-run"])?.expect(3);
     assert!(
         ran.stdout.contains("b.png: deleted there"),

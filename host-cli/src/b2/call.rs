@@ -1,8 +1,8 @@
-//! One call of the native API: sent, repeated where that is safe, and read.
+//! One call of the native API: sent, retried where that is safe, and decoded.
 //!
 //! Backblaze asks for retries on 408, 429 and 5xx, each on a new connection, after `Retry-After`
-//! or a wait that doubles. A call that makes something is repeated only when the service cannot
-//! have performed it: a second key would be made by a second call.
+//! or a pause that doubles. A call that creates something is retried only where the service cannot
+//! have performed it: otherwise a second key would be created.
 
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,17 @@ use serde::de::DeserializeOwned;
 use crate::config::Secret;
 use crate::web::{HttpResponse, Web, WebError};
 
-const ATTEMPTS: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Longer than this is not waited for: a person is at the keyboard.
-const LONGEST_WAIT: Duration = Duration::from_secs(32);
-/// The longest answer is a page of 1,000 keys, some 500 bytes each.
-const LONGEST_ANSWER: usize = 4 << 20;
+const MAX_ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// After a longer `Retry-After` the call fails: somebody waits for the command.
+const LONGEST_PAUSE: Duration = Duration::from_secs(32);
+/// A page of 1,000 keys has some 500 bytes each.
+const LONGEST_RESPONSE: usize = 4 << 20;
 
-/// Why a call did not do what it was for.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The service understood and said no, or kept failing.
+    /// The service returned an error.
     #[error("`{call}` was refused: {message} (status {status}, code `{code}`)")]
     Refused {
         /// The call's name.
@@ -36,45 +36,45 @@ pub enum CallError {
         status: u16,
         /// The service's code, such as `duplicate_bucket_name`.
         code: String,
-        /// The service's words.
+        /// The service's message.
         message: String,
     },
-    /// No answer.
+    /// There was no response.
     #[error("`{call}` got no answer in {attempts} attempts over {} seconds", elapsed.as_secs())]
     NoAnswer {
         /// The call's name.
         call: &'static str,
         /// How often it was sent.
         attempts: u32,
-        /// From the first attempt to giving up.
+        /// From the first attempt to the last failure.
         elapsed: Duration,
-        /// The last attempt's fault.
+        /// The error of the last attempt.
         #[source]
         source: WebError,
     },
-    /// The answer is not what the documentation says.
+    /// The response is not as documented.
     #[error("`{call}` answered what cannot be read")]
     Unreadable {
         /// The call's name.
         call: &'static str,
-        /// Where it stops making sense.
+        /// The decoder's error.
         #[source]
         source: serde_json::Error,
     },
-    /// The answer names an address that must not be used.
+    /// The response has an address that is not valid.
     #[error("`{call}` answered `{url}` as {what}, which is no safe address")]
     Unusable {
         /// The call's name.
         call: &'static str,
-        /// Which field.
+        /// The field.
         what: &'static str,
-        /// What it held.
+        /// Its value.
         url: String,
     },
 }
 
 impl CallError {
-    /// The service's code, where it answered with one.
+    /// The service's error code, where it returned one.
     pub fn code(&self) -> Option<&str> {
         match self {
             CallError::Refused { code, .. } => Some(code),
@@ -82,7 +82,7 @@ impl CallError {
         }
     }
 
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, where there was a response.
     pub fn status(&self) -> Option<u16> {
         match self {
             CallError::Refused { status, .. } => Some(*status),
@@ -90,17 +90,17 @@ impl CallError {
         }
     }
 
-    /// What the person can do about it.
+    /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            CallError::Refused { status: 401, .. } => "check the key and its id: copy both once more, without anything around them; a deleted key looks like this too".to_owned(),
+            CallError::Refused { status: 401, .. } => "check the key and its id: copy both once more, without spaces or quotes; a deleted key gives the same error".to_owned(),
             CallError::Refused { status: 403, code, .. } if code.ends_with("cap_exceeded") => {
                 "a cap of the account is reached: raise it under Caps & Alerts in the web console".to_owned()
             }
             CallError::Refused { status, .. } if *status == 429 || *status >= 500 => {
                 "the service is busy: wait a few minutes and run the same command again".to_owned()
             }
-            CallError::Refused { .. } => "the service's own words say what is wrong; nothing else was changed".to_owned(),
+            CallError::Refused { .. } => "the service's message says what is wrong; nothing else was changed".to_owned(),
             CallError::NoAnswer { .. } => "check this machine's network and name resolution, then run the same command again: what is already there is found, not made twice".to_owned(),
             CallError::Unreadable { .. } | CallError::Unusable { .. } => {
                 "check the address of the native API (`b2_api` in the configuration): something else may be answering there".to_owned()
@@ -109,12 +109,12 @@ impl CallError {
     }
 }
 
-/// When a call may be sent again.
+/// When a call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// It changes nothing.
-    Freely,
-    /// It makes something: only after an answer or a fault that means it was not performed.
+pub(super) enum RetryRule {
+    /// Always: it changes nothing.
+    Always,
+    /// It creates or changes something: only where it was certainly not performed.
     IfNotPerformed,
 }
 
@@ -149,7 +149,7 @@ impl Caller {
             realm,
             "b2_authorize_account",
             &authorization,
-            Repeat::Freely,
+            RetryRule::Always,
             &body,
         )
         .await
@@ -160,22 +160,22 @@ impl Caller {
         api: &str,
         call: &'static str,
         authorization: &Secret,
-        repeat: Repeat,
+        retry: RetryRule,
         body: &serde_json::Value,
     ) -> Result<T, CallError> {
         let started = Instant::now();
         let mut attempt = 1;
         loop {
             let outcome = self.once(api, call, authorization, body).await;
-            let wait = if attempt < ATTEMPTS {
-                wait_before_repeat(&outcome, repeat, attempt)
+            let pause = if attempt < MAX_ATTEMPTS {
+                pause_before_retry(&outcome, retry, attempt)
             } else {
                 None
             };
-            let Some(wait) = wait else {
+            let Some(pause) = pause else {
                 return read(call, outcome, attempt, started.elapsed());
             };
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(pause).await;
             attempt += 1;
         }
     }
@@ -196,7 +196,7 @@ impl Caller {
             )
             .body(Full::new(Bytes::from(body.to_string())));
         match request {
-            Ok(request) => self.web.send(request, LONGEST_ANSWER).await,
+            Ok(request) => self.web.send(request, LONGEST_RESPONSE).await,
             Err(source) => Err(WebError::Broken {
                 authority: api.to_owned(),
                 source: source.into(),
@@ -205,16 +205,16 @@ impl Caller {
     }
 }
 
-/// How long to wait before sending the call again; `None` when it must not be.
-fn wait_before_repeat(
+/// The pause before the call is retried; none where it must not be.
+fn pause_before_retry(
     outcome: &Result<HttpResponse, WebError>,
-    repeat: Repeat,
+    retry: RetryRule,
     attempt: u32,
 ) -> Option<Duration> {
-    let doubling = FIRST_WAIT * 2u32.pow(attempt - 1);
+    let doubling = FIRST_PAUSE * 2u32.pow(attempt - 1);
     let jittered = doubling.mul_f64(0.5 + fastrand::f64() / 2.0);
     match outcome {
-        Err(error) => (repeat == Repeat::Freely || error.never_arrived()).then_some(jittered),
+        Err(error) => (retry == RetryRule::Always || error.never_arrived()).then_some(jittered),
         Ok(answer) => {
             let not_performed = matches!(
                 answer.status,
@@ -222,15 +222,15 @@ fn wait_before_repeat(
             );
             let failing =
                 answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT;
-            let may_be_repeated = not_performed || (failing && repeat == Repeat::Freely);
-            if !may_be_repeated {
+            let may_be_retried = not_performed || (failing && retry == RetryRule::Always);
+            if !may_be_retried {
                 return None;
             }
             let asked = answer
                 .header("retry-after")
                 .and_then(|seconds| seconds.trim().parse().ok())
                 .map(Duration::from_secs);
-            Some(asked.unwrap_or(jittered)).filter(|wait| *wait <= LONGEST_WAIT)
+            Some(asked.unwrap_or(jittered)).filter(|pause| *pause <= LONGEST_PAUSE)
         }
     }
 }
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(status: u16, retry_after: Option<&str>, repeat: Repeat, repeated: bool) {
+    fn check(status: u16, retry_after: Option<&str>, retry: RetryRule, retried: bool) {
         let mut headers = http::HeaderMap::new();
         if let Some(value) = retry_after {
             headers.insert("retry-after", value.parse().unwrap());
@@ -279,38 +279,38 @@ mod tests {
             body: Bytes::new(),
             elapsed: Duration::ZERO,
         };
-        let wait = wait_before_repeat(&Ok(answer), repeat, 1);
-        assert_eq!(wait.is_some(), repeated, "{status} {repeat:?}");
+        let pause = pause_before_retry(&Ok(answer), retry, 1);
+        assert_eq!(pause.is_some(), retried, "{status} {retry:?}");
     }
 
     #[test]
-    fn busy_answers_are_repeated_whatever_the_call() {
+    fn busy_responses_are_retried_whatever_the_call() {
         for status in [429, 503] {
-            check(status, None, Repeat::Freely, true);
-            check(status, Some("2"), Repeat::IfNotPerformed, true);
+            check(status, None, RetryRule::Always, true);
+            check(status, Some("2"), RetryRule::IfNotPerformed, true);
         }
     }
 
     #[test]
-    fn a_call_that_makes_something_is_not_repeated_when_it_may_have_been_performed() {
+    fn a_call_that_creates_something_is_not_retried_when_it_may_have_been_performed() {
         for status in [408, 500, 502] {
-            check(status, None, Repeat::Freely, true);
-            check(status, None, Repeat::IfNotPerformed, false);
+            check(status, None, RetryRule::Always, true);
+            check(status, None, RetryRule::IfNotPerformed, false);
         }
         let broken = || {
             Err(WebError::TimedOut {
                 authority: "b2".to_owned(),
             })
         };
-        assert!(wait_before_repeat(&broken(), Repeat::Freely, 1).is_some());
-        assert!(wait_before_repeat(&broken(), Repeat::IfNotPerformed, 1).is_none());
+        assert!(pause_before_retry(&broken(), RetryRule::Always, 1).is_some());
+        assert!(pause_before_retry(&broken(), RetryRule::IfNotPerformed, 1).is_none());
     }
 
     #[test]
-    fn a_refusal_is_final_and_nobody_waits_an_hour() {
+    fn a_refusal_is_final_and_a_long_retry_after_is_not_waited_for() {
         for status in [400, 401, 403, 404] {
-            check(status, None, Repeat::Freely, false);
+            check(status, None, RetryRule::Always, false);
         }
-        check(503, Some("3600"), Repeat::Freely, false);
+        check(503, Some("3600"), RetryRule::Always, false);
     }
 }

@@ -1,17 +1,17 @@
-//! What the native API knows about a key and a bucket that the S3 endpoint does not tell.
+//! Checks of a key and a bucket by the native API, which reports more than the S3 endpoint.
 
 use super::{CAPABILITIES, Session, Visibility};
 use crate::config::{Credentials, Endpoint};
 use crate::findings::Finding;
 
-/// What the settings say, to be held against the service.
+/// What the settings expect of the service.
 #[derive(Clone, Debug)]
 pub struct Expected<'a> {
     /// Bucket name.
     pub bucket: &'a str,
     /// Endpoint of the settings.
     pub endpoint: &'a Endpoint,
-    /// Visibility as meant, where the person said so.
+    /// Visibility, where the settings have it.
     pub visibility: Option<Visibility>,
     /// Mastodon's `S3_KEY_PREFIX`: empty, or ending in `/`.
     pub key_prefix: &'a str,
@@ -52,7 +52,7 @@ pub async fn check(
     )];
     findings.push(master_key(&session, expected.bucket));
     findings.push(capabilities(&session));
-    // A master key is for everything; that it must not be used is said.
+    // A master key is not restricted; that it must not be used is reported above.
     if !session.is_master() {
         findings.push(restriction(&session, expected));
     }
@@ -71,7 +71,7 @@ pub async fn check(
         // A key restricted to another bucket is refused here; `restriction` has said so.
         Err(error) if error.status() == Some(401) => findings.push(Finding::skipped(
             "bucket",
-            format!("the key may not look at the bucket `{}`", expected.bucket),
+            format!("the key may not access the bucket `{}`", expected.bucket),
         )),
         Err(error) => findings.push(Finding::failed(
             "bucket",
@@ -105,7 +105,7 @@ fn capabilities(session: &Session) -> Finding {
     if missing.is_empty() {
         return Finding::passed("capabilities", "the key may do all that Mastodon needs");
     }
-    // `readBuckets` only answers for ACLs: everything but that is needed for each upload.
+    // Every upload needs all but `readBuckets`, which is for ACLs.
     let detail = format!("the key lacks {}", missing.join(", "));
     let hint = "a key cannot be changed: make a new one with `medialift provision --another-key`, or with these capabilities in the web console";
     if missing == ["readBuckets"] {
@@ -132,7 +132,7 @@ fn restriction(session: &Session, expected: &Expected<'_>) -> Finding {
             check,
             "the key is good for every bucket of the account",
             format!(
-                "whoever takes over the web server has them all: `medialift provision --bucket {bucket}` makes a key for this bucket alone"
+                "an intruder on the web server would have access to all of them: `medialift provision --bucket {bucket}` makes a key for this bucket alone"
             ),
         ),
         // Names of buckets are compared without case.
@@ -181,7 +181,7 @@ fn endpoint(session: &Session, given: &Endpoint) -> Finding {
 }
 
 fn s3_option(bucket: &super::Bucket) -> Finding {
-    if bucket.speaks_s3() {
+    if bucket.has_s3() {
         Finding::passed("s3", "the bucket answers at the S3 endpoint")
     } else {
         Finding::failed(

@@ -1,4 +1,4 @@
-//! The native API's own words: buckets, keys and rules as they travel.
+//! The native API's data: buckets, keys and rules.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ pub enum Visibility {
     /// Anybody who knows an object's address.
     #[serde(rename = "allPublic")]
     Public,
-    /// Only who signs with a key.
+    /// Only with a key.
     #[serde(rename = "allPrivate")]
     Private,
 }
 
 impl Visibility {
-    /// The service's own name for it.
+    /// The service's name of it.
     pub fn bucket_type(self) -> &'static str {
         match self {
             Visibility::Public => "allPublic",
@@ -45,19 +45,19 @@ impl fmt::Display for Visibility {
     }
 }
 
-/// A name the service takes for a new bucket: 6 to 63 letters, digits and `-`, not `b2-…`.
+/// A valid name of a new bucket: 6 to 63 letters, digits and `-`, not `b2-…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketName(String);
 
 impl BucketName {
-    /// Checks `name`; the error says which rule it breaks.
+    /// Checks `name`; the error is the rule that it breaks.
     pub fn parse(name: &str) -> Result<BucketName, &'static str> {
         if !(6..=63).contains(&name.len()) {
             Err("a bucket's name has 6 to 63 characters")
         } else if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             Err("a bucket's name has only letters, digits and `-`")
         } else if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            // The service takes capitals; host names do not keep them, and S3 clients use those.
+            // The service takes capitals, but host names, which S3 clients use, are not case sensitive.
             Err("a bucket's name should have small letters only: it becomes part of a host name")
         } else if name.starts_with("b2-") {
             Err("a bucket's name may not begin with `b2-`")
@@ -74,25 +74,25 @@ impl BucketName {
     }
 }
 
-/// A bucket as the service describes it.
+/// A bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bucket {
     /// 24 hex digits.
     pub bucket_id: String,
-    /// Its name, of which there is one in the world.
+    /// Its name, unique among all accounts.
     pub bucket_name: String,
-    /// `allPublic`, `allPrivate`, or a kind that holds no files of ours.
+    /// `allPublic`, `allPrivate`, or a kind that is not for media.
     pub bucket_type: String,
     /// `s3` where the bucket answers at the S3 endpoint.
     #[serde(default)]
     pub options: Vec<String>,
-    /// Goes up by one with each change.
+    /// Incremented with each change.
     pub revision: u64,
-    /// What is done to old versions.
+    /// Rules for old versions.
     #[serde(default)]
     pub lifecycle_rules: Vec<LifecycleRule>,
-    /// What browsers of other sites may do.
+    /// CORS rules.
     #[serde(default)]
     pub cors_rules: Vec<CorsRule>,
 }
@@ -106,7 +106,7 @@ impl Bucket {
     }
 
     /// Whether it answers at the S3 endpoint: buckets of before 4 May 2020 do not.
-    pub fn speaks_s3(&self) -> bool {
+    pub fn has_s3(&self) -> bool {
         self.options.iter().any(|option| option == "s3")
     }
 }
@@ -126,23 +126,23 @@ pub struct LifecycleRule {
     pub days_from_starting_to_canceling_unfinished_large_files: Option<u32>,
 }
 
-/// What scripts of other sites may read.
+/// A CORS rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CorsRule {
-    /// Its name in the bucket.
+    /// Its name.
     pub cors_rule_name: String,
-    /// Which sites.
+    /// Origins.
     pub allowed_origins: Vec<String>,
-    /// Which calls.
+    /// Operations.
     pub allowed_operations: Vec<String>,
-    /// Which request headers.
+    /// Request headers.
     #[serde(default)]
     pub allowed_headers: Option<Vec<String>>,
-    /// Which response headers scripts may see.
+    /// Response headers that scripts may read.
     #[serde(default)]
     pub expose_headers: Option<Vec<String>>,
-    /// How long a browser may remember the answer.
+    /// How long a browser may cache the preflight's result.
     pub max_age_seconds: u32,
 }
 
@@ -167,25 +167,25 @@ pub struct AllowedBucket {
     pub name: Option<String>,
 }
 
-/// A key as the service lists it: all but the key itself.
+/// A key as it is listed, without the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
     /// 25 characters.
     pub application_key_id: String,
-    /// The name it was made with. Several keys may have the same.
+    /// Its name. Several keys may have the same.
     pub key_name: String,
-    /// What it may do.
+    /// Its capabilities.
     pub capabilities: Vec<String>,
-    /// Where it may; `None` is everywhere.
+    /// The buckets it is restricted to; `None` is every bucket.
     pub bucket_ids: Option<Vec<String>>,
     /// The prefix of names it is restricted to.
     pub name_prefix: Option<String>,
-    /// When it ends, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970.
     pub expiration_timestamp: Option<i64>,
 }
 
-/// A key just made. Only here does the service show the key itself.
+/// A new key, with the key itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedKey {

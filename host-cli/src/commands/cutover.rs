@@ -1,29 +1,30 @@
 //! `cutover`: proves that the bucket has every file, then moves the media aside.
 
 mod compare;
+mod report;
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use serde::Serialize;
 
 use self::compare::{Compared, compare, compare_written_since};
+use self::report::CutoverReport;
 use crate::config::{Deployment, Target, TargetArgs};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::format::{counted, human_bytes, quoted};
+use crate::format::quoted;
 use crate::guards;
 use crate::interrupt::Interrupt;
 use crate::mastodon::{Installation, named_media_dir};
 use crate::progress::Progress;
 use crate::sides::{self, Sides};
-use crate::swap::{self, Cut, Site};
+use crate::swap::{self, CutoverResult, MediaPaths};
 
-/// What to do about files that are not proven, and that `sync` would not send.
-const LOOK: &str =
-    "look at these files: `sync` does not send them, since the bucket is Mastodon's now";
+/// The hint about unproven files that `sync` would not send.
+const NOT_SENT: &str =
+    "look at these files: `sync` does not send them, because Mastodon now owns the bucket";
 
 /// Flags of `cutover`.
 #[derive(Debug, Args)]
@@ -34,9 +35,9 @@ Examples:
   Do it:
     medialift cutover /home/mastodon/live/public/system
 
-What Mastodon has deleted in the bucket since it was uploaded is not missing: it is counted.
+A file that Mastodon has deleted in the bucket since it was uploaded is not missing: it is counted.
 Exit codes: 0 moved, 3 the bucket lacks files or has others (each is named, with what to do), 4 moved,
-and the bucket lacks files that were written while this ran (each is named).")]
+and the bucket lacks files that were written during the run (each is named).")]
 pub struct CutoverArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -49,10 +50,10 @@ pub struct CutoverArgs {
     /// Go on although some files are not in the bucket or differ there; nothing is deleted
     #[arg(long)]
     pub allow_unproven: bool,
-    /// There is no Mastodon that uses this directory: whatever the bucket lacks is missing
+    /// No Mastodon uses this directory: every file that the bucket lacks is missing
     #[arg(long)]
     pub not_mastodon: bool,
-    /// Compare what is behind links to directories too, as `sync --follow-links` uploaded from there
+    /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
     /// Files that are read at a time
@@ -63,51 +64,36 @@ pub struct CutoverArgs {
     pub target: TargetArgs,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
-    media_dir: PathBuf,
-    kept_dir: PathBuf,
-    dry_run: bool,
-    /// Before the move; after it, where an earlier run had moved the media already.
-    compared: Option<Compared>,
-    /// What was done about the directories; none when nothing was.
-    cutover: Option<Cut>,
-    /// Files that were written while the comparison ran, compared after the move.
-    written_meanwhile: Compared,
-    /// The comparison after the move did not come to its end.
-    interrupted: bool,
-}
-
 /// Runs `cutover`.
 pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
-    let site = Site::at(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
-    let mut report = Report {
-        media_dir: site.live(),
-        kept_dir: site.kept(),
+    let paths = MediaPaths::of(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
+    let mut report = CutoverReport {
+        media_dir: paths.live(),
+        kept_dir: paths.kept(),
         dry_run: args.dry_run,
         compared: None,
         cutover: None,
-        written_meanwhile: Compared::default(),
+        written_during_comparison: Compared::default(),
         interrupted: false,
     };
-    let _lock = site.lock()?;
+    let _lock = paths.lock()?;
     if !args.dry_run {
-        site.remove_unwritten_state();
+        paths.remove_unwritten_state();
     }
-    let Some(state) = swap::ready_to_cut(&site)? else {
-        report.cutover = Some(Cut::AlreadyDone);
+    let Some(state) = swap::check_cutover(&paths)? else {
+        report.cutover = Some(CutoverResult::AlreadyDone);
         let text = "the cutover has been done before: nothing to do";
         context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     };
-    let aside = swap::media_are_aside(&site, &state)?;
+    let aside = swap::media_are_aside(&paths, &state)?;
     let target = args.target.resolve(&context.file)?;
-    let installation = allowed(&args, &site, &target, context).await?;
+    let installation = guarded_installation(&args, &paths, &target, context).await?;
     let client = sides::client(&args.target, target, context)?;
-    let root = if aside { site.kept() } else { site.live() };
+    let root = if aside { paths.kept() } else { paths.live() };
     let owner = sides::owner(installation.as_ref());
     let mut sides = Sides::open(client, root, owner, args.follow_links, context)?;
-    let begun = nanoseconds_now();
+    let comparison_begin = nanoseconds_now();
     let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
     if !aside {
         let compared = tokio::select! {
@@ -115,7 +101,7 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
             () = interrupt.requested() => return Ok(Exit::Interrupted),
             compared = compare_all(&args, &sides, context) => compared?,
         };
-        let hint = hint(&args, &compared, &sides, context);
+        let hint = refusal_hint(&args, &compared, &sides, context);
         report.compared = Some(compared);
         if hint.is_some() || args.dry_run {
             let exit = hint.as_ref().map_or(Exit::Done, |_| Exit::Problem);
@@ -131,24 +117,24 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     // The comparison may have taken hours.
-    let installation = allowed(&args, &site, sides.client.target(), context).await?;
+    let installation = guarded_installation(&args, &paths, sides.client.target(), context).await?;
     if interrupt.is_set() {
         return Ok(Exit::Interrupted);
     }
     interrupt.set_remaining("the media are moved, and what was written meanwhile is not compared");
-    protect_from_git(&site, context);
-    report.cutover = Some(swap::cut(&site, &mut |_| Ok(()))?);
-    sides.root = site.kept();
-    let looked = tokio::select! {
+    protect_from_git(&paths, context);
+    report.cutover = Some(swap::cut_over(&paths, &mut |_| Ok(()))?);
+    sides.root = paths.kept();
+    let compared = tokio::select! {
         biased;
         () = interrupt.requested() => {
             report.interrupted = true;
             Ok(())
         }
-        looked = look_again(&args, &sides, begun, &mut report, context) => looked,
+        compared = compare_after_move(&args, &sides, comparison_begin, &mut report, context) => compared,
     };
     let unproven = report.count(|compared| compared.different.count);
-    let skipped = report.count(|compared| compared.not_for_buckets.count);
+    let skipped = report.count(|compared| compared.not_uploadable.count);
     let exit = if report.interrupted {
         Exit::Interrupted
     } else if unproven > 0 && !args.allow_unproven || skipped > 0 && !args.allow_skipped {
@@ -157,16 +143,16 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         Exit::Done
     };
     context.ui.outcome(exit, &report, report.text());
-    looked?;
+    compared?;
     if report.interrupted || report.count(|compared| compared.to_send) > 0 {
         context.ui.say(format!(
-            "\nhint: the media were moved all the same; bring what was never uploaded to the bucket with `{}`",
+            "\nhint: the media were moved all the same; upload what is missing with `{}`",
             sync_command(&args, &sides, context)
         ));
     } else if unproven > 0 {
-        context
-            .ui
-            .say(format!("\nhint: the media were moved all the same; {LOOK}"));
+        context.ui.say(format!(
+            "\nhint: the media were moved all the same; {NOT_SENT}"
+        ));
     }
     if installation.is_some_and(|i| i.deployment == Some(Deployment::Docker)) {
         context.ui.say(
@@ -179,26 +165,26 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
-/// The installation, where it allows that its media are moved; none where there is no Mastodon.
-async fn allowed(
+/// The installation, where the guard allows the cutover; none where there is no Mastodon.
+async fn guarded_installation(
     args: &CutoverArgs,
-    site: &Site,
+    paths: &MediaPaths,
     target: &Target,
     context: &Context,
 ) -> Result<Option<Installation>> {
     sides::installation(
         args.not_mastodon,
-        &site.live(),
+        &paths.live(),
         target,
         guards::may_cutover,
-        format!("move `{}` aside", site.live().display()),
+        format!("move `{}` aside", paths.live().display()),
         context,
     )
     .await
 }
 
-/// What speaks against moving the media, as what to do about it.
-fn hint(
+/// The hint where the media must not be moved; none where they may.
+fn refusal_hint(
     args: &CutoverArgs,
     compared: &Compared,
     sides: &Sides,
@@ -212,11 +198,11 @@ fn hint(
             )
         } else {
             format!(
-                "{LOOK}; `--allow-unproven` moves the media aside all the same, and deletes nothing"
+                "{NOT_SENT}; `--allow-unproven` moves the media aside all the same, and deletes nothing"
             )
         });
     }
-    (compared.not_for_buckets.count > 0 && !args.allow_skipped).then(|| {
+    (compared.not_uploadable.count > 0 && !args.allow_skipped).then(|| {
         "these cannot be in a bucket; if nothing needs them, add `--allow-skipped`".to_owned()
     })
 }
@@ -236,13 +222,13 @@ fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String 
 }
 
 /// `git clean -fd` in Mastodon's checkout would delete `system_`.
-fn protect_from_git(site: &Site, context: &Context) {
-    let protected = swap::git::Exclusion::of(&site.parent, &site.name)
+fn protect_from_git(paths: &MediaPaths, context: &Context) {
+    let protected = swap::git::Exclusion::of(&paths.parent, &paths.name)
         .and_then(|exclusion| exclusion.map_or(Ok(()), |exclusion| exclusion.complete()));
     if let Err(e) = protected {
         context.ui.say(format!(
             "note: `{}` could not be added to git's exclusions ({e}): `git clean -fd` there would delete it",
-            site.kept().display()
+            paths.kept().display()
         ));
     }
 }
@@ -255,149 +241,35 @@ async fn compare_all(args: &CutoverArgs, sides: &Sides, context: &Context) -> Re
     let progress = sides.progress(context.ui)?;
     let compared = compare(sides, args.readers.into(), &progress).await?;
     context.facts.add("same", compared.same);
-    context.facts.add("deleted_there", compared.deleted_there);
+    context
+        .facts
+        .add("deleted_in_bucket", compared.deleted_in_bucket);
     Ok(compared)
 }
 
-/// Compares what was written while the first comparison ran; all of it where an earlier run, which
-/// was interrupted, had moved the media, since nobody knows what was written then.
-async fn look_again(
+/// Compares the files that were written during the first comparison. Compares all files where an earlier
+/// run had moved the media and was interrupted.
+async fn compare_after_move(
     args: &CutoverArgs,
     sides: &Sides,
-    begun: i64,
-    report: &mut Report,
+    comparison_begin: i64,
+    report: &mut CutoverReport,
     context: &Context,
 ) -> Result<()> {
     if report.compared.is_some() {
         let progress = Progress::begin(context.ui, None, sides.client.clone());
         let readers = args.readers.into();
-        report.written_meanwhile = compare_written_since(sides, begun, readers, &progress).await?;
+        report.written_during_comparison =
+            compare_written_since(sides, comparison_begin, readers, &progress).await?;
     } else {
         report.compared = Some(compare_all(args, sides, context).await?);
     }
     Ok(())
 }
 
-/// Since 1970.
+/// Nanoseconds since 1970.
 fn nanoseconds_now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
-}
-
-impl Report {
-    /// The sum of both comparisons.
-    fn count(&self, of: fn(&Compared) -> u64) -> u64 {
-        of(&self.written_meanwhile) + self.compared.as_ref().map_or(0, of)
-    }
-
-    fn text(&self) -> String {
-        let mut out = String::new();
-        if let Some(compared) = &self.compared {
-            out.push_str(&format!(
-                "{} in the bucket ({}), compared by size and MD5\n",
-                counted(compared.same, "file is", "files are"),
-                human_bytes(compared.bytes)
-            ));
-            out.push_str(&settled(compared));
-            out.push_str(&faults(compared));
-        }
-        match (
-            self.cutover,
-            self.count(|compared| compared.different.count),
-        ) {
-            (Some(_), _) => {
-                out.push_str(&format!(
-                    "`{}` is empty now; the media are in `{}`",
-                    self.media_dir.display(),
-                    self.kept_dir.display()
-                ));
-                out.push_str(&meanwhile(&self.written_meanwhile));
-                if self.interrupted {
-                    out.push_str("\ninterrupted: what was written meanwhile was not compared");
-                }
-            }
-            (None, 0) if self.dry_run => out.push_str(&format!(
-                "`{}` would become `{}`",
-                self.media_dir.display(),
-                self.kept_dir.display()
-            )),
-            (None, _) => out.push_str("the cutover is refused; nothing was changed"),
-        }
-        out
-    }
-}
-
-/// What became of the files that came while the comparison ran.
-fn meanwhile(written: &Compared) -> String {
-    if written.total() == 0 {
-        return String::new();
-    }
-    let mut out = format!(
-        "\n{} written while this ran: {} in the bucket",
-        counted(written.total(), "file was", "files were"),
-        counted(written.same, "is", "are")
-    );
-    for more in [settled(written), faults(written)] {
-        if !more.is_empty() {
-            out.push('\n');
-            out.push_str(more.trim_end());
-        }
-    }
-    out
-}
-
-/// What the bucket does not have so, and needs no looking after.
-fn settled(compared: &Compared) -> String {
-    let mut out = String::new();
-    for (number, one, many) in [
-        (
-            compared.deleted_there,
-            "was deleted there by Mastodon since it was uploaded",
-            "were deleted there by Mastodon since they were uploaded",
-        ),
-        (
-            compared.replaced_there,
-            "was replaced there by Mastodon since it was uploaded",
-            "were replaced there by Mastodon since they were uploaded",
-        ),
-        (
-            compared.vanished,
-            "was gone before its turn",
-            "were gone before their turn",
-        ),
-    ] {
-        if number > 0 {
-            out.push_str(&format!("{}\n", counted(number, one, many)));
-        }
-    }
-    out
-}
-
-/// What the bucket does not have so, by name.
-fn faults(compared: &Compared) -> String {
-    let mut out = String::new();
-    for (list, one, many) in [
-        (
-            &compared.hidden,
-            "is hidden, not in the bucket, and stays on the disk",
-            "are hidden, not in the bucket, and stay on the disk",
-        ),
-        (
-            &compared.different,
-            "is not, or differs",
-            "are not, or differ",
-        ),
-        (
-            &compared.not_for_buckets,
-            "cannot be in a bucket",
-            "cannot be in a bucket",
-        ),
-    ] {
-        if list.count > 0 {
-            let what = counted(list.count, one, many);
-            out.push_str(&format!("{what}:\n{}", list.lines()));
-        }
-    }
-    out
 }

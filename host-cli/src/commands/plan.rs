@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::mastodon::{Owner, named_media_dir};
 use crate::named::NamedPaths;
 use crate::pairs::Pair;
-use crate::tree::{self, Entry, SkipReason};
+use crate::tree::{self, SkipReason, TreeEntry};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
@@ -158,13 +158,13 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<PlanReport> {
         hidden: Amount::default(),
         archives: Amount::default(),
     };
-    let options = tree::Options {
+    let options = tree::WalkOptions {
         root: media_dir.to_owned(),
         prefix_length: prefix.len(),
         follow_links: args.follow_links,
     };
     for entry in tree::walk(&options)? {
-        if let Entry::Skipped(skipped) = &entry
+        if let TreeEntry::Skipped(skipped) = &entry
             && skipped.reason == SkipReason::LinkedDirectory
         {
             report
@@ -188,14 +188,14 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<PlanReport> {
 fn linked_directory(media_dir: &Path, path: &str) -> LinkedDirectory {
     let path = path.trim_end_matches('/');
     let link = media_dir.join(path);
-    let options = tree::Options {
+    let options = tree::WalkOptions {
         root: link.clone(),
         prefix_length: 0,
         follow_links: true,
     };
     let mut amount = Amount::default();
     for entry in tree::walk(&options).into_iter().flatten() {
-        if let Entry::File(file) = entry {
+        if let TreeEntry::File(file) = entry {
             add(&mut amount, file.stamp.size);
         }
     }
@@ -208,7 +208,7 @@ fn linked_directory(media_dir: &Path, path: &str) -> LinkedDirectory {
 
 impl PlanReport {
     /// Adds an entry by what a first `sync` to an empty bucket would do with it.
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: TreeEntry) {
         let path = entry.path().to_owned();
         let pair = Pair {
             path,
@@ -218,12 +218,12 @@ impl PlanReport {
         };
         let decision = decide(&pair, &Owner::Disk, Flags::default());
         let file = match &pair.local {
-            Some(Entry::File(file)) if decision == Decision::Hidden => {
+            Some(TreeEntry::File(file)) if decision == Decision::Hidden => {
                 return add(&mut self.hidden, file.stamp.size);
             }
-            Some(Entry::File(file)) => file,
+            Some(TreeEntry::File(file)) => file,
             None => return,
-            Some(Entry::Skipped(skipped)) => {
+            Some(TreeEntry::Skipped(skipped)) => {
                 let reason = match &skipped.detail {
                     Some(detail) => format!("{}: {detail}", skipped.reason),
                     None => skipped.reason.to_string(),

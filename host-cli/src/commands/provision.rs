@@ -239,7 +239,7 @@ async fn bucket(
             .hint(format!("the visibility of an existing bucket is not changed: leave `--{expected}` out, or change the bucket in the web console first; nothing was created"))
             .exit(Exit::Problem));
     }
-    if !bucket.speaks_s3() {
+    if !bucket.has_s3() {
         return Err(Error::new(format!("use the bucket `{name}`"))
             .cause("it was created before 4 May 2020 and is not available at the S3 endpoint")
             .hint("choose a new name with `--bucket`; nothing was created")

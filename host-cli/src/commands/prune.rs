@@ -1,6 +1,6 @@
-//! `prune`: deletes local files that the bucket is proven to have, at this moment.
+//! `prune`: deletes local files after proving, right before, that the bucket has them.
 
-mod place;
+mod directory;
 mod pruner;
 mod report;
 mod survey;
@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use self::place::Place;
+use self::directory::PruneDirectory;
 use self::pruner::Pruner;
-use self::report::Report;
+use self::report::PruneReport;
 use self::survey::Survey;
 use crate::config::TargetArgs;
 use crate::context::Context;
@@ -34,18 +34,17 @@ Examples:
   Free the disk:
     medialift prune /home/mastodon/live/public/system
 
-The default proof reads every object back whole and compares its bytes. `--prove head` asks for
-size and MD5 only, which costs no download, and trusts that the bucket can give what it lists.
-Reading back is a download: Backblaze gives three times the stored amount a month for nothing, and a
-download cap may be set (`medialift plan` tells both).
+The default proof downloads every object and compares its bytes. `--prove head` compares size and MD5
+only, without a download, and trusts that the bucket can return what it lists. Downloads up to three
+times the stored amount a month are free at Backblaze; a download cap may be set (see `medialift plan`).
 Exit codes: 0 all deleted, 4 some files stay (each is named).")]
 pub struct PruneArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
-    /// Delete below this directory instead of `system_`; its paths are keys as they are
+    /// Delete below this directory instead of `system_`; paths below it are keys
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Delete from the directory that Mastodon uses at this moment
+    /// Delete from the directory that Mastodon uses
     #[arg(long)]
     pub live: bool,
     /// What counts as proof
@@ -54,14 +53,14 @@ pub struct PruneArgs {
     /// Prove, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Files outside `cache/` that may be deleted since Mastodon has deleted them in the bucket
-    /// [default: the lesser of 1000 and a tenth of those that are there, and 20 at least]
+    /// Files not in `cache/` that may be deleted because Mastodon has deleted them in the bucket
+    /// [default: a tenth of those files, from 20 to 1000]
     #[arg(long, value_name = "N")]
-    pub max_settled: Option<u64>,
+    pub max_deleted_in_bucket: Option<u64>,
     /// There is no Mastodon that uses this directory: delete only what the bucket has
     #[arg(long)]
     pub not_mastodon: bool,
-    /// Delete behind links to directories too, as `sync --follow-links` uploaded from there
+    /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
     /// Files at a time
@@ -76,22 +75,22 @@ pub struct PruneArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proof {
-    /// The object, read whole just now, has the file's bytes.
+    /// The object, downloaded right before, has the file's bytes.
     Read,
-    /// The object, asked for just now, has the file's size and MD5.
+    /// The object, looked up right before, has the file's size and MD5.
     Head,
 }
 
 /// Runs `prune`.
 pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
-    let place = Place::find(&args, context)?;
+    let directory = PruneDirectory::find(&args, context)?;
     let target = args.target.resolve(&context.file)?;
     let installation = sides::installation(
         args.not_mastodon,
-        &place.named,
+        &directory.given,
         &target,
         guards::may_prune,
-        format!("prune `{}`", place.directory.display()),
+        format!("prune `{}`", directory.resolved.display()),
         context,
     )
     .await?;
@@ -99,13 +98,13 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     let _locks = if args.dry_run {
         Vec::new()
     } else {
-        place.lock()?
+        directory.lock()?
     };
     let bucket = target.bucket.clone();
     let client = sides::client(&args.target, target, context)?;
-    let directory = place.directory.clone();
-    let sides = Sides::open(client, directory, owner, args.follow_links, context)?;
-    let mut report = Report::of(&args, &sides);
+    let root = directory.resolved.clone();
+    let sides = Sides::open(client, root, owner, args.follow_links, context)?;
+    let mut report = PruneReport::of(&args, &sides);
     let interrupt = Interrupt::watch(context.ui, "no more files are deleted")?;
     let outcome = async {
         let Some(survey) = survey(&sides, &interrupt).await? else {
@@ -113,7 +112,7 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         };
         survey.check(&args, &bucket)?;
         let progress = sides.progress(context.ui)?;
-        let pruner = Pruner::new(&args, &sides, &place);
+        let pruner = Pruner::new(&args, &sides, &directory);
         pruner
             .prune(&mut report, &progress, interrupt.clone(), context)
             .await
@@ -144,14 +143,14 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         (false, 0) => Exit::Done,
         (false, _) => Exit::Partly,
     };
-    // A run that ended before it did anything has nothing to report but why.
+    // Where nothing was done, the error is all there is to report.
     if stopped.is_none() || report.deleted > 0 || context.ui.json {
         context.ui.outcome(exit, &report, report.text());
     }
     stopped.map_or(Ok(exit), Err)
 }
 
-/// Looks at both sides; none where it was interrupted.
+/// Counts the files and objects; none where it was interrupted.
 async fn survey(sides: &Sides, interrupt: &Interrupt) -> Result<Option<Survey>> {
     let mut pairs = sides.pairs()?;
     let mut survey = Survey::default();

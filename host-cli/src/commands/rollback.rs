@@ -1,4 +1,4 @@
-//! `rollback`: the way back from a cutover.
+//! `rollback`: undoes a cutover.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::mastodon::{Installation, Owner, named_media_dir};
 use crate::named::NamedPaths;
 use crate::sides::{self, Sides};
-use crate::swap::{self, Merged, Phase, Site};
+use crate::swap::{self, MediaPaths, Merged, Phase};
 
 /// Flags of `rollback`.
 #[derive(Debug, Args)]
@@ -24,17 +24,17 @@ use crate::swap::{self, Merged, Phase, Site};
 Example:
     medialift rollback /home/mastodon/live/public/system
 
-To let Mastodon use the local files again, put the old .env.production back too: `medialift env`
-can take it back (`medialift env --undo`). Files that Mastodon has uploaded to the bucket since the
-switch are there only, and it would not show them from the disk: they are counted, and copying them
-into the media directory first is up to you. Files that Mastodon has deleted in the bucket since, and
-that are still on the disk, would come back: they are counted and named, every one with `--verbose`.
+To let Mastodon use the local files again, put the old .env.production back too, with
+`medialift env --undo`. Files that Mastodon has uploaded since the switch are only in the bucket, and it
+would not show them: they are counted; copy them into the media directory first. Files that Mastodon has
+deleted in the bucket since, and that are still on the disk, would be shown again: they are counted and
+named, every one with `--verbose`.
 Exit codes: 0 all is back, 3 the bucket has media that are not on the disk, or media that were deleted
 there are on it, 4 back, and some files are kept twice (each is named).")]
 pub struct RollbackArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
-    /// Say what would be done
+    /// Report what would be done, change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do it although `prune` has deleted files
@@ -52,67 +52,71 @@ pub struct RollbackArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct RollbackReport {
     media_dir: PathBuf,
     dry_run: bool,
-    /// Files from the meantime that joined the media.
+    /// What Mastodon wrote after the cutover, merged into the media.
     merged: Merged,
     /// Where conflicting files are kept.
     conflicts_dir: Option<PathBuf>,
-    /// Objects that are in the bucket and on no disk; none where nobody looked.
+    /// Objects without a file on the disk; none where that was not compared.
     only_in_bucket: Option<u64>,
-    /// Files whose object Mastodon has deleted, or may have; none where nobody looked.
-    deleted_there: Option<NamedPaths>,
+    /// Files whose object Mastodon has deleted, or may have; none where that was not compared.
+    deleted_in_bucket: Option<NamedPaths>,
 }
 
 /// Runs `rollback`.
 pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
-    let site = Site::at(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
-    let mut report = Report {
-        media_dir: site.live(),
+    let paths = MediaPaths::of(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
+    let mut report = RollbackReport {
+        media_dir: paths.live(),
         dry_run: args.dry_run,
         merged: Merged::default(),
         conflicts_dir: None,
         only_in_bucket: None,
-        deleted_there: None,
+        deleted_in_bucket: None,
     };
-    let _lock = site.lock()?;
+    let _lock = paths.lock()?;
     if !args.dry_run {
-        site.remove_unwritten_state();
+        paths.remove_unwritten_state();
     }
-    let state = swap::ready_to_return(&site, args.after_prune)?;
-    // A rollback that was killed may have left no directory there: it is completed all the same.
-    if let Ok(installation) = Installation::find(Some(&site.live()), &context.file) {
-        let operation = format!("put `{}` back", site.live().display());
+    let state = swap::check_rollback(&paths, args.after_prune)?;
+    // A killed rollback may have left no directory: it is completed without this guard.
+    if let Ok(installation) = Installation::find(Some(&paths.live()), &context.file) {
+        let operation = format!("put `{}` back", paths.live().display());
         guards::may_rollback(&installation).or_refuse(operation)?;
     }
     let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
-    // A rollback that has begun is completed. Where the media never left, nothing comes back.
-    let comes_back = state.phase != Phase::Returning && swap::media_are_aside(&site, &state)?;
-    if comes_back && !(args.leave_in_bucket && args.with_deleted) {
+    // A rollback that has begun is completed. Where the media were not moved, nothing is shown again.
+    let moves_media = state.phase != Phase::Returning && swap::media_are_aside(&paths, &state)?;
+    if moves_media && !(args.leave_in_bucket && args.with_deleted) {
         let compared = tokio::select! {
             biased;
             () = interrupt.requested() => return Ok(Exit::Interrupted),
-            compared = compare(&args, &site, context) => compared,
+            compared = compare(&args, &paths, context) => compared,
         };
-        let (only_there, deleted_there) = compared.map_err(|e| {
-            Error::new(format!("tell what Mastodon would lose from view, or show again ({e})"))
-                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without looking")
+        let (only_in_bucket, deleted_in_bucket) = compared.map_err(|e| {
+            Error::new(format!("compare the disk with the bucket ({e})"))
+                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without comparing")
         })?;
-        let kept = site.kept();
+        let kept = paths.kept();
         let verdict = guards::may_put_back(&guards::RollbackDifference {
-            only_in_bucket: if args.leave_in_bucket { 0 } else { only_there },
+            only_in_bucket: if args.leave_in_bucket {
+                0
+            } else {
+                only_in_bucket
+            },
             deleted_in_bucket: if args.with_deleted {
                 0
             } else {
-                deleted_there.count
+                deleted_in_bucket.count
             },
             after_prune: args.after_prune,
             kept: &kept,
         });
-        report.only_in_bucket = Some(only_there);
-        report.deleted_there = Some(deleted_there);
-        if let Err(refused) = verdict.or_problem(format!("put `{}` back", site.live().display())) {
+        report.only_in_bucket = Some(only_in_bucket);
+        report.deleted_in_bucket = Some(deleted_in_bucket);
+        if let Err(refused) = verdict.or_problem(format!("put `{}` back", paths.live().display())) {
             context.ui.data(&report, report.refused_text());
             return Err(refused);
         }
@@ -120,25 +124,27 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     if args.dry_run {
         let text = format!(
             "`{}` would become `{}` again",
-            site.kept().display(),
-            site.live().display()
+            paths.kept().display(),
+            paths.live().display()
         );
         context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     }
     let stamp = time::OffsetDateTime::now_utc().unix_timestamp();
-    let conflicts = site.parent.join(format!("{}.conflicts-{stamp}", site.name));
+    let conflicts = paths
+        .parent
+        .join(format!("{}.conflicts-{stamp}", paths.name));
     if interrupt.is_set() {
         return Ok(Exit::Interrupted);
     }
     interrupt.set_remaining("what was begun is brought to its end");
-    let back = tokio::task::spawn_blocking(move || {
-        swap::back(&site, args.after_prune, &conflicts, &mut |_| Ok(()))
+    let rolled_back = tokio::task::spawn_blocking(move || {
+        swap::roll_back(&paths, args.after_prune, &conflicts, &mut |_| Ok(()))
     });
     let failed = |e| Error::new("put the media back").cause(e);
-    let back = back.await.map_err(failed)??;
-    report.merged = back.merged;
-    report.conflicts_dir = back.conflicts_dir;
+    let result = rolled_back.await.map_err(failed)??;
+    report.merged = result.merged;
+    report.conflicts_dir = result.conflicts_dir;
     let exit = match report.conflicts_dir {
         None => Exit::Done,
         Some(_) => Exit::Partly,
@@ -150,33 +156,41 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
-/// Counts objects that neither directory has, and names files that Mastodon has deleted in the bucket.
-async fn compare(args: &RollbackArgs, site: &Site, context: &Context) -> Result<(u64, NamedPaths)> {
+/// Counts objects without a file in either directory, and names files that Mastodon has deleted in the
+/// bucket.
+async fn compare(
+    args: &RollbackArgs,
+    paths: &MediaPaths,
+    context: &Context,
+) -> Result<(u64, NamedPaths)> {
     let target = args.target.resolve(&context.file)?;
     let client = sides::client(&args.target, target, context)?;
-    let sides = Sides::open(client, site.kept(), Owner::Bucket, true, context)?;
+    let sides = Sides::open(client, paths.kept(), Owner::Bucket, true, context)?;
     let mut pairs = sides.pairs()?;
-    let (mut only_there, mut deleted_there) = (0, NamedPaths::default());
+    let (mut only_in_bucket, mut deleted_in_bucket) = (0, NamedPaths::default());
     while let Some(pair) = pairs.next().await? {
-        let is_here = pair.local.is_some() || site.live().join(&pair.path).exists();
-        only_there += u64::from(pair.object.is_some() && !is_here);
+        let is_here = pair.local.is_some() || paths.live().join(&pair.path).exists();
+        only_in_bucket += u64::from(pair.object.is_some() && !is_here);
         let reason = match sides.decide(&pair, Compare::SizeOnly) {
-            Decision::DeletedThere => "deleted there",
+            Decision::DeletedInBucket => "deleted there",
             Decision::Conflict(Conflict::NoJournal) => {
-                "not there, and no journal tells whether Mastodon deleted it"
+                "not there, and no journal shows whether Mastodon deleted it"
             }
             _ => continue,
         };
         let shown = pair.path.escape_debug();
         context.ui.detail(format!("{reason}: {shown}"));
-        deleted_there.add(pair.path, reason);
+        deleted_in_bucket.add(pair.path, reason);
     }
-    Ok((only_there, deleted_there))
+    Ok((only_in_bucket, deleted_in_bucket))
 }
 
-impl Report {
+impl RollbackReport {
     fn refused_text(&self) -> String {
-        let deleted = self.deleted_there.iter().filter(|named| named.count > 0);
+        let deleted = self
+            .deleted_in_bucket
+            .iter()
+            .filter(|named| named.count > 0);
         let named =
             deleted.map(|named| format!("on the disk, and not in the bucket:\n{}", named.lines()));
         named

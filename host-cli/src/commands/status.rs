@@ -16,10 +16,10 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::format::quoted;
 use crate::identity::Identity;
-use crate::ledger::steps::{Situation, Standing, State, Step, next};
+use crate::ledger::steps::{Situation, Step, StepState, StepStatus, next};
 use crate::ledger::{self, Ledger, target_name};
 use crate::mastodon::Installation;
-use crate::swap::{Phase, Site, media_at};
+use crate::swap::{MediaPaths, Phase, current_media_dir};
 use changes::Changes;
 
 /// Flags of `status`.
@@ -56,7 +56,7 @@ struct StatusReport {
 struct StepRow {
     number: usize,
     #[serde(flatten)]
-    standing: Standing,
+    status: StepStatus,
     title: &'static str,
 }
 
@@ -75,8 +75,8 @@ struct NextStep {
 pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     let mut installation = Installation::find(args.media_dir.as_deref(), &context.file)?;
     installation.query_instance().await;
-    let site = Site::at(&installation.media_dir)?;
-    let media_at = media_at(&site.live());
+    let site = MediaPaths::of(&installation.media_dir)?;
+    let media_at = current_media_dir(&site.live());
     let state = site.state()?;
     // For the first steps no bucket is needed.
     let target = args.target.resolve_with(&context.file).ok();
@@ -90,7 +90,7 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
         phase: state.as_ref().map(|state| state.phase),
         now: ledger::now(),
     };
-    let standings = situation.standings();
+    let statuses = situation.statuses();
     let next = match state.as_ref().map(|state| state.phase) {
         Some(Phase::Returning) => Some(NextStep {
             number: Step::Cutover.number(),
@@ -98,11 +98,11 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
             commands: vec![command(&args, context, "rollback", false)],
             note: Some("a rollback was interrupted: complete it".to_owned()),
         }),
-        _ => next(&standings).map(|step| NextStep {
+        _ => next(&statuses).map(|step| NextStep {
             number: step.number(),
             step,
             commands: commands(step, &args, context, installation.deployment),
-            note: note(step, &standings, situation.now),
+            note: note(step, &statuses, situation.now),
         }),
     };
     let changes = Changes::collect(
@@ -118,7 +118,7 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
         media_dir: site.live(),
         media_at,
         target: target.map(|target| target.to_string()),
-        steps: standings.map(StepRow::of).into(),
+        steps: statuses.map(StepRow::of).into(),
         next,
         changes,
         ledger: ledger.path().to_owned(),
@@ -183,9 +183,9 @@ fn commands(
 }
 
 /// What to consider before the next step.
-fn note(step: Step, standings: &[Standing], now: i64) -> Option<String> {
+fn note(step: Step, statuses: &[StepStatus], now: i64) -> Option<String> {
     const WEEK: i64 = 7 * 86_400;
-    let at = |step: Step| standings[step as usize].at;
+    let at = |step: Step| statuses[step as usize].at;
     match step {
         Step::LastSync | Step::Switch => {
             let days = (now - at(Step::Announce)?) / 86_400;
@@ -195,7 +195,7 @@ fn note(step: Step, standings: &[Standing], now: i64) -> Option<String> {
                 )
             })
         }
-        Step::Rest if standings[Step::LastSync as usize].state == State::Skipped => Some(
+        Step::Rest if statuses[Step::LastSync as usize].state == StepState::Skipped => Some(
             "nothing was uploaded within the hour before the switch: files that Mastodon wrote to the disk since the last upload are missing from the files domain until this has run"
                 .to_owned(),
         ),
@@ -213,21 +213,21 @@ fn date(at: i64) -> String {
 }
 
 impl StepRow {
-    fn of(standing: Standing) -> StepRow {
+    fn of(status: StepStatus) -> StepRow {
         StepRow {
-            number: standing.step.number(),
-            standing,
-            title: standing.step.title(),
+            number: status.step.number(),
+            status,
+            title: status.step.title(),
         }
     }
 
     fn state(&self) -> &'static str {
-        match self.standing.state {
-            State::Done => "done",
-            State::Partly => "done in part",
-            State::Begun => "begun",
-            State::Todo => "to do",
-            State::Skipped => "not recorded",
+        match self.status.state {
+            StepState::Done => "done",
+            StepState::Partly => "done in part",
+            StepState::Begun => "begun",
+            StepState::Todo => "to do",
+            StepState::Skipped => "not recorded",
         }
     }
 }
@@ -241,7 +241,7 @@ impl StatusReport {
                 row.number.to_string(),
                 row.title.to_owned(),
                 row.state().to_owned(),
-                row.standing.at.map(date).unwrap_or_default(),
+                row.status.at.map(date).unwrap_or_default(),
             ]);
         }
         let mut out = format!("{table}\n\n{}", self.changes.text());

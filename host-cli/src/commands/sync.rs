@@ -15,18 +15,18 @@ use crate::decide::{Compare, Flags};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::filter::Filter;
-use crate::guards::may_delete_after;
+use crate::guards::{may_delete_after, may_overwrite, may_sync, may_sync_delete};
 use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::ledger::{self, Ledger};
 use crate::mastodon::{Owner, named_media_dir};
 use crate::s3::{Client, Retry};
-use crate::sync::{self, Options, Question};
+use crate::sync::{self, Guard, Ownership, OwnershipCheck, SyncOptions};
 use crate::upload::Limits;
 use crate::{pairs, tree};
 
-/// A little below what a new account is given, 500 requests a second.
+/// A little below the limit of a new account, 500 requests a second.
 const BACKBLAZE_RATE: f64 = 450.0;
 
 /// Copies a directory into the bucket, one way.
@@ -53,13 +53,13 @@ pub struct SyncArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for help")]
     pub target: TargetArgs,
-    /// Look and tell, change nothing
+    /// Report what would be done, change nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,
-    /// Take an equal size for equal content
+    /// Compare by size alone
     #[arg(long, conflicts_with = "checksum")]
     pub size_only: bool,
-    /// Read every file and compare, whatever the journal says
+    /// Read every file and compare its digest, without the journal
     #[arg(long)]
     pub checksum: bool,
     /// Only paths that match this glob (`**/*.png`); may be given many times
@@ -71,7 +71,7 @@ pub struct SyncArgs {
     /// Only the paths in this file, one a line, relative to DIR; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub files_from: Option<PathBuf>,
-    /// Look behind links to directories, also where they lead out of DIR
+    /// Follow links to directories, also where they lead out of DIR
     #[arg(long)]
     pub follow_links: bool,
     /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them;
@@ -81,21 +81,21 @@ pub struct SyncArgs {
     /// Replace objects that differ and were not put there by this command
     #[arg(long)]
     pub replace: bool,
-    /// Send what the bucket lacks although no journal tells whether Mastodon deleted it there
+    /// Send what the bucket lacks although no journal shows whether Mastodon deleted it there
     #[arg(long)]
     pub send_unrecorded: bool,
     /// DIR belongs to no Mastodon: the directory is the truth
     #[arg(long)]
     pub not_mastodon: bool,
-    /// Delete objects whose local file is gone, by the journal's word that there was one (the bucket
-    /// keeps their versions)
+    /// Delete objects whose local file is gone, where the journal has recorded that there was one (the
+    /// bucket keeps their versions)
     #[arg(long, conflicts_with = "files_from")]
     pub delete: bool,
-    /// Delete nothing where more objects than this would go [default: the lesser of 1000 and a tenth
-    /// of the objects that are there]
+    /// Delete nothing where more objects than this would be deleted [default: the lesser of 1000 and a
+    /// tenth of all objects]
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
-    /// Uploads at once, at most; how many really, is found by trying
+    /// Uploads at once, at most; the number is adapted to what the service takes
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     pub concurrency: usize,
     /// Requests a second, at most [default: 450 at Backblaze, no limit elsewhere]
@@ -104,16 +104,16 @@ pub struct SyncArgs {
     /// Bytes a second, at most: `10MB`, `512KiB`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub bwlimit: Option<ByteSize>,
-    /// Files of this size and more are sent in parts, which a later run takes up
+    /// Files of this size and more are sent in parts, and an interrupted upload is resumed
     #[arg(long, value_name = "SIZE", default_value = "100MiB", value_parser = size)]
     pub multipart_from: ByteSize,
     /// Size of a part
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
     pub part_size: ByteSize,
-    /// How long a request that the service fails is tried again, in seconds
+    /// How long a failing request is retried, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     pub retry_for: u64,
-    /// How long a network that is away is waited for, in seconds [default: as long as it takes]
+    /// How long an outage of the network is waited for, in seconds [default: without limit]
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
     /// Hold the whole listing in memory and sort it, for services that do not list in key order
@@ -156,23 +156,22 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
 /// Runs `sync`.
 pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if args.include_hidden && args.include.is_empty() && args.files_from.is_none() {
-        return Err(publishes_all_hidden());
+        return Err(would_publish_all_hidden());
     }
     let target = args.target.resolve(&context.file)?;
     let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
     let pairs = pairs_options(&args, &directory, &target)?;
-    // Looked at before anything is written, so that a wrong path leaves nothing behind.
+    // Before anything is written: a wrong path must leave no journal behind.
     tree::walk(&pairs.tree)?;
-    let question = Question {
+    let ownership_check = OwnershipCheck {
         directory: directory.clone(),
         target: target.clone(),
         settings: context.file.clone(),
         not_mastodon: args.not_mastodon,
-        delete: args.delete,
-        replace: args.replace,
+        guards: guards(&args, &directory, &target),
     };
-    let answer = question.ask().await?;
-    if let (Owner::Unknown(why), false) = (&answer.owner, answer.alone) {
+    let ownership = Ownership::examine(&ownership_check).await?;
+    if let (Owner::Unknown(why), false) = (&ownership.owner, ownership.no_mastodon) {
         context.ui.say(format!(
             "note: where Mastodon keeps its media cannot be determined: {why}; nothing is sent that Mastodon may have deleted in the bucket"
         ));
@@ -193,13 +192,13 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
             .or_refuse(format!("delete what is only in `{target}`"))?;
     }
     let path = ledger::journal_path(&state_dir, &target, &identity);
-    let (journal, said) = if args.dry_run {
+    let (journal, note) = if args.dry_run {
         Journal::read_only(&path)?
     } else {
         Journal::open(&path, &target.to_string())?
     };
-    if let Some(said) = said {
-        context.ui.say(format!("note: {said}"));
+    if let Some(note) = note {
+        context.ui.say(format!("note: {note}"));
     }
     let flags = Flags {
         compare: match (args.size_only, args.checksum) {
@@ -210,18 +209,18 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         replace: args.replace,
         delete: args.delete,
         include_hidden: args.include_hidden,
-        unrecorded_is_new: journal.is_settled() || answer.alone,
-        send_unclear: args.send_unrecorded,
+        unrecorded_is_new: journal.is_complete() || ownership.no_mastodon,
+        send_unrecorded: args.send_unrecorded,
     };
-    let options = Options {
+    let options = SyncOptions {
         pairs,
-        answer,
-        question,
+        ownership,
+        ownership_check,
         flags,
         dry_run: args.dry_run,
-        most_deletions: args.max_delete,
+        max_deletions: args.max_delete,
         concurrency: args.concurrency,
-        highest_rate: args
+        max_rate: args
             .max_rate
             .or_else(|| target.endpoint.is_backblaze().then_some(BACKBLAZE_RATE)),
         bandwidth: args.bwlimit.map(|size| size.as_u64() as f64),
@@ -235,7 +234,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         .detail(format!("copying `{}` to {target}", directory.display()));
     let retry = Retry {
         give_up_after: Duration::from_secs(args.retry_for),
-        outage: args.give_up_after.map(Duration::from_secs),
+        outage_timeout: args.give_up_after.map(Duration::from_secs),
         ..Retry::default()
     };
     let client = Client::with_retry(target, &credentials, retry)
@@ -245,6 +244,27 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     report(&finished, context);
     let exit = finished.summary.exit();
     finished.stopped.map_or(Ok(exit), Err)
+}
+
+/// The guards that depend on the installation, in order. [`may_delete_after`] depends on the ledger.
+fn guards(args: &SyncArgs, directory: &Path, target: &Target) -> Vec<Guard> {
+    let mut guards = vec![Guard {
+        operation: format!("copy `{}` to `{target}`", directory.display()),
+        allows: |installation, _| may_sync(installation),
+    }];
+    if args.delete {
+        guards.push(Guard {
+            operation: format!("delete what is only in `{target}`"),
+            allows: may_sync_delete,
+        });
+    }
+    if args.replace {
+        guards.push(Guard {
+            operation: format!("replace objects of `{target}`"),
+            allows: may_overwrite,
+        });
+    }
+    guards
 }
 
 /// Prints the summary; `--quiet` prints only what went wrong.
@@ -258,14 +278,14 @@ fn report(finished: &sync::Finished, context: &Context) {
             context.ui.data(summary, problems);
         }
     } else if finished.stopped.is_none() || !summary.is_empty() {
-        // A run that ended before it did anything has nothing to report but why.
+        // Where nothing was done, the error is all there is to report.
         context.ui.data(summary, summary.text());
     }
 }
 
-fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<pairs::Options> {
-    Ok(pairs::Options {
-        tree: tree::Options {
+fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<pairs::JoinOptions> {
+    Ok(pairs::JoinOptions {
+        tree: tree::WalkOptions {
             root: directory.to_owned(),
             prefix_length: target.key_prefix.len(),
             follow_links: args.follow_links,
@@ -276,14 +296,14 @@ fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<p
     })
 }
 
-/// A suspension is lifted from one account: the others stay hidden.
-fn publishes_all_hidden() -> Error {
+/// Where the suspension of one account is lifted, files of the others must stay hidden.
+fn would_publish_all_hidden() -> Error {
     Error::usage("send every hidden file")
         .cause("they are the files of suspended accounts, and whoever knows an address can read what is in the bucket")
         .hint("name the files of the account whose suspension was lifted, with `--include 'accounts/avatars/000/000/042/**'` for each directory, or with their paths in a file for `--files-from`")
 }
 
-/// A master key is told before anything is sent: at the S3 endpoint it only ever fails.
+/// The S3 endpoint refuses the master key: reported before anything is sent.
 fn master_key() -> Error {
     Error::usage("use this application key")
         .cause("its id is the account's own: this is the master key, which does not work at the S3 endpoint")

@@ -1,7 +1,7 @@
 //! The table of `decide`, row by row.
 
 use super::*;
-use crate::tree::{Options, Skipped, Stamp, walk};
+use crate::tree::{Skipped, Stamp, WalkOptions, walk};
 
 const A: &str = "900150983cd24fb0d6963f7d28e17f72";
 const B: &str = "d41d8cd98f00b204e9800998ecf8427e";
@@ -11,27 +11,27 @@ const A2: &str = "900150983cd24fb0d6963f7d28e17f72-2";
 fn file(hidden: bool) -> LocalFile {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), "abc").unwrap();
-    let options = Options {
+    let options = WalkOptions {
         root: root.path().to_owned(),
         prefix_length: 0,
         follow_links: false,
     };
-    let Some(Entry::File(mut file)) = walk(&options).unwrap().next() else {
+    let Some(TreeEntry::File(mut file)) = walk(&options).unwrap().next() else {
         panic!("no file")
     };
     file.hidden = hidden;
     file
 }
 
-fn object(size: u64, etag: &str) -> Option<Listed> {
-    Some(Listed {
+fn object(size: u64, etag: &str) -> Option<ListedObject> {
+    Some(ListedObject {
         key: "f".to_owned(),
         size,
         etag: etag.to_owned(),
     })
 }
 
-/// What the journal says: nothing, the file as it is, an earlier state of it, or only the key.
+/// The record: none, of the file as it is, of an earlier version of it, or of the key alone.
 fn known(file: &LocalFile, what: &str) -> Option<Recorded> {
     let earlier = Stamp {
         changed: 1,
@@ -52,14 +52,14 @@ fn unknown() -> Owner {
     Owner::Unknown("no settings".to_owned())
 }
 
-/// One row: object, journal, then what is decided where disk, bucket and nobody known owns.
+/// One row: object, journal, then the decisions where the disk, the bucket, and an unknown owner owns the media.
 #[track_caller]
-fn row(object: Option<Listed>, journal: &str, flags: Flags, expected: [Decision; 3]) {
+fn row(object: Option<ListedObject>, journal: &str, flags: Flags, expected: [Decision; 3]) {
     let file = file(false);
     let pair = Pair {
         path: "f".to_owned(),
         known: known(&file, journal),
-        local: Some(Entry::File(file)),
+        local: Some(TreeEntry::File(file)),
         object,
     };
     let decided = [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, flags));
@@ -71,7 +71,7 @@ const NOT_OURS: Decision = Decision::Conflict(Conflict::NotOurs);
 const OWNS: Decision = Decision::Conflict(Conflict::BucketOwns);
 const UNKNOWN: Decision = Decision::Conflict(Conflict::OwnerUnknown);
 
-fn settled() -> Flags {
+fn complete_journal() -> Flags {
     Flags {
         unrecorded_is_new: true,
         ..Flags::default()
@@ -81,34 +81,39 @@ fn settled() -> Flags {
 #[test]
 fn a_file_without_an_object() {
     let no_journal = Decision::Conflict(Conflict::NoJournal);
-    row(None, "", settled(), [NEW, NEW, NEW]);
+    row(None, "", complete_journal(), [NEW, NEW, NEW]);
     row(None, "", Flags::default(), [NEW, no_journal, UNKNOWN]);
-    row(None, "sending", settled(), [NEW, no_journal, UNKNOWN]);
-    let send_unclear = Flags {
-        send_unclear: true,
+    row(
+        None,
+        "sending",
+        complete_journal(),
+        [NEW, no_journal, UNKNOWN],
+    );
+    let send_unrecorded = Flags {
+        send_unrecorded: true,
         ..Flags::default()
     };
-    row(None, "", send_unclear, [NEW, NEW, NEW]);
-    row(None, "sending", send_unclear, [NEW, NEW, NEW]);
+    row(None, "", send_unrecorded, [NEW, NEW, NEW]);
+    row(None, "sending", send_unrecorded, [NEW, NEW, NEW]);
     row(
         None,
         "A",
-        send_unclear,
-        [NEW, Decision::DeletedThere, UNKNOWN],
+        send_unrecorded,
+        [NEW, Decision::DeletedInBucket, UNKNOWN],
     );
     for journal in ["A", "earlier A", "seen"] {
-        let expected = [NEW, Decision::DeletedThere, UNKNOWN];
-        row(None, journal, settled(), expected);
+        let expected = [NEW, Decision::DeletedInBucket, UNKNOWN];
+        row(None, journal, complete_journal(), expected);
         row(None, journal, Flags::default(), expected);
     }
 }
 
 #[test]
 fn a_file_with_the_same_object() {
-    row(object(3, A), "A", settled(), [Decision::Same; 3]);
+    row(object(3, A), "A", complete_journal(), [Decision::Same; 3]);
     let size_only = Flags {
         compare: Compare::SizeOnly,
-        ..settled()
+        ..complete_journal()
     };
     for journal in ["", "B", "seen"] {
         row(object(3, A), journal, size_only, [Decision::Same; 3]);
@@ -119,9 +124,9 @@ fn a_file_with_the_same_object() {
 fn a_file_with_another_object() {
     let replace = Flags {
         replace: true,
-        ..settled()
+        ..complete_journal()
     };
-    // The size tells, or the journal does.
+    // By the size, or by the journal.
     for (object, journal) in [
         (object(4, B), ""),
         (object(3, B), "A"),
@@ -130,18 +135,18 @@ fn a_file_with_another_object() {
         row(
             object.clone(),
             journal,
-            settled(),
+            complete_journal(),
             [NOT_OURS, OWNS, UNKNOWN],
         );
         let replaced = Decision::Send(Why::Replace);
         row(object, journal, replace, [replaced, OWNS, UNKNOWN]);
     }
-    // What we put there, and the file has changed since.
+    // Sent by medialift, and the file has changed since.
     let changed = Decision::Send(Why::Changed);
     row(
         object(4, A),
         "earlier A",
-        settled(),
+        complete_journal(),
         [changed, OWNS, UNKNOWN],
     );
 }
@@ -150,12 +155,27 @@ fn a_file_with_another_object() {
 fn a_file_that_must_be_read() {
     let read = Flags {
         compare: Compare::Read,
-        ..settled()
+        ..complete_journal()
     };
-    row(object(3, A), "", settled(), [Decision::Compare; 3]);
-    row(object(3, A), "seen", settled(), [Decision::Compare; 3]);
-    row(object(3, A), "earlier A", settled(), [Decision::Compare; 3]);
-    row(object(3, A2), "A", settled(), [Decision::Compare; 3]);
+    row(object(3, A), "", complete_journal(), [Decision::Compare; 3]);
+    row(
+        object(3, A),
+        "seen",
+        complete_journal(),
+        [Decision::Compare; 3],
+    );
+    row(
+        object(3, A),
+        "earlier A",
+        complete_journal(),
+        [Decision::Compare; 3],
+    );
+    row(
+        object(3, A2),
+        "A",
+        complete_journal(),
+        [Decision::Compare; 3],
+    );
     row(object(3, A), "A", read, [Decision::Compare; 3]);
 }
 
@@ -165,7 +185,7 @@ fn a_file_that_was_read() {
     let pair = |journal: &str| Pair {
         path: "f".to_owned(),
         known: known(&file, journal),
-        local: Some(Entry::File(file.clone())),
+        local: Some(TreeEntry::File(file.clone())),
         object: object(3, A),
     };
     for (journal, owner, same, expected) in [
@@ -182,7 +202,7 @@ fn a_file_that_was_read() {
         ("earlier A", Owner::Bucket, false, OWNS),
         ("earlier A", unknown(), false, UNKNOWN),
     ] {
-        let decided = decide_read(&pair(journal), same, &owner, settled());
+        let decided = decide_read(&pair(journal), same, &owner, complete_journal());
         assert_eq!(decided, expected, "{journal:?} {owner:?} {same}");
     }
 }
@@ -191,17 +211,17 @@ fn a_file_that_was_read() {
 fn a_hidden_file_is_left_out_whatever_is_there() {
     let include = Flags {
         include_hidden: true,
-        ..settled()
+        ..complete_journal()
     };
     let pair = |object| Pair {
         path: "f".to_owned(),
-        local: Some(Entry::File(file(true))),
+        local: Some(TreeEntry::File(file(true))),
         object,
         known: None,
     };
     for owner in [Owner::Disk, Owner::Bucket, unknown()] {
         for object in [None, object(3, A), object(4, B)] {
-            let decided = decide(&pair(object), &owner, settled());
+            let decided = decide(&pair(object), &owner, complete_journal());
             assert_eq!(decided, Decision::Hidden, "{owner:?}");
         }
     }
@@ -210,19 +230,19 @@ fn a_hidden_file_is_left_out_whatever_is_there() {
 
 #[test]
 fn what_is_no_file_here() {
-    let skipped = Entry::Skipped(Skipped {
+    let skipped = TreeEntry::Skipped(Skipped {
         path: "f".to_owned(),
         reason: SkipReason::Symlink,
         detail: None,
     });
     let delete = Flags {
         delete: true,
-        ..settled()
+        ..complete_journal()
     };
     let seen = Some(Recorded::seen());
     let file = file(false);
     let [a, b] = ["earlier A", "B"].map(|journal| known(&file, journal));
-    let only = Decision::OnlyThere;
+    let only = Decision::OnlyInBucket;
     for (local, object, known, expected) in [
         (
             Some(skipped),
@@ -248,7 +268,7 @@ fn what_is_no_file_here() {
             [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, delete));
         assert_eq!(decided, expected, "{pair:?}");
         if pair.object.is_some() && pair.local.is_none() {
-            assert_eq!(decide(&pair, &Owner::Disk, settled()), only);
+            assert_eq!(decide(&pair, &Owner::Disk, complete_journal()), only);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! One run of `sync`, with what befalls it.
+//! One run of `sync`, with what happens during it.
 
 use std::collections::BTreeSet;
 
 use md5::{Digest, Md5};
 
-use super::world::{Fuse, Journal, Object, World, identity, read};
+use super::world::{Journal, KillAfter, Object, World, identity, read};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::guards::{Permission, may_delete_after, may_sync, may_sync_delete};
@@ -13,34 +13,34 @@ use crate::mastodon::Owner;
 use crate::pairs::Pair;
 use crate::s3::S3Error;
 use crate::swap;
-use crate::sync::remember::{Note, Reach, Remember};
-use crate::tree::Entry;
-use crate::upload::Outcome;
+use crate::sync::journal_rules::{JournalChange, JournalRules, RunCoverage};
+use crate::tree::TreeEntry;
+use crate::upload::UploadOutcome;
 
-/// What befalls one run of `sync`, or is asked of it.
+/// The conditions of one run of `sync`.
 #[derive(Clone, Default)]
-pub(super) struct Run {
+pub(super) struct SyncRun {
     /// The disk below this directory is not mounted.
-    pub(super) away: Option<&'static str>,
-    /// The upload whose answer is lost.
-    pub(super) breaks: Option<u8>,
-    /// What Mastodon writes once the bucket has been listed.
+    pub(super) unmounted: Option<&'static str>,
+    /// The number of the upload whose answer is lost.
+    pub(super) answer_lost: Option<u8>,
+    /// What Mastodon writes after the bucket was listed.
     pub(super) written: Option<(String, Vec<u8>)>,
     /// `--delete`.
-    pub(super) deletes: bool,
+    pub(super) delete: bool,
 }
 
 impl World {
-    pub(super) fn sync(&mut self, fuse: &mut Fuse, run: Run) -> Result<()> {
+    pub(super) fn sync(&mut self, kill: &mut KillAfter, run: SyncRun) -> Result<()> {
         let (installation, target) = (self.installation(), World::target());
         let may_delete = || {
             may_sync_delete(&installation, &target) == Permission::Allowed
                 && may_delete_after(self.pruned) == Permission::Allowed
         };
-        if may_sync(&installation) != Permission::Allowed || run.deletes && !may_delete() {
+        if may_sync(&installation) != Permission::Allowed || run.delete && !may_delete() {
             return Ok(());
         }
-        let root = swap::media_at(&self.site.live());
+        let root = swap::current_media_dir(&self.paths.live());
         let pairs = self.pairs(&root);
         let mut journal = self.journals.remove(&identity(&root)).unwrap_or_default();
         if let Some((path, content)) = run.written.clone()
@@ -48,48 +48,51 @@ impl World {
         {
             self.write(path, content);
         }
-        let ended = self.copy(pairs, &mut journal, fuse, run);
-        let written = match (&ended, fuse.0) {
-            // Killed: what was written by then depends on the moment.
+        let ended = self.copy(pairs, &mut journal, kill, run);
+        let written = match (&ended, kill.0) {
+            // Killed: some of the records were written.
             (Err(_), 0) => journal.waiting.len() / 2,
             _ => journal.waiting.len(),
         };
         journal.write(written);
-        if let Ok(settled) = ended {
-            journal.settled |= settled;
+        if let Ok(complete) = ended {
+            journal.complete |= complete;
         }
         self.journals.insert(identity(&root), journal);
         Ok(())
     }
 
-    /// Whether the journal is settled then.
+    /// Returns whether the journal is complete then.
     pub(super) fn copy(
         &mut self,
         pairs: Vec<Pair>,
         journal: &mut Journal,
-        fuse: &mut Fuse,
-        mut run: Run,
+        kill: &mut KillAfter,
+        mut run: SyncRun,
     ) -> Result<bool> {
         let owner = self.installation().owner_of(&World::target());
-        let remember = Remember::new(owner.clone(), journal.settled);
+        let rules = JournalRules::new(owner.clone(), journal.complete);
         let flags = Flags {
-            unrecorded_is_new: journal.settled,
-            delete: run.deletes,
+            unrecorded_is_new: journal.complete,
+            delete: run.delete,
             ..Flags::default()
         };
-        if remember.unsettles() {
-            journal.settled = false;
+        if rules.is_incomplete_during_run() {
+            journal.complete = false;
         }
-        let mut reach = Reach {
-            whole: true,
-            cut_off: false,
-            sent_unclear: false,
+        let mut coverage = RunCoverage {
+            all_paths: true,
+            uploads_aborted: false,
+            sent_unrecorded: false,
         };
         let empty = pairs.iter().all(|pair| pair.local.is_none());
         let mut to_delete = Vec::new();
         let mut seen = BTreeSet::new();
         for mut pair in pairs {
-            if run.away.is_some_and(|away| pair.path.starts_with(away)) {
+            if run
+                .unmounted
+                .is_some_and(|directory| pair.path.starts_with(directory))
+            {
                 pair.local = None;
                 if pair.object.is_none() && pair.known.is_none() {
                     continue;
@@ -99,8 +102,8 @@ impl World {
             if decision == Decision::Delete {
                 to_delete.push(pair.path.clone());
             }
-            let Some(Entry::File(file)) = &pair.local else {
-                journal.note(&pair.path, remember.left(&pair, decision));
+            let Some(TreeEntry::File(file)) = &pair.local else {
+                journal.change(&pair.path, rules.after_decision(&pair, decision));
                 continue;
             };
             let content = read(file);
@@ -112,11 +115,11 @@ impl World {
                 if pair.object.is_some() {
                     seen.insert(pair.path.clone());
                 }
-                journal.note(&pair.path, remember.left(&pair, decision));
+                journal.change(&pair.path, rules.after_decision(&pair, decision));
                 continue;
             }
-            if is_sent && remember.announces() && !is_read {
-                journal.note(&pair.path, Some(Note::Record(Recorded::sending())));
+            if is_sent && rules.records_before_sending() && !is_read {
+                journal.change(&pair.path, Some(JournalChange::Record(Recorded::sending())));
                 journal.write(usize::MAX);
             }
             // Mastodon may have written it since the bucket was listed.
@@ -130,21 +133,24 @@ impl World {
                 is_sent = false;
             }
             let mut outcome = match decision {
-                Decision::Conflict(conflict) => Outcome::Conflict(conflict),
-                Decision::Same => Outcome::Same { bytes, record },
-                _ => Outcome::Uploaded { bytes, record },
+                Decision::Conflict(conflict) => UploadOutcome::Conflict(conflict),
+                Decision::Same => UploadOutcome::Same { bytes, record },
+                _ => UploadOutcome::Uploaded { bytes, record },
             };
             if is_sent {
-                let mastodons = false;
-                let object = Object { content, mastodons };
+                let by_mastodon = false;
+                let object = Object {
+                    content,
+                    by_mastodon,
+                };
                 self.bucket.insert(pair.path.clone(), object);
-                fuse.burn("sent")?;
-                run.breaks = run.breaks.and_then(|left| {
+                kill.step("sent")?;
+                run.answer_lost = run.answer_lost.and_then(|left| {
                     if left == 0 {
                         let lost = std::io::Error::other("the answer is lost");
                         let error = S3Error::local(&pair.path, lost);
-                        outcome = Outcome::Failed(Box::new(error));
-                        reach.whole = false;
+                        outcome = UploadOutcome::Failed(Box::new(error));
+                        coverage.all_paths = false;
                     }
                     left.checked_sub(1)
                 });
@@ -152,9 +158,9 @@ impl World {
             if self.bucket.contains_key(&pair.path) {
                 seen.insert(pair.path.clone());
             }
-            journal.note(&pair.path, remember.after(&pair, None, &outcome));
-            fuse.burn("noted")?;
-            if !reach.whole {
+            journal.change(&pair.path, rules.after_upload(&pair, None, &outcome));
+            kill.step("recorded")?;
+            if !coverage.all_paths {
                 break;
             }
         }
@@ -162,10 +168,10 @@ impl World {
             return Err(Error::new("upload an empty directory"));
         }
         self.unseen.retain(|path| !seen.contains(path));
-        for path in to_delete.into_iter().filter(|_| reach.whole) {
+        for path in to_delete.into_iter().filter(|_| coverage.all_paths) {
             self.bucket.remove(&path);
-            fuse.burn("deleted")?;
+            kill.step("deleted")?;
         }
-        Ok(remember.settles(reach))
+        Ok(rules.is_complete_after(coverage))
     }
 }

@@ -1,4 +1,4 @@
-//! An instance, its disk and its bucket, and the commands that are run on them.
+//! An instance with its disk and its bucket, and what Mastodon does to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,46 +8,44 @@ use std::path::{Path, PathBuf};
 use md5::{Digest, Md5};
 
 use crate::config::{Endpoint, Target};
-use crate::decide::{Compare, Conflict, Decision, Flags, decide, decide_read};
+use crate::decide::{Compare, Decision, Flags, decide, decide_read};
 use crate::error::{Error, Result};
-use crate::guards::{Permission, may_cutover, may_prune};
 use crate::identity::Identity;
 use crate::journal::Recorded;
 use crate::mastodon::{Installation, Owner, Running, Storage};
 use crate::pairs::Pair;
-use crate::prove::{Basis, basis, is_as_uploaded};
-use crate::s3::Listed;
-use crate::swap::{self, Phase, Site};
-use crate::sync::remember::Note;
-use crate::tree::{self, Entry, LocalFile, walk};
+use crate::s3::ListedObject;
+use crate::swap::{self, MediaPaths};
+use crate::sync::journal_rules::JournalChange;
+use crate::tree::{self, LocalFile, TreeEntry, walk};
 
-/// Path and content of an object, and whether Mastodon put it there.
+/// Content of an object, and whether Mastodon has written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) content: Vec<u8>,
-    pub(super) mastodons: bool,
+    pub(super) by_mastodon: bool,
 }
 
-/// A journal as it is on disk, and what waits to be written.
+/// A journal as it is on disk, and the changes that wait to be written.
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) records: BTreeMap<String, Recorded>,
-    pub(super) settled: bool,
-    pub(super) waiting: Vec<(String, Note)>,
+    pub(super) complete: bool,
+    pub(super) waiting: Vec<(String, JournalChange)>,
 }
 
 impl Journal {
-    pub(super) fn note(&mut self, path: &str, note: Option<Note>) {
+    pub(super) fn change(&mut self, path: &str, change: Option<JournalChange>) {
         self.waiting
-            .extend(note.map(|note| (path.to_owned(), note)));
+            .extend(change.map(|change| (path.to_owned(), change)));
     }
 
-    /// Writes the first `count` of what waits. The others are lost, as by a kill.
+    /// Writes the first `count` changes. The others are lost, as by a kill.
     pub(super) fn write(&mut self, count: usize) {
-        for (path, note) in std::mem::take(&mut self.waiting).into_iter().take(count) {
-            match note {
-                Note::Record(record) => drop(self.records.insert(path, record)),
-                Note::Forget => drop(self.records.remove(&path)),
+        for (path, change) in std::mem::take(&mut self.waiting).into_iter().take(count) {
+            match change {
+                JournalChange::Record(record) => drop(self.records.insert(path, record)),
+                JournalChange::Remove => drop(self.records.remove(&path)),
             }
         }
     }
@@ -55,37 +53,37 @@ impl Journal {
 
 pub(super) struct World {
     pub(super) directory: tempfile::TempDir,
-    pub(super) site: Site,
+    pub(super) paths: MediaPaths,
     /// The media directory is a link to a disk of its own.
     pub(super) linked: bool,
     /// The instance can be asked whether it was restarted.
     pub(super) answers: bool,
-    /// What the settings say.
+    /// The owner by the settings.
     pub(super) owner: Owner,
-    /// What the running instance works with.
+    /// The owner by the running instance.
     pub(super) running: Owner,
     pub(super) bucket: BTreeMap<String, Object>,
-    /// Objects that Mastodon deleted and has not written again, since it uses the bucket.
+    /// Objects that Mastodon has deleted and not written again since it uses the bucket.
     pub(super) deleted: BTreeSet<String>,
-    /// Objects that Mastodon wrote beside a file that the bucket did not have, and no `sync` has seen.
+    /// Objects that Mastodon wrote for a path whose file had not been uploaded, until a `sync` lists them.
     pub(super) unseen: BTreeSet<String>,
     /// What Mastodon wrote to the bucket while the last command ran.
     pub(super) written: Option<(String, Object)>,
-    /// What its database does not have any more, wherever it was deleted.
-    pub(super) forgotten: BTreeSet<String>,
+    /// Paths that Mastodon's database no longer has.
+    pub(super) deleted_from_database: BTreeSet<String>,
     /// By the directory's identity.
     pub(super) journals: BTreeMap<(u64, u64), Journal>,
-    /// `prune` was run, which the ledger tells.
+    /// `prune` was run, as the ledger has it.
     pub(super) pruned: bool,
     /// Rollbacks so far.
     pub(super) rollbacks: u32,
 }
 
-/// Ends a command after so many steps.
-pub(super) struct Fuse(pub(super) u8);
+/// Kills a command after so many steps.
+pub(super) struct KillAfter(pub(super) u8);
 
-impl Fuse {
-    pub(super) fn burn(&mut self, step: &'static str) -> Result<()> {
+impl KillAfter {
+    pub(super) fn step(&mut self, step: &'static str) -> Result<()> {
         match self.0.checked_sub(1) {
             Some(left) => {
                 self.0 = if self.0 == u8::MAX { u8::MAX } else { left };
@@ -108,7 +106,7 @@ impl World {
             fs::create_dir(&live).unwrap();
         }
         World {
-            site: Site::at(&live).unwrap(),
+            paths: MediaPaths::of(&live).unwrap(),
             directory,
             linked,
             answers,
@@ -118,7 +116,7 @@ impl World {
             deleted: BTreeSet::new(),
             unseen: BTreeSet::new(),
             written: None,
-            forgotten: BTreeSet::new(),
+            deleted_from_database: BTreeSet::new(),
             journals: BTreeMap::new(),
             pruned: false,
             rollbacks: 0,
@@ -132,61 +130,65 @@ impl World {
         )
     }
 
-    /// Contents differ in length, so that none depends on the clock's ticks to be told from another.
+    /// Contents differ in length: a change within one tick of the clock shows in the size.
     pub(super) fn content(number: u8) -> Vec<u8> {
         vec![b'a' + number; 1 + usize::from(number)]
     }
 
     pub(super) fn write(&mut self, path: String, content: Vec<u8>) {
         let on_disk = |root: PathBuf| root.join(&path).exists();
-        let (live, kept) = (on_disk(self.site.live()), on_disk(self.site.kept()));
+        let (live, kept) = (on_disk(self.paths.live()), on_disk(self.paths.kept()));
         let in_bucket = self.bucket.contains_key(&path);
         let (here, elsewhere) = match self.running {
             Owner::Bucket => (in_bucket, live || kept),
             _ => (live, in_bucket || kept),
         };
-        // Mastodon gives each upload a name of its own: on the disk, a key that only the bucket has is
-        // not written anew, nor in the bucket one whose picture was deleted on the disk.
-        let left_over = self.running == Owner::Bucket && here && self.forgotten.contains(&path);
+        // Mastodon gives each upload a new name: it does not write a key to the disk that only the bucket
+        // has, nor one to the bucket whose file was deleted on the disk.
+        let left_over =
+            self.running == Owner::Bucket && here && self.deleted_from_database.contains(&path);
         if left_over || elsewhere && !here && self.running != Owner::Bucket {
             return;
         }
-        self.forgotten.remove(&path);
+        self.deleted_from_database.remove(&path);
         if self.running == Owner::Bucket {
             self.deleted.remove(&path);
             if elsewhere && !here {
                 self.unseen.insert(path.clone());
             }
-            let mastodons = true;
-            let object = Object { content, mastodons };
+            let by_mastodon = true;
+            let object = Object {
+                content,
+                by_mastodon,
+            };
             self.written = Some((path.clone(), object.clone()));
             self.bucket.insert(path, object);
             return;
         }
-        self.is_of_the_disk(&path);
-        let file = self.site.live().join(path);
+        self.mark_as_of_the_disk(&path);
+        let file = self.paths.live().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let staged = self.directory.path().join("upload");
         fs::write(&staged, content).unwrap();
         fs::rename(staged, file).unwrap();
     }
 
-    /// What the bucket has under this path is no upload of Mastodon's own any more.
-    fn is_of_the_disk(&mut self, path: &str) {
+    /// The object of this path counts as a copy of the disk from now on.
+    fn mark_as_of_the_disk(&mut self, path: &str) {
         if let Some(object) = self.bucket.get_mut(path) {
-            object.mastodons = false;
+            object.by_mastodon = false;
         }
     }
 
     pub(super) fn delete(&mut self, path: String) {
         if self.running == Owner::Disk {
-            if fs::remove_file(self.site.live().join(&path)).is_ok() {
-                self.forgotten.insert(path);
+            if fs::remove_file(self.paths.live().join(&path)).is_ok() {
+                self.deleted_from_database.insert(path);
             }
         } else if self.unseen.contains(&path) {
-            // Nobody could tell its deletion from a file that never was in the bucket.
+            // Its deletion could not be distinguished from a file that was never uploaded.
         } else if self.bucket.remove(&path).is_some() {
-            self.forgotten.insert(path.clone());
+            self.deleted_from_database.insert(path.clone());
             self.deleted.insert(path);
         }
     }
@@ -194,7 +196,7 @@ impl World {
     pub(super) fn set_mode(&self, path: String, mode: u32) {
         if self.running == Owner::Disk {
             let permissions = fs::Permissions::from_mode(mode);
-            let _ = fs::set_permissions(self.site.live().join(path), permissions);
+            let _ = fs::set_permissions(self.paths.live().join(path), permissions);
         }
     }
 
@@ -202,22 +204,22 @@ impl World {
         self.directory.path().join("disk")
     }
 
-    pub(super) fn away(&self) -> PathBuf {
-        self.directory.path().join("away")
+    pub(super) fn unmounted(&self) -> PathBuf {
+        self.directory.path().join("unmounted")
     }
 
     pub(super) fn unmount(&self) {
-        if self.linked && !self.away().exists() {
-            fs::rename(self.disk(), self.away()).unwrap();
+        if self.linked && !self.unmounted().exists() {
+            fs::rename(self.disk(), self.unmounted()).unwrap();
             fs::create_dir(self.disk()).unwrap();
         }
     }
 
-    /// What was written into the directory meanwhile would be hidden by the mount: nothing is.
+    /// Nothing may have been written into the mount point: the mount would hide it.
     pub(super) fn mount(&self) {
-        if self.away().exists() {
+        if self.unmounted().exists() {
             fs::remove_dir(self.disk()).expect("written below a mount point");
-            fs::rename(self.away(), self.disk()).unwrap();
+            fs::rename(self.unmounted(), self.disk()).unwrap();
         }
     }
 
@@ -230,7 +232,7 @@ impl World {
         }
     }
 
-    /// As it can be seen.
+    /// The installation as medialift finds it.
     pub(super) fn installation(&self) -> Installation {
         let storage = Storage {
             bucket: "media".to_owned(),
@@ -243,18 +245,18 @@ impl World {
             (true, true) => Running::Uses(self.owner.clone()),
             (true, false) => Running::NotRestarted("it was not restarted".to_owned()),
         };
-        let moved = self.site.state().ok().flatten();
-        installation.moved_aside = moved.map(|_| self.site.live());
+        let moved = self.paths.state().ok().flatten();
+        installation.moved_aside = moved.map(|_| self.paths.live());
         installation
     }
 
     pub(super) fn restart(&mut self) {
         self.running = self.owner.clone();
         if self.running == Owner::Disk {
-            // The disk is the truth again, so what it has belongs into the bucket.
+            // The disk is the truth again: `sync` may overwrite the objects of its files.
             self.deleted.clear();
             for (path, _) in self.files() {
-                self.is_of_the_disk(&path);
+                self.mark_as_of_the_disk(&path);
             }
             self.unseen.clear();
         }
@@ -264,13 +266,13 @@ impl World {
         self.journals.get(&identity(root))
     }
 
-    pub(super) fn is_settled(&self, root: &Path) -> bool {
-        self.journal(root).is_some_and(|journal| journal.settled)
+    pub(super) fn is_journal_complete(&self, root: &Path) -> bool {
+        self.journal(root).is_some_and(|journal| journal.complete)
     }
 
-    pub(super) fn listed(&self, key: &str) -> Option<Listed> {
+    pub(super) fn listed(&self, key: &str) -> Option<ListedObject> {
         let object = self.bucket.get(key)?;
-        Some(Listed {
+        Some(ListedObject {
             key: key.to_owned(),
             size: object.content.len() as u64,
             etag: hex::encode(Md5::digest(&object.content)),
@@ -279,7 +281,7 @@ impl World {
 
     /// The join of the three sides.
     pub(super) fn pairs(&self, root: &Path) -> Vec<Pair> {
-        let options = tree::Options {
+        let options = tree::WalkOptions {
             root: root.to_owned(),
             prefix_length: 0,
             follow_links: false,
@@ -324,96 +326,30 @@ impl World {
         let flags = Flags {
             compare: Compare::Read,
             include_hidden: true,
-            unrecorded_is_new: self.is_settled(root),
+            unrecorded_is_new: self.is_journal_complete(root),
             ..Flags::default()
         };
         self.decide(pair, &self.owner, flags)
     }
 
     pub(super) fn is_same(&self, pair: &Pair) -> bool {
-        let (Some(Entry::File(file)), Some(object)) = (&pair.local, &pair.object) else {
+        let (Some(TreeEntry::File(file)), Some(object)) = (&pair.local, &pair.object) else {
             return false;
         };
         object.etag == hex::encode(Md5::digest(read(file)))
     }
 
-    pub(super) fn cutover(&mut self, fuse: &mut Fuse) -> Result<()> {
-        if may_cutover(&self.installation(), &World::target()) != Permission::Allowed {
-            return Ok(());
-        }
-        let Some(state) = swap::ready_to_cut(&self.site)? else {
-            return Ok(());
-        };
-        if !swap::media_are_aside(&self.site, &state)? {
-            let live = self.site.live();
-            let missing = |pair: &Pair| match self.decide_by_reading(pair, &live) {
-                Decision::Conflict(Conflict::BucketOwns) => {
-                    let known = pair.known.as_ref().zip(pair.object.as_ref());
-                    let replaced = known.is_some_and(|(known, there)| known.etag() != there.etag);
-                    !(replaced && is_as_uploaded(pair))
-                }
-                Decision::DeletedThere => !is_as_uploaded(pair) && !is_hidden(pair),
-                Decision::Send(_) | Decision::Conflict(_) => !is_hidden(pair),
-                _ => false,
-            };
-            if self.pairs(&live).iter().any(missing) {
-                return Ok(());
-            }
-        }
-        swap::cut(&self.site, &mut |step| fuse.burn(step)).map(drop)
-    }
-
-    pub(super) fn rollback(&mut self, fuse: &mut Fuse) -> Result<()> {
-        if self.site.state()?.is_none() {
-            return Ok(());
-        }
-        self.rollbacks += 1;
-        let name = format!("public/conflicts-{}", self.rollbacks);
-        let conflicts = self.directory.path().join(name);
-        swap::back(&self.site, true, &conflicts, &mut |step| fuse.burn(step)).map(drop)
-    }
-
-    pub(super) fn prune(&mut self, fuse: &mut Fuse) -> Result<()> {
-        let Some(mut state) = self.site.state()? else {
-            return Ok(());
-        };
-        let allowed = may_prune(&self.installation(), &World::target());
-        if allowed != Permission::Allowed || state.phase != Phase::Moved {
-            return Ok(());
-        }
-        state.pruned = true;
-        self.pruned = true;
-        self.site.write_state(&state)?;
-        let root = self.site.kept();
-        for pair in self.pairs(&root) {
-            let Some(Entry::File(file)) = &pair.local else {
-                continue;
-            };
-            let decision = self.decide_by_reading(&pair, &root);
-            let may_go = match basis(decision, &pair) {
-                Basis::Absence => !self.bucket.contains_key(&pair.path),
-                Basis::Content => self.is_same(&pair),
-                Basis::Nothing(_) => false,
-            };
-            if may_go {
-                fuse.burn("proven")?;
-                file.remove().unwrap();
-            }
-        }
-        Ok(())
-    }
-
-    /// Every file of ours, wherever it lies.
+    /// Every file, in whichever directory.
     pub(super) fn files(&self) -> BTreeSet<(String, Vec<u8>)> {
         let mut found = BTreeSet::new();
         let public = fs::read_dir(self.directory.path().join("public")).unwrap();
         let public = public.map(|entry| entry.unwrap().path());
-        for root in public.chain([self.away()]) {
+        for root in public.chain([self.unmounted()]) {
             if !root.is_dir() {
                 continue;
             }
             for pair in self.pairs(&root) {
-                if let Some(Entry::File(file)) = &pair.local {
+                if let Some(TreeEntry::File(file)) = &pair.local {
                     found.insert((pair.path, read(file)));
                 }
             }
@@ -423,7 +359,9 @@ impl World {
 
     /// Paths that nobody else may read.
     pub(super) fn hidden(&self) -> Vec<String> {
-        let pairs = self.pairs(&swap::media_at(&self.site.live())).into_iter();
+        let pairs = self
+            .pairs(&swap::current_media_dir(&self.paths.live()))
+            .into_iter();
         pairs.filter(is_hidden).map(|pair| pair.path).collect()
     }
 }
@@ -433,7 +371,7 @@ pub(super) fn identity(root: &Path) -> (u64, u64) {
 }
 
 pub(super) fn is_hidden(pair: &Pair) -> bool {
-    matches!(&pair.local, Some(Entry::File(file)) if file.hidden)
+    matches!(&pair.local, Some(TreeEntry::File(file)) if file.hidden)
 }
 
 pub(super) fn read(file: &LocalFile) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Records in key order, read beside a walk.
+//! Records in key order.
 
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Records read at a time, so that no read transaction keeps old pages alive for long.
 const READ_BATCH: usize = 1000;
 
-/// Records in key order, read beside a walk.
+/// Records in key order, read beside the walk.
 #[derive(Debug)]
 pub struct Cursor {
     store: Arc<Store>,
@@ -38,7 +38,7 @@ impl Cursor {
     /// The path of the next record, if there is one before `path`, or any where there is no `path`.
     ///
     /// # Errors
-    /// Where the journal cannot be read to its end: what it does not tell would pass for new.
+    /// Where the journal cannot be read to its end: records that are missing would make files look new.
     pub fn next_before(&mut self, path: Option<&str>) -> Result<Option<(String, Recorded)>> {
         if self.ahead.is_empty() {
             self.read_ahead()?;
@@ -48,8 +48,8 @@ impl Cursor {
             .pop_front_if(|(ahead, _)| path.is_none_or(|path| ahead.as_str() < path)))
     }
 
-    /// The record of `path`. Paths come in ascending order, after [`Cursor::next_before`] has given all
-    /// records before it.
+    /// The record of `path`. Call it in ascending order of paths, after [`Cursor::next_before`] has
+    /// returned all records before `path`.
     pub fn take(&mut self, path: &str) -> Option<Recorded> {
         let (ahead, _) = self.ahead.front()?;
         if ahead == path {
@@ -84,7 +84,7 @@ fn read_batch(
         return Ok(VecDeque::new());
     };
     let table = match transaction.open_table(FILES) {
-        // A run was killed while it made the journal.
+        // A run was killed while it created the journal.
         Err(TableError::TableDoesNotExist(_)) => return Ok(VecDeque::new()),
         opened => opened?,
     };
@@ -95,7 +95,7 @@ fn read_batch(
         .take(READ_BATCH)
     {
         let (path, bytes) = row?;
-        // Of a record that does not read, only that there is one is known.
+        // Of a record that cannot be decoded, only its existence is known.
         let record = Recorded::from_bytes(bytes.value()).unwrap_or_else(Recorded::sending);
         batch.push_back((path.value().to_owned(), record));
     }

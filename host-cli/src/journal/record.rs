@@ -1,24 +1,24 @@
-//! What is remembered of one key.
+//! The record of one key.
 
 use crate::tree::Stamp;
 
-/// What is known of one key: it was in the bucket.
+/// The record of one key, which was in the bucket or was about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// The file's when this was written.
+    /// State of the file when this was written.
     pub stamp: Stamp,
     /// The object's digest: MD5 of the content, or of the parts' digests.
     pub md5: [u8; 16],
     /// Parts of a multipart upload; 0 where the object was sent whole.
     pub parts: u32,
-    /// The file had the object's content: sent by us, or found equal. Else the key was only seen.
+    /// The file had the object's content: it was sent, or found equal. Else only the key is recorded.
     pub same: bool,
-    /// It was about to be sent when this was written: whether it ever was there is not known.
+    /// The file was about to be sent when this was written: whether it was stored is not known.
     pub sending: bool,
 }
 
 impl Recorded {
-    /// A file that is the same as its object of this ETag; `None` where that is no digest.
+    /// A file with the content of its object, of this ETag; `None` where the ETag is no digest.
     pub fn same(stamp: Stamp, etag: &str) -> Option<Recorded> {
         let (digest, parts) = match etag.split_once('-') {
             Some((digest, parts)) => (digest, parts.parse().ok()?),
@@ -35,7 +35,7 @@ impl Recorded {
         })
     }
 
-    /// A key that was seen in the bucket beside a file that may have other content.
+    /// A key that the bucket has; the file may have other content.
     pub fn seen() -> Recorded {
         Recorded {
             stamp: Stamp::default(),

@@ -1,4 +1,4 @@
-//! The database behind a journal: its tables, and how it is opened, read and changed.
+//! The database of a journal: its tables, and how it is opened, read and changed.
 
 use std::io;
 use std::path::Path;
@@ -12,20 +12,20 @@ pub(super) const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("
 /// Key to upload id.
 pub(super) const UPLOADS: TableDefinition<'_, &str, &str> = TableDefinition::new("uploads");
 
-/// Changes when the layout of a record does; a journal of another version is begun anew.
+/// Changes when the layout of a record does; a journal of another version is not read.
 pub(super) const VERSION: &str = "2";
 
-/// In [`ABOUT`], there once a whole run has ended cleanly and until the next one begins.
-pub(super) const SETTLED: &str = "settled";
+/// A key of [`ABOUT`], present while the journal is complete. Its name on disk is older than that word.
+pub(super) const COMPLETE: &str = "settled";
 
-/// Pages held in memory: both streams are read and written almost in order, so few are needed.
+/// Cached pages: records are read and written almost in order, so few are needed.
 const CACHE_BYTES: usize = 2 * 1024 * 1024;
 
-/// The database behind a journal.
+/// The database of a journal.
 pub(super) enum Store {
     Writable(Database),
     ReadOnly(ReadOnlyDatabase),
-    /// There is none yet, and none is made.
+    /// There is none, and none is created.
     Absent,
 }
 
@@ -60,13 +60,13 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a whole run has ended cleanly, and none has begun since.
-    pub(super) fn is_settled(&self) -> bool {
+    /// See [`super::Journal::is_complete`].
+    pub(super) fn is_complete(&self) -> bool {
         let read = || -> Result<bool, redb::Error> {
             let Some(transaction) = self.begin_read()? else {
                 return Ok(false);
             };
-            Ok(transaction.open_table(ABOUT)?.get(SETTLED)?.is_some())
+            Ok(transaction.open_table(ABOUT)?.get(COMPLETE)?.is_some())
         };
         read().unwrap_or(false)
     }
@@ -74,19 +74,19 @@ impl Store {
 
 #[derive(Debug)]
 pub(super) enum OpenError {
-    Held,
+    InUse,
     Io(io::Error),
     Broken(String),
 }
 
-/// Opens the database at `path`, made where there is none.
+/// Opens the database at `path`, created where there is none.
 pub(super) fn open(path: &Path, about: &str) -> Result<Database, OpenError> {
     let broken = |e: &dyn std::fmt::Display| OpenError::Broken(e.to_string());
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create(path)
         .map_err(|e| match e {
-            DatabaseError::DatabaseAlreadyOpen => OpenError::Held,
+            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse,
             DatabaseError::Storage(redb::StorageError::Io(e))
                 if !matches!(
                     e.kind(),

@@ -24,15 +24,15 @@ fn open_at(directory: &tempfile::TempDir) -> (Journal, Option<String>) {
 }
 
 #[test]
-fn what_is_written_is_found_in_order_and_what_is_forgotten_is_not() {
+fn what_is_recorded_is_read_in_order_and_what_is_removed_is_not() {
     let state = tempfile::tempdir().unwrap();
-    let (journal, said) = open_at(&state);
-    assert_eq!(said, None);
+    let (journal, note) = open_at(&state);
+    assert_eq!(note, None);
     let writer = journal.writer();
     for number in 0..2500_u64 {
         writer.record(format!("f{number:05}"), record(number));
     }
-    writer.forget("f00003".to_owned());
+    writer.remove("f00003".to_owned());
     writer.finish(false).unwrap();
     drop(journal);
 
@@ -56,22 +56,36 @@ fn what_is_written_is_found_in_order_and_what_is_forgotten_is_not() {
 }
 
 #[test]
-fn only_a_clean_end_settles() {
+fn only_a_clean_end_makes_it_complete() {
     let state = tempfile::tempdir().unwrap();
     let (first, _) = open_at(&state);
-    assert!(!first.is_settled(), "new");
+    assert!(!first.is_complete(), "new");
     first.writer().finish(true).unwrap();
     drop(first);
     let (second, _) = open_at(&state);
-    assert!(second.is_settled(), "after a clean end");
-    second.unsettle().unwrap();
+    assert!(second.is_complete(), "after a clean end");
+    second.mark_incomplete().unwrap();
     drop(second);
     let (third, _) = open_at(&state);
-    assert!(!third.is_settled(), "after a kill");
+    assert!(!third.is_complete(), "after a kill");
+}
+
+/// Journals on disk have this key.
+#[test]
+fn the_mark_of_a_complete_journal_is_called_settled_on_disk() {
+    let state = tempfile::tempdir().unwrap();
+    let (first, _) = open_at(&state);
+    let written = first.store.change(|transaction| {
+        transaction.open_table(ABOUT)?.insert("settled", "")?;
+        Ok(())
+    });
+    written.unwrap();
+    drop(first);
+    assert!(open_at(&state).0.is_complete());
 }
 
 #[tokio::test]
-async fn what_is_about_to_be_sent_is_written_at_once() {
+async fn what_is_about_to_be_sent_is_committed_at_once() {
     let state = tempfile::tempdir().unwrap();
     let (journal, _) = open_at(&state);
     let writer = journal.writer();
@@ -84,7 +98,7 @@ async fn what_is_about_to_be_sent_is_written_at_once() {
 }
 
 #[test]
-fn a_journal_that_breaks_off_is_an_error_and_not_its_end() {
+fn a_truncated_journal_is_an_error_and_not_its_end() {
     let state = tempfile::tempdir().unwrap();
     let (journal, _) = open_at(&state);
     let writer = journal.writer();
@@ -110,7 +124,7 @@ fn a_journal_that_breaks_off_is_an_error_and_not_its_end() {
 }
 
 #[test]
-fn a_record_that_does_not_read_is_in_doubt() {
+fn a_record_that_cannot_be_decoded_counts_as_about_to_be_sent() {
     let state = tempfile::tempdir().unwrap();
     let (journal, _) = open_at(&state);
     journal
@@ -128,7 +142,7 @@ fn a_record_that_does_not_read_is_in_doubt() {
 }
 
 #[test]
-fn uploads_under_way_are_remembered_by_key() {
+fn uploads_in_progress_are_recorded_by_key() {
     let state = tempfile::tempdir().unwrap();
     let (journal, _) = open_at(&state);
     assert_eq!(journal.upload("a"), None);
@@ -139,11 +153,11 @@ fn uploads_under_way_are_remembered_by_key() {
 }
 
 #[test]
-fn reading_makes_and_changes_nothing() {
+fn reading_creates_and_changes_nothing() {
     let state = tempfile::tempdir().unwrap();
     let path = state.path().join("below/j.redb");
-    let (journal, said) = Journal::read_only(&path).unwrap();
-    assert_eq!((journal.is_settled(), said), (false, None));
+    let (journal, note) = Journal::read_only(&path).unwrap();
+    assert_eq!((journal.is_complete(), note), (false, None));
     let writer = journal.writer();
     writer.record("a".to_owned(), record(1));
     writer.finish(true).unwrap();
@@ -151,17 +165,17 @@ fn reading_makes_and_changes_nothing() {
 }
 
 #[test]
-fn a_broken_or_foreign_journal_is_put_aside_and_said() {
+fn a_broken_or_foreign_journal_is_renamed_and_reported() {
     let state = tempfile::tempdir().unwrap();
     let path = state.path().join("j.redb");
     drop(open_at(&state));
-    let (_other, said) = Journal::open(&path, "elsewhere").unwrap();
-    assert!(said.unwrap().contains("another directory or bucket"));
+    let (_other, note) = Journal::open(&path, "elsewhere").unwrap();
+    assert!(note.unwrap().contains("another directory or bucket"));
     drop(_other);
     let text = "this is no database, but it is long enough to be looked at";
     fs::write(&path, text).unwrap();
-    let (_journal, said) = open_at(&state);
-    assert!(said.unwrap().contains("rebuilt"));
+    let (_journal, note) = open_at(&state);
+    assert!(note.unwrap().contains("rebuilt"));
     assert!(path.with_extension("broken").exists());
 }
 

@@ -8,28 +8,28 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::record::Recorded;
-use super::store::{ABOUT, FILES, SETTLED, Store};
+use super::store::{ABOUT, COMPLETE, FILES, Store};
 
 /// Records written at a time.
 const WRITE_BATCH: usize = 4000;
 
-/// The longest time that a record waits to be committed.
+/// The longest time before a record is committed.
 const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What the writing thread is told.
+/// A message to the writing thread.
 #[derive(Debug)]
-enum Note {
+enum Message {
     Record(String, Recorded),
-    Forget(String),
-    /// Written at once, with all that waits; then the sender is told.
+    Remove(String),
+    /// Committed at once with all that waits; then the sender is notified.
     Sending(String, Option<oneshot::Sender<()>>),
-    Settled,
+    Complete,
 }
 
-/// Hands records to the writing thread. [`Writer::finish`] commits the rest.
+/// Sends records to the writing thread. [`Writer::finish`] commits the rest.
 #[derive(Debug)]
 pub struct Writer {
-    sender: Option<SyncSender<Note>>,
+    sender: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<Result<(), redb::Error>>>,
 }
 
@@ -42,35 +42,35 @@ impl Writer {
         }
     }
 
-    /// Remembers a file. Blocks for a moment when the disk is slower than the network.
+    /// Records a key. Blocks while the disk is slower than the network.
     pub fn record(&self, path: String, record: Recorded) {
-        self.send(Note::Record(path, record));
+        self.send(Message::Record(path, record));
     }
 
-    /// Writes down that `path` is about to be sent. The answer comes when that is safe on disk.
+    /// Records that `path` is about to be sent. The receiver completes once that is on disk.
     pub fn sending(&self, path: String) -> oneshot::Receiver<()> {
-        let (written, answer) = oneshot::channel();
-        self.send(Note::Sending(path, Some(written)));
-        answer
+        let (written, receiver) = oneshot::channel();
+        self.send(Message::Sending(path, Some(written)));
+        receiver
     }
 
-    /// Forgets a file that is gone.
-    pub fn forget(&self, path: String) {
-        self.send(Note::Forget(path));
+    /// Removes the record of a key.
+    pub fn remove(&self, path: String) {
+        self.send(Message::Remove(path));
     }
 
-    fn send(&self, note: Note) {
+    fn send(&self, message: Message) {
         if let Some(sender) = &self.sender {
             // Fails only where the thread has ended on an error, which `finish` reports.
-            let _ = sender.send(note);
+            let _ = sender.send(message);
         }
     }
 
-    /// Commits what is left; `settled`: all that is in the bucket and here is recorded now. An error
-    /// costs the next run some reading.
-    pub fn finish(mut self, settled: bool) -> Result<(), String> {
-        if settled {
-            self.send(Note::Settled);
+    /// Commits the rest, and with `complete` that the journal is complete. Where this fails, the next
+    /// run reads more files.
+    pub fn finish(mut self, complete: bool) -> Result<(), String> {
+        if complete {
+            self.send(Message::Complete);
         }
         self.end()
     }
@@ -91,39 +91,39 @@ impl Drop for Writer {
     }
 }
 
-fn commit(transaction: &redb::WriteTransaction, batch: &[Note]) -> Result<(), redb::Error> {
+fn commit(transaction: &redb::WriteTransaction, batch: &[Message]) -> Result<(), redb::Error> {
     let mut files = transaction.open_table(FILES)?;
-    for note in batch {
-        match note {
-            Note::Record(path, record) => {
+    for message in batch {
+        match message {
+            Message::Record(path, record) => {
                 files.insert(path.as_str(), record.to_bytes().as_slice())?;
             }
-            Note::Forget(path) => {
+            Message::Remove(path) => {
                 files.remove(path.as_str())?;
             }
-            Note::Sending(path, _) => {
+            Message::Sending(path, _) => {
                 files.insert(path.as_str(), Recorded::sending().to_bytes().as_slice())?;
             }
-            Note::Settled => {
-                transaction.open_table(ABOUT)?.insert(SETTLED, "")?;
+            Message::Complete => {
+                transaction.open_table(ABOUT)?.insert(COMPLETE, "")?;
             }
         }
     }
     Ok(())
 }
 
-fn write(store: &Store, notes: &Receiver<Note>) -> Result<(), redb::Error> {
+fn write(store: &Store, messages: &Receiver<Message>) -> Result<(), redb::Error> {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     let mut due = Instant::now() + WRITE_INTERVAL;
     let mut urgent = false;
     loop {
         let wait = due.saturating_duration_since(Instant::now());
-        let ended = match notes.recv_timeout(wait) {
-            Ok(note) => {
-                urgent |= matches!(note, Note::Sending(..));
-                batch.push(note);
+        let ended = match messages.recv_timeout(wait) {
+            Ok(message) => {
+                urgent |= matches!(message, Message::Sending(..));
+                batch.push(message);
                 if urgent {
-                    batch.extend(notes.try_iter().take(WRITE_BATCH));
+                    batch.extend(messages.try_iter().take(WRITE_BATCH));
                 }
                 false
             }
@@ -134,9 +134,9 @@ fn write(store: &Store, notes: &Receiver<Note>) -> Result<(), redb::Error> {
             if !batch.is_empty() {
                 store.change(|transaction| commit(transaction, &batch))?;
             }
-            for note in batch.drain(..) {
-                if let Note::Sending(_, Some(written)) = note {
-                    // Nobody waits any more where the run was interrupted.
+            for message in batch.drain(..) {
+                if let Message::Sending(_, Some(written)) = message {
+                    // The receiver is gone where the run was interrupted.
                     let _ = written.send(());
                 }
             }

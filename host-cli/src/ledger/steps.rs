@@ -1,23 +1,23 @@
-//! The eleven steps of a migration: which are done, by what the ledger and the installation say, and
-//! which is next. Pure: no file is read here, and the time is a parameter.
+//! The eleven steps of a migration: which are done, by the ledger and the installation, and which is
+//! next. Pure: no file is read here, and the time is a parameter.
 
 use serde::Serialize;
 
-use super::{Action, Entry, Outcome};
+use super::{Action, LedgerEntry, RunOutcome};
 use crate::mastodon::Owner;
 use crate::swap::Phase;
 
-/// Between the last upload and the switch: what Mastodon writes in this time is missing from the
-/// files domain until step 9.
+/// The longest time between the last upload and the switch. What Mastodon writes in it is missing from
+/// the files domain until step 9.
 const LAST_SYNC_SECONDS: i64 = 3600;
 
 /// A step, in the order of docs/migrate.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Look at what would move.
+    /// See what would be moved.
     Plan,
-    /// Make bucket and key.
+    /// Create bucket and key.
     Provision,
     /// Check the key and the bucket.
     Check,
@@ -31,7 +31,7 @@ pub enum Step {
     LastSync,
     /// Mastodon uses the bucket.
     Switch,
-    /// Upload what came between the last upload and the switch.
+    /// Upload what was written between the last upload and the switch.
     Rest,
     /// Move the local media aside.
     Cutover,
@@ -60,7 +60,7 @@ impl Step {
         self as usize + 1
     }
 
-    /// What it does, for the table.
+    /// Title, for the table.
     pub fn title(self) -> &'static str {
         match self {
             Step::Plan => "see what would move",
@@ -93,15 +93,15 @@ impl Step {
     }
 }
 
-/// How far a step is.
+/// State of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum StepState {
     /// Done.
     Done,
-    /// Done, but for files or findings that its command named.
+    /// Done, except for files or findings that its command reported.
     Partly,
-    /// Begun: it runs, or was ended before its end.
+    /// Begun: it is running, or was interrupted.
     Begun,
     /// Not done.
     Todo,
@@ -109,28 +109,28 @@ pub enum State {
     Skipped,
 }
 
-/// One step and how far it is.
+/// One step and its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Standing {
-    /// Which.
+pub struct StepStatus {
+    /// The step.
     pub step: Step,
-    /// How far.
-    pub state: State,
+    /// Its state.
+    pub state: StepState,
     /// When it was done, or begun; seconds since 1970.
     pub at: Option<i64>,
 }
 
-/// What the steps are told from.
+/// What the states of the steps are determined from.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// The ledger's lines about this bucket and tree.
-    pub entries: &'a [Entry],
+    /// The ledger's lines about this bucket and directory.
+    pub entries: &'a [LedgerEntry],
     /// Who writes media now.
     pub owner: &'a Owner,
-    /// When the settings of an installation that uses the bucket were written, where the ledger does
-    /// not tell.
+    /// When the settings of an installation that uses the bucket were written, for a switch that is not
+    /// in the ledger.
     pub settings_changed: Option<i64>,
-    /// Which directories a cutover or rollback has moved.
+    /// The phase of a cutover or rollback.
     pub phase: Option<Phase>,
     /// Seconds since 1970.
     pub now: i64,
@@ -138,23 +138,23 @@ pub struct Situation<'a> {
 
 impl Situation<'_> {
     /// All steps.
-    pub fn standings(&self) -> [Standing; 11] {
-        let mut all = Step::ALL.map(|step| self.standing(step));
-        let furthest = all.iter().rposition(|s| s.state == State::Done);
-        for standing in &mut all[..furthest.unwrap_or(0)] {
-            if standing.state == State::Todo {
-                standing.state = State::Skipped;
+    pub fn statuses(&self) -> [StepStatus; 11] {
+        let mut all = Step::ALL.map(|step| self.status(step));
+        let last_done = all.iter().rposition(|s| s.state == StepState::Done);
+        for status in &mut all[..last_done.unwrap_or(0)] {
+            if status.state == StepState::Todo {
+                status.state = StepState::Skipped;
             }
         }
         all
     }
 
-    /// The last sync that took in every file: what came later is new.
-    pub fn last_sync(&self) -> Option<&Entry> {
+    /// The last sync of all files.
+    pub fn last_sync(&self) -> Option<&LedgerEntry> {
         self.last(Action::Sync, |_| true)
     }
 
-    /// When Mastodon was told to use the bucket; none while it uses the disk.
+    /// When Mastodon was switched to the bucket; none while it uses the disk.
     pub fn switched_at(&self) -> Option<i64> {
         let by_command = |action| self.last(action, |_| true).map(|entry| entry.at);
         let (switch, undo) = (by_command(Action::Switch), by_command(Action::Undo));
@@ -165,89 +165,93 @@ impl Situation<'_> {
         }
     }
 
-    fn last(&self, action: Action, fits: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        let fits = |e: &&Entry| e.action == action && e.is_complete() && fits(e);
+    fn last(&self, action: Action, fits: impl Fn(&LedgerEntry) -> bool) -> Option<&LedgerEntry> {
+        let fits = |e: &&LedgerEntry| e.action == action && e.counts_as_done() && fits(e);
         self.entries.iter().rev().find(fits)
     }
 
-    fn standing(&self, step: Step) -> Standing {
+    fn status(&self, step: Step) -> StepStatus {
         let action = step.action();
         let switched = self.switched_at();
-        let done = |entry: Option<&Entry>| match entry {
-            Some(entry) if entry.outcome == Outcome::Partly => (State::Partly, Some(entry.at)),
-            Some(entry) => (State::Done, Some(entry.at)),
+        let done = |entry: Option<&LedgerEntry>| match entry {
+            Some(entry) if entry.outcome == RunOutcome::Partly => {
+                (StepState::Partly, Some(entry.at))
+            }
+            Some(entry) => (StepState::Done, Some(entry.at)),
             None => self.unfinished(action),
         };
         let (state, at) = match step {
             Step::Provision | Step::Check | Step::Announce | Step::Verify => {
                 done(self.last(action, |_| true))
             }
-            // Exit code 3: some entries cannot be uploaded, and all is told.
+            // Exit code 3: some entries cannot be uploaded, and the report is complete.
             Step::Plan => match self.entries.iter().rev().find(|e| e.action == action) {
-                Some(entry) if entry.outcome == Outcome::Problem => (State::Partly, Some(entry.at)),
+                Some(entry) if entry.outcome == RunOutcome::Problem => {
+                    (StepState::Partly, Some(entry.at))
+                }
                 _ => done(self.last(action, |_| true)),
             },
             Step::Bulk => done(
                 self.entries
                     .iter()
-                    .find(|e| e.action == action && e.is_complete()),
+                    .find(|e| e.action == action && e.counts_as_done()),
             ),
             Step::LastSync => {
                 let before = switched.unwrap_or(self.now);
-                let fits = |e: &Entry| (before - LAST_SYNC_SECONDS..=before).contains(&e.at);
-                // Before the files domain is verified, it is the bulk's.
+                let fits = |e: &LedgerEntry| (before - LAST_SYNC_SECONDS..=before).contains(&e.at);
+                // A sync before the files domain was verified is that of the bulk.
                 let is_time = switched.is_some() || self.last(Action::Verify, |_| true).is_some();
                 match self.last(action, fits).filter(|_| is_time) {
                     Some(entry) => done(Some(entry)),
-                    None => (State::Todo, None),
+                    None => (StepState::Todo, None),
                 }
             }
-            Step::Switch if switched.is_some() => (State::Done, switched),
-            Step::Switch => (State::Todo, None),
+            Step::Switch if switched.is_some() => (StepState::Done, switched),
+            Step::Switch => (StepState::Todo, None),
             Step::Rest => {
                 let after = switched.and_then(|at| self.last(action, |e| e.began > at));
                 match after {
                     Some(entry) => done(Some(entry)),
-                    None => (State::Todo, None),
+                    None => (StepState::Todo, None),
                 }
             }
             Step::Cutover => {
                 let at = self.last(action, |_| true).map(|entry| entry.at);
                 match self.phase {
-                    None => (State::Todo, None),
-                    Some(Phase::Moved) => (State::Done, at),
-                    Some(Phase::Moving | Phase::Returning) => (State::Begun, at),
+                    None => (StepState::Todo, None),
+                    Some(Phase::Moved) => (StepState::Done, at),
+                    Some(Phase::Moving | Phase::Returning) => (StepState::Begun, at),
                 }
             }
             Step::Prune => {
                 let aside = self.last(Action::Cutover, |_| true).map(|entry| entry.at);
-                let after = |e: &Entry| aside.is_none_or(|at| e.at >= at);
+                let after = |e: &LedgerEntry| aside.is_none_or(|at| e.at >= at);
                 match (self.phase, self.last(action, after)) {
-                    (None, _) => (State::Todo, None),
+                    (None, _) => (StepState::Todo, None),
                     (Some(_), Some(entry)) => done(Some(entry)),
                     (Some(_), None) => self.unfinished(action),
                 }
             }
         };
-        Standing { step, state, at }
+        StepStatus { step, state, at }
     }
 
-    /// Of an action that no run has brought to its end.
-    fn unfinished(&self, action: Action) -> (State, Option<i64>) {
-        let whole = |e: &&Entry| e.action == action && !e.only_some;
+    /// The state of an action of which no run has ended.
+    fn unfinished(&self, action: Action) -> (StepState, Option<i64>) {
+        let whole = |e: &&LedgerEntry| e.action == action && !e.only_some;
         match self.entries.iter().rev().find(whole) {
-            Some(entry) if matches!(entry.outcome, Outcome::Begun | Outcome::Interrupted) => {
-                (State::Begun, Some(entry.at))
+            Some(entry) if matches!(entry.outcome, RunOutcome::Begun | RunOutcome::Interrupted) => {
+                (StepState::Begun, Some(entry.at))
             }
-            _ => (State::Todo, None),
+            _ => (StepState::Todo, None),
         }
     }
 }
 
 /// The step to do now; none when all are done.
-pub fn next(standings: &[Standing]) -> Option<Step> {
-    let open = |s: &&Standing| matches!(s.state, State::Todo | State::Begun);
-    standings.iter().find(open).map(|standing| standing.step)
+pub fn next(statuses: &[StepStatus]) -> Option<Step> {
+    let open = |s: &&StepStatus| matches!(s.state, StepState::Todo | StepState::Begun);
+    statuses.iter().find(open).map(|status| status.step)
 }
 
 #[cfg(test)]
@@ -256,13 +260,13 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    fn entries(of: &[(Action, Outcome, i64)]) -> Vec<Entry> {
-        of.iter()
-            .map(|&(action, outcome, at)| Entry {
+    fn entries(runs: &[(Action, RunOutcome, i64)]) -> Vec<LedgerEntry> {
+        runs.iter()
+            .map(|&(action, outcome, at)| LedgerEntry {
                 outcome,
                 began: at - 60,
                 at,
-                ..Entry::begun(action)
+                ..LedgerEntry::begun(action)
             })
             .collect()
     }
@@ -270,38 +274,38 @@ mod tests {
     /// `states`: a letter a step, the first of its state.
     #[track_caller]
     fn check(
-        of: &[(Action, Outcome, i64)],
+        runs: &[(Action, RunOutcome, i64)],
         owner: &Owner,
         phase: Option<Phase>,
         states: &str,
         expected: Option<Step>,
     ) {
-        let entries = entries(of);
-        let standings = Situation {
+        let entries = entries(runs);
+        let statuses = Situation {
             entries: &entries,
             owner,
             settings_changed: Some(20 * DAY),
             phase,
             now: 30 * DAY,
         }
-        .standings();
-        let letters: String = standings
+        .statuses();
+        let letters: String = statuses
             .iter()
-            .map(|standing| match standing.state {
-                State::Done => 'D',
-                State::Partly => 'P',
-                State::Begun => 'B',
-                State::Todo => 't',
-                State::Skipped => 's',
+            .map(|status| match status.state {
+                StepState::Done => 'D',
+                StepState::Partly => 'P',
+                StepState::Begun => 'B',
+                StepState::Todo => 't',
+                StepState::Skipped => 's',
             })
             .collect();
-        assert_eq!((letters.as_str(), next(&standings)), (states, expected));
+        assert_eq!((letters.as_str(), next(&statuses)), (states, expected));
     }
 
     #[test]
     fn each_step_follows_from_the_one_before() {
         use Action::*;
-        use Outcome::*;
+        use RunOutcome::*;
         let disk = &Owner::Disk;
         let mut history = vec![(Plan, Problem, DAY), (Provision, Done, DAY)];
         check(&[], disk, None, "ttttttttttt", Some(Step::Plan));
@@ -337,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_without_an_upload_right_before_it_is_told() {
+    fn a_switch_without_an_upload_right_before_it_is_shown() {
         use Action::*;
-        let done = |action, at| (action, Outcome::Done, at);
+        let done = |action, at| (action, RunOutcome::Done, at);
         let history = [done(Sync, DAY), done(Verify, DAY), done(Switch, 20 * DAY)];
         check(
             &history,
@@ -353,7 +357,7 @@ mod tests {
     #[test]
     fn who_owns_the_media_outranks_what_was_recorded() {
         use Action::*;
-        let done = |action, at| (action, Outcome::Done, at);
+        let done = |action, at| (action, RunOutcome::Done, at);
         let history = [done(Sync, DAY), done(Switch, 2 * DAY), done(Undo, 3 * DAY)];
         let unknown = Owner::Unknown("it cannot be read".to_owned());
         check(

@@ -14,7 +14,7 @@ use super::environment;
 use super::process::Process;
 use super::units;
 use crate::config::{self, Deployment};
-use crate::swap::{around, kept_of};
+use crate::swap::{kept_path, related_media_dirs};
 
 /// How the named directory relates to Mastodon's media directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -198,7 +198,7 @@ fn relation(directory: &Path, media_dir: &Path) -> Option<DirectoryRelation> {
     if directory == media_dir || same(directory, media_dir) {
         return Some(DirectoryRelation::MediaDir);
     }
-    let kept = kept_of(media_dir);
+    let kept = kept_path(media_dir);
     if directory == kept || same(directory, &kept) {
         return Some(DirectoryRelation::MovedAside);
     }
@@ -227,7 +227,7 @@ fn relation(directory: &Path, media_dir: &Path) -> Option<DirectoryRelation> {
 /// The media directory that `directory` relates to, and how, by names and state files: for where no
 /// installation was found.
 pub(super) fn by_names(directory: &Path) -> (PathBuf, DirectoryRelation) {
-    let sites = around(directory).unwrap_or_default();
+    let sites = related_media_dirs(directory).unwrap_or_default();
     let known: Vec<(PathBuf, DirectoryRelation)> = sites
         .iter()
         .filter(|site| !matches!(site.state(), Ok(None)) || has_media_structure(&site.live()))

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::Deployment;
 use crate::dotenv::values::{Environment, Value};
-use crate::swap::kept_of;
+use crate::swap::kept_path;
 
 /// One process of `puma` or `sidekiq`.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ impl Process {
         // After a cutover a container has the old directory mounted until it is recreated.
         same(&self.directory, root)
             || same(&mounted, media_dir)
-            || same(&mounted, &kept_of(media_dir))
+            || same(&mounted, &kept_path(media_dir))
     }
 
     /// How it is run.

@@ -1,4 +1,4 @@
-//! The walk on a thread of its own, joined with the journal, handed over in batches.
+//! The walk, joined with the journal on a thread of its own, which sends its results in batches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,24 +6,24 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use super::pair::{Options, Pair};
+use super::pair::{JoinOptions, Pair};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::journal::{Cursor, Recorded};
-use crate::s3::Listed;
-use crate::tree::{Entry, SkipReason, walk, walk_list};
+use crate::s3::ListedObject;
+use crate::tree::{SkipReason, TreeEntry, walk, walk_list};
 
-/// Entries handed over at a time: one wake-up for many.
+/// Entries of one batch: one wake-up of the receiver for many entries.
 const BATCH: usize = 128;
 
-/// Batches that may wait: what is read ahead stays small.
+/// Batches that may wait in the channel.
 const BATCHES: usize = 4;
 
-/// What this machine knows of one path.
+/// One path of the walk or the journal.
 #[derive(Debug)]
 pub(super) struct Local {
-    /// None: only the journal knows the path.
-    pub(super) entry: Option<Entry>,
+    /// None: the path is only in the journal.
+    pub(super) entry: Option<TreeEntry>,
     path: String,
     known: Option<Recorded>,
 }
@@ -33,12 +33,13 @@ impl Local {
         &self.path
     }
 
-    /// Whether no object can have this path, which as shown is not its place in the order either.
+    /// Whether the name is not UTF-8: then no object can have it, and the path as it is shown is out of
+    /// order.
     pub(super) fn has_no_key(&self) -> bool {
-        matches!(&self.entry, Some(Entry::Skipped(skipped)) if skipped.reason == SkipReason::NotUtf8)
+        matches!(&self.entry, Some(TreeEntry::Skipped(skipped)) if skipped.reason == SkipReason::NotUtf8)
     }
 
-    pub(super) fn paired(self, object: Option<Listed>) -> Pair {
+    pub(super) fn with_object(self, object: Option<ListedObject>) -> Pair {
         Pair {
             path: self.path,
             local: self.entry,
@@ -48,7 +49,7 @@ impl Local {
     }
 }
 
-/// The local side as a stream. Dropping it waits for its thread, which reads the journal.
+/// The local side of the join. Dropping it waits for its thread, which reads the journal.
 #[derive(Debug)]
 pub(super) struct LocalStream {
     batches: mpsc::Receiver<Result<Vec<Local>>>,
@@ -59,12 +60,12 @@ pub(super) struct LocalStream {
 
 impl LocalStream {
     pub(super) fn begin(
-        options: &Options,
+        options: &JoinOptions,
         journal: Cursor,
         excluded: Arc<AtomicU64>,
     ) -> Result<LocalStream> {
         let (sender, batches) = mpsc::channel(BATCHES);
-        let (entries, root_id): (Box<dyn Iterator<Item = Entry> + Send>, _) =
+        let (entries, root_id): (Box<dyn Iterator<Item = TreeEntry> + Send>, _) =
             match options.files_from.clone() {
                 Some(paths) => (Box::new(walk_list(&options.tree, paths)?.into_iter()), None),
                 None => {
@@ -100,7 +101,7 @@ impl LocalStream {
                 return Ok(Some(local));
             }
             let Some(batch) = self.batches.recv().await else {
-                // All was handed over, so this waits for nothing.
+                // The thread has dropped its sender: it has ended or is about to.
                 return match self.thread.take().map(JoinHandle::join) {
                     Some(Err(_)) => Err(Error::new("read the directory beside the journal")
                         .cause("the thread that does so ended unexpectedly")
@@ -115,7 +116,7 @@ impl LocalStream {
 
 impl Drop for LocalStream {
     fn drop(&mut self) {
-        // The thread ends when nobody takes its batches any more.
+        // The thread ends once its batches cannot be received any more.
         self.batches.close();
         while self.batches.try_recv().is_ok() {}
         if let Some(thread) = self.thread.take() {
@@ -133,25 +134,25 @@ struct Scan {
 }
 
 impl Scan {
-    fn run(mut self, entries: impl Iterator<Item = Entry>) {
+    fn run(mut self, entries: impl Iterator<Item = TreeEntry>) {
         let last = match self.scan(entries) {
             Ok(Some(())) => Ok(std::mem::take(&mut self.batch)),
-            // Nobody takes what comes any more.
             Ok(None) => return,
             Err(e) => Err(e),
         };
         let _ = self.sender.blocking_send(last);
     }
 
-    /// `None` where nobody takes what comes any more.
-    fn scan(&mut self, entries: impl Iterator<Item = Entry>) -> Result<Option<()>> {
+    /// `None` where the receiver was dropped.
+    fn scan(&mut self, entries: impl Iterator<Item = TreeEntry>) -> Result<Option<()>> {
         for entry in entries {
             let path = entry.path();
-            let known = if matches!(&entry, Entry::Skipped(s) if s.reason == SkipReason::NotUtf8) {
+            let known = if matches!(&entry, TreeEntry::Skipped(s) if s.reason == SkipReason::NotUtf8)
+            {
                 None
             } else {
-                while let Some(gone) = self.journal.next_before(Some(path))? {
-                    if self.push_known(gone).is_none() {
+                while let Some(missing) = self.journal.next_before(Some(path))? {
+                    if self.push_known(missing).is_none() {
                         return Ok(None);
                     }
                 }
@@ -170,8 +171,8 @@ impl Scan {
                 return Ok(None);
             }
         }
-        while let Some(gone) = self.journal.next_before(None)? {
-            if self.push_known(gone).is_none() {
+        while let Some(missing) = self.journal.next_before(None)? {
+            if self.push_known(missing).is_none() {
                 return Ok(None);
             }
         }
@@ -196,9 +197,9 @@ impl Scan {
         self.sender.blocking_send(Ok(batch)).ok()
     }
 
-    fn takes(&self, entry: &Entry) -> bool {
+    fn takes(&self, entry: &TreeEntry) -> bool {
         match entry {
-            Entry::Skipped(skipped) if skipped.hides_entries() => {
+            TreeEntry::Skipped(skipped) if skipped.is_directory() => {
                 self.filter.may_take_below(&skipped.path)
             }
             entry => self.filter.takes(entry.path()),

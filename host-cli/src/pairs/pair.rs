@@ -1,34 +1,34 @@
-//! What is joined, and what comes of it.
+//! What is joined, and the result of the join.
 
 use std::ffi::OsString;
 
 use crate::filter::Filter;
 use crate::journal::Recorded;
-use crate::s3::Listed;
-use crate::tree::{self, Entry};
+use crate::s3::ListedObject;
+use crate::tree::{self, TreeEntry};
 
-/// One path and what each side knows of it; at least one does.
+/// One path with its local entry, its object and its record; at least one of them exists.
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// Path below the media directory: the key without the target's prefix.
     pub path: String,
-    /// What is on disk.
-    pub local: Option<Entry>,
-    /// What is in the bucket.
-    pub object: Option<Listed>,
-    /// What the journal says.
+    /// The entry of the media directory.
+    pub local: Option<TreeEntry>,
+    /// The object of the bucket.
+    pub object: Option<ListedObject>,
+    /// The journal's record.
     pub known: Option<Recorded>,
 }
 
 /// What is joined.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct JoinOptions {
     /// The media directory, and how it is walked.
-    pub tree: tree::Options,
-    /// Paths to look at instead of all of it; then only these come.
+    pub tree: tree::WalkOptions,
+    /// Only these paths of it.
     pub files_from: Option<Vec<OsString>>,
-    /// Which paths come at all.
+    /// Which paths take part.
     pub filter: Filter,
-    /// Hold the listing in memory and sort it: the service does not list in key order.
+    /// The service does not list in key order: hold the listing in memory and sort it.
     pub sort_listing: bool,
 }

@@ -1,4 +1,4 @@
-//! What a request carries.
+//! Bodies of requests.
 
 use std::fs::File;
 use std::io;
@@ -10,14 +10,14 @@ use futures_util::stream;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
 
-use super::patience::Life;
+use super::stall::StallTimer;
 use super::traffic::Traffic;
 use crate::transport::{LocalFailure, RequestBody};
 
-/// How much of a large file is read at a time.
+/// Bytes that are read and sent at a time.
 const CHUNK: u64 = 256 * 1024;
 
-/// What a request carries. Cheap to clone, so that a retry can send it again.
+/// The body of a request. Cheap to clone, so that a retry can send it again.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Nothing.
@@ -26,7 +26,7 @@ pub enum Body {
     Bytes(Bytes),
     /// `length` bytes of an open file from `offset`, read while they are sent.
     File {
-        /// The file; read by position, so that many may share it.
+        /// The file, read by position: several requests may share it.
         file: Arc<File>,
         /// First byte.
         offset: u64,
@@ -53,59 +53,63 @@ impl Body {
         }
     }
 
-    /// A fresh copy to send, metered by `traffic`; `life` is told of each piece that is taken.
-    pub(super) fn to_request(&self, traffic: &Arc<Traffic>, life: &Arc<Life>) -> RequestBody {
+    /// The body for one attempt, limited by `traffic`; each chunk that is sent resets `stall_timer`.
+    pub(super) fn to_request(
+        &self,
+        traffic: &Arc<Traffic>,
+        stall_timer: &Arc<StallTimer>,
+    ) -> RequestBody {
         match self {
             Body::Empty => Empty::new().map_err(|never| match never {}).boxed_unsync(),
-            Body::Bytes(bytes) => from_memory(bytes.clone(), life),
+            Body::Bytes(bytes) => from_memory(bytes.clone(), stall_timer),
             Body::File {
                 file,
                 offset,
                 length,
-            } => from_file(file, (*offset, *length), traffic, life),
+            } => from_file(file, (*offset, *length), traffic, stall_timer),
         }
     }
 }
 
-fn from_memory(bytes: Bytes, life: &Arc<Life>) -> RequestBody {
+fn from_memory(bytes: Bytes, stall_timer: &Arc<StallTimer>) -> RequestBody {
     if bytes.len() as u64 <= CHUNK {
         return Full::new(bytes)
             .map_err(|never| match never {})
             .boxed_unsync();
     }
-    let life = life.clone();
-    let pieces = stream::unfold(bytes, move |mut left| {
-        let life = life.clone();
+    let stall_timer = stall_timer.clone();
+    let chunks = stream::unfold(bytes, move |mut left| {
+        let stall_timer = stall_timer.clone();
         async move {
             if left.is_empty() {
                 return None;
             }
-            life.moved();
-            let piece = left.split_to(left.len().min(CHUNK as usize));
-            Some((Ok(Frame::data(piece)), left))
+            stall_timer.progressed();
+            let chunk = left.split_to(left.len().min(CHUNK as usize));
+            Some((Ok(Frame::data(chunk)), left))
         }
     });
-    StreamBody::new(pieces).boxed_unsync()
+    StreamBody::new(chunks).boxed_unsync()
 }
 
-/// `part`: where it begins, and how many bytes it has.
+/// `part`: offset and length.
 fn from_file(
     file: &Arc<File>,
     part: (u64, u64),
     traffic: &Arc<Traffic>,
-    life: &Arc<Life>,
+    stall_timer: &Arc<StallTimer>,
 ) -> RequestBody {
-    let shared = (file.clone(), traffic.clone(), life.clone());
+    let shared = (file.clone(), traffic.clone(), stall_timer.clone());
     let chunks = stream::try_unfold(part, move |(at, left)| {
-        let (file, traffic, life) = shared.clone();
+        let (file, traffic, stall_timer) = shared.clone();
         async move {
             if left == 0 {
                 return Ok(None);
             }
             let size = left.min(CHUNK);
-            life.held_back();
-            traffic.bytes.pass(size as f64).await;
-            life.moved();
+            stall_timer.throttled();
+            traffic.bytes.acquire(size as f64).await;
+            stall_timer.progressed();
             let chunk = tokio::task::spawn_blocking(move || read_at(&file, at, size))
                 .await
                 .map_err(io::Error::other)?
@@ -116,7 +120,7 @@ fn from_file(
     StreamBody::new(chunks).boxed_unsync()
 }
 
-/// `size` bytes at `offset`; an error where the file ends before.
+/// Reads `size` bytes at `offset`; fails where the file ends before.
 fn read_at(file: &File, offset: u64, size: u64) -> io::Result<Bytes> {
     let mut buffer = vec![0; usize::try_from(size).map_err(io::Error::other)?];
     file.read_exact_at(&mut buffer, offset)?;

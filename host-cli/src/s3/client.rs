@@ -12,24 +12,24 @@ use hyper::body::Incoming;
 
 use super::body::Body;
 use super::error::{ErrorKind, S3Error, S3Result};
-use super::patience::{Life, PATIENCE};
-use super::retry::{Retry, wait};
+use super::retry::{Retry, pause};
 use super::sign::{Signer, encode_key, encode_query};
+use super::stall::{STALL_TIMEOUT, StallTimer};
 use super::traffic::Traffic;
 use super::xml;
 use crate::config::{Credentials, Target};
 use crate::transport::Transport;
 
-/// The largest answer that is read into memory: a page of 1,000 keys of 1,024 bytes, encoded.
-const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// The largest response that is read into memory: a page of 1,000 keys of 1,024 bytes, encoded.
+const LONGEST_RESPONSE: usize = 8 * 1024 * 1024;
 
-/// Attempts while no request has ever reached the endpoint: a mistyped name is told at once.
+/// Attempts while no request has reached the endpoint yet: a mistyped name is reported within seconds.
 const FIRST_CONTACT_ATTEMPTS: u32 = 3;
 
-/// The longest pause between two looks whether the network is back.
-const AWAY_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts to connect during an outage.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
 
-/// A client of one bucket. Cheap to clone; clones share connections and pace.
+/// A client of one bucket. Cheap to clone; clones share connections, counters and rate limits.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -43,12 +43,13 @@ struct Shared {
     transport: Transport,
     retry: Retry,
     traffic: Arc<Traffic>,
+    /// Some request has been answered.
     reached: AtomicBool,
 }
 
 /// One request before it is signed.
 #[derive(Clone, Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct UnsignedRequest<'a> {
     pub(super) method: Method,
     /// The object's key; `None` is the bucket.
     pub(super) key: Option<&'a str>,
@@ -58,9 +59,9 @@ pub(super) struct Call<'a> {
     pub(super) body: Body,
 }
 
-impl<'a> Call<'a> {
+impl<'a> UnsignedRequest<'a> {
     pub(super) fn new(method: Method, key: Option<&'a str>) -> Self {
-        Call {
+        UnsignedRequest {
             method,
             key,
             query: &[],
@@ -76,7 +77,7 @@ impl Client {
         Client::with_retry(target, credentials, Retry::default())
     }
 
-    /// As [`Client::new`], with other patience.
+    /// As [`Client::new`], with other bounds of retries.
     pub fn with_retry(target: Target, credentials: &Credentials, retry: Retry) -> S3Result<Self> {
         let base = format!("{}/{}", target.endpoint, target.bucket);
         let transport = Transport::new().map_err(|failure| S3Error {
@@ -104,39 +105,22 @@ impl Client {
         &self.shared.target
     }
 
-    /// Counters and pace, shared by all clones.
+    /// Counters and rate limits, shared by all clones.
     pub fn traffic(&self) -> &Traffic {
         &self.shared.traffic
     }
 
-    /// Whether the bucket is there and the key may use it.
-    pub async fn head_bucket(&self) -> S3Result<()> {
-        self.call(Call::new(Method::HEAD, None), |_| Ok(())).await
-    }
-
-    /// The bucket's region.
-    pub async fn location(&self) -> S3Result<String> {
-        let call = Call {
-            query: &[("location", "")],
-            ..Call::new(Method::GET, None)
-        };
-        self.call(call, |answer| {
-            Ok(xml::read::<xml::LocationConstraint>(&answer.body)?.region)
-        })
-        .await
-    }
-
-    /// Sends `call` until `read` is content with the whole answer, or the retries are used up.
-    pub(super) async fn call<T>(
+    /// Sends a request and reads its whole response with `read`; retries what may succeed then.
+    pub(super) async fn execute<T>(
         &self,
-        call: Call<'_>,
-        read: impl Fn(Answer) -> Result<T, ErrorKind>,
+        request: UnsignedRequest<'_>,
+        read: impl Fn(WholeResponse) -> Result<T, ErrorKind>,
     ) -> S3Result<T> {
-        self.send(call, |response| async {
+        self.execute_streaming(request, |response| async {
             let headers = response.headers().clone();
             let status = response.status();
-            let body = drain(response).await?;
-            read(Answer {
+            let body = read_body(response).await?;
+            read(WholeResponse {
                 status,
                 headers,
                 body,
@@ -145,23 +129,24 @@ impl Client {
         .await
     }
 
-    /// Sends `call` until `read` is content with the answer, whose body is still to come.
-    pub(super) async fn send<T, F: Future<Output = Result<T, ErrorKind>>>(
+    /// As [`Client::execute`], for a response whose body is not read yet.
+    pub(super) async fn execute_streaming<T, F: Future<Output = Result<T, ErrorKind>>>(
         &self,
-        call: Call<'_>,
+        request: UnsignedRequest<'_>,
         read: impl Fn(Response<Incoming>) -> F,
     ) -> S3Result<T> {
         let shared = &*self.shared;
-        let uri = self.uri(&call);
+        let uri = self.uri(&request);
         let begin = Instant::now();
-        let mut waits = shared.retry.waits();
+        let mut pauses = shared.retry.pauses();
         let mut attempts = 0;
-        let mut given = Duration::ZERO;
+        // On pauses and failed attempts.
+        let mut spent = Duration::ZERO;
         loop {
             attempts += 1;
-            self.queue(&call).await;
+            self.wait_for_rate_limits(&request).await;
             let sent = Instant::now();
-            let outcome = match self.attempt(&call, &uri, attempts > 1).await {
+            let outcome = match self.send_once(&request, &uri, attempts > 1).await {
                 Ok(response) => read(response).await,
                 Err(kind) => Err(kind),
             };
@@ -175,27 +160,27 @@ impl Client {
             let pause = if let ErrorKind::Connect(cause) = &kind
                 && shared.reached.load(Relaxed)
             {
-                // The network is away: waited for, and nothing is held against the request.
-                let away = shared.traffic.is_away(cause);
-                let waits = shared.retry.outage.is_none_or(|longest| away < longest);
-                waits.then(|| wait(AWAY_PAUSE, None))
+                // An outage of the network has a limit of its own.
+                let lasted = shared.traffic.record_outage(cause);
+                let limit = shared.retry.outage_timeout;
+                let again = limit.is_none_or(|limit| lasted < limit);
+                again.then(|| pause(OUTAGE_PAUSE, None))
             } else {
-                // Neither our own queue nor the time in which bytes moved says anything against
-                // trying again.
-                given += sent.elapsed().min(PATIENCE);
-                let hopeless =
+                // Time in the rate limits' queue, and time in which bytes moved, does not count.
+                spent += sent.elapsed().min(STALL_TIMEOUT);
+                let never_reached =
                     matches!(kind, ErrorKind::Connect(_)) && attempts >= FIRST_CONTACT_ATTEMPTS;
-                let pause = waits
+                let next = pauses
                     .next()
-                    .map(|ceiling| wait(ceiling, kind.retry_after()));
+                    .map(|longest| pause(longest, kind.retry_after()));
                 let again =
-                    kind.may_be_retried() && !hopeless && given < shared.retry.give_up_after;
-                given += pause.unwrap_or_default();
-                pause.filter(|_| again)
+                    kind.may_be_retried() && !never_reached && spent < shared.retry.give_up_after;
+                spent += next.unwrap_or_default();
+                next.filter(|_| again)
             };
             let Some(pause) = pause else {
                 return Err(S3Error {
-                    method: call.method,
+                    method: request.method,
                     uri,
                     attempts,
                     elapsed: begin.elapsed(),
@@ -207,79 +192,85 @@ impl Client {
         }
     }
 
-    /// Waits until the pace of requests and bytes allows for one more.
-    async fn queue(&self, call: &Call<'_>) {
+    async fn wait_for_rate_limits(&self, request: &UnsignedRequest<'_>) {
         let traffic = &self.shared.traffic;
-        traffic.requests.pass(1.0).await;
-        if call.body.is_in_memory() {
-            traffic.bytes.pass(call.body.length() as f64).await;
+        traffic.requests.acquire(1.0).await;
+        // A body that is read from a file waits for each of its chunks.
+        if request.body.is_in_memory() {
+            traffic.bytes.acquire(request.body.length() as f64).await;
         }
     }
 
-    async fn attempt(
+    /// Signs and sends a request once, on a connection of its own where `fresh`.
+    async fn send_once(
         &self,
-        call: &Call<'_>,
+        request: &UnsignedRequest<'_>,
         uri: &str,
         fresh: bool,
     ) -> Result<Response<Incoming>, ErrorKind> {
         let shared = &*self.shared;
         let traffic = &shared.traffic;
-        let length = call.body.length();
-        let mut headers = call.headers.clone();
-        if call.method == Method::PUT || call.method == Method::POST {
+        let length = request.body.length();
+        let mut headers = request.headers.clone();
+        if request.method == Method::PUT || request.method == Method::POST {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        shared
-            .signer
-            .sign(call.method.as_str(), uri, &mut headers, SystemTime::now())?;
-        let life = Arc::new(Life::new());
-        let mut request = Request::new(call.body.to_request(traffic, &life));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = uri
+        shared.signer.sign(
+            request.method.as_str(),
+            uri,
+            &mut headers,
+            SystemTime::now(),
+        )?;
+        let stall_timer = Arc::new(StallTimer::new());
+        let mut signed = Request::new(request.body.to_request(traffic, &stall_timer));
+        *signed.method_mut() = request.method.clone();
+        *signed.uri_mut() = uri
             .parse()
             .map_err(|e| ErrorKind::Request(format!("`{uri}`: {e}")))?;
-        *request.headers_mut() = headers;
+        *signed.headers_mut() = headers;
         traffic.count_request();
-        let response = life.watch(shared.transport.send(request, fresh)).await??;
+        let response = stall_timer
+            .run(shared.transport.send(signed, fresh))
+            .await??;
         shared.reached.store(true, Relaxed);
-        traffic.is_back();
+        traffic.clear_outage();
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal(response).await)
+        Err(service_error(response).await)
     }
 
-    fn uri(&self, call: &Call<'_>) -> String {
+    fn uri(&self, request: &UnsignedRequest<'_>) -> String {
         let mut uri = self.shared.base.clone();
-        if let Some(key) = call.key {
+        if let Some(key) = request.key {
             uri.push('/');
             uri.push_str(&encode_key(key));
         }
-        uri.push_str(&encode_query(call.query));
+        uri.push_str(&encode_query(request.query));
         uri
     }
 }
 
-/// An answer, read to its end.
+/// A response that was read to its end.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct WholeResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-/// Reads the rest of an answer, which also lets the connection be used again.
-async fn drain(response: Response<Incoming>) -> Result<Bytes, ErrorKind> {
-    let body = Limited::new(response.into_body(), LONGEST_ANSWER);
-    match tokio::time::timeout(PATIENCE, body.collect()).await {
+/// Reads the body, after which the connection can be used again.
+async fn read_body(response: Response<Incoming>) -> Result<Bytes, ErrorKind> {
+    let body = Limited::new(response.into_body(), LONGEST_RESPONSE);
+    match tokio::time::timeout(STALL_TIMEOUT, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(e)) => Err(ErrorKind::Broken(e.to_string())),
         Err(_) => Err(ErrorKind::Timeout),
     }
 }
 
-/// The error that an answer other than 2xx is.
-async fn refusal(response: Response<Incoming>) -> ErrorKind {
+/// The error of a response that is not 2xx.
+async fn service_error(response: Response<Incoming>) -> ErrorKind {
     let status = response.status();
     let header = |name| {
         response
@@ -306,8 +297,8 @@ async fn refusal(response: Response<Incoming>) -> ErrorKind {
             Ok(ahead) => i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX),
             Err(e) => i64::try_from(e.duration().as_secs()).map_or(i64::MIN, |s| -s),
         });
-    // An error's body that does not arrive, or is not XML, changes nothing about the status.
-    let body = drain(response).await.unwrap_or_default();
+    // Where the body does not arrive or is not XML, the status is the error.
+    let body = read_body(response).await.unwrap_or_default();
     let xml::ErrorBody { code, message } = xml::read(&body).unwrap_or_default();
     ErrorKind::Service {
         status,

@@ -1,4 +1,6 @@
-//! What can go wrong with one S3 request, in S3's and B2's words, and what to do about it.
+//! Why one S3 request failed, in S3's and B2's terms, and what follows from it.
+
+mod hint;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::transport::Failure;
 
-/// A request that failed for good: what it was, how often it was tried, and why it failed.
+/// A request that failed after all retries.
 #[derive(Debug)]
 pub struct S3Error {
     /// The request's method.
@@ -24,6 +26,10 @@ pub struct S3Error {
     pub kind: Box<ErrorKind>,
 }
 
+/// Files in a row that may be refused before a run ends: one object may be refused for reasons of its
+/// own, sixteen in a row are not.
+pub const MAX_REFUSALS_IN_A_ROW: u32 = 16;
+
 /// Result of one operation.
 pub type S3Result<T> = Result<T, S3Error>;
 
@@ -34,15 +40,15 @@ pub enum ErrorKind {
     Connect(String),
     /// The connection is not trusted: certificate or protocol.
     Tls(String),
-    /// No answer in time.
+    /// No byte moved for a minute.
     Timeout,
-    /// The connection broke before the answer was whole.
+    /// The connection broke before the response was complete.
     Broken(String),
-    /// The service answered with an error.
+    /// The service returned an error.
     Service {
         /// HTTP status.
         status: StatusCode,
-        /// S3's error code; empty where the answer had no body.
+        /// S3's error code; empty where the response had no body.
         code: String,
         /// S3's message.
         message: String,
@@ -51,16 +57,16 @@ pub enum ErrorKind {
         /// The service's date minus ours in seconds, where it sent one.
         clock_difference: Option<i64>,
     },
-    /// The answer is not what S3 sends.
+    /// The response is not S3's.
     Malformed(String),
-    /// The answer's ETag is not the MD5 of what was sent.
+    /// The returned ETag is not the MD5 of what was sent.
     Mismatch {
         /// MD5 of what was sent, hex.
         sent: String,
-        /// What the service says it has.
+        /// The returned ETag.
         stored: String,
     },
-    /// The local file could not be read as it was announced.
+    /// The local file could not be read to the announced length.
     Local(std::io::Error),
     /// The request could not be built or signed.
     Request(String),
@@ -72,11 +78,11 @@ impl ErrorKind {
         match self {
             ErrorKind::Connect(_) | ErrorKind::Timeout | ErrorKind::Broken(_) => true,
             ErrorKind::Service { status, code, .. } => {
-                !self.is_out_of_room()
+                !self.is_out_of_space()
                     && (matches!(status.as_u16(), 408 | 429)
                         || (status.is_server_error() && status.as_u16() != 501)
-                        // A completed multipart upload is answered with 200 before it is known how it
-                        // ends; the error then stands in the body.
+                        // The response to CompleteMultipartUpload has status 200 before its result is
+                        // known: an error is in the body.
                         || matches!(
                             code.as_str(),
                             "RequestTimeout"
@@ -86,7 +92,7 @@ impl ErrorKind {
                                 | "ServiceUnavailable"
                         ))
             }
-            // The local file may have changed: whoever sends it looks before sending it again.
+            // The local file may have changed: `upload` checks that before it sends the file again.
             ErrorKind::Mismatch { .. }
             | ErrorKind::Tls(_)
             | ErrorKind::Malformed(_)
@@ -95,7 +101,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the service, or a line that no byte passes any more, asks for fewer requests at once.
+    /// Whether fewer requests at once are called for: the service asks for them, or the connection
+    /// stalled.
     pub fn asks_to_slow_down(&self) -> bool {
         match self {
             ErrorKind::Timeout => true,
@@ -114,23 +121,17 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the service's own disk is full.
-    pub fn is_out_of_room(&self) -> bool {
+    /// Whether the service's disk is full.
+    pub fn is_out_of_space(&self) -> bool {
         match self {
             ErrorKind::Service {
                 status, message, ..
-            } => {
-                let said = message.to_ascii_lowercase();
-                status.as_u16() == 507
-                    || said.contains("no space left")
-                    || said.contains("disk full")
-                    || said.contains("disk is full")
-            }
+            } => is_out_of_space(*status, message),
             _ => false,
         }
     }
 
-    /// Whether the service refused the bytes since they are not those announced.
+    /// Whether the service received other bytes than those announced.
     pub fn is_wrong_content(&self) -> bool {
         match self {
             ErrorKind::Mismatch { .. } => true,
@@ -139,7 +140,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether a cap of the account is used up.
+    /// Whether a cap of the account is exceeded.
     pub fn is_cap_exceeded(&self) -> bool {
         match self {
             ErrorKind::Service {
@@ -157,21 +158,21 @@ impl ErrorKind {
                         "caps & alerts",
                     ]
                     .iter()
-                    .any(|words| said.contains(words))
+                    .any(|text| said.contains(text))
             }
             _ => false,
         }
     }
 
-    /// Whether every other request will fail for the same reason. That one object is refused is no
-    /// such reason; that many in a row are is for the caller to judge.
+    /// Whether every other request will fail for the same reason. One refused object is no such
+    /// reason; see [`MAX_REFUSALS_IN_A_ROW`].
     pub fn ends_the_run(&self) -> bool {
         match self {
             ErrorKind::Tls(_) | ErrorKind::Connect(_) => true,
             ErrorKind::Service { status, code, .. } => {
                 status.as_u16() == 401
                     || status.is_redirection()
-                    || self.is_out_of_room()
+                    || self.is_out_of_space()
                     || self.is_cap_exceeded()
                     || matches!(
                         code.as_str(),
@@ -202,7 +203,7 @@ impl From<Failure> for ErrorKind {
 }
 
 impl S3Error {
-    /// A failure of this machine that keeps `key` from being sent.
+    /// A failure of this machine because of which `key` cannot be sent.
     pub fn local(key: &str, error: std::io::Error) -> Self {
         S3Error {
             method: Method::PUT,
@@ -213,7 +214,7 @@ impl S3Error {
         }
     }
 
-    /// S3's error code, where the service answered with one.
+    /// S3's error code, where the service returned one.
     pub fn code(&self) -> Option<&str> {
         match &*self.kind {
             ErrorKind::Service { code, .. } if !code.is_empty() => Some(code),
@@ -221,7 +222,7 @@ impl S3Error {
         }
     }
 
-    /// HTTP status, where the service answered.
+    /// HTTP status, where the service responded.
     pub fn status(&self) -> Option<StatusCode> {
         match &*self.kind {
             ErrorKind::Service { status, .. } => Some(*status),
@@ -229,13 +230,13 @@ impl S3Error {
         }
     }
 
-    /// Whether the object or bucket asked for is not there.
+    /// Whether the object or bucket does not exist.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
-    /// Whether what was sent is surely not stored: it was sent once, and refused. An attempt before
-    /// that may have been stored although its answer was lost.
+    /// Whether nothing was stored: the only attempt was refused. An earlier attempt may have been
+    /// stored although its response was lost.
     pub fn is_surely_not_stored(&self) -> bool {
         self.attempts <= 1
             && self.status().is_some_and(|status| {
@@ -243,7 +244,7 @@ impl S3Error {
             })
     }
 
-    /// The failure after so many `earlier` attempts, which other requests made.
+    /// The same failure with the attempts of `earlier` requests added.
     #[must_use]
     pub fn after(mut self, earlier: u32) -> Self {
         self.attempts += earlier;
@@ -255,22 +256,7 @@ impl S3Error {
         self.kind.ends_the_run()
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> String {
-        match &*self.kind {
-            kind if kind.is_cap_exceeded() => "a cap of the account is reached: raise it under Caps & Alerts on the bucket's site, then run the same command again".to_owned(),
-            ErrorKind::Connect(_) => "check the endpoint's name, the network and the firewall; nothing is lost, the same command goes on from here".to_owned(),
-            ErrorKind::Tls(_) => "check the endpoint's name and this machine's clock, and install `ca-certificates`; a proxy that opens TLS shows like this too".to_owned(),
-            ErrorKind::Timeout | ErrorKind::Broken(_) => "check the network; the same command goes on from here".to_owned(),
-            ErrorKind::Malformed(_) => "check that the endpoint is an S3 endpoint, as the bucket's page shows it".to_owned(),
-            ErrorKind::Mismatch { .. } => "something between this machine and the bucket changes what is sent; run the command again and look for a faulty proxy or memory".to_owned(),
-            ErrorKind::Local(_) => "check the file and the disk, then run the command again".to_owned(),
-            ErrorKind::Request(_) => "this is a fault of medialift; please report it".to_owned(),
-            ErrorKind::Service { status, code, message, clock_difference, .. } => service_hint(*status, code, message, *clock_difference),
-        }
-    }
-
-    /// The error of `operation` that this failure causes.
+    /// The error of the `operation` that failed for this reason.
     pub fn into_error(self, operation: impl Into<String>) -> Error {
         let hint = self.hint();
         Error::new(operation)
@@ -280,44 +266,12 @@ impl S3Error {
     }
 }
 
-/// B2's traps, each with its own way out. Sources: FACTS of the service's documents.
-fn service_hint(
-    status: StatusCode,
-    code: &str,
-    message: &str,
-    clock_difference: Option<i64>,
-) -> String {
+fn is_out_of_space(status: StatusCode, message: &str) -> bool {
     let said = message.to_ascii_lowercase();
-    match code {
-        _ if status.as_u16() == 507 || said.contains("no space left") || said.contains("disk full") || said.contains("disk is full") => {
-            "the service has no room left; free some there, then run the same command again".to_owned()
-        }
-        "InvalidAccessKeyId" if said.contains("malformed") => {
-            "this looks like the master key, which does not work here: make an application key for this bucket (`medialift provision`, or App Keys on the bucket's site) and use its id and key".to_owned()
-        }
-        "InvalidAccessKeyId" => {
-            "the key is unknown at this endpoint: check the id, and that the endpoint is the one on the bucket's own page (a key works in its own region only); a key made before 4 May 2020 does not work here either: make a new one with `medialift provision --another-key`".to_owned()
-        }
-        "SignatureDoesNotMatch" => {
-            "the id is known and the key is not the one that belongs to it: copy the key once more, or make a new one".to_owned()
-        }
-        "RequestTimeTooSkewed" => match clock_difference {
-            Some(seconds) => format!("this machine's clock is {} seconds {} the service's: set it (`timedatectl set-ntp true`)", seconds.abs(), if seconds > 0 { "behind" } else { "ahead of" }),
-            None => "this machine's clock is wrong: set it (`timedatectl set-ntp true`)".to_owned(),
-        },
-        "NoSuchBucket" => "check the bucket's name and that the endpoint is the one on the bucket's own page; `medialift provision` makes a bucket".to_owned(),
-        "AuthorizationHeaderMalformed" => "the region is not the endpoint's: leave `--region` out, or give the one in the endpoint's name".to_owned(),
-        "EntityTooLarge" => "an object may have 5 GB in one request and 10,000 parts; raise `--part-size`".to_owned(),
-        "BadDigest" => "the file changed while it was sent, or something between here and the bucket changes it; run the command again".to_owned(),
-        "InvalidArgument" if said.contains("acl") => "the ACL must match the bucket's visibility; medialift sends none, so a proxy adds it".to_owned(),
-        _ if status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED => {
-            "the key may not do this: it must be for this bucket, not revoked or expired, and allow listBuckets, listFiles, readFiles and writeFiles; `medialift check` tells more".to_owned()
-        }
-        _ if status.is_server_error() || status.as_u16() == 429 => {
-            "the service is busy or out of order: wait some minutes and run the same command again, it goes on from here; `--max-rate` asks for less".to_owned()
-        }
-        _ => "`medialift check` looks for the usual causes".to_owned(),
-    }
+    status.as_u16() == 507
+        || ["no space left", "disk full", "disk is full"]
+            .iter()
+            .any(|text| said.contains(text))
 }
 
 impl fmt::Display for ErrorKind {

@@ -5,26 +5,26 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::client::{Call, Client};
+use super::client::{Client, UnsignedRequest};
 use super::error::{ErrorKind, S3Result};
 use super::xml;
 
-/// Which page of which keys.
+/// One request for a page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListRequest {
     /// Only keys that begin with this.
     pub prefix: String,
     /// Only keys after this one.
     pub start_after: Option<String>,
-    /// The page that a former one announced.
+    /// Token of the page, from the page before it.
     pub continuation_token: Option<String>,
-    /// Keys a page; the service gives 1,000 at most.
+    /// Keys a page; 1,000 at most.
     pub page_size: Option<u16>,
 }
 
 /// One object of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedObject {
     /// The key, not encoded.
     pub key: String,
     /// Bytes.
@@ -35,19 +35,19 @@ pub struct Listed {
 
 /// Up to 1,000 objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct ListPage {
     /// In key order.
-    pub objects: Vec<Listed>,
+    pub objects: Vec<ListedObject>,
     /// Token of the next page, if there is one.
     pub next: Option<String>,
 }
 
 impl Client {
     /// One page of a listing.
-    pub async fn list(&self, request: &ListRequest) -> S3Result<Page> {
+    pub async fn list(&self, request: &ListRequest) -> S3Result<ListPage> {
         let page_size = request.page_size.map(|size| size.to_string());
         let mut query: Vec<(&str, &str)> = Vec::with_capacity(6);
-        // In the order of their names, as the signature has them.
+        // Sorted by name, as the signature requires.
         if let Some(token) = &request.continuation_token {
             query.push(("continuation-token", token));
         }
@@ -62,23 +62,24 @@ impl Client {
         if let Some(key) = &request.start_after {
             query.push(("start-after", key));
         }
-        let call = Call {
+        let unsigned = UnsignedRequest {
             query: &query,
-            ..Call::new(Method::GET, None)
+            ..UnsignedRequest::new(Method::GET, None)
         };
-        self.call(call, |answer| page(&answer.body)).await
+        self.execute(unsigned, |response| page(&response.body))
+            .await
     }
 }
 
-fn page(body: &[u8]) -> Result<Page, ErrorKind> {
-    let answer: xml::ListBucketResult = xml::read(body)?;
-    let encoded = answer.encoding_type.as_deref() == Some("url");
-    if answer.is_truncated && answer.next_continuation_token.is_none() {
+fn page(body: &[u8]) -> Result<ListPage, ErrorKind> {
+    let result: xml::ListBucketResult = xml::read(body)?;
+    let encoded = result.encoding_type.as_deref() == Some("url");
+    if result.is_truncated && result.next_continuation_token.is_none() {
         return Err(ErrorKind::Malformed(
-            "a listing that goes on without saying where".to_owned(),
+            "a truncated listing without a continuation token".to_owned(),
         ));
     }
-    let objects = answer
+    let objects = result
         .contents
         .into_iter()
         .map(|content| {
@@ -87,22 +88,22 @@ fn page(body: &[u8]) -> Result<Page, ErrorKind> {
             } else {
                 content.key
             };
-            Ok(Listed {
+            Ok(ListedObject {
                 key,
                 size: content.size,
                 etag: xml::bare_etag(&content.etag),
             })
         })
         .collect::<Result<_, ErrorKind>>()?;
-    Ok(Page {
+    Ok(ListPage {
         objects,
-        next: answer
+        next: result
             .next_continuation_token
-            .filter(|_| answer.is_truncated),
+            .filter(|_| result.is_truncated),
     })
 }
 
-/// A key of a listing with `encoding-type=url`, in which a space may also be `+`.
+/// Decodes a key of `encoding-type=url`, in which a space may also be `+`.
 fn decode(key: &str) -> Result<String, ErrorKind> {
     let spaced = if key.contains('+') {
         Cow::Owned(key.replace('+', " "))
@@ -131,10 +132,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_bucket_is_an_empty_page_and_a_cut_answer_an_error() {
+    fn an_empty_bucket_is_an_empty_page_and_a_truncated_document_an_error() {
         assert_eq!(
             page(b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>").unwrap(),
-            Page::default()
+            ListPage::default()
         );
         assert!(page(b"<ListBucketResult><Contents><Key>a").is_err());
         assert!(

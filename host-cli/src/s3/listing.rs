@@ -1,30 +1,29 @@
-//! The remote side: a bucket's listing as one stream in key order, the next page read ahead.
+//! A bucket's listing as one stream in key order, with one page read ahead.
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::client::Client;
 use super::error::S3Result;
-use super::list::{ListRequest, Listed};
+use super::list::{ListRequest, ListedObject};
 
-/// Objects of a listing, one after the other. Ends its request when dropped.
+/// The objects of a bucket, one after the other. Dropping it ends its requests.
 #[derive(Debug)]
 pub struct Listing {
-    pages: mpsc::Receiver<S3Result<Vec<Listed>>>,
-    page: std::vec::IntoIter<Listed>,
+    pages: mpsc::Receiver<S3Result<Vec<ListedObject>>>,
+    page: std::vec::IntoIter<ListedObject>,
     reader: JoinHandle<()>,
     ended: bool,
 }
 
 impl Listing {
-    /// Lists the keys that begin with the target's prefix, after `start_after` if there is one.
-    pub fn begin(client: &Client, start_after: Option<String>) -> Self {
+    /// Lists the keys that begin with the target's prefix.
+    pub fn begin(client: &Client) -> Self {
         let (sender, pages) = mpsc::channel(1);
         let client = client.clone();
         let reader = tokio::spawn(async move {
             let mut request = ListRequest {
                 prefix: client.target().key_prefix.clone(),
-                start_after,
                 ..ListRequest::default()
             };
             loop {
@@ -37,7 +36,6 @@ impl Listing {
                 if sender.send(page).await.is_err() || next.is_none() {
                     return;
                 }
-                request.start_after = None;
                 request.continuation_token = next;
             }
         });
@@ -49,10 +47,10 @@ impl Listing {
         }
     }
 
-    /// As [`Listing::begin`], for a service that does not list in key order: all of the listing
-    /// is held in memory and sorted.
+    /// As [`Listing::begin`], for a service that does not list in key order: the whole listing is held
+    /// in memory and sorted.
     pub fn begin_sorted(client: &Client) -> Self {
-        let mut unsorted = Listing::begin(client, None);
+        let mut unsorted = Listing::begin(client);
         let (sender, pages) = mpsc::channel(1);
         let reader = tokio::spawn(async move {
             let mut all = Vec::new();
@@ -77,14 +75,14 @@ impl Listing {
     }
 
     /// The next object, or `None` at the end.
-    pub async fn next(&mut self) -> S3Result<Option<Listed>> {
+    pub async fn next(&mut self) -> S3Result<Option<ListedObject>> {
         loop {
             if let Some(object) = self.page.next() {
                 return Ok(Some(object));
             }
             match self.pages.recv().await {
                 None => {
-                    // A reader that has failed must not pass for the end of the bucket.
+                    // A reader that panicked must not be taken for the end of the listing.
                     if !self.ended
                         && let Err(e) = (&mut self.reader).await
                         && e.is_panic()

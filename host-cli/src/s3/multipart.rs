@@ -1,16 +1,16 @@
-//! Multipart uploads: begun, filled, looked up again by a later run, completed.
+//! Multipart uploads: created, sent part by part, listed by a later run, completed or aborted.
 
 use bytes::Bytes;
 use http::Method;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 
 use super::body::Body;
-use super::client::{Answer, Call, Client};
+use super::client::{Client, UnsignedRequest, WholeResponse};
 use super::error::{ErrorKind, S3Result};
 use super::object::{CONTENT_MD5, etag_of, insert_text, md5_header};
 use super::xml;
 
-/// A part that the service has.
+/// A part that was uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// From 1.
@@ -21,7 +21,7 @@ pub struct Part {
     pub etag: String,
 }
 
-/// A part named when an upload is completed.
+/// A part as it is named when the upload is completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletedPart {
     /// From 1.
@@ -31,7 +31,7 @@ pub struct CompletedPart {
 }
 
 impl Client {
-    /// Begins an upload and returns its id.
+    /// Creates an upload and returns its id.
     pub async fn create_multipart_upload(
         &self,
         key: &str,
@@ -43,19 +43,19 @@ impl Client {
         if let Some(value) = cache_control {
             insert_text(&mut headers, CACHE_CONTROL, value);
         }
-        let call = Call {
+        let request = UnsignedRequest {
             query: &[("uploads", "")],
             headers,
-            ..Call::new(Method::POST, Some(key))
+            ..UnsignedRequest::new(Method::POST, Some(key))
         };
-        self.call(call, |answer| {
-            let body = answer.body;
+        self.execute(request, |response| {
+            let body = response.body;
             Ok(xml::read::<xml::InitiateMultipartUploadResult>(&body)?.upload_id)
         })
         .await
     }
 
-    /// Sends one part; its ETag is compared with the MD5.
+    /// Uploads one part; the returned ETag is compared with the MD5.
     pub async fn upload_part(
         &self,
         key: &str,
@@ -67,7 +67,7 @@ impl Client {
         let text = number.to_string();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_MD5, md5_header(&md5));
-        let call = Call {
+        let request = UnsignedRequest {
             method: Method::PUT,
             key: Some(key),
             query: &[("partNumber", &text), ("uploadId", upload_id)],
@@ -75,8 +75,8 @@ impl Client {
             body,
         };
         let expected = hex::encode(md5);
-        self.call(call, |answer| {
-            let etag = etag_of(&answer.headers);
+        self.execute(request, |response| {
+            let etag = etag_of(&response.headers);
             if etag == expected {
                 Ok(CompletedPart { number, etag })
             } else {
@@ -89,7 +89,7 @@ impl Client {
         .await
     }
 
-    /// Makes the object of its parts and returns its composite ETag. An answer that is not S3's result,
+    /// Completes an upload and returns the object's composite ETag. A response that is not S3's result,
     /// whatever its status, is [`ErrorKind::Malformed`]: the object may or may not be there.
     pub async fn complete_multipart_upload(
         &self,
@@ -99,7 +99,7 @@ impl Client {
     ) -> S3Result<String> {
         let mut document = String::from("<CompleteMultipartUpload>");
         for part in parts {
-            // An ETag is hex here, so that nothing needs escaping.
+            // The ETag is hex: nothing to escape.
             document.push_str(&format!(
                 "<Part><PartNumber>{}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>",
                 part.number, part.etag
@@ -108,21 +108,21 @@ impl Client {
         document.push_str("</CompleteMultipartUpload>");
         let mut headers = HeaderMap::new();
         insert_text(&mut headers, CONTENT_TYPE, "application/xml");
-        let call = Call {
+        let request = UnsignedRequest {
             method: Method::POST,
             key: Some(key),
             query: &[("uploadId", upload_id)],
             headers,
             body: Body::Bytes(Bytes::from(document)),
         };
-        self.call(call, |answer| {
-            let Answer { status, body, .. } = answer;
+        self.execute(request, |response| {
+            let WholeResponse { status, body, .. } = response;
             match xml::root(&body)?.as_str() {
                 "CompleteMultipartUploadResult" => {
                     let result: xml::CompleteMultipartUploadResult = xml::read(&body)?;
                     Ok(xml::bare_etag(&result.etag))
                 }
-                // The service answers with success before it knows how it ends.
+                // The status is sent before the service knows the result.
                 "Error" => {
                     let xml::ErrorBody { code, message } = xml::read(&body)?;
                     Err(ErrorKind::Service {
@@ -141,16 +141,16 @@ impl Client {
         .await
     }
 
-    /// Gives an upload up and frees its parts.
+    /// Aborts an upload, which deletes its parts.
     pub async fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> S3Result<()> {
-        let call = Call {
+        let request = UnsignedRequest {
             query: &[("uploadId", upload_id)],
-            ..Call::new(Method::DELETE, Some(key))
+            ..UnsignedRequest::new(Method::DELETE, Some(key))
         };
-        self.call(call, |_| Ok(())).await
+        self.execute(request, |_| Ok(())).await
     }
 
-    /// All parts that an upload has so far.
+    /// All parts of an upload so far.
     pub async fn list_parts(&self, key: &str, upload_id: &str) -> S3Result<Vec<Part>> {
         let mut parts = Vec::new();
         let mut marker: Option<String> = None;
@@ -160,23 +160,23 @@ impl Client {
                 query.push(("part-number-marker", marker));
             }
             query.push(("uploadId", upload_id));
-            let call = Call {
+            let request = UnsignedRequest {
                 query: &query,
-                ..Call::new(Method::GET, Some(key))
+                ..UnsignedRequest::new(Method::GET, Some(key))
             };
-            let answer = self
-                .call(call, |answer| {
-                    let body = answer.body;
+            let page = self
+                .execute(request, |response| {
+                    let body = response.body;
                     xml::read::<xml::ListPartsResult>(&body)
                 })
                 .await?;
-            parts.extend(answer.parts.into_iter().map(|part| Part {
+            parts.extend(page.parts.into_iter().map(|part| Part {
                 number: part.part_number,
                 size: part.size,
                 etag: xml::bare_etag(&part.etag),
             }));
-            marker = answer.next_part_number_marker;
-            if !answer.is_truncated || marker.is_none() {
+            marker = page.next_part_number_marker;
+            if !page.is_truncated || marker.is_none() {
                 return Ok(parts);
             }
         }

@@ -10,7 +10,7 @@ use http::header::{
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::client::{Call, Client};
+use super::client::{Client, UnsignedRequest};
 use super::error::{ErrorKind, S3Error, S3Result};
 use super::xml::bare_etag;
 
@@ -24,7 +24,7 @@ pub struct PutRequest {
     pub key: String,
     /// The bytes.
     pub body: Body,
-    /// MD5 of the bytes, sent as `Content-MD5` and compared with the answer's ETag.
+    /// MD5 of the bytes, sent as `Content-MD5` and compared with the returned ETag.
     pub md5: [u8; 16],
     /// `Content-Type`.
     pub content_type: String,
@@ -32,7 +32,7 @@ pub struct PutRequest {
     pub cache_control: Option<String>,
 }
 
-/// What the service tells about an object.
+/// Headers of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectHead {
     /// Bytes.
@@ -45,12 +45,11 @@ pub struct ObjectHead {
     pub cache_control: Option<String>,
 }
 
-/// First and last byte (included) to read.
+/// First and last byte to read, both included.
 pub type ObjectRange = (u64, u64);
 
 impl Client {
-    /// Stores an object; the answer's ETag is compared with the MD5, so no second look is needed.
-    /// Returns the ETag.
+    /// Stores an object. The returned ETag was compared with the MD5: it proves what is stored.
     pub async fn put_object(&self, request: &PutRequest) -> S3Result<String> {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(CONTENT_MD5, md5_header(&request.md5));
@@ -58,7 +57,7 @@ impl Client {
         if let Some(value) = &request.cache_control {
             insert_text(&mut headers, CACHE_CONTROL, value);
         }
-        let call = Call {
+        let unsigned = UnsignedRequest {
             method: Method::PUT,
             key: Some(&request.key),
             query: &[],
@@ -66,8 +65,8 @@ impl Client {
             body: request.body.clone(),
         };
         let expected = hex::encode(request.md5);
-        self.call(call, |answer| {
-            let etag = etag_of(&answer.headers);
+        self.execute(unsigned, |response| {
+            let etag = etag_of(&response.headers);
             if etag == expected {
                 Ok(etag)
             } else {
@@ -80,10 +79,11 @@ impl Client {
         .await
     }
 
-    /// Looks at an object. [`S3Error::is_not_found`] tells that there is none.
+    /// HEAD of an object. [`S3Error::is_not_found`] where there is none.
     pub async fn head_object(&self, key: &str) -> S3Result<ObjectHead> {
-        let call = Call::new(Method::HEAD, Some(key));
-        self.call(call, |answer| head_of(&answer.headers)).await
+        let request = UnsignedRequest::new(Method::HEAD, Some(key));
+        self.execute(request, |response| head_of(&response.headers))
+            .await
     }
 
     /// Opens an object, or a range of it, for reading. The body is not retried.
@@ -92,36 +92,40 @@ impl Client {
         key: &str,
         range: Option<ObjectRange>,
     ) -> S3Result<(ObjectHead, Incoming)> {
-        let mut call = Call::new(Method::GET, Some(key));
+        let mut request = UnsignedRequest::new(Method::GET, Some(key));
         if let Some((first, last)) = range {
-            insert_text(&mut call.headers, RANGE, &format!("bytes={first}-{last}"));
+            insert_text(
+                &mut request.headers,
+                RANGE,
+                &format!("bytes={first}-{last}"),
+            );
         }
-        self.send(call, |response| async {
+        self.execute_streaming(request, |response| async {
             let head = head_of(response.headers())?;
             Ok((head, response.into_body()))
         })
         .await
     }
 
-    /// Reads a whole object of at most `limit` bytes; a broken transfer is tried again.
+    /// Reads a whole object of at most `limit` bytes; a broken transfer is retried.
     pub async fn read_object(&self, key: &str, limit: u64) -> S3Result<(ObjectHead, Bytes)> {
-        let call = Call::new(Method::GET, Some(key));
-        self.call(call, |answer| {
-            let head = head_of(&answer.headers)?;
+        let request = UnsignedRequest::new(Method::GET, Some(key));
+        self.execute(request, |response| {
+            let head = head_of(&response.headers)?;
             if head.size > limit {
                 return Err(ErrorKind::Malformed(format!(
                     "{} bytes where at most {limit} are expected",
                     head.size
                 )));
             }
-            Ok((head, answer.body))
+            Ok((head, response.body))
         })
         .await
     }
 
-    /// Deletes an object. The service keeps its versions; one that is not there is no error.
+    /// Deletes an object. The service keeps its versions; that there is none is no error.
     pub async fn delete_object(&self, key: &str) -> S3Result<()> {
-        self.call(Call::new(Method::DELETE, Some(key)), |_| Ok(()))
+        self.execute(UnsignedRequest::new(Method::DELETE, Some(key)), |_| Ok(()))
             .await
             .or_else(|e: S3Error| {
                 if e.code() == Some("NoSuchKey") {
@@ -137,7 +141,7 @@ pub(super) fn md5_header(md5: &[u8; 16]) -> HeaderValue {
     insert_value(&BASE64.encode(md5))
 }
 
-/// A header value of `text`; letters that no header takes become `?`.
+/// `text` as a header value; `?` where it cannot be one.
 fn insert_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }

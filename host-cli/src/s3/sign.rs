@@ -1,4 +1,4 @@
-//! Signature version 4, as S3 wants it: path encoded once, nothing normalised, payload unsigned.
+//! Signature version 4, as S3 requires it: path encoded once and not normalised, payload unsigned.
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::error::ErrorKind;
 use crate::config::Credentials;
 
-/// All that is encoded in a key: everything but `A–Z a–z 0–9 - . _ ~ /`.
+/// Encoded in a key: everything but `A–Z a–z 0–9 - . _ ~ /`.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -24,15 +24,15 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// All that is encoded in a query's value: as in a key, and `/` too.
+/// Encoded in a query's value: as in a key, and `/`.
 const QUERY: &AsciiSet = &KEY.add(b'/');
 
-/// `key` as it stands in a URI's path.
+/// `key` encoded for a URI's path.
 pub(super) fn encode_key(key: &str) -> String {
     utf8_percent_encode(key, KEY).to_string()
 }
 
-/// `name=value&…`, encoded as the signature wants it.
+/// `?name=value&…`, encoded as the signature requires.
 pub(super) fn encode_query(pairs: &[(&str, &str)]) -> String {
     let mut query = String::new();
     for (name, value) in pairs {
@@ -72,7 +72,7 @@ impl Signer {
         }
     }
 
-    /// Adds the headers that prove who asks. `headers` are signed as they are.
+    /// Adds the headers of the signature; it covers `headers` as they are.
     pub(super) fn sign(
         &self,
         method: &str,
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unreserved_letters_and_slashes_stay_bare_in_a_key() {
+    fn only_unreserved_letters_and_slashes_are_not_encoded_in_a_key() {
         assert_eq!(encode_key("a/B-._~ +%é"), "a/B-._~%20%2B%25%C3%A9");
         assert_eq!(
             encode_query(&[("prefix", "a/b c"), ("uploads", "")]),

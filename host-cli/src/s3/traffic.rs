@@ -1,51 +1,51 @@
-//! What a client has sent so far, how fast it may send, and whether the endpoint is there.
+//! Counters and rate limits of a client, and whether the endpoint can be reached.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::pace::Pacer;
+use super::rate_limit::RateLimit;
 
-/// What passed so far, and how fast it may pass.
+/// Counters and rate limits, shared by all requests of a client.
 #[derive(Debug)]
 pub struct Traffic {
-    /// Requests a second.
-    pub requests: Pacer,
-    /// Bytes a second in request bodies.
-    pub bytes: Pacer,
-    sent_requests: AtomicU64,
+    /// Limit of requests a second.
+    pub requests: RateLimit,
+    /// Limit of bytes a second in request bodies.
+    pub bytes: RateLimit,
+    requests_sent: AtomicU64,
     retries: AtomicU64,
     slow_downs: AtomicU64,
     outage: Mutex<Option<Outage>>,
 }
 
-/// The endpoint was reached before, and cannot be reached now.
+/// The endpoint was reached before and cannot be reached now.
 #[derive(Clone, Debug)]
 pub struct Outage {
     /// Since when.
     pub since: Instant,
-    /// What the network says.
+    /// The error of the last attempt to connect.
     pub cause: String,
 }
 
 impl Traffic {
     pub(super) fn new() -> Self {
         Traffic {
-            requests: Pacer::new(None),
-            bytes: Pacer::new(None),
-            sent_requests: AtomicU64::new(0),
+            requests: RateLimit::new(None),
+            bytes: RateLimit::new(None),
+            requests_sent: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             slow_downs: AtomicU64::new(0),
             outage: Mutex::new(None),
         }
     }
 
-    /// Requests sent, retries included.
-    pub fn sent_requests(&self) -> u64 {
-        self.sent_requests.load(Relaxed)
+    /// Requests that were sent, retries included.
+    pub fn requests_sent(&self) -> u64 {
+        self.requests_sent.load(Relaxed)
     }
 
-    /// Requests sent again.
+    /// Retries.
     pub fn retries(&self) -> u64 {
         self.retries.load(Relaxed)
     }
@@ -55,13 +55,13 @@ impl Traffic {
         self.slow_downs.load(Relaxed)
     }
 
-    /// The outage that lasts, if one does.
+    /// The outage, while there is one.
     pub fn outage(&self) -> Option<Outage> {
         self.lock_outage().clone()
     }
 
     pub(super) fn count_request(&self) {
-        self.sent_requests.fetch_add(1, Relaxed);
+        self.requests_sent.fetch_add(1, Relaxed);
     }
 
     pub(super) fn count_retry(&self) {
@@ -72,8 +72,8 @@ impl Traffic {
         self.slow_downs.fetch_add(1, Relaxed);
     }
 
-    /// The endpoint cannot be reached; how long that has lasted by now.
-    pub(super) fn is_away(&self, cause: &str) -> Duration {
+    /// The endpoint cannot be reached. Returns for how long.
+    pub(super) fn record_outage(&self, cause: &str) -> Duration {
         let mut outage = self.lock_outage();
         let outage = outage.get_or_insert_with(|| Outage {
             since: Instant::now(),
@@ -82,8 +82,8 @@ impl Traffic {
         outage.since.elapsed()
     }
 
-    /// It was reached.
-    pub(super) fn is_back(&self) {
+    /// The endpoint was reached.
+    pub(super) fn clear_outage(&self) {
         *self.lock_outage() = None;
     }
 

@@ -1,11 +1,11 @@
-//! The few XML answers that S3 gives, as it names their parts.
+//! S3's XML documents, with S3's own names.
 
 use quick_xml::events::Event;
 use serde::Deserialize;
 
 use super::error::ErrorKind;
 
-/// An error's body.
+/// Body of an error response.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct ErrorBody {
@@ -13,7 +13,7 @@ pub(super) struct ErrorBody {
     pub(super) message: String,
 }
 
-/// Answer to `ListObjectsV2`.
+/// Response to `ListObjectsV2`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ListBucketResult {
@@ -35,21 +35,21 @@ pub(super) struct Content {
     pub(super) etag: String,
 }
 
-/// Answer to `CreateMultipartUpload`.
+/// Response to `CreateMultipartUpload`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct InitiateMultipartUploadResult {
     pub(super) upload_id: String,
 }
 
-/// Answer to `CompleteMultipartUpload`.
+/// Response to `CompleteMultipartUpload`.
 #[derive(Debug, Deserialize)]
 pub(super) struct CompleteMultipartUploadResult {
     #[serde(rename = "ETag")]
     pub(super) etag: String,
 }
 
-/// Answer to `ListParts`.
+/// Response to `ListParts`.
 #[derive(Debug, Deserialize)]
 pub(super) struct ListPartsResult {
     #[serde(rename = "IsTruncated", default)]
@@ -70,14 +70,7 @@ pub(super) struct PartEntry {
     pub(super) etag: String,
 }
 
-/// Answer to `GetBucketLocation`: the element's own text.
-#[derive(Debug, Deserialize)]
-pub(super) struct LocationConstraint {
-    #[serde(rename = "$text", default)]
-    pub(super) region: String,
-}
-
-/// The name of an answer's root element.
+/// The name of the root element.
 pub(super) fn root(body: &[u8]) -> Result<String, ErrorKind> {
     let mut reader = quick_xml::Reader::from_reader(body);
     loop {
@@ -93,7 +86,7 @@ pub(super) fn root(body: &[u8]) -> Result<String, ErrorKind> {
     }
 }
 
-/// Reads one answer.
+/// Reads one document.
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, ErrorKind> {
     let text = std::str::from_utf8(body).map_err(|e| ErrorKind::Malformed(e.to_string()))?;
     quick_xml::de::from_str(text).map_err(|e| ErrorKind::Malformed(e.to_string()))

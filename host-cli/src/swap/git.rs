@@ -1,23 +1,23 @@
-//! Keeps what a cutover leaves beside the media directory safe from `git clean`.
+//! Excludes what a cutover leaves beside the media directory from `git clean`.
 //!
-//! Mastodon's `.gitignore` names `public/system` and not `public/system_`, so `git clean -fd` in its
-//! checkout would delete all media. `.git/info/exclude` is the file for what is this machine's own.
+//! Mastodon's `.gitignore` has `public/system` and not `public/system_`, so `git clean -fd` in its
+//! checkout would delete all media. `.git/info/exclude` is git's file for exclusions of one machine.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The lines of `.git/info/exclude` that protect the names beside a media directory.
+/// The lines of `.git/info/exclude` for the paths beside a media directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclusion {
     file: PathBuf,
-    /// Those that are not there yet.
+    /// Those that the file does not have.
     missing: Vec<String>,
 }
 
 impl Exclusion {
-    /// What the media directory `name` in `parent` needs; none where that is in no checkout.
+    /// For the media directory `name` in `parent`; none where that is in no checkout.
     pub fn of(parent: &Path, name: &str) -> io::Result<Option<Exclusion>> {
         let Some(checkout) = parent.ancestors().find(|path| path.join(".git").exists()) else {
             return Ok(None);
@@ -41,12 +41,12 @@ impl Exclusion {
         Ok(Some(Exclusion { file, missing }))
     }
 
-    /// Whether `git clean` leaves all of it.
+    /// Whether the file has all lines.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 
-    /// Adds what is missing.
+    /// Adds the missing lines.
     pub fn complete(&self) -> io::Result<()> {
         if self.is_complete() {
             return Ok(());
@@ -59,7 +59,7 @@ impl Exclusion {
             .create(true)
             .open(&self.file)?;
         if is_new {
-            // Run by root, it would be root's in a checkout of Mastodon's user.
+            // Created by root, it must belong to the owner of the checkout.
             let owner = fs::metadata(directory)?;
             std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
         }
@@ -72,7 +72,7 @@ impl Exclusion {
     }
 }
 
-/// `.git`, or where the file of that name points to in a linked worktree.
+/// `.git`, or the directory that the file `.git` of a linked worktree names.
 fn git_directory(checkout: &Path) -> io::Result<PathBuf> {
     let path = checkout.join(".git");
     if path.is_dir() {
@@ -87,7 +87,7 @@ fn git_directory(checkout: &Path) -> io::Result<PathBuf> {
     })
 }
 
-/// A path as a pattern that means this path alone.
+/// A path as a pattern that matches this path alone.
 fn escaped(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
     for c in path.chars() {

@@ -1,9 +1,8 @@
-//! Files of one tree join another, and nothing is overwritten.
+//! Merges one tree into another and overwrites nothing.
 //!
-//! Every entry moves by a rename that fails if the name is taken, so killing it loses nothing and
-//! running it again goes on. A file from another filesystem is copied beside its place first; a
-//! second name is removed only when the first is safe on disk. No link is followed below the two
-//! roots.
+//! Every entry moves by a rename that fails if the name exists: a killed run loses nothing, and the next
+//! continues. A file of another filesystem is copied to a temporary name first. A second name is removed
+//! only once the first is synced to disk. Links below the two roots are not followed.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,22 +15,22 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// What a copy is called until it is whole. One that a killed run left is removed by the next, which
-/// comes to the same directory, since the file it was made of is still in the other tree.
+/// Temporary name of a copy. What a killed run has left is removed by the next run, which comes to the
+/// same directory because the copied file is still in the other tree.
 const STAGED: &str = ".medialift-moving";
 
-/// What became of the files.
+/// What was merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Merged {
-    /// Files and links that were moved, those in directories moved whole included.
+    /// Files and links that were moved, also those in directories that were moved whole.
     pub moved: u64,
-    /// Files that were there already, byte for byte; the second copy is gone.
+    /// Files that existed with the same bytes; the second copy was deleted.
     pub same: u64,
-    /// Paths, relative to the roots, where both trees have something different: both are kept.
+    /// Paths, relative to the roots, where both trees have different entries: both are kept.
     pub conflicts: Vec<PathBuf>,
 }
 
-/// Moves what is in `from` into `into`. What is left in `from` is what conflicts.
+/// Moves the entries of `from` into `into`. Those that conflict are left in `from`.
 pub(super) fn merge(from: &Path, into: &Path) -> Result<Merged> {
     let mut merged = Merged::default();
     merge_directory(from, into, Path::new(""), &mut merged)?;
@@ -57,7 +56,7 @@ fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merge
             .hint("nothing is lost: fix that and run the command again")
         };
         let kind = entry.file_type().map_err(fail)?;
-        // Counted before the move: a directory that has moved whole is not read again.
+        // Before the move: a directory that was moved whole is not read.
         let count = if kind.is_dir() {
             count(&source).map_err(move_error)?
         } else {
@@ -65,11 +64,11 @@ fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merge
         };
         match move_without_replacing(&source, &target, kind.is_dir()).map_err(move_error)? {
             Moved::Yes => merged.moved += count,
-            Moved::Taken => {
+            Moved::NameExists => {
                 let there = fs::symlink_metadata(&target).map_err(move_error)?;
                 if kind.is_dir() && there.is_dir() {
                     merge_directory(from, into, &path, merged)?;
-                    // Fails where a conflict is left inside, as it should.
+                    // Fails where conflicts are left in it.
                     let _ = fs::remove_dir(&source);
                 } else if kind.is_file()
                     && there.is_file()
@@ -86,17 +85,17 @@ fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merge
     Ok(())
 }
 
-/// Whether an entry moved.
+/// Whether an entry was moved.
 enum Moved {
     Yes,
-    /// Something has that name; nothing changed.
-    Taken,
+    /// Its name exists; nothing was changed.
+    NameExists,
 }
 
 fn move_without_replacing(source: &Path, target: &Path, directory: bool) -> io::Result<Moved> {
     match rustix::fs::renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(Moved::Yes),
-        Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Moved::Taken),
+        Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Moved::NameExists),
         // Another filesystem, or one that cannot rename without replacing.
         Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if directory => {
             let mode = fs::symlink_metadata(source)?;
@@ -109,7 +108,7 @@ fn move_without_replacing(source: &Path, target: &Path, directory: bool) -> io::
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
             }
-            Ok(Moved::Taken)
+            Ok(Moved::NameExists)
         }
         Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             move_by_link_or_copy(source, target)
@@ -118,11 +117,11 @@ fn move_without_replacing(source: &Path, target: &Path, directory: bool) -> io::
     }
 }
 
-/// A hard link under the new name, or a whole copy that is linked there; then the old name goes.
+/// Makes a hard link, or a copy that is linked once it is complete; then removes the old name.
 fn move_by_link_or_copy(source: &Path, target: &Path) -> io::Result<Moved> {
     let taken = |e: io::Error| {
         if e.kind() == io::ErrorKind::AlreadyExists {
-            Ok(Moved::Taken)
+            Ok(Moved::NameExists)
         } else {
             Err(e)
         }
@@ -132,7 +131,7 @@ fn move_by_link_or_copy(source: &Path, target: &Path) -> io::Result<Moved> {
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
             if !fs::symlink_metadata(source)?.is_file() {
                 return Err(io::Error::other(
-                    "it is no file and lies on another filesystem",
+                    "it is not a file, and on another filesystem",
                 ));
             }
             if let Err(e) = copy_whole(source, target) {
@@ -145,7 +144,7 @@ fn move_by_link_or_copy(source: &Path, target: &Path) -> io::Result<Moved> {
     Ok(Moved::Yes)
 }
 
-/// A copy that has the name `target` only when all of it is there.
+/// Makes a copy that gets the name `target` once it is complete.
 fn copy_whole(source: &Path, target: &Path) -> io::Result<()> {
     let staged = target.with_file_name(STAGED);
     let linked = copy(source, &staged).and_then(|()| fs::hard_link(&staged, target));
@@ -153,8 +152,8 @@ fn copy_whole(source: &Path, target: &Path) -> io::Result<()> {
     linked
 }
 
-/// Removes `source` once `target`, which is the same file or has the same bytes, is safe on disk:
-/// without that, a power failure could take both.
+/// Removes `source` once `target`, the same file or one with the same bytes, is synced to disk: a power
+/// failure must not lose both.
 fn remove_second_name(source: &Path, target: &Path) -> io::Result<()> {
     sync_parent(target)?;
     fs::remove_file(source)
@@ -164,7 +163,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-/// Copies bytes, owner, mode and time of change, and syncs them.
+/// Copies content, owner, mode and modification time, and syncs them.
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
     let mut from = open(source)?;
     let metadata = from.metadata()?;
@@ -188,7 +187,7 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Entries below `directory` that are no directories.
+/// Number of files and links below `directory`.
 fn count(directory: &Path) -> io::Result<u64> {
     let mut found = 0;
     for entry in fs::read_dir(directory)? {
@@ -270,29 +269,29 @@ mod tests {
     fn a_link_out_of_the_tree_is_moved_and_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (new, old) = (dir.path().join("new"), dir.path().join("old"));
-        tree(dir.path(), &[("outside/x", "1"), ("old/y", "2")]);
+        tree(dir.path(), &[("other/x", "1"), ("old/y", "2")]);
         fs::create_dir(&new).unwrap();
-        std::os::unix::fs::symlink("../outside", new.join("link")).unwrap();
+        std::os::unix::fs::symlink("../other", new.join("link")).unwrap();
         assert_eq!(merge(&new, &old).unwrap().moved, 1);
         assert!(fs::symlink_metadata(old.join("link")).unwrap().is_symlink());
-        assert!(dir.path().join("outside/x").exists());
+        assert!(dir.path().join("other/x").exists());
     }
 
     #[test]
-    fn a_link_that_stands_where_a_directory_should_is_a_conflict() {
+    fn a_link_in_place_of_a_directory_is_a_conflict() {
         let dir = tempfile::tempdir().unwrap();
         let (new, old) = (dir.path().join("new"), dir.path().join("old"));
         tree(
             dir.path(),
-            &[("outside/x", "1"), ("old/y", "2"), ("new/a/b", "3")],
+            &[("other/x", "1"), ("old/y", "2"), ("new/a/b", "3")],
         );
-        std::os::unix::fs::symlink("../outside", old.join("a")).unwrap();
+        std::os::unix::fs::symlink("../other", old.join("a")).unwrap();
         assert_eq!(merge(&new, &old).unwrap().conflicts, [Path::new("a")]);
-        assert!(!dir.path().join("outside/b").exists());
+        assert!(!dir.path().join("other/b").exists());
     }
 
     #[test]
-    fn what_a_killed_run_left_half_copied_is_removed() {
+    fn the_half_copied_file_of_a_killed_run_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let half = format!("old/a/{STAGED}");
         tree(
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_takes_no_name_that_is_taken_and_leaves_nothing_beside_it() {
+    fn a_copy_replaces_nothing_and_leaves_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         tree(dir.path(), &[("new/x", "new"), ("old/x", "old")]);
         let (source, target) = (dir.path().join("new/x"), dir.path().join("old/x"));

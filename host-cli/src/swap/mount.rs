@@ -1,12 +1,12 @@
-//! Mount points, which cannot be renamed: told before anything is moved.
+//! Recognizes mount points, which cannot be renamed.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Whether something is mounted at the entry itself; a link is not followed.
+/// Whether `path` is a mount point; a link is not followed.
 ///
-/// A bind mount may have the device number of the directory around it, so the kernel is asked.
+/// A bind mount may have the device number of its parent, so the kernel is asked.
 pub(super) fn is_mount_point(path: &Path) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     if let Some(answer) = by_attribute(path)? {
@@ -17,7 +17,7 @@ pub(super) fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(entry.is_dir() && entry.dev() != parent.dev())
 }
 
-/// None where the kernel does not tell (before Linux 5.8).
+/// None where the kernel does not report it (before Linux 5.8).
 #[cfg(target_os = "linux")]
 fn by_attribute(path: &Path) -> io::Result<Option<bool>> {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
@@ -28,8 +28,8 @@ fn by_attribute(path: &Path) -> io::Result<Option<bool>> {
         Err(e) => return Err(e.into()),
     };
     let mount_root = StatxAttributes::MOUNT_ROOT;
-    let is_told = found.stx_attributes_mask.contains(mount_root);
-    Ok(is_told.then(|| found.stx_attributes.contains(mount_root)))
+    let is_reported = found.stx_attributes_mask.contains(mount_root);
+    Ok(is_reported.then(|| found.stx_attributes.contains(mount_root)))
 }
 
 #[cfg(test)]
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_root_is_one_and_a_directory_or_a_link_to_one_is_none() {
+    fn a_directory_and_a_link_to_a_mount_point_are_none() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_mount_point(dir.path()).unwrap());
         std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
@@ -47,7 +47,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_kernel_tells() {
+    fn the_kernel_reports_a_mount_point() {
         assert!(is_mount_point(Path::new("/proc")).unwrap());
         assert!(!is_mount_point(Path::new("/proc/self")).unwrap());
     }

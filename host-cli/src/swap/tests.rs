@@ -1,24 +1,25 @@
-//! Tests of `migration/swap`.
+//! Tests of `swap`.
 
 use std::collections::BTreeMap;
 
+use super::mover::exists;
 use super::*;
 
 /// A media directory with two files, and one that Mastodon writes after the cutover.
-struct World {
+struct Fixture {
     dir: tempfile::TempDir,
-    site: Site,
+    paths: MediaPaths,
 }
 
-fn world() -> World {
+fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().join("public/system");
     fs::create_dir_all(live.join("accounts")).unwrap();
     fs::write(live.join("accounts/a.png"), "a").unwrap();
     fs::write(live.join("b.png"), "b").unwrap();
     fs::set_permissions(&live, fs::Permissions::from_mode(0o750)).unwrap();
-    let site = Site::at(&live).unwrap();
-    World { dir, site }
+    let paths = MediaPaths::of(&live).unwrap();
+    Fixture { dir, paths }
 }
 
 /// Every file below `root`, by name and content.
@@ -57,73 +58,84 @@ fn stop_after(number: usize) -> impl FnMut(&'static str) -> Result<()> {
     }
 }
 
-fn mover<'a>(site: &'a Site, at_once: bool, after: AfterStep<'a>) -> Mover<'a> {
+fn mover<'a>(paths: &'a MediaPaths, atomic: bool, after: AfterStep<'a>) -> Mover<'a> {
     Mover {
-        site,
-        at_once,
+        paths,
+        atomic,
         after,
     }
 }
 
 #[track_caller]
-fn assert_cut(world: &World) {
-    let site = &world.site;
-    assert!(site.live().is_dir());
-    let metadata = fs::metadata(site.live()).unwrap();
+fn assert_cut(fixture: &Fixture) {
+    let paths = &fixture.paths;
+    assert!(paths.live().is_dir());
+    let metadata = fs::metadata(paths.live()).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o750);
-    assert_eq!(files(&site.kept()).len(), 2);
-    assert!(!exists(&site.staging()));
-    assert_eq!(site.state().unwrap().unwrap().phase, Phase::Moved);
+    assert_eq!(files(&paths.kept()).len(), 2);
+    assert!(!exists(&paths.staging()));
+    assert_eq!(paths.state().unwrap().unwrap().phase, Phase::Moved);
 }
 
 #[track_caller]
-fn assert_returned(world: &World, expected: usize) {
-    let site = &world.site;
-    assert_eq!(files(&site.live()).len(), expected);
-    assert!(!exists(&site.kept()), "system_ is gone");
-    assert!(!exists(&site.staging()));
-    assert_eq!(site.state().unwrap(), None);
+fn assert_returned(fixture: &Fixture, expected: usize) {
+    let paths = &fixture.paths;
+    assert_eq!(files(&paths.live()).len(), expected);
+    assert!(!exists(&paths.kept()), "system_ is gone");
+    assert!(!exists(&paths.staging()));
+    assert_eq!(paths.state().unwrap(), None);
 }
 
 #[test]
-fn there_and_back() {
-    let world = world();
-    let site = &world.site;
-    assert_eq!(cut(site, &mut never).unwrap(), Cut::Done);
-    assert_cut(&world);
-    assert_eq!(cut(site, &mut never).unwrap(), Cut::AlreadyDone);
-    fs::write(site.live().join("new.png"), "n").unwrap();
-    let result = back(site, false, &world.dir.path().join("conflicts"), &mut never).unwrap();
+fn a_cutover_and_its_rollback() {
+    let fixture = fixture();
+    let paths = &fixture.paths;
+    assert_eq!(cut_over(paths, &mut never).unwrap(), CutoverResult::Done);
+    assert_cut(&fixture);
+    assert_eq!(
+        cut_over(paths, &mut never).unwrap(),
+        CutoverResult::AlreadyDone
+    );
+    fs::write(paths.live().join("new.png"), "n").unwrap();
+    let result = roll_back(
+        paths,
+        false,
+        &fixture.dir.path().join("conflicts"),
+        &mut never,
+    )
+    .unwrap();
     assert_eq!(result.merged.moved, 1);
     assert_eq!(result.conflicts_dir, None);
-    assert_returned(&world, 3);
-    assert!(back(site, false, &world.dir.path().join("c"), &mut never).is_err());
+    assert_returned(&fixture, 3);
+    assert!(roll_back(paths, false, &fixture.dir.path().join("c"), &mut never).is_err());
 }
 
-/// Stopped after every step there is, by either way of renaming: no file is lost, and both the
-/// same command and the way back complete it.
+/// Stopped after every step, with either kind of renaming: no file is lost, the same command completes
+/// it, and a rollback undoes it.
 #[test]
 fn stopped_after_any_step_of_a_cutover_it_is_completed_or_undone() {
-    for at_once in [true, false] {
+    for atomic in [true, false] {
         let mut steps = 0;
         loop {
-            let interrupted = |world: &World| {
+            let interrupted = |fixture: &Fixture| {
                 let mut stop = stop_after(steps);
-                let ended = mover(&world.site, at_once, &mut stop).cut();
-                assert_eq!(files(world.dir.path()).len(), 2, "step {steps}");
+                let ended = mover(&fixture.paths, atomic, &mut stop).cut_over();
+                assert_eq!(files(fixture.dir.path()).len(), 2, "step {steps}");
                 ended.is_ok()
             };
-            let world_forth = world();
-            let whole = interrupted(&world_forth);
-            mover(&world_forth.site, at_once, &mut never).cut().unwrap();
-            assert_cut(&world_forth);
-
-            let world_back = world();
-            interrupted(&world_back);
-            mover(&world_back.site, at_once, &mut never)
-                .back(false, &world_back.dir.path().join("conflicts"))
+            let completed = fixture();
+            let whole = interrupted(&completed);
+            mover(&completed.paths, atomic, &mut never)
+                .cut_over()
                 .unwrap();
-            assert_returned(&world_back, 2);
+            assert_cut(&completed);
+
+            let undone = fixture();
+            interrupted(&undone);
+            mover(&undone.paths, atomic, &mut never)
+                .roll_back(false, &undone.dir.path().join("conflicts"))
+                .unwrap();
+            assert_returned(&undone, 2);
             if whole {
                 break;
             }
@@ -135,27 +147,27 @@ fn stopped_after_any_step_of_a_cutover_it_is_completed_or_undone() {
 
 #[test]
 fn stopped_after_any_step_of_a_rollback_the_next_completes_it() {
-    for at_once in [true, false] {
+    for atomic in [true, false] {
         let mut steps = 0;
         loop {
-            let world = world();
-            let site = &world.site;
-            cut(site, &mut never).unwrap();
-            fs::create_dir(site.live().join("accounts")).unwrap();
-            fs::write(site.live().join("accounts/new.png"), "n").unwrap();
-            let conflicts = world.dir.path().join("conflicts");
+            let fixture = fixture();
+            let paths = &fixture.paths;
+            cut_over(paths, &mut never).unwrap();
+            fs::create_dir(paths.live().join("accounts")).unwrap();
+            fs::write(paths.live().join("accounts/new.png"), "n").unwrap();
+            let conflicts = fixture.dir.path().join("conflicts");
             let mut stop = stop_after(steps);
-            let ended = mover(site, at_once, &mut stop).back(false, &conflicts);
-            assert_eq!(files(world.dir.path()).len(), 3, "step {steps}");
+            let ended = mover(paths, atomic, &mut stop).roll_back(false, &conflicts);
+            assert_eq!(files(fixture.dir.path()).len(), 3, "step {steps}");
             if ended.is_ok() {
                 break;
             }
-            if site.state().unwrap().is_some() {
-                mover(site, at_once, &mut never)
-                    .back(false, &conflicts)
+            if paths.state().unwrap().is_some() {
+                mover(paths, atomic, &mut never)
+                    .roll_back(false, &conflicts)
                     .unwrap();
             }
-            assert_returned(&world, 3);
+            assert_returned(&fixture, 3);
             steps += 1;
         }
         assert!(steps >= 4, "{steps}");
@@ -163,29 +175,29 @@ fn stopped_after_any_step_of_a_rollback_the_next_completes_it() {
 }
 
 #[test]
-fn a_system_of_an_earlier_attempt_is_not_touched() {
-    let world = world();
-    fs::create_dir(world.site.kept()).unwrap();
-    let error = cut(&world.site, &mut never).unwrap_err();
+fn a_directory_that_no_cutover_has_made_is_not_touched() {
+    let fixture = fixture();
+    fs::create_dir(fixture.paths.kept()).unwrap();
+    let error = cut_over(&fixture.paths, &mut never).unwrap_err();
     assert!(
         error.to_string().contains("exists, and not from a cutover"),
         "{error}"
     );
-    assert_eq!(world.site.state().unwrap(), None);
-    assert_eq!(files(&world.site.live()).len(), 2);
+    assert_eq!(fixture.paths.state().unwrap(), None);
+    assert_eq!(files(&fixture.paths.live()).len(), 2);
 }
 
 #[test]
 fn conflicting_files_are_both_kept() {
-    let world = world();
-    let site = &world.site;
-    cut(site, &mut never).unwrap();
-    fs::write(site.live().join("b.png"), "newer").unwrap();
-    let conflicts = site.parent.join("system.conflicts");
-    let result = back(site, false, &conflicts, &mut never).unwrap();
+    let fixture = fixture();
+    let paths = &fixture.paths;
+    cut_over(paths, &mut never).unwrap();
+    fs::write(paths.live().join("b.png"), "newer").unwrap();
+    let conflicts = paths.parent.join("system.conflicts");
+    let result = roll_back(paths, false, &conflicts, &mut never).unwrap();
     assert_eq!(result.merged.conflicts, [Path::new("b.png")]);
     assert_eq!(result.conflicts_dir.as_deref(), Some(conflicts.as_path()));
-    assert_eq!(fs::read_to_string(site.live().join("b.png")).unwrap(), "b");
+    assert_eq!(fs::read_to_string(paths.live().join("b.png")).unwrap(), "b");
     assert_eq!(
         fs::read_to_string(conflicts.join("b.png")).unwrap(),
         "newer"
@@ -193,28 +205,28 @@ fn conflicting_files_are_both_kept() {
 }
 
 #[test]
-fn a_run_that_was_killed_after_it_put_conflicts_aside_has_them_told_by_the_next() {
-    let world = world();
-    let site = &world.site;
-    cut(site, &mut never).unwrap();
-    fs::write(site.live().join("b.png"), "newer").unwrap();
-    let conflicts = world.dir.path().join("conflicts");
+fn conflicts_of_a_killed_rollback_are_reported_by_the_next() {
+    let fixture = fixture();
+    let paths = &fixture.paths;
+    cut_over(paths, &mut never).unwrap();
+    fs::write(paths.live().join("b.png"), "newer").unwrap();
+    let conflicts = fixture.dir.path().join("conflicts");
     let mut stop = |step: &'static str| match step {
         "newer directory gone" => Err(Error::new("go on")),
         _ => Ok(()),
     };
-    back(site, false, &conflicts, &mut stop).unwrap_err();
-    let another = world.dir.path().join("another");
-    let result = back(site, false, &another, &mut never).unwrap();
+    roll_back(paths, false, &conflicts, &mut stop).unwrap_err();
+    let another = fixture.dir.path().join("another");
+    let result = roll_back(paths, false, &another, &mut never).unwrap();
     assert_eq!(result.merged.conflicts, [Path::new("b.png")]);
     assert_eq!(result.conflicts_dir, Some(conflicts));
     assert!(!exists(&another));
-    assert_returned(&world, 2);
+    assert_returned(&fixture, 2);
 }
 
-/// Files that appear after a merge has looked, as when Mastodon was in the middle of an upload.
+/// Files that Mastodon writes after a merge has listed its directory.
 #[test]
-fn a_file_that_comes_while_files_are_merged_joins_or_is_named() {
+fn a_file_that_is_written_during_the_merge_is_merged_or_named() {
     for (steps, moved, left) in [
         (&["files merged"][..], 1, &[][..]),
         (
@@ -223,11 +235,11 @@ fn a_file_that_comes_while_files_are_merged_joins_or_is_named() {
             &["a/files merged again"],
         ),
     ] {
-        let world = world();
-        let site = &world.site;
-        cut(site, &mut never).unwrap();
-        let conflicts = world.dir.path().join("conflicts");
-        let kept = site.kept();
+        let fixture = fixture();
+        let paths = &fixture.paths;
+        cut_over(paths, &mut never).unwrap();
+        let conflicts = fixture.dir.path().join("conflicts");
+        let kept = paths.kept();
         let mut write = |step: &'static str| {
             if steps.contains(&step) {
                 fs::create_dir_all(kept.join("a")).unwrap();
@@ -235,16 +247,16 @@ fn a_file_that_comes_while_files_are_merged_joins_or_is_named() {
             }
             Ok(())
         };
-        let result = back(site, false, &conflicts, &mut write).unwrap();
+        let result = roll_back(paths, false, &conflicts, &mut write).unwrap();
         assert_eq!(result.merged.moved, moved);
         let left: Vec<PathBuf> = left.iter().map(PathBuf::from).collect();
         assert_eq!(result.merged.conflicts, left);
         assert_eq!(result.conflicts_dir.is_some(), !left.is_empty());
-        assert_eq!(files(world.dir.path()).len(), 2 + steps.len());
+        assert_eq!(files(fixture.dir.path()).len(), 2 + steps.len());
     }
 }
 
-/// The access list as the kernel takes it: user 1234 may read and enter.
+/// An access list in the kernel's format: user 1234 may read and enter.
 fn access_list() -> Vec<u8> {
     let mut list = 2u32.to_le_bytes().to_vec();
     for (tag, permissions, id) in [
@@ -263,21 +275,21 @@ fn access_list() -> Vec<u8> {
 
 #[test]
 fn the_empty_directory_has_the_access_lists_of_the_media() {
-    let world = world();
-    let site = &world.site;
+    let fixture = fixture();
+    let paths = &fixture.paths;
     let names = ["system.posix_acl_access", "system.posix_acl_default"];
     let list = access_list();
     for name in names {
         let flags = rustix::fs::XattrFlags::empty();
-        rustix::fs::setxattr(site.live(), name, &list, flags).unwrap();
+        rustix::fs::setxattr(paths.live(), name, &list, flags).unwrap();
     }
-    cut(site, &mut never).unwrap();
+    cut_over(paths, &mut never).unwrap();
     for name in names {
         let mut found = vec![0; 256];
-        let length = rustix::fs::getxattr(site.live(), name, found.as_mut_slice()).unwrap();
+        let length = rustix::fs::getxattr(paths.live(), name, found.as_mut_slice()).unwrap();
         assert_eq!(found[..length], list, "{name}");
     }
-    assert_cut(&world);
+    assert_cut(&fixture);
 }
 
 #[test]
@@ -288,62 +300,62 @@ fn a_link_is_moved_and_an_empty_directory_takes_its_place() {
     fs::write(dir.path().join("disk/media/a"), "a").unwrap();
     let live = dir.path().join("public/system");
     std::os::unix::fs::symlink("../disk/media", &live).unwrap();
-    let site = Site::at(&live).unwrap();
-    cut(&site, &mut never).unwrap();
-    assert!(fs::symlink_metadata(site.kept()).unwrap().is_symlink());
+    let paths = MediaPaths::of(&live).unwrap();
+    cut_over(&paths, &mut never).unwrap();
+    assert!(fs::symlink_metadata(paths.kept()).unwrap().is_symlink());
     assert!(fs::symlink_metadata(&live).unwrap().is_dir());
-    assert!(site.kept().join("a").exists());
+    assert!(paths.kept().join("a").exists());
     fs::write(live.join("new"), "n").unwrap();
-    back(&site, false, &dir.path().join("conflicts"), &mut never).unwrap();
+    roll_back(&paths, false, &dir.path().join("conflicts"), &mut never).unwrap();
     assert!(fs::symlink_metadata(&live).unwrap().is_symlink());
     assert!(dir.path().join("disk/media/new").exists());
 }
 
-/// What is written below a mount point is hidden by the mount.
+/// A mount hides what is below its mount point.
 #[test]
-fn nothing_is_brought_into_a_directory_whose_disk_is_not_mounted() {
+fn nothing_is_merged_into_a_directory_whose_disk_is_not_mounted() {
     let dir = tempfile::tempdir().unwrap();
     let at = |path: &str| dir.path().join(path);
     fs::create_dir_all(at("disk/media")).unwrap();
     fs::create_dir(at("public")).unwrap();
     fs::write(at("disk/media/a"), "a").unwrap();
     std::os::unix::fs::symlink("../disk/media", at("public/system")).unwrap();
-    let site = Site::at(&at("public/system")).unwrap();
-    cut(&site, &mut never).unwrap();
-    fs::write(site.live().join("new"), "n").unwrap();
+    let paths = MediaPaths::of(&at("public/system")).unwrap();
+    cut_over(&paths, &mut never).unwrap();
+    fs::write(paths.live().join("new"), "n").unwrap();
     fs::rename(at("disk"), at("unmounted")).unwrap();
     fs::create_dir_all(at("disk/media")).unwrap();
-    let error = back(&site, false, &at("conflicts"), &mut never).unwrap_err();
+    let error = roll_back(&paths, false, &at("conflicts"), &mut never).unwrap_err();
     assert!(error.hint_text().unwrap().contains("is mounted"), "{error}");
-    assert!(site.live().join("new").exists());
+    assert!(paths.live().join("new").exists());
     fs::remove_dir_all(at("disk")).unwrap();
     fs::rename(at("unmounted"), at("disk")).unwrap();
-    back(&site, false, &at("conflicts"), &mut never).unwrap();
-    assert!(site.live().join("new").exists());
+    roll_back(&paths, false, &at("conflicts"), &mut never).unwrap();
+    assert!(paths.live().join("new").exists());
 }
 
 #[test]
 fn an_empty_directory_may_be_a_disk_that_is_not_mounted() {
-    let world = world();
-    let live = world.site.live();
+    let fixture = fixture();
+    let live = fixture.paths.live();
     fs::remove_dir_all(&live).unwrap();
     fs::create_dir(&live).unwrap();
-    let error = cut(&world.site, &mut never).unwrap_err();
+    let error = cut_over(&fixture.paths, &mut never).unwrap_err();
     assert!(error.hint_text().unwrap().contains("is mounted"), "{error}");
-    assert!(!world.site.kept().exists());
+    assert!(!fixture.paths.kept().exists());
 }
 
 #[test]
-fn after_a_prune_the_way_back_must_be_asked_for() {
-    let world = world();
-    let site = &world.site;
-    cut(site, &mut never).unwrap();
-    let mut state = site.state().unwrap().unwrap();
+fn after_a_prune_a_rollback_needs_a_flag() {
+    let fixture = fixture();
+    let paths = &fixture.paths;
+    cut_over(paths, &mut never).unwrap();
+    let mut state = paths.state().unwrap().unwrap();
     state.pruned = true;
-    site.write_state(&state).unwrap();
-    let conflicts = world.dir.path().join("conflicts");
-    let error = back(site, false, &conflicts, &mut never).unwrap_err();
+    paths.write_state(&state).unwrap();
+    let conflicts = fixture.dir.path().join("conflicts");
+    let error = roll_back(paths, false, &conflicts, &mut never).unwrap_err();
     assert!(error.hint_text().unwrap().contains("--after-prune"));
-    back(site, true, &conflicts, &mut never).unwrap();
-    assert_returned(&world, 2);
+    roll_back(paths, true, &conflicts, &mut never).unwrap();
+    assert_returned(&fixture, 2);
 }

@@ -1,65 +1,35 @@
-//! A whole run: pairs come in key order, each is decided upon, and what is to be sent is sent side by
-//! side.
+//! A whole run: pairs are decided upon in key order, and uploads run side by side.
+
+mod results;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use super::delete::ToDelete;
-use super::owner::{Answer, Question};
-use super::remember::{Note, Reach, Remember};
-use super::summary::{Summary, fail_line};
-use crate::decide::{Decision, Flags, decide};
+use super::journal_rules::{JournalRules, RunCoverage};
+use super::options::SyncOptions;
+use super::summary::Summary;
+use crate::decide::Decision;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::journal::{Journal, Writer};
-use crate::pairs::{self, Pair, Pairs};
+use crate::pairs::Pairs;
 use crate::progress::Progress;
-use crate::s3::{Client, ErrorKind, S3Error};
-use crate::tree::Entry;
+use crate::s3::{Client, S3Error};
 use crate::ui::Ui;
-use crate::upload::pace::{Pace, Window};
-use crate::upload::{Job, Limits, Outcome, Uploader, upload_one};
+use crate::upload::concurrency::{Concurrency, Window};
+use crate::upload::{Job, UploadOutcome, Uploader, upload_one};
 
-/// How often the number of uploads at once is reconsidered.
-const TICK: Duration = Duration::from_millis(250);
+/// How often the number of uploads at once is adapted.
+const ADAPT_EVERY: Duration = Duration::from_millis(250);
 
-/// How often it is looked whether the owner of the media still is the same.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How often the owner of the media is confirmed.
+const CONFIRM_OWNER_EVERY: Duration = Duration::from_secs(60);
 
-/// After Ctrl-C, what is under way may take this long to end.
+/// After Ctrl-C, uploads may take this long to end.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// So many files in a row that the service refused end a run: one key may be refused for reasons of
-/// its own, sixteen are not.
-const HOPELESS_AFTER: u32 = 16;
-
-/// What to do, and how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Which paths, and how they are walked.
-    pub pairs: pairs::Options,
-    /// Who owns the media.
-    pub answer: Answer,
-    /// How to ask for the owner again.
-    pub question: Question,
-    /// What else decides.
-    pub flags: Flags,
-    /// Change nothing.
-    pub dry_run: bool,
-    /// Delete nothing where more than this many objects would go; where nobody said how many, a
-    /// thousand, and a tenth of those that are there.
-    pub most_deletions: Option<u64>,
-    /// Uploads at once, at most.
-    pub concurrency: usize,
-    /// Requests a second, at most.
-    pub highest_rate: Option<f64>,
-    /// Bytes a second, at most.
-    pub bandwidth: Option<f64>,
-    /// Bounds of one upload.
-    pub limits: Limits,
-}
 
 /// How a run ended.
 #[derive(Debug)]
@@ -70,47 +40,51 @@ pub struct Finished {
     pub stopped: Option<Error>,
 }
 
-/// Runs until all is done, something ends it, or `interrupt` asks for the end.
+/// Runs until all is done, something ends it, or the user interrupts it.
 ///
 /// # Errors
 /// Where the directory or the list of files cannot be used.
 pub async fn run(
     client: Client,
     journal: Journal,
-    options: Options,
+    options: SyncOptions,
     ui: Ui,
     interrupt: Interrupt,
 ) -> Result<Finished> {
-    let remember = Remember::new(options.answer.owner.clone(), journal.is_settled());
-    if remember.unsettles() {
-        journal.unsettle()?;
+    let rules = JournalRules::new(options.ownership.owner.clone(), journal.is_complete());
+    if rules.is_incomplete_during_run() {
+        journal.mark_incomplete()?;
     }
     let mut pairs = Pairs::begin(&client, journal.cursor(), &options.pairs)?;
-    client.traffic().requests.set_rate(options.highest_rate);
+    client.traffic().requests.set_rate(options.max_rate);
     client.traffic().bytes.set_rate(options.bandwidth);
-    let mut run = Run::new(&client, &journal, &options, remember, ui, interrupt);
+    let mut run = Run::new(&client, &journal, &options, rules, ui, interrupt);
     let worked = run.work(&mut pairs).await;
     run.let_uploads_end().await;
     let mut stopped = run.stopped.take().or(worked.err());
     run.summary.excluded = pairs.excluded();
     if stopped.is_none() && !run.summary.interrupted {
         check_not_empty(&pairs, &options)?;
-        let again = async || options.question.ask_again(&options.answer).await;
-        let deleted =
-            run.to_delete
-                .delete(&client, &pairs, &mut run.summary, &run.interrupt, again);
+        let confirm_owner = async || options.ownership.confirm(&options.ownership_check).await;
+        let deleted = run.to_delete.delete(
+            &client,
+            &pairs,
+            &mut run.summary,
+            &run.interrupt,
+            confirm_owner,
+        );
         stopped = deleted.await.err();
     }
-    let settled = run.is_settled(stopped.is_none());
-    // It reads the journal that the writer closes.
+    let journal_complete = run.is_journal_complete(stopped.is_none());
+    // It reads the journal, which the writer closes.
     drop(pairs);
-    let mut summary = run.close(settled);
+    let mut summary = run.close(journal_complete);
     summary.stopped = stopped.as_ref().map(ToString::to_string);
     Ok(Finished { summary, stopped })
 }
 
 /// An empty directory is a wrong path, or a disk that is not mounted.
-fn check_not_empty(pairs: &Pairs, options: &Options) -> Result<()> {
+fn check_not_empty(pairs: &Pairs, options: &SyncOptions) -> Result<()> {
     if pairs.entries() > 0 {
         return Ok(());
     }
@@ -120,17 +94,17 @@ fn check_not_empty(pairs: &Pairs, options: &Options) -> Result<()> {
         .hint("check the path, and that its disk is mounted"))
 }
 
-/// A run under way: uploads, and what is learnt from those that end.
+/// The state of a run.
 struct Run {
     client: Client,
-    options: Options,
+    options: SyncOptions,
     uploader: Arc<Uploader>,
-    tasks: JoinSet<(Job, Outcome)>,
-    /// Uploads that were cut off, whose outcome nobody knows.
-    cut_off: bool,
+    uploads: JoinSet<(Job, UploadOutcome)>,
+    /// Uploads were aborted whose outcome is not known.
+    uploads_aborted: bool,
     writer: Writer,
-    remember: Remember,
-    pace: Pace,
+    journal_rules: JournalRules,
+    concurrency: Concurrency,
     window: Window,
     window_begin: Instant,
     slow_downs: u64,
@@ -148,35 +122,39 @@ impl Run {
     fn new(
         client: &Client,
         journal: &Journal,
-        options: &Options,
-        remember: Remember,
+        options: &SyncOptions,
+        journal_rules: JournalRules,
         ui: Ui,
         interrupt: Interrupt,
     ) -> Self {
         let count = options.pairs.files_from.is_none();
         let count = count.then(|| (options.pairs.tree.clone(), options.pairs.filter.clone()));
-        let Answer { owner, alone, .. } = options.answer.clone();
+        let ownership = &options.ownership;
         Run {
             client: client.clone(),
             uploader: Arc::new(Uploader::new(
                 client.clone(),
                 journal.clone(),
                 options.limits,
-                (owner, alone, options.flags),
+                (
+                    ownership.owner.clone(),
+                    ownership.no_mastodon,
+                    options.flags,
+                ),
                 options.dry_run,
             )),
-            tasks: JoinSet::new(),
-            cut_off: false,
+            uploads: JoinSet::new(),
+            uploads_aborted: false,
             writer: journal.writer(),
-            remember,
-            pace: Pace::new(options.concurrency),
+            journal_rules,
+            concurrency: Concurrency::new(options.concurrency),
             window: Window::default(),
             window_begin: Instant::now(),
             slow_downs: client.traffic().slow_downs(),
             refused_in_a_row: 0,
             to_delete: ToDelete::new(
                 options.pairs.tree.root.clone(),
-                options.most_deletions,
+                options.max_deletions,
                 options.dry_run,
             ),
             summary: Summary {
@@ -192,11 +170,12 @@ impl Run {
         }
     }
 
-    /// Hands out work until there is none, or until something ends the run.
+    /// Decides upon each pair and starts uploads, until all is done or something ends the run.
     async fn work(&mut self, pairs: &mut Pairs) -> Result<()> {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut look = tokio::time::interval_at((Instant::now() + LOOK_AGAIN).into(), LOOK_AGAIN);
+        let mut adapt = tokio::time::interval(ADAPT_EVERY);
+        adapt.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let first = Instant::now() + CONFIRM_OWNER_EVERY;
+        let mut confirm_owner = tokio::time::interval_at(first.into(), CONFIRM_OWNER_EVERY);
         let mut interrupt = self.interrupt.clone();
         let mut next: Option<Job> = None;
         let mut more = true;
@@ -204,233 +183,105 @@ impl Run {
             if self.stopped.is_some() || interrupt.is_set() {
                 return Ok(());
             }
-            let full = self.tasks.len() >= self.pace.limit();
+            let full = self.uploads.len() >= self.concurrency.limit();
             self.window.saturated |= full;
             if !full && let Some(job) = next.take() {
-                self.spawn(job);
+                self.start_upload(job);
                 continue;
             }
-            if !more && next.is_none() && self.tasks.is_empty() {
+            if !more && next.is_none() && self.uploads.is_empty() {
                 return Ok(());
             }
             tokio::select! {
                 biased;
                 () = interrupt.requested() => {}
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.note(ended),
-                _ = tick.tick() => self.tick(),
-                _ = look.tick() => self.options.question.look_again(&self.options.answer).await?,
+                Some(ended) = self.uploads.join_next(), if !self.uploads.is_empty() => {
+                    self.finish_upload(ended);
+                }
+                _ = adapt.tick() => self.adapt_concurrency(),
+                _ = confirm_owner.tick() => {
+                    let check = &self.options.ownership_check;
+                    self.options.ownership.confirm_by_settings(check).await?;
+                }
                 pair = pairs.next(), if more && next.is_none() => match pair? {
-                    Some(pair) => next = self.take(pair),
+                    Some(pair) => next = self.apply_decision(pair),
                     None => more = false,
                 },
             }
         }
     }
 
-    /// Sends a file; where Mastodon may own the bucket, once that is written down.
-    fn spawn(&mut self, job: Job) {
+    /// Starts an upload; where Mastodon may own the bucket, once its key is recorded.
+    fn start_upload(&mut self, job: Job) {
         let uploader = self.uploader.clone();
         let sends_new = matches!(job.decision, Decision::Send(_));
-        if !self.remember.announces() || self.options.dry_run || !sends_new {
-            self.tasks.spawn(upload_one(uploader, job));
+        let records_first = self.journal_rules.records_before_sending() && !self.options.dry_run;
+        if !records_first || !sends_new {
+            self.uploads.spawn(upload_one(uploader, job));
             return;
         }
         let written = self.writer.sending(job.pair.path.clone());
-        self.tasks.spawn(async move {
+        self.uploads.spawn(async move {
             match written.await {
                 Ok(()) => upload_one(uploader, job).await,
                 Err(_) => {
                     let cause = std::io::Error::other("the journal cannot be written");
                     let error = S3Error::local(&job.pair.path, cause);
-                    (job, Outcome::Failed(Box::new(error)))
+                    (job, UploadOutcome::Failed(Box::new(error)))
                 }
             }
         });
     }
 
-    /// Counts what needs no work; the rest is a job.
-    fn take(&mut self, pair: Pair) -> Option<Job> {
-        let decision = decide(&pair, &self.options.answer.owner, self.options.flags);
-        match (decision, &pair.local) {
-            (Decision::Send(_) | Decision::Compare, Some(Entry::File(file))) => {
-                let file = file.clone();
-                return Some(Job {
-                    file,
-                    pair,
-                    decision,
-                    sent: None,
-                    stored: None,
-                });
-            }
-            (Decision::Same, Some(Entry::File(file))) => {
-                self.summary.unchanged.add(file.stamp.size);
-                self.progress.done(file.stamp.size);
-            }
-            (Decision::Conflict(conflict), _) => {
-                let line = self.summary.conflict(pair.path.clone(), conflict);
-                self.progress.say(&line);
-            }
-            (Decision::Hidden, _) => {
-                let line = self.summary.hide(pair.path.clone(), pair.object.is_some());
-                self.progress.say(&line);
-            }
-            (_, Some(Entry::Skipped(skipped))) => {
-                let line = self.summary.skip(skipped.clone());
-                self.progress.say(&line);
-            }
-            (Decision::DeletedThere, _) => self.summary.deleted_there += 1,
-            (Decision::Delete, _) => {
-                if self.ui.verbose {
-                    let path = pair.path.escape_debug();
-                    self.progress.say(&format!("to delete: `{path}`"));
-                }
-                self.to_delete.add(&pair);
-            }
-            (Decision::Gone, _) => {}
-            _ => {
-                self.summary.only_in_bucket += 1;
-                if self.options.flags.delete {
-                    let line = self.summary.leave_not_recorded(pair.path.clone());
-                    self.progress.say(&line);
-                }
-            }
-        }
-        self.write(pair.path.clone(), self.remember.left(&pair, decision));
-        None
-    }
-
-    fn write(&self, path: String, note: Option<Note>) {
-        match note {
-            Some(Note::Record(record)) => self.writer.record(path, record),
-            Some(Note::Forget) => self.writer.forget(path),
-            None => {}
-        }
-    }
-
-    /// Learns from an upload that ended.
-    fn note(&mut self, ended: Result<(Job, Outcome), JoinError>) {
-        let (job, outcome) = match ended {
-            Ok(ended) => ended,
-            Err(e) if e.is_cancelled() => return,
-            Err(e) => {
-                self.stopped = Some(Error::new("go on with the uploads").cause(e));
-                return;
-            }
-        };
-        let path = job.pair.path.clone();
-        self.write(
-            path.clone(),
-            self.remember.after(&job.pair, job.stored, &outcome),
-        );
-        match outcome {
-            Outcome::Uploaded { bytes, .. } => {
-                self.refused_in_a_row = 0;
-                self.summary.uploaded.add(bytes);
-                if self.ui.verbose {
-                    let line = format!("uploaded: `{}`", path.escape_debug());
-                    self.progress.say(&line);
-                }
-                self.done(bytes);
-            }
-            Outcome::Same { bytes, .. } => {
-                self.summary.unchanged.add(bytes);
-                self.done(bytes);
-            }
-            Outcome::Conflict(conflict) => {
-                let line = self.summary.conflict(path, conflict);
-                self.progress.say(&line);
-            }
-            Outcome::Hidden { maybe_sent } => {
-                let is_there = job.pair.object.is_some() || maybe_sent;
-                let line = self.summary.hide(path, is_there);
-                self.progress.say(&line);
-            }
-            Outcome::Skipped(skipped) => {
-                let line = self.summary.skip(skipped);
-                self.progress.say(&line);
-            }
-            Outcome::Failed(error) => self.failed(path, *error),
-        }
-    }
-
-    fn done(&mut self, bytes: u64) {
-        self.window.completed += 1;
-        self.progress.done(bytes);
-    }
-
-    /// One file that failed is told and passed over; a cause that all files share ends the run.
-    fn failed(&mut self, path: String, error: S3Error) {
-        if !matches!(*error.kind, ErrorKind::Local(_)) {
-            self.refused_in_a_row += 1;
-        }
-        let hopeless = self.refused_in_a_row >= HOPELESS_AFTER;
-        if error.ends_the_run() || hopeless {
-            let bucket = &self.client.target().bucket;
-            let mut operation =
-                format!("upload `{}` to the bucket `{bucket}`", path.escape_debug());
-            if hopeless {
-                operation.push_str(&format!(
-                    ", the {HOPELESS_AFTER}th in a row that is refused"
-                ));
-            }
-            self.stopped
-                .get_or_insert_with(|| error.into_error(operation));
-            return;
-        }
-        let error = error.to_string();
-        self.progress.say(&fail_line(&path, &error));
-        self.summary.fail(path, error);
-    }
-
-    fn tick(&mut self) {
+    fn adapt_concurrency(&mut self) {
         let slow_downs = self.client.traffic().slow_downs();
         self.window.seconds = self.window_begin.elapsed().as_secs_f64();
         self.window.slow_downs = slow_downs - self.slow_downs;
-        self.pace.observe(std::mem::take(&mut self.window));
+        self.concurrency.observe(std::mem::take(&mut self.window));
         self.window_begin = Instant::now();
         self.slow_downs = slow_downs;
         self.progress.message(self.summary.so_far());
     }
 
-    /// Lets what is under way end, within bounds.
+    /// Waits for the uploads that have begun; aborts those that do not end in time.
     async fn let_uploads_end(&mut self) {
         self.summary.interrupted = self.interrupt.is_set();
         let deadline = tokio::time::Instant::now() + GRACE;
-        while !self.tasks.is_empty() {
-            match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
-                Ok(Some(ended)) => self.note(ended),
+        while !self.uploads.is_empty() {
+            match tokio::time::timeout_at(deadline, self.uploads.join_next()).await {
+                Ok(Some(ended)) => self.finish_upload(ended),
                 Ok(None) => break,
                 Err(_) => {
-                    self.cut_off = true;
-                    self.tasks.shutdown().await;
+                    self.uploads_aborted = true;
+                    self.uploads.shutdown().await;
                 }
             }
         }
     }
 
-    fn is_settled(&self, ended: bool) -> bool {
-        self.remember.settles(Reach {
-            whole: ended
+    fn is_journal_complete(&self, ended: bool) -> bool {
+        self.journal_rules.is_complete_after(RunCoverage {
+            all_paths: ended
                 && !self.summary.interrupted
                 && self.options.pairs.files_from.is_none()
                 && self.options.pairs.filter.takes_all(),
-            cut_off: self.cut_off,
-            sent_unclear: self.options.flags.send_unclear,
+            uploads_aborted: self.uploads_aborted,
+            sent_unrecorded: self.options.flags.send_unrecorded,
         })
     }
 
-    /// Closes the journal and the account.
-    fn close(self, settled: bool) -> Summary {
+    /// Closes the journal and completes the summary.
+    fn close(self, journal_complete: bool) -> Summary {
         drop(self.progress);
         // The thread that reads and every upload have ended, so this is the last to write.
-        if let Err(e) = self.writer.finish(settled) {
+        if let Err(e) = self.writer.finish(journal_complete) {
             self.ui.say(format!(
                 "note: the journal was not written ({e}); the next run reads more files and sends nothing twice"
             ));
         }
         let traffic = self.client.traffic();
         Summary {
-            requests: traffic.sent_requests(),
+            requests: traffic.requests_sent(),
             retries: traffic.retries(),
             seconds: self.begin.elapsed().as_secs_f64(),
             ..self.summary

@@ -1,4 +1,4 @@
-//! One directory's entries, listed and looked at through the open directory.
+//! The entries of one open directory.
 
 use std::ffi::CStr;
 use std::io;
@@ -7,28 +7,28 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::file::Seen;
+use super::file::FileMetadata;
 use super::skip::{SkipReason, special};
 
 /// One entry of a directory.
 #[derive(Debug)]
 pub(super) struct Child {
-    /// The name; a directory's ends in `/`, which also makes it sort as its keys do.
+    /// The name. A directory's ends in `/`, so that it sorts as the keys below it.
     pub(super) name: Vec<u8>,
     pub(super) kind: Kind,
 }
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    File(Seen),
-    /// `link`: a link to one, to be followed.
+    File(FileMetadata),
+    /// `link`: it is a link to one, and to be followed.
     Directory {
         link: bool,
     },
     Skipped(SkipReason, Option<String>),
 }
 
-/// Lists a directory, sorted with the first entry last.
+/// Lists a directory, sorted in descending order: the walk takes entries from the end.
 pub(super) fn children(directory: &OwnedFd, follow_links: bool) -> io::Result<Vec<Child>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -43,15 +43,15 @@ pub(super) fn children(directory: &OwnedFd, follow_links: bool) -> io::Result<Ve
     Ok(found)
 }
 
-/// What one entry is; `None` where it is gone already.
+/// What one entry is; `None` where it no longer exists.
 fn child(directory: &OwnedFd, name: &CStr, listed: FileType, follow_links: bool) -> Option<Child> {
     let kind = match listed {
         FileType::Directory => Ok(Kind::Directory { link: false }),
-        // Some filesystems tell no type here.
+        // Some filesystems list entries without a type.
         FileType::RegularFile | FileType::Unknown => {
             rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| {
                 match FileType::from_raw_mode(stat.st_mode) {
-                    FileType::RegularFile => Kind::File(Seen::of(&stat)),
+                    FileType::RegularFile => Kind::File(FileMetadata::of(&stat)),
                     FileType::Directory => Kind::Directory { link: false },
                     FileType::Symlink => link(directory, name, follow_links),
                     other => Kind::Skipped(special(other), None),
@@ -85,7 +85,7 @@ fn link(directory: &OwnedFd, name: &CStr, follow_links: bool) -> Kind {
             FileType::Directory => Kind::Skipped(SkipReason::LinkedDirectory, None),
             _ => Kind::Skipped(SkipReason::Symlink, None),
         },
-        // It may lead to a directory on a disk that is not there at the moment.
+        // It may lead to a directory on a disk that is not mounted.
         Err(e) => {
             let detail = Some(io::Error::from(e).to_string());
             Kind::Skipped(SkipReason::LinkedDirectory, detail)
@@ -93,7 +93,7 @@ fn link(directory: &OwnedFd, name: &CStr, follow_links: bool) -> Kind {
     }
 }
 
-/// Opens the directory `name` of `above`; a link to one only where `link` says so.
+/// Opens the directory `name` of `above`; with `link` also a link to one.
 pub(super) fn open_directory(
     above: &OwnedFd,
     name: impl rustix::path::Arg,

@@ -1,4 +1,4 @@
-//! Empty directories, removed.
+//! Removal of empty directories.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -28,7 +28,7 @@ fn remove_below(directory: &OwnedFd, depth: usize) -> io::Result<u64> {
         if let Ok(below) = open_directory(directory, name, false) {
             removed += remove_below(&below, depth + 1)?;
         }
-        // Fails where something is left inside, as it should.
+        // Fails where it is not empty.
         if rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR).is_ok() {
             removed += 1;
         }

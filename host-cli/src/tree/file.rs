@@ -1,4 +1,4 @@
-//! One file of the tree: what it was when it was seen, and the way to it that follows no link.
+//! One file of the tree: its state when the walk found it, and how it is opened without following links.
 
 use std::fs::File;
 use std::io;
@@ -12,22 +12,22 @@ use super::name::name_fault;
 use super::root::Anchor;
 use super::skip::{SkipReason, Skipped, special};
 
-/// Bits that let group or others do anything with a file.
+/// Permission bits of group and others.
 const FOR_OTHERS: RawMode = 0o077;
 
-/// 10,000 parts; the service's own bound.
-const LARGEST: u64 = 10_000_000_000_000;
+/// The largest object that B2 takes: 10 TB.
+const MAX_SIZE: u64 = 10_000_000_000_000;
 
-/// What tells one state of a file from another without reading it.
+/// Metadata by which a change of a file is noticed without reading it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
     /// Last change of content, nanoseconds since 1970.
     pub modified: i64,
-    /// Last change of content or metadata, nanoseconds since 1970; nobody can set it back.
+    /// Last change of content or metadata, nanoseconds since 1970. It cannot be set by a program.
     pub changed: i64,
-    /// Inode number: a file replaced by another of the same size and time differs here.
+    /// Inode number: differs where the file was replaced by another of the same size and time.
     pub inode: u64,
 }
 
@@ -50,24 +50,24 @@ impl Stamp {
         }
     }
 
-    /// Of an open file, as it is now.
+    /// The present one of an open file.
     pub fn of_file(file: &File) -> io::Result<Self> {
         Ok(Stamp::of(&rustix::fs::fstat(file)?))
     }
 }
 
-/// What is kept of a file's metadata until its turn.
+/// Metadata of a listed file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct FileMetadata {
     stamp: Stamp,
     mode: RawMode,
     links: u64,
     disk_bytes: u64,
 }
 
-impl Seen {
+impl FileMetadata {
     pub(super) fn of(stat: &Stat) -> Self {
-        Seen {
+        FileMetadata {
             stamp: Stamp::of(stat),
             mode: stat.st_mode,
             links: wide(stat.st_nlink),
@@ -76,7 +76,7 @@ impl Seen {
     }
 }
 
-/// A field of [`Stat`] that has fewer bits on other systems.
+/// Widens a field of [`Stat`] that has fewer bits on other systems.
 fn wide(field: impl Into<u64>) -> u64 {
     field.into()
 }
@@ -86,16 +86,16 @@ fn wide(field: impl Into<u64>) -> u64 {
 pub struct LocalFile {
     /// Path below the media directory, `/` between its parts.
     pub path: String,
-    /// As seen by the walk; the file may have changed since.
+    /// The stamp when the walk found it; the file may have changed since.
     pub stamp: Stamp,
-    /// Neither group nor others may read it although they can get to it: so Mastodon hides the media
-    /// of a suspended account.
+    /// Neither group nor others may read it, although they may enter its directory. Mastodon hides the
+    /// media of a suspended account in this way.
     pub hidden: bool,
-    /// Whether group or others can get to it.
+    /// Group or others may enter its directory.
     open_to_others: bool,
-    /// Names that the file has (hard links).
+    /// Hard links: names of the file.
     pub links: u64,
-    /// Bytes that it takes on disk.
+    /// Bytes that it occupies on disk.
     pub disk_bytes: u64,
     anchor: Arc<Anchor>,
 }
@@ -103,39 +103,39 @@ pub struct LocalFile {
 impl LocalFile {
     pub(super) fn new(
         path: String,
-        seen: &Seen,
+        metadata: &FileMetadata,
         open_to_others: bool,
         anchor: Arc<Anchor>,
     ) -> Self {
         LocalFile {
             path,
-            stamp: seen.stamp,
-            hidden: open_to_others && seen.mode & FOR_OTHERS == 0,
+            stamp: metadata.stamp,
+            hidden: open_to_others && metadata.mode & FOR_OTHERS == 0,
             open_to_others,
-            links: seen.links,
-            disk_bytes: seen.disk_bytes,
+            links: metadata.links,
+            disk_bytes: metadata.disk_bytes,
             anchor,
         }
     }
 
-    /// The entry that this file is: skipped where the service would refuse it.
-    pub(super) fn checked(self, longest_path: usize) -> Entry {
+    /// The entry of this file: skipped where the service would refuse it.
+    pub(super) fn checked(self, longest_path: usize) -> TreeEntry {
         let fault = name_fault(&self.path, longest_path)
-            .or_else(|| (self.stamp.size > LARGEST).then_some(SkipReason::TooLarge));
+            .or_else(|| (self.stamp.size > MAX_SIZE).then_some(SkipReason::TooLarge));
         match fault {
-            Some(reason) => Entry::skipped(self.path, reason, None),
-            None => Entry::File(self),
+            Some(reason) => TreeEntry::skipped(self.path, reason, None),
+            None => TreeEntry::File(self),
         }
     }
 
-    /// Opens what has this path now, in whatever state. Never blocks on a FIFO, follows no link.
+    /// Opens the file that has this path now, changed or not. Never blocks on a FIFO, follows no link.
     pub fn open(&self) -> Result<File, OpenError> {
         // `NONBLOCK`: a FIFO that took a file's place would block for ever.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = self.beneath(self.below(), flags).map_err(|e| match e {
             Errno::NOENT | Errno::NOTDIR => OpenError::new(SkipReason::Vanished),
             Errno::LOOP | Errno::XDEV => OpenError::new(SkipReason::Symlink),
-            // What opening a socket answers.
+            // The result of opening a socket.
             Errno::NXIO => OpenError::new(SkipReason::Socket),
             e => OpenError::unreadable(&e.into()),
         })?;
@@ -147,16 +147,16 @@ impl LocalFile {
         }
     }
 
-    /// Whether it is hidden by now, by the mode of what was opened. See [`LocalFile::hidden`].
+    /// Whether it is hidden now, by the mode of the `opened` file. See [`LocalFile::hidden`].
     pub fn is_hidden_now(&self, opened: &File) -> io::Result<bool> {
         let mode = rustix::fs::fstat(opened)?.st_mode;
         Ok(self.open_to_others && mode & FOR_OTHERS == 0)
     }
 
-    /// Opens the very file that was seen.
+    /// Opens the file that the walk found.
     ///
     /// # Errors
-    /// Also where it has changed or was exchanged for another.
+    /// Also where it has changed or was replaced.
     pub fn open_unchanged(&self) -> io::Result<File> {
         let file = self.open().map_err(io::Error::other)?;
         if Stamp::of_file(&file)? == self.stamp {
@@ -166,29 +166,29 @@ impl LocalFile {
         }
     }
 
-    /// Fails unless the path still stands for the very file that was seen, unchanged.
-    pub fn unchanged(&self) -> io::Result<()> {
+    /// Fails where the file has changed or was replaced since the walk.
+    pub fn check_unchanged(&self) -> io::Result<()> {
         let (directory, name) = self.parent()?;
-        self.unchanged_in(&directory, name)
+        self.check_unchanged_in(&directory, name)
     }
 
-    /// Whether nothing has this path any more.
+    /// Whether the path no longer exists.
     pub fn is_gone(&self) -> bool {
         let gone = |e: io::Error| e.kind() == io::ErrorKind::NotFound;
         self.stat().is_err_and(gone)
     }
 
-    /// The same path looked at again: deleting a hard link changes the stamp of the others.
-    pub fn seen_again(&self) -> io::Result<LocalFile> {
+    /// The same path with its present stamp: deleting one hard link changes the stamp of the others.
+    pub fn refreshed(&self) -> io::Result<LocalFile> {
         let stat = self.stat()?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(changed());
         }
-        let seen = Seen::of(&stat);
+        let metadata = FileMetadata::of(&stat);
         Ok(LocalFile {
-            stamp: seen.stamp,
-            links: seen.links,
-            disk_bytes: seen.disk_bytes,
+            stamp: metadata.stamp,
+            links: metadata.links,
+            disk_bytes: metadata.disk_bytes,
             ..self.clone()
         })
     }
@@ -199,14 +199,14 @@ impl LocalFile {
         Ok(rustix::fs::statat(directory, name, flags)?)
     }
 
-    /// Deletes the name, if it still stands for the very file that was seen, unchanged.
+    /// Deletes the file, unless it has changed or was replaced since the walk.
     pub fn remove(&self) -> io::Result<()> {
         let (directory, name) = self.parent()?;
-        self.unchanged_in(&directory, name)?;
+        self.check_unchanged_in(&directory, name)?;
         Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)
     }
 
-    fn unchanged_in(&self, directory: &OwnedFd, name: &str) -> io::Result<()> {
+    fn check_unchanged_in(&self, directory: &OwnedFd, name: &str) -> io::Result<()> {
         let now = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if Stamp::of(&now) == self.stamp {
             Ok(())
@@ -220,7 +220,7 @@ impl LocalFile {
         &self.path[self.anchor.path_length..]
     }
 
-    /// The directory that the file is in, open, and the file's name there.
+    /// Opens the directory of the file. Returns it with the file's name.
     fn parent(&self) -> io::Result<(OwnedFd, &str)> {
         let below = self.below();
         let (directory, name) = below.rsplit_once('/').unwrap_or((".", below));
@@ -235,19 +235,19 @@ impl LocalFile {
 
 /// One step of the walk.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum TreeEntry {
     /// A regular file whose path can be a key.
     File(LocalFile),
-    /// Something that is reported.
+    /// An entry that is passed over and reported.
     Skipped(Skipped),
 }
 
-impl Entry {
+impl TreeEntry {
     /// Its path.
     pub fn path(&self) -> &str {
         match self {
-            Entry::File(file) => &file.path,
-            Entry::Skipped(skipped) => &skipped.path,
+            TreeEntry::File(file) => &file.path,
+            TreeEntry::Skipped(skipped) => &skipped.path,
         }
     }
 
@@ -255,8 +255,8 @@ impl Entry {
         path: impl Into<String>,
         reason: SkipReason,
         detail: Option<String>,
-    ) -> Entry {
-        Entry::Skipped(Skipped {
+    ) -> TreeEntry {
+        TreeEntry::Skipped(Skipped {
             path: path.into(),
             reason,
             detail,
@@ -267,9 +267,9 @@ impl Entry {
 /// Why a file could not be opened.
 #[derive(Debug)]
 pub struct OpenError {
-    /// Why it is passed over.
+    /// The reason.
     pub reason: SkipReason,
-    /// What the system said, where it said something.
+    /// The system's error, if any.
     pub detail: Option<String>,
 }
 
@@ -300,8 +300,8 @@ impl std::fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Opens `path` below `directory` with no link on the way: in one call where the kernel can
-/// (`openat2`, Linux 5.6), else step by step.
+/// Opens `path` below `directory` without following any link: by one call where the kernel has it
+/// (`openat2`, Linux 5.6), else directory by directory.
 pub(super) fn open_beneath(
     directory: &OwnedFd,
     path: &str,
@@ -312,9 +312,9 @@ pub(super) fn open_beneath(
         use rustix::fs::ResolveFlags;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
-            // Old containers forbid what they do not know with `EPERM`.
+            // Old container runtimes refuse unknown system calls with `EPERM`.
             Err(Errno::NOSYS | Errno::PERM) => {}
-            // A rename somewhere raced with the way down.
+            // A concurrent rename.
             Err(Errno::AGAIN) => {}
             other => return other,
         }
@@ -348,7 +348,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn no_way_leads_over_a_link_with_either_kind_of_opening() {
+    fn no_link_is_followed_by_either_way_of_opening() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("root/real")).unwrap();
         fs::create_dir(dir.path().join("outside")).unwrap();

@@ -1,4 +1,4 @@
-//! The paths of a list (`--files-from`) in place of a walk.
+//! The paths of a list (`--files-from`) instead of a walk.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,65 +11,70 @@ use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use super::children::open_directory;
-use super::file::{Entry, LocalFile, Seen};
-use super::root::{Anchor, OPEN_TO_OTHERS, Options, open_root};
+use super::file::{FileMetadata, LocalFile, TreeEntry};
+use super::root::{Anchor, OPEN_TO_OTHERS, WalkOptions, open_root};
 use super::skip::{SkipReason, special};
 use crate::error::{Error, Result};
 
-/// Looks at the listed paths, relative to the root and in any order, each once and in key order.
-///
-/// Memory follows the list.
+/// The entries of the listed paths, relative to the root and in any order: each once, in key order.
 ///
 /// # Errors
-/// A path that leaves the root is refused before anything is done.
-pub fn walk_list(options: &Options, paths: Vec<OsString>) -> Result<Vec<Entry>> {
+/// Where a path leads out of the root.
+pub fn walk_list(options: &WalkOptions, paths: Vec<OsString>) -> Result<Vec<TreeEntry>> {
     let (anchor, directory, stat) = open_root(&options.root)?;
     let mut names = paths
         .iter()
-        .map(|path| inside(&options.root, path))
+        .map(|path| relative(&options.root, path))
         .collect::<Result<Vec<_>>>()?;
     names.sort_unstable();
     names.dedup();
     let open_to_others = stat.st_mode & OPEN_TO_OTHERS != 0;
-    let look = |name: Vec<u8>| {
+    let entry = |name: Vec<u8>| {
         let path = match String::from_utf8(name) {
             Ok(path) => path,
             Err(e) => {
                 let lossy = String::from_utf8_lossy(e.as_bytes()).into_owned();
-                return Entry::skipped(lossy, SkipReason::NotUtf8, None);
+                return TreeEntry::skipped(lossy, SkipReason::NotUtf8, None);
             }
         };
-        let way = Way {
+        let descent = Descent {
             directory: None,
             anchor: anchor.clone(),
             open_to_others,
         };
-        match way.look(&directory, &path, options) {
+        match descent.entry(&directory, &path, options) {
             Ok(entry) => entry,
-            Err(Errno::NOENT | Errno::NOTDIR) => Entry::skipped(path, SkipReason::Missing, None),
+            Err(Errno::NOENT | Errno::NOTDIR) => {
+                TreeEntry::skipped(path, SkipReason::Missing, None)
+            }
             Err(Errno::LOOP) => {
-                let detail = Some("a directory on the way is one".to_owned());
-                Entry::skipped(path, SkipReason::Symlink, detail)
+                let detail = Some("a directory of the path is one".to_owned());
+                TreeEntry::skipped(path, SkipReason::Symlink, detail)
             }
             Err(e) => {
                 let detail = Some(io::Error::from(e).to_string());
-                Entry::skipped(path, SkipReason::Unreadable, detail)
+                TreeEntry::skipped(path, SkipReason::Unreadable, detail)
             }
         }
     };
-    Ok(names.into_iter().map(look).collect())
+    Ok(names.into_iter().map(entry).collect())
 }
 
-/// How far the way to a listed file has been gone.
-struct Way {
-    /// None: at the root.
+/// The directory reached on the way to a listed file.
+struct Descent {
+    /// None: the root.
     directory: Option<OwnedFd>,
     anchor: Arc<Anchor>,
     open_to_others: bool,
 }
 
-impl Way {
-    fn look(mut self, root: &OwnedFd, path: &str, options: &Options) -> rustix::io::Result<Entry> {
+impl Descent {
+    fn entry(
+        mut self,
+        root: &OwnedFd,
+        path: &str,
+        options: &WalkOptions,
+    ) -> rustix::io::Result<TreeEntry> {
         let mut rest = path;
         while let Some((part, more)) = rest.split_once('/') {
             let above = self.directory.as_ref().unwrap_or(root);
@@ -103,22 +108,22 @@ impl Way {
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => LocalFile::new(
                 path.to_owned(),
-                &Seen::of(&stat),
+                &FileMetadata::of(&stat),
                 self.open_to_others,
                 self.anchor,
             )
             .checked(options.longest_path()),
             FileType::Directory => {
                 let detail = Some("it is a directory: list the files in it".to_owned());
-                Entry::skipped(path, SkipReason::Unreadable, detail)
+                TreeEntry::skipped(path, SkipReason::Unreadable, detail)
             }
-            other => Entry::skipped(path, special(other), None),
+            other => TreeEntry::skipped(path, special(other), None),
         })
     }
 }
 
-/// `path` as a name below `root`, or why it is none.
-fn inside(root: &Path, path: &OsStr) -> Result<Vec<u8>> {
+/// `path` relative to `root`.
+fn relative(root: &Path, path: &OsStr) -> Result<Vec<u8>> {
     let path = Path::new(path);
     let relative = path.strip_prefix(root).unwrap_or(path);
     let mut parts: Vec<&[u8]> = Vec::new();

@@ -1,4 +1,4 @@
-//! What is walked: the root of the tree, open.
+//! The root of the tree, and how it is walked.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,10 +10,10 @@ use rustix::fs::{CWD, Mode, OFlags, RawMode, Stat};
 use crate::config::LONGEST_KEY;
 use crate::error::{Error, Result};
 
-/// Directories deeper than this are reported, not read: each level holds one file descriptor.
+/// Deeper directories are reported and not read: each level needs a file descriptor.
 pub(super) const DEEPEST: usize = 200;
 
-/// Bits with which a directory lets its group or others in.
+/// Permission bits with which group or others may enter a directory.
 pub(super) const OPEN_TO_OTHERS: RawMode = 0o055;
 
 /// Device and inode number, as the standard library's `MetadataExt` has them.
@@ -26,18 +26,18 @@ pub(super) fn id(stat: &Stat) -> (u64, u64) {
     (device, stat.st_ino)
 }
 
-/// What is walked, and how.
+/// Which directory is walked, and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct WalkOptions {
     /// The media directory; it may itself be a link.
     pub root: PathBuf,
-    /// Bytes that every key has before its path.
+    /// Bytes of the key prefix.
     pub prefix_length: usize,
-    /// Follow links to directories, also out of the tree; else they are reported.
+    /// Follow links to directories, also out of the tree. Otherwise they are reported.
     pub follow_links: bool,
 }
 
-impl Options {
+impl WalkOptions {
     pub(super) fn longest_path(&self) -> usize {
         LONGEST_KEY.saturating_sub(self.prefix_length)
     }
@@ -48,7 +48,7 @@ impl Options {
 #[derive(Debug)]
 pub(super) struct Anchor {
     pub(super) directory: OwnedFd,
-    /// Bytes of a path that lead here.
+    /// Bytes of a path up to here.
     pub(super) path_length: usize,
 }
 

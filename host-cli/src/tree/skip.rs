@@ -11,7 +11,7 @@ use serde::Serialize;
 pub enum SkipReason {
     /// A symbolic link to a file.
     Symlink,
-    /// A symbolic link to a directory, or to nothing: what is behind it was not looked at.
+    /// A symbolic link to a directory, or to nothing. It was not followed.
     LinkedDirectory,
     /// A socket.
     Socket,
@@ -33,21 +33,21 @@ pub enum SkipReason {
     Unreadable,
     /// The directory cannot be listed; nothing below it was seen.
     UnreadableDirectory,
-    /// It kept changing while it was read.
+    /// It changed during every attempt.
     Changing,
-    /// It was there, and was gone when its turn came.
+    /// It was deleted after the walk found it.
     Vanished,
-    /// A list of files names it, and it is not there.
+    /// A list of files names it, and it does not exist.
     Missing,
 }
 
 impl SkipReason {
-    /// The reason in words, for after "skipped:".
-    pub fn words(self) -> &'static str {
+    /// The reason as text.
+    pub fn description(self) -> &'static str {
         match self {
             SkipReason::Symlink => "a symbolic link",
             SkipReason::LinkedDirectory => {
-                "a symbolic link, and nothing behind it was looked at: `--follow-links` does, or put a bind mount in its place"
+                "a symbolic link, not followed: add `--follow-links`, or put a bind mount in its place"
             }
             SkipReason::Socket => "a socket",
             SkipReason::Fifo => "a named pipe",
@@ -65,7 +65,7 @@ impl SkipReason {
         }
     }
 
-    /// Whether it is of a directory, below which there may be files that were not seen.
+    /// Whether the entry is a directory, with files below it that were not found.
     pub(super) fn is_of_a_directory(self) -> bool {
         matches!(
             self,
@@ -76,7 +76,7 @@ impl SkipReason {
 
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
+        f.write_str(self.description())
     }
 }
 
@@ -88,19 +88,19 @@ pub struct Skipped {
     pub path: String,
     /// Why.
     pub reason: SkipReason,
-    /// What the system said, where it said something.
+    /// The system's error, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 impl Skipped {
-    /// Whether there may be files below that were not seen.
-    pub fn hides_entries(&self) -> bool {
+    /// Whether it is a directory, below which there may be files that were not found.
+    pub fn is_directory(&self) -> bool {
         self.path.ends_with('/')
     }
 }
 
-/// Names what is neither file nor directory nor link.
+/// The reason for an entry that is neither file nor directory.
 pub(super) fn special(kind: FileType) -> SkipReason {
     match kind {
         FileType::Socket => SkipReason::Socket,

@@ -8,22 +8,22 @@ use std::path::Path;
 use super::*;
 use proptest::prelude::*;
 
-fn options(root: &Path) -> Options {
-    Options {
+fn options(root: &Path) -> WalkOptions {
+    WalkOptions {
         root: root.to_owned(),
         prefix_length: 0,
         follow_links: false,
     }
 }
 
-fn show(entry: Entry) -> String {
+fn show(entry: TreeEntry) -> String {
     match entry {
-        Entry::File(file) => file.path,
-        Entry::Skipped(skipped) => format!("{} {:?}", skipped.path, skipped.reason),
+        TreeEntry::File(file) => file.path,
+        TreeEntry::Skipped(skipped) => format!("{} {:?}", skipped.path, skipped.reason),
     }
 }
 
-fn paths(options: &Options) -> Vec<String> {
+fn paths(options: &WalkOptions) -> Vec<String> {
     walk(options).unwrap().map(show).collect()
 }
 
@@ -40,7 +40,7 @@ fn mode(root: &Path, path: &str, mode: u32) {
 fn file(root: &Path, path: &str) -> LocalFile {
     let found = walk(&options(root)).unwrap().find(|e| e.path() == path);
     match found {
-        Some(Entry::File(file)) => file,
+        Some(TreeEntry::File(file)) => file,
         other => panic!("{path}: {other:?}"),
     }
 }
@@ -105,11 +105,11 @@ fn links_to_directories_are_followed_when_asked_for_and_never_in_a_circle() {
     write(&root, "accounts/2.png");
     symlink("../disk2", root.join("cache")).unwrap();
     symlink("..", root.join("accounts/circle")).unwrap();
-    let following = Options {
+    let following = WalkOptions {
         follow_links: true,
         ..options(&root)
     };
-    let found: Vec<Entry> = walk(&following).unwrap().collect();
+    let found: Vec<TreeEntry> = walk(&following).unwrap().collect();
     assert_eq!(
         found.iter().cloned().map(show).collect::<Vec<_>>(),
         [
@@ -118,7 +118,7 @@ fn links_to_directories_are_followed_when_asked_for_and_never_in_a_circle() {
             "cache/a/1.png"
         ]
     );
-    let Some(Entry::File(linked)) = found.last() else {
+    let Some(TreeEntry::File(linked)) = found.last() else {
         panic!("{found:?}")
     };
     assert!(linked.open_unchanged().is_ok());
@@ -127,7 +127,7 @@ fn links_to_directories_are_followed_when_asked_for_and_never_in_a_circle() {
 }
 
 #[test]
-fn a_private_file_is_hidden_where_the_tree_around_it_is_not_private() {
+fn a_private_file_is_hidden_where_its_directories_are_not_private() {
     let root = tempfile::tempdir().unwrap();
     for path in ["open/hidden", "open/shown", "closed/private", "open/group"] {
         write(root.path(), path);
@@ -145,7 +145,7 @@ fn a_private_file_is_hidden_where_the_tree_around_it_is_not_private() {
     };
     assert_eq!(hidden(), [true, false, false, false]);
     let listed = walk_list(&options(root.path()), vec!["open/hidden".into()]).unwrap();
-    assert!(matches!(&listed[..], [Entry::File(file)] if file.hidden));
+    assert!(matches!(&listed[..], [TreeEntry::File(file)] if file.hidden));
     // A tree that is private as a whole hides nothing.
     mode(root.path(), "", 0o700);
     assert_eq!(hidden(), [false; 4]);
@@ -162,18 +162,18 @@ fn a_key_may_have_1024_bytes_and_no_more() {
     assert_eq!(deep.len(), 1024);
     write(root.path(), &deep);
     let first = |prefix_length| {
-        let options = Options {
+        let options = WalkOptions {
             prefix_length,
             ..options(root.path())
         };
         walk(&options).unwrap().next()
     };
-    assert!(matches!(first(0), Some(Entry::File(_))));
-    assert!(matches!(first(1), Some(Entry::Skipped(s)) if s.reason == SkipReason::KeyTooLong));
+    assert!(matches!(first(0), Some(TreeEntry::File(_))));
+    assert!(matches!(first(1), Some(TreeEntry::Skipped(s)) if s.reason == SkipReason::KeyTooLong));
 }
 
 #[test]
-fn a_list_is_sorted_and_stays_inside() {
+fn a_list_is_sorted_and_stays_below_the_root() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     write(&root, "b");
@@ -208,29 +208,29 @@ fn names_are_refused_that_the_service_or_the_edge_refuses() {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), name);
         let skipped = walk(&options(root.path())).unwrap().find_map(|e| match e {
-            Entry::Skipped(skipped) => Some(skipped.reason),
-            Entry::File(_) => None,
+            TreeEntry::Skipped(skipped) => Some(skipped.reason),
+            TreeEntry::File(_) => None,
         });
         assert_eq!(skipped, expected, "{name:?}");
     }
 }
 
 #[test]
-fn an_exchanged_directory_leads_nowhere_else() {
+fn a_replaced_directory_leads_nowhere_else() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "d/f");
-    let seen = file(dir.path(), "d/f");
-    seen.open_unchanged().unwrap();
+    let file = file(dir.path(), "d/f");
+    file.open_unchanged().unwrap();
     fs::rename(dir.path().join("d"), dir.path().join("e")).unwrap();
     write(dir.path(), "d/f");
-    assert!(seen.open_unchanged().is_err());
-    assert!(seen.unchanged().is_err());
-    assert!(seen.remove().is_err());
+    assert!(file.open_unchanged().is_err());
+    assert!(file.check_unchanged().is_err());
+    assert!(file.remove().is_err());
     fs::remove_dir_all(dir.path().join("d")).unwrap();
     symlink("e", dir.path().join("d")).unwrap();
-    // The very file, but over a link.
-    assert!(seen.open().is_err());
-    assert!(seen.remove().is_err());
+    // The same file, over a link.
+    assert!(file.open().is_err());
+    assert!(file.remove().is_err());
     assert!(dir.path().join("e/f").exists());
 }
 
@@ -238,15 +238,15 @@ fn an_exchanged_directory_leads_nowhere_else() {
 fn a_change_that_size_and_time_hide_shows_in_the_stamp() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "f");
-    let seen = file(dir.path(), "f");
+    let found = file(dir.path(), "f");
     let path = dir.path().join("f");
     let before = fs::metadata(&path).unwrap().modified().unwrap();
-    // The kernel's clock goes in steps of a few milliseconds.
+    // The kernel's clock has steps of a few milliseconds.
     std::thread::sleep(std::time::Duration::from_millis(30));
     let file = fs::File::options().write(true).open(&path).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"y", 0).unwrap();
     file.set_modified(before).unwrap();
-    assert!(seen.unchanged().is_err());
+    assert!(found.check_unchanged().is_err());
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn empty_directories_go_and_full_ones_stay() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn every_tree_comes_in_the_order_of_its_bytes(
+    fn every_tree_is_walked_in_the_order_of_its_bytes(
         names in proptest::collection::btree_set("[a-c.\\-é0]{1,3}(/[a-c.\\-é0]{1,3}){0,2}", 1..30)
     ) {
         let root = tempfile::tempdir().unwrap();

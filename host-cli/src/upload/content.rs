@@ -3,17 +3,17 @@
 /// As Mastodon's own uploads have it.
 pub(super) const CACHE_CONTROL: &str = "public, max-age=315576000, immutable";
 
-/// How many first bytes are enough to tell a type.
+/// First bytes from which a type is recognized.
 pub(super) const SNIFFED: usize = 4096;
 
-/// A type that says nothing.
-const ANY: &str = "application/octet-stream";
+/// The type of unknown content.
+const UNKNOWN: &str = "application/octet-stream";
 
-/// By name; where that says nothing (`x`, `x.bin`), by the content's first bytes.
+/// The media type by the name's extension; where that has none (`x`, `x.bin`), by the first bytes.
 pub fn content_type(path: &str, first_bytes: &[u8]) -> String {
     let by_name = mime_guess::from_path(path).first_raw();
     let media_type = match by_name {
-        Some(by_name) if by_name != ANY => by_name,
+        Some(by_name) if by_name != UNKNOWN => by_name,
         _ => by_content(first_bytes),
     };
     match media_type {
@@ -24,7 +24,7 @@ pub fn content_type(path: &str, first_bytes: &[u8]) -> String {
     .to_owned()
 }
 
-/// Only media: what calls itself a picture's name must not become a page.
+/// Media types only: an upload must not be served as HTML.
 fn by_content(first_bytes: &[u8]) -> &'static str {
     let kind = infer::get(first_bytes).map(|kind| kind.mime_type());
     kind.filter(|kind| {
@@ -32,7 +32,7 @@ fn by_content(first_bytes: &[u8]) -> &'static str {
             .iter()
             .any(|of| kind.starts_with(of))
     })
-    .unwrap_or(ANY)
+    .unwrap_or(UNKNOWN)
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_tells_the_type_and_else_the_content_does() {
+    fn the_type_is_the_names_and_else_the_contents() {
         check("a/b.png", b"", "image/png");
         check("a/b.JPG", b"", "image/jpeg");
         check("a/b.webp", b"", "image/webp");
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_nothing_lets_the_content_decide() {
+    fn an_extension_without_a_media_type_is_passed_over() {
         check("a/b.bin", b"\x89PNG\r\n\x1a\n", "image/png");
         check("a/b.dat", b"GIF89a", "image/gif");
         check("a/b.bin", b"?", "application/octet-stream");

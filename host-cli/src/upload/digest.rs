@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt;
 
 use md5::{Digest, Md5};
 
-/// How much is read at a time: what stays in the processor's cache.
+/// Bytes read at a time: few enough to stay in the processor's cache.
 const CHUNK: usize = 128 * 1024;
 
-/// Part sizes that other clients use, in MiB, tried when an object was not sent by us.
+/// Part sizes of other clients, MiB: tried on objects that were not sent by this one.
 const USUAL_PART_MEBIBYTES: [u64; 10] = [5, 8, 10, 15, 16, 20, 25, 32, 50, 100];
 
 /// MD5 of bytes in memory.
@@ -59,9 +59,9 @@ pub fn part_ranges(size: u64, part_size: u64) -> impl Iterator<Item = (u64, u64)
     })
 }
 
-/// Part sizes with which `size` bytes make `count` parts, ours first.
-pub fn possible_part_sizes(size: u64, count: u32, ours: u64) -> Vec<u64> {
-    let mut sizes = vec![ours];
+/// Part sizes with which `size` bytes make `count` parts, `configured` first.
+pub fn possible_part_sizes(size: u64, count: u32, configured: u64) -> Vec<u64> {
+    let mut sizes = vec![configured];
     sizes.extend(USUAL_PART_MEBIBYTES.map(|mebibytes| mebibytes << 20));
     let mut seen = Vec::new();
     for candidate in sizes {

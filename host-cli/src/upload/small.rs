@@ -1,4 +1,4 @@
-//! A file in one request: a small one from memory, one of middle size read again while it is sent.
+//! A file in one request: a small one from memory, a larger one read again while it is sent.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,93 +7,69 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::content::{CACHE_CONTROL, SNIFFED, content_type};
 use super::digest;
 use super::job::{
-    Job, Opened, Outcome, Sent, TRIES, Try, Uploader, blocking, is_unchanged, skipped, unreadable,
+    Attempt, Job, OpenedFile, SentVersion, UploadOutcome, blocking, failed, is_unchanged, skipped,
+    unreadable,
 };
+use super::uploader::{NextStep, ObjectNow, Uploader};
 use crate::journal::Recorded;
 use crate::s3::{Body, PutRequest};
 use crate::tree::{LocalFile, OpenError, SkipReason, Stamp};
 
-/// Files up to this many bytes are read in one go.
+/// Files up to this many bytes are held in memory.
 const SMALL: u64 = 512 * 1024;
 
-/// After a request that took so long, the file is looked at once more: it was tried again, or waited.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// After a request that took longer, it is checked whether the file is still what was sent. A shorter
+/// one was neither retried nor delayed.
+const CHECK_FILE_AFTER: Duration = Duration::from_secs(1);
 
-/// How an attempt ended, if it did.
-pub(super) enum Attempt {
-    Ended(Try),
-    /// Too large to be read in one go.
-    Large(Opened),
-    /// Mastodon has hidden it since the walk; nothing was sent.
-    Hidden,
-}
-
-/// A file that was read.
-enum ReadFile {
-    Whole {
-        bytes: Bytes,
-        md5: [u8; 16],
-        stamp: Stamp,
-        content_type: String,
-    },
-    Large(Opened),
+/// A file that was opened, and read if it is small.
+pub(super) enum ReadFile {
+    Whole(WholeFile),
+    /// Too large to be held in memory.
+    Large(OpenedFile),
+    /// It changed while it was read.
     Changed,
     /// Mastodon has hidden it since the walk.
     Hidden,
 }
 
-/// Opens the file and, if it is small, brings it into the bucket.
-pub(super) async fn attempt(uploader: &Uploader, job: &Job) -> Attempt {
+/// A file in memory.
+pub(super) struct WholeFile {
+    bytes: Bytes,
+    md5: [u8; 16],
+    stamp: Stamp,
+    content_type: String,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Opens the file, and reads and digests it if it is small.
+pub(super) async fn read(uploader: &Uploader, job: &Job) -> Result<ReadFile, Attempt> {
     let memory = uploader.memory(job.file.stamp.size.min(SMALL)).await;
     let file = job.file.clone();
     let include_hidden = uploader.includes_hidden();
-    let read = blocking(move || Ok(read(&file, include_hidden))).await;
-    let read = match read {
-        Ok(Ok(read)) => read,
+    // Of a large file the memory is given back: how it is sent, it asks for its own.
+    match blocking(move || Ok(read_blocking(&file, include_hidden, memory))).await {
+        Ok(Ok(read)) => Ok(read),
         Ok(Err(OpenError { reason, detail })) => {
-            return Attempt::Ended(Try::Over(skipped(job, reason, detail)));
+            Err(Attempt::Finished(skipped(job, reason, detail)))
         }
-        Err(e) => return Attempt::Ended(unreadable(job, &e)),
-    };
-    match read {
-        ReadFile::Changed => Attempt::Ended(Try::Changed(None)),
-        ReadFile::Hidden => Attempt::Hidden,
-        // The memory is given back: the way of a large file asks for its own.
-        ReadFile::Large(opened) => Attempt::Large(opened),
-        ReadFile::Whole {
-            bytes,
-            md5,
-            stamp,
-            content_type,
-        } => {
-            let request = request(uploader, job, Body::Bytes(bytes), md5, content_type);
-            let begin = Instant::now();
-            let etag = hex::encode(md5);
-            let outcome = put(uploader, job, request, stamp).await;
-            drop(memory);
-            if begin.elapsed() < LOOK_AGAIN_AFTER {
-                return Attempt::Ended(Try::Over(outcome));
-            }
-            let file = job.file.clone();
-            let now = blocking(move || Ok(file.open().ok())).await;
-            Attempt::Ended(match now {
-                Ok(Some(now)) => changed_or(outcome, &now, stamp, etag),
-                // What has vanished was stored as it was.
-                _ => Try::Over(outcome),
-            })
-        }
+        Err(e) => Err(unreadable(job, &e)),
     }
 }
 
-/// Opens a file, and reads and digests it where it is small. Blocks.
-fn read(local: &LocalFile, include_hidden: bool) -> Result<ReadFile, OpenError> {
+fn read_blocking(
+    local: &LocalFile,
+    include_hidden: bool,
+    memory: Option<OwnedSemaphorePermit>,
+) -> Result<ReadFile, OpenError> {
     let path = &local.path;
     let mut file = local.open()?;
-    let mut read = || {
+    let read = || {
         let stamp = Stamp::of_file(&file)?;
         // After the stamp: a later change of the mode is a change of the stamp.
         if !include_hidden && local.is_hidden_now(&file)? {
@@ -102,14 +78,14 @@ fn read(local: &LocalFile, include_hidden: bool) -> Result<ReadFile, OpenError> 
         if stamp.size > SMALL {
             let mut first = [0; SNIFFED];
             let length = file.read_at(&mut first, 0)?;
-            return Ok(ReadFile::Large(Opened {
+            return Ok(ReadFile::Large(OpenedFile {
                 content_type: content_type(path, &first[..length]),
                 file: Arc::new(file.try_clone()?),
                 stamp,
             }));
         }
         let size = usize::try_from(stamp.size).map_err(std::io::Error::other)?;
-        // One byte more than announced, so that growth shows without another call.
+        // One byte more than the size, so that growth shows without another call.
         let mut bytes = vec![0; size + 1];
         let mut length = 0;
         while length <= size {
@@ -122,12 +98,13 @@ fn read(local: &LocalFile, include_hidden: bool) -> Result<ReadFile, OpenError> 
             return Ok(ReadFile::Changed);
         }
         bytes.truncate(size);
-        Ok(ReadFile::Whole {
+        Ok(ReadFile::Whole(WholeFile {
             md5: digest::of_bytes(&bytes),
             content_type: content_type(path, &bytes[..size.min(SNIFFED)]),
             bytes: Bytes::from(bytes),
             stamp,
-        })
+            memory,
+        }))
     };
     read().map_err(|e: std::io::Error| OpenError {
         reason: SkipReason::Unreadable,
@@ -135,9 +112,33 @@ fn read(local: &LocalFile, include_hidden: bool) -> Result<ReadFile, OpenError> 
     })
 }
 
-/// A file of middle size: digested first, then read again while it is sent.
-pub(super) async fn stream(uploader: &Uploader, job: &Job, opened: Opened) -> Try {
-    let Opened {
+/// Sends a file from memory.
+pub(super) async fn send_whole(uploader: &Uploader, job: &Job, whole: WholeFile) -> Attempt {
+    let WholeFile {
+        bytes,
+        md5,
+        stamp,
+        content_type,
+        memory,
+    } = whole;
+    let request = request(uploader, job, Body::Bytes(bytes), md5, content_type);
+    let begin = Instant::now();
+    let outcome = put(uploader, job, request, stamp).await;
+    drop(memory);
+    if begin.elapsed() < CHECK_FILE_AFTER {
+        return ended(outcome);
+    }
+    let file = job.file.clone();
+    match blocking(move || Ok(file.open().ok())).await {
+        Ok(Some(now)) => changed_or(outcome, &now, stamp, hex::encode(md5)),
+        // A file that has vanished was stored as it was.
+        _ => ended(outcome),
+    }
+}
+
+/// Sends a larger file: digested first, then read again while it is sent.
+pub(super) async fn send_stream(uploader: &Uploader, job: &Job, opened: OpenedFile) -> Attempt {
+    let OpenedFile {
         file,
         stamp,
         content_type,
@@ -149,7 +150,7 @@ pub(super) async fn stream(uploader: &Uploader, job: &Job, opened: Opened) -> Tr
         Err(e) => return unreadable(job, &e),
     };
     if !is_unchanged(&file, stamp) {
-        return Try::Changed(None);
+        return Attempt::FileChanged(None);
     }
     let body = Body::File {
         file: file.clone(),
@@ -157,26 +158,34 @@ pub(super) async fn stream(uploader: &Uploader, job: &Job, opened: Opened) -> Tr
         length: stamp.size,
     };
     let request = request(uploader, job, body, md5, content_type);
-    let etag = hex::encode(md5);
     let outcome = put(uploader, job, request, stamp).await;
-    changed_or(outcome, &file, stamp, etag)
+    changed_or(outcome, &file, stamp, hex::encode(md5))
 }
 
-/// `outcome`, unless the file is another by now and what was sent is a former state of it, with `etag`.
-fn changed_or(outcome: Outcome, file: &File, stamp: Stamp, etag: String) -> Try {
+/// How the attempt ended, unless the file has changed since: then a former version of it, with `etag`,
+/// was sent.
+fn changed_or(outcome: UploadOutcome, file: &File, stamp: Stamp, etag: String) -> Attempt {
     if is_unchanged(file, stamp) {
-        return Try::Over(outcome);
+        return ended(outcome);
     }
     match outcome {
-        // Content-MD5 was checked, so what is stored is whole; but it is not the file any more.
-        Outcome::Uploaded { record, .. } | Outcome::Same { record, .. } => {
-            Try::Changed(Some(Sent { etag, record }))
+        // Content-MD5 was checked: what is stored is whole, but it is not the file any more.
+        UploadOutcome::Uploaded { record, .. } | UploadOutcome::Same { record, .. } => {
+            Attempt::FileChanged(Some(SentVersion { etag, record }))
         }
-        Outcome::Failed(e) if !e.ends_the_run() => {
+        UploadOutcome::Failed(e) if !e.ends_the_run() => {
             let record = None;
-            Try::Changed(Some(Sent { etag, record }))
+            Attempt::FileChanged(Some(SentVersion { etag, record }))
         }
-        other => Try::Over(other),
+        other => Attempt::Finished(other),
+    }
+}
+
+/// How the attempt at an unchanged file ended.
+fn ended(outcome: UploadOutcome) -> Attempt {
+    match outcome {
+        UploadOutcome::Failed(error) => failed(error),
+        outcome => Attempt::Finished(outcome),
     }
 }
 
@@ -196,34 +205,32 @@ fn request(
     }
 }
 
-/// Compares with the object where that is open, and sends what is to be sent.
-async fn put(uploader: &Uploader, job: &Job, request: PutRequest, stamp: Stamp) -> Outcome {
+/// Decides by the content, and sends what is to be sent.
+async fn put(uploader: &Uploader, job: &Job, request: PutRequest, stamp: Stamp) -> UploadOutcome {
     let bytes = stamp.size;
     let etag = hex::encode(request.md5);
-    if let Some(outcome) = uploader.settled(job, stamp, &etag) {
+    if let NextStep::Finish(outcome) = uploader.decide_by_content(job, stamp, &etag) {
         return outcome;
     }
     if uploader.dry_run {
         let record = None;
-        return Outcome::Uploaded { bytes, record };
+        return UploadOutcome::Uploaded { bytes, record };
     }
-    let mut tries = 1;
-    loop {
-        let settled = match uploader.come_meanwhile(job).await {
-            Ok(now) => now.and_then(|now| uploader.settled(&now, stamp, &etag)),
-            Err(e) => return Outcome::Failed(Box::new(e)),
-        };
-        if let Some(outcome) = settled {
-            return outcome;
-        }
-        match uploader.client.put_object(&request).await {
-            Ok(_) => {
-                let record = Recorded::same(stamp, &etag);
-                return Outcome::Uploaded { bytes, record };
+    match uploader.object_now(job).await {
+        Ok(ObjectNow::AsListed) => {}
+        Ok(ObjectNow::Appeared(job)) => {
+            if let NextStep::Finish(outcome) = uploader.decide_by_content(&job, stamp, &etag) {
+                return outcome;
             }
-            Err(e) if e.kind.is_wrong_content() && tries < TRIES => tries += 1,
-            Err(e) => return Outcome::Failed(Box::new(e.after(tries - 1))),
         }
+        Err(e) => return UploadOutcome::Failed(Box::new(e)),
+    }
+    match uploader.client.put_object(&request).await {
+        Ok(_) => UploadOutcome::Uploaded {
+            bytes,
+            record: Recorded::same(stamp, &etag),
+        },
+        Err(e) => UploadOutcome::Failed(Box::new(e)),
     }
 }
 
@@ -233,7 +240,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::tree::{Entry, Options, walk};
+    use crate::tree::{TreeEntry, WalkOptions, walk};
 
     #[test]
     fn what_is_hidden_after_the_walk_is_not_read() {
@@ -248,17 +255,20 @@ mod tests {
             file.set_len(size).unwrap();
             mode(name, 0o644);
         }
-        let options = Options {
+        let options = WalkOptions {
             root: root.clone(),
             prefix_length: 0,
             follow_links: false,
         };
         for entry in walk(&options).unwrap() {
-            let Entry::File(file) = entry else {
+            let TreeEntry::File(file) = entry else {
                 panic!("{entry:?}")
             };
             assert!(!file.hidden);
-            let hidden = |all| matches!(read(&file, all).unwrap(), ReadFile::Hidden);
+            let hidden = |all| {
+                let read = read_blocking(&file, all, None).unwrap();
+                matches!(read, ReadFile::Hidden)
+            };
             assert!(!hidden(false), "{}", file.path);
             mode(&file.path, 0o600);
             assert!(hidden(false), "{}", file.path);

@@ -138,7 +138,7 @@ impl Host {
         if name == "prune" {
             // 4: some files stay, and are named. Half of all pictures are deleted within minutes here,
             // which asks for the flag that the page names.
-            commands = commands.replace('\n', " --max-settled 1000 || test $? = 4\n");
+            commands = commands.replace('\n', " --max-deleted-in-bucket 1000 || test $? = 4\n");
         }
         let mut command = Command::new("bash");
         command

@@ -224,7 +224,7 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
         }
         let ran = world.ran(&mut command).expect(1);
         assert!(
-            ran.stderr.contains("a directory could not be looked into"),
+            ran.stderr.contains("a directory could not be listed"),
             "{}",
             ran.stderr
         );

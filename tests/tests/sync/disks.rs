@@ -67,7 +67,8 @@ fn a_full_disk_of_the_service_ends_the_run_and_with_room_it_goes_on() {
         .expect(1);
     assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("hint: the service has no room left"),
+        ran.stderr
+            .contains("hint: the service is out of disk space"),
         "{}",
         ran.stderr
     );

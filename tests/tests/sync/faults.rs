@@ -127,6 +127,25 @@ fn a_file_that_is_refused_is_named_and_the_rest_arrives() {
     world.report(&[], 0).expect(1, 50);
 }
 
+#[test]
+fn a_file_whose_bytes_arrive_damaged_is_sent_four_times_and_no_more() {
+    let world = World::origin();
+    for (path, size) in [("small", 10), ("streamed", 1 << 20)] {
+        world.write(path, vec![7; size]);
+    }
+    world.faults(json!({ "kind": "status", "status": 400, "code": "BadDigest", "method": "PUT" }));
+    let report = world.report(&[], 4);
+    report.expect(0, 0);
+    let requests = report.number("/requests");
+    assert_eq!(requests, 1 + 2 * 4, "one to list the bucket");
+    for failure in report.0["failures"].as_array().expect("failures") {
+        let error = failure["error"].as_str().expect("an error");
+        assert!(error.contains("4 attempts"), "{error}");
+    }
+    world.control().clear_faults().expect("cleared");
+    world.report(&[], 0).expect(2, 0);
+}
+
 /// Begins a run that says `arguments`, and takes the origin away when some files have arrived. Gives the run,
 /// and the way to start the origin anew.
 fn gone_half_way(

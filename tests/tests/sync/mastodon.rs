@@ -58,7 +58,7 @@ fn what_mastodon_deleted_in_the_bucket_is_not_brought_back() -> Result<()> {
     owned_by_bucket(&media)?;
     media.delete("b.png")?;
     let report = expect(&media, &[], 0, 0, 2)?;
-    assert_eq!(report["deleted_there"], 1);
+    assert_eq!(report["deleted_in_bucket"], 1);
     assert_eq!(content(&media, "b.png")?.0, 404);
     // Never sent so far: it comes.
     write(&media.live().join("late.png"), "late")?;
@@ -69,7 +69,7 @@ fn what_mastodon_deleted_in_the_bucket_is_not_brought_back() -> Result<()> {
     fs::create_dir(media.live())?;
     let mut command = media.command(&["sync", "public/system_", "--json"])?;
     let report: Value = e2e::medialift::run(&mut command)?.expect(0).json()?;
-    assert_eq!(report["deleted_there"], 1, "{report}");
+    assert_eq!(report["deleted_in_bucket"], 1, "{report}");
     assert_eq!(report["unchanged"]["files"], 3, "{report}");
     Ok(())
 }
@@ -397,7 +397,7 @@ fn what_was_deleted_in_the_bucket_is_remembered_while_the_disk_is_away() -> Resu
     expect(&media, &[], 0, 0, 1)?;
     fs::rename(&away, &cache)?;
     let report = expect(&media, &[], 0, 0, 1)?;
-    assert_eq!(report["deleted_there"], 1, "{report}");
+    assert_eq!(report["deleted_in_bucket"], 1, "{report}");
     assert_eq!(content(&media, "cache/a.png")?.0, 404);
     Ok(())
 }

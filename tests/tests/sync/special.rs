@@ -67,7 +67,7 @@ fn below_a_directory_that_became_a_link_nothing_is_deleted() {
 
     let ran = world.run(&["--delete", "--max-delete", "100"]).expect(1);
     assert!(
-        ran.stderr.contains("could not be looked into") && ran.stderr.contains("--follow-links"),
+        ran.stderr.contains("could not be listed") && ran.stderr.contains("--follow-links"),
         "{}",
         ran.stderr
     );

@@ -1,6 +1,7 @@
-//! Every local file against the bucket: the proof that a cutover needs.
+//! Compares every local file with the bucket, before a cutover.
 //!
-//! Each file is read and its MD5 compared with the listed ETag; an object without one is read whole.
+//! Each file is read and its MD5 compared with the listed ETag. Where that is no digest of the file, the
+//! object is downloaded.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,68 +17,68 @@ use crate::error::{Error, Result};
 use crate::named::NamedPaths;
 use crate::pairs::{Pair, Pairs};
 use crate::progress::Progress;
-use crate::prove::{self, Verdict};
+use crate::prove::{self, Comparison};
 use crate::s3::Client;
 use crate::sides::Sides;
-use crate::tree::{self, Entry, LocalFile, SkipReason, walk};
+use crate::tree::{self, LocalFile, SkipReason, TreeEntry, walk};
 
 const MISSING: &str = "the bucket does not have it";
 
-/// Outcome of a compare.
+/// Result of a comparison.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Compared {
-    /// Files that the bucket has, byte for byte as far as the MD5 tells.
+    /// Files that the bucket has, by size and MD5.
     pub(super) same: u64,
     /// Their bytes.
     pub(super) bytes: u64,
-    /// Files that Mastodon has deleted in the bucket since they were uploaded: nothing is missing.
-    pub(super) deleted_there: u64,
+    /// Files that Mastodon has deleted in the bucket since they were uploaded.
+    pub(super) deleted_in_bucket: u64,
     /// Files that Mastodon has replaced in the bucket since they were uploaded.
-    pub(super) replaced_there: u64,
-    /// Files that Mastodon has hidden and `sync` leaves out: they stay on the disk.
+    pub(super) replaced_in_bucket: u64,
+    /// Files that Mastodon has hidden and `sync` does not send: they stay on the disk.
     pub(super) hidden: NamedPaths,
-    /// Files that were gone when their turn came.
+    /// Files that were deleted during the comparison.
     pub(super) vanished: u64,
     /// Files that are not in the bucket, or differ there, or could not be compared.
     pub(super) different: NamedPaths,
     /// Those of them that `sync` would send.
     pub(super) to_send: u64,
     /// Entries that no bucket can hold: links, sockets, names that are not UTF-8.
-    pub(super) not_for_buckets: NamedPaths,
+    pub(super) not_uploadable: NamedPaths,
 }
 
 impl Compared {
-    /// Files of every kind.
+    /// All files.
     pub(super) fn total(&self) -> u64 {
         self.same
-            + self.deleted_there
-            + self.replaced_there
+            + self.deleted_in_bucket
+            + self.replaced_in_bucket
             + self.hidden.count
             + self.different.count
-            + self.not_for_buckets.count
+            + self.not_uploadable.count
     }
 
     fn skip(&mut self, path: &str, reason: SkipReason, detail: Option<&str>) {
-        let words = detail.map_or_else(|| reason.to_string(), |said| format!("{reason}: {said}"));
+        let text = detail.map_or_else(|| reason.to_string(), |said| format!("{reason}: {said}"));
         match reason {
             SkipReason::Vanished | SkipReason::Missing => self.vanished += 1,
             SkipReason::Unreadable | SkipReason::UnreadableDirectory | SkipReason::Changing => {
-                self.different.add(path, words);
+                self.different.add(path, text);
             }
-            _ => self.not_for_buckets.add(path, words),
+            _ => self.not_uploadable.add(path, text),
         }
     }
 
-    /// Counts what is decided without reading the file. `reason`: how it differs.
-    fn decided(&mut self, pair: &Pair, decision: Decision, reason: impl Into<String>) {
+    /// Counts a file by its decision. `reason`: how it differs from its object.
+    fn add(&mut self, pair: &Pair, decision: Decision, reason: impl Into<String>) {
         match decision {
-            Decision::DeletedThere if prove::is_as_uploaded(pair) => self.deleted_there += 1,
-            Decision::DeletedThere | Decision::Send(_) | Decision::Conflict(Conflict::NoJournal)
+            Decision::DeletedInBucket if prove::is_as_uploaded(pair) => self.deleted_in_bucket += 1,
+            Decision::DeletedInBucket | Decision::Send(_) | Decision::Conflict(Conflict::NoJournal)
                 if is_hidden(pair) =>
             {
                 self.hidden.add(&pair.path, "a suspended account's, by its mode");
             }
-            Decision::DeletedThere => self.different.add(
+            Decision::DeletedInBucket => self.different.add(
                 &pair.path,
                 "it was written since it was uploaded, and the bucket does not have it",
             ),
@@ -85,12 +86,12 @@ impl Compared {
                 self.to_send += 1;
                 self.different.add(&pair.path, reason);
             }
-            Decision::Conflict(Conflict::BucketOwns) if Sides::was_replaced_there(pair) => {
-                self.replaced_there += 1;
+            Decision::Conflict(Conflict::BucketOwns) if Sides::was_replaced_in_bucket(pair) => {
+                self.replaced_in_bucket += 1;
             }
             Decision::Conflict(Conflict::NoJournal) => self.different.add(
                 &pair.path,
-                "the bucket does not have it, and no journal tells whether Mastodon deleted it there",
+                "the bucket does not have it, and no journal shows whether Mastodon deleted it there",
             ),
             Decision::Conflict(_) => self.different.add(&pair.path, reason),
             Decision::Same => {
@@ -99,12 +100,12 @@ impl Compared {
             }
             Decision::Skip(reason) => {
                 let detail = match &pair.local {
-                    Some(Entry::Skipped(skipped)) => skipped.detail.as_deref(),
+                    Some(TreeEntry::Skipped(skipped)) => skipped.detail.as_deref(),
                     _ => None,
                 };
                 self.skip(&pair.path, reason, detail);
             }
-            Decision::OnlyThere
+            Decision::OnlyInBucket
             | Decision::Delete
             | Decision::Gone
             | Decision::Hidden
@@ -113,7 +114,10 @@ impl Compared {
     }
 }
 
-/// Compares every file with the bucket. Fails where the bucket cannot be listed.
+/// Compares every file with the bucket.
+///
+/// # Errors
+/// Where the directory or the bucket cannot be listed.
 pub(super) async fn compare(
     sides: &Sides,
     at_a_time: usize,
@@ -122,15 +126,15 @@ pub(super) async fn compare(
     compare_pairs(sides, sides.pairs()?, at_a_time, progress).await
 }
 
-/// The same for what was written since `begun` (nanoseconds since 1970), with a new listing.
+/// The same for files that were written since `begin` (nanoseconds since 1970).
 pub(super) async fn compare_written_since(
     sides: &Sides,
-    begun: i64,
+    begin: i64,
     at_a_time: usize,
     progress: &Progress,
 ) -> Result<Compared> {
     let tree = sides.tree();
-    let written = tokio::task::spawn_blocking(move || written_since(&tree, begun));
+    let written = tokio::task::spawn_blocking(move || written_since(&tree, begin));
     let written = written
         .await
         .map_err(|e| Error::new("read the media directory").cause(e))??;
@@ -140,15 +144,14 @@ pub(super) async fn compare_written_since(
     compare_pairs(sides, sides.pairs_of(written)?, at_a_time, progress).await
 }
 
-/// Paths of all that was written since `begun`.
-fn written_since(tree: &tree::Options, begun: i64) -> Result<Vec<OsString>> {
-    /// The kernel's clock goes in steps of a few milliseconds, so a little earlier counts too.
+/// Paths of all entries that were written since `begin`.
+fn written_since(tree: &tree::WalkOptions, begin: i64) -> Result<Vec<OsString>> {
+    /// The kernel's clock has steps of a few milliseconds: a slightly earlier time counts too.
     const TICK: i64 = 10_000_000;
-    let changed = |entry: &Entry| match entry {
-        Entry::File(file) => file.stamp.changed,
-        // A name that is not UTF-8 cannot be looked up by what is shown of it; the first comparison
-        // has named those that were there.
-        Entry::Skipped(skipped) => {
+    let changed = |entry: &TreeEntry| match entry {
+        TreeEntry::File(file) => file.stamp.changed,
+        // A name that is not UTF-8 is not found by its shown form. The first comparison has reported it.
+        TreeEntry::Skipped(skipped) => {
             let path = tree.root.join(skipped.path.trim_end_matches('/'));
             fs::symlink_metadata(path).map_or(0, |there| {
                 there.ctime() * 1_000_000_000 + there.ctime_nsec()
@@ -156,7 +159,7 @@ fn written_since(tree: &tree::Options, begun: i64) -> Result<Vec<OsString>> {
         }
     };
     Ok(walk(tree)?
-        .filter(|entry| changed(entry) >= begun - TICK)
+        .filter(|entry| changed(entry) >= begin - TICK)
         .map(|entry| OsString::from(entry.path().trim_end_matches('/')))
         .collect())
 }
@@ -171,25 +174,25 @@ async fn compare_pairs(
     let mut running = FuturesUnordered::new();
     while let Some(pair) = pairs.next().await? {
         match sides.decide(&pair, Compare::Read) {
-            Decision::Compare => running.push(judge(sides, pair)),
-            decision => compared.decided(&pair, decision, difference(&pair)),
+            Decision::Compare => running.push(compare_content(sides, pair)),
+            decision => compared.add(&pair, decision, difference(&pair)),
         }
         while running.len() >= at_a_time {
-            if let Some(judged) = running.next().await {
-                count(sides, &mut compared, progress, judged);
+            if let Some(done) = running.next().await {
+                count(sides, &mut compared, progress, done);
             }
         }
     }
-    while let Some(judged) = running.next().await {
-        count(sides, &mut compared, progress, judged);
+    while let Some(done) = running.next().await {
+        count(sides, &mut compared, progress, done);
     }
     compared.different.sort();
     compared.hidden.sort();
-    compared.not_for_buckets.sort();
+    compared.not_uploadable.sort();
     Ok(compared)
 }
 
-/// How two sides differ that need not be read.
+/// How file and object differ without being read.
 fn difference(pair: &Pair) -> String {
     match &pair.object {
         None => MISSING.to_owned(),
@@ -198,47 +201,47 @@ fn difference(pair: &Pair) -> String {
 }
 
 fn is_hidden(pair: &Pair) -> bool {
-    matches!(&pair.local, Some(Entry::File(file)) if file.hidden)
+    matches!(&pair.local, Some(TreeEntry::File(file)) if file.hidden)
 }
 
 fn size(pair: &Pair) -> u64 {
     match &pair.local {
-        Some(Entry::File(file)) => file.stamp.size,
+        Some(TreeEntry::File(file)) => file.stamp.size,
         _ => 0,
     }
 }
 
-type Judged = (Pair, Result<Verdict, String>);
+type ComparedPair = (Pair, Result<Comparison, String>);
 
-async fn judge(sides: &Sides, pair: Pair) -> Judged {
-    let verdict = match (&pair.local, &pair.object) {
-        (Some(Entry::File(file)), Some(object)) => {
+async fn compare_content(sides: &Sides, pair: Pair) -> ComparedPair {
+    let comparison = match (&pair.local, &pair.object) {
+        (Some(TreeEntry::File(file)), Some(object)) => {
             content(&sides.client, file, &object.key, object.size, &object.etag).await
         }
-        _ => Ok(Verdict::Differs(MISSING.to_owned())),
+        _ => Ok(Comparison::Differs(MISSING.to_owned())),
     };
-    (pair, verdict)
+    (pair, comparison)
 }
 
-fn count(sides: &Sides, compared: &mut Compared, progress: &Progress, judged: Judged) {
-    let (pair, verdict) = judged;
+fn count(sides: &Sides, compared: &mut Compared, progress: &Progress, done: ComparedPair) {
+    let (pair, comparison) = done;
     progress.done(size(&pair));
-    let (same, reason) = match verdict {
-        Ok(Verdict::Same) => (true, String::new()),
-        Ok(Verdict::Gone) => {
+    let (same, reason) = match comparison {
+        Ok(Comparison::Same) => (true, String::new()),
+        Ok(Comparison::Gone) => {
             compared.vanished += 1;
             return;
         }
-        Ok(Verdict::Differs(reason)) => (false, reason),
-        Ok(Verdict::Unclear) => (false, "its content could not be compared".to_owned()),
-        // Not known to differ: what the owner may do with it is not the question.
+        Ok(Comparison::Differs(reason)) => (false, reason),
+        Ok(Comparison::Unclear) => (false, "its content could not be compared".to_owned()),
+        // Not known to differ: no decision applies.
         Err(reason) => {
             compared.different.add(&pair.path, reason);
             return;
         }
     };
     let decision = decide_read(&pair, same, &sides.owner, sides.flags(Compare::Read));
-    compared.decided(&pair, decision, reason);
+    compared.add(&pair, decision, reason);
 }
 
 /// Whether the object has the file's bytes.
@@ -248,26 +251,26 @@ async fn content(
     key: &str,
     object_size: u64,
     etag: &str,
-) -> Result<Verdict, String> {
+) -> Result<Comparison, String> {
     let cannot = |e: std::io::Error| format!("it cannot be read here: {e}");
     let size = file.stamp.size;
     let opened = match file.open_unchanged() {
         Ok(opened) => Arc::new(opened),
-        Err(_) if file.is_gone() => return Ok(Verdict::Gone),
+        Err(_) if file.is_gone() => return Ok(Comparison::Gone),
         Err(e) => return Err(cannot(e)),
     };
-    let verdict = prove::by_etag(opened.clone(), size, object_size, etag.to_owned())
+    let comparison = prove::by_etag(opened.clone(), size, object_size, etag.to_owned())
         .await
         .map_err(cannot)?;
-    let verdict = match verdict {
-        Verdict::Unclear => prove::by_reading(client, key, opened, size)
+    let comparison = match comparison {
+        Comparison::Unclear => prove::by_reading(client, key, opened, size)
             .await
             .map_err(|e| e.to_string())?,
         clear => clear,
     };
-    match file.unchanged() {
-        Ok(()) => Ok(verdict),
-        Err(_) if file.is_gone() => Ok(Verdict::Gone),
+    match file.check_unchanged() {
+        Ok(()) => Ok(comparison),
+        Err(_) if file.is_gone() => Ok(Comparison::Gone),
         Err(e) => Err(cannot(e)),
     }
 }

@@ -1,4 +1,4 @@
-//! Proves each file on its own and deletes it right after.
+//! Proves each file and deletes it right after.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 
-use super::place::Place;
-use super::report::Report;
+use super::directory::PruneDirectory;
+use super::report::PruneReport;
 use super::{Proof, PruneArgs};
 use crate::context::Context;
 use crate::decide::Compare;
@@ -15,53 +15,56 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::pairs::Pair;
 use crate::progress::Progress;
-use crate::prove::{self, Basis, ReadError, Verdict};
-use crate::s3::{ObjectHead, S3Error};
+use crate::prove::{self, Comparison, ReadError, RequiredProof};
+use crate::s3::{MAX_REFUSALS_IN_A_ROW, ObjectHead, S3Error};
 use crate::sides::Sides;
-use crate::tree::{Entry, LocalFile, SkipReason};
+use crate::tree::{LocalFile, SkipReason, TreeEntry};
 
-/// So many files in a row that the bucket refused to answer for end the run.
-const HOPELESS_AFTER: u32 = 16;
-
-/// Files of one inode are handled one after the other: deleting a name changes the others' stamp.
+/// Locks by inode. Hard links of a file are deleted one after the other, since deleting one changes the
+/// stamp of the others.
 const LINK_LOCKS: usize = 64;
 
 /// Proves and deletes.
 pub(super) struct Pruner<'a> {
     args: &'a PruneArgs,
     sides: &'a Sides,
-    place: &'a Place,
+    directory: &'a PruneDirectory,
     linked: [Mutex<()>; LINK_LOCKS],
 }
 
-/// What became of one entry.
-pub(super) enum Fate {
+/// What was done with one entry.
+pub(super) enum PruneOutcome {
     Deleted {
-        settled: bool,
+        /// By Mastodon in the bucket before: there was no object.
+        deleted_in_bucket: bool,
         freed: u64,
     },
     Vanished,
     Kept(String),
-    /// The bucket refused to answer for this file.
+    /// The bucket refused the request for this file.
     Refused(Box<S3Error>),
-    /// No other entry will fare better: the key, the bucket or a cap, or the state file.
+    /// Every other entry would fail too: for the key, the bucket, a cap or the state file.
     Stop(Error),
 }
 
 impl<'a> Pruner<'a> {
-    pub(super) fn new(args: &'a PruneArgs, sides: &'a Sides, place: &'a Place) -> Self {
+    pub(super) fn new(
+        args: &'a PruneArgs,
+        sides: &'a Sides,
+        directory: &'a PruneDirectory,
+    ) -> Self {
         Pruner {
             args,
             sides,
-            place,
+            directory,
             linked: std::array::from_fn(|_| Mutex::new(())),
         }
     }
 
-    /// Whether it came to its end; false where it was interrupted.
+    /// Prunes all entries; false where it was interrupted.
     pub(super) async fn prune(
         &self,
-        report: &mut Report,
+        report: &mut PruneReport,
         progress: &Progress,
         mut interrupt: Interrupt,
         context: &Context,
@@ -74,23 +77,23 @@ impl<'a> Pruner<'a> {
             tokio::select! {
                 biased;
                 () = interrupt.requested() => return Ok(false),
-                Some((pair, fate)) = running.next(), if !running.is_empty() => {
+                Some((pair, outcome)) = running.next(), if !running.is_empty() => {
                     progress.done(local_size(&pair));
-                    refused_in_a_row = match &fate {
-                        Fate::Refused(_) => refused_in_a_row + 1,
+                    refused_in_a_row = match &outcome {
+                        PruneOutcome::Refused(_) => refused_in_a_row + 1,
                         _ => 0,
                     };
-                    let fate = match fate {
-                        Fate::Refused(e) if refused_in_a_row >= HOPELESS_AFTER => stop(&pair.path, *e),
-                        fate => fate,
+                    let outcome = match outcome {
+                        PruneOutcome::Refused(e) if refused_in_a_row >= MAX_REFUSALS_IN_A_ROW => stop(&pair.path, *e),
+                        outcome => outcome,
                     };
-                    report.note(&pair, fate, context)?;
+                    report.add(&pair, outcome, context)?;
                 }
                 pair = pairs.next(), if !ended && running.len() < usize::from(self.args.at_a_time) => {
                     match pair? {
                         None => ended = true,
                         Some(pair) if pair.local.is_none() => {}
-                        Some(pair) => running.push(self.one(pair)),
+                        Some(pair) => running.push(self.prune_pair(pair)),
                     }
                 }
             }
@@ -98,83 +101,88 @@ impl<'a> Pruner<'a> {
         Ok(true)
     }
 
-    async fn one(&self, pair: Pair) -> (Pair, Fate) {
-        let fate = match &pair.local {
-            Some(Entry::File(file)) if file.links > 1 => {
-                let _turn = self.linked[file.stamp.inode as usize % LINK_LOCKS]
+    async fn prune_pair(&self, pair: Pair) -> (Pair, PruneOutcome) {
+        let outcome = match &pair.local {
+            Some(TreeEntry::File(file)) if file.links > 1 => {
+                let _lock = self.linked[file.stamp.inode as usize % LINK_LOCKS]
                     .lock()
                     .await;
-                match file.seen_again() {
-                    Ok(again) => self.file(&pair, &again).await,
-                    Err(_) if file.is_gone() => Fate::Vanished,
+                match file.refreshed() {
+                    Ok(refreshed) => self.prune_file(&pair, &refreshed).await,
+                    Err(_) if file.is_gone() => PruneOutcome::Vanished,
                     Err(e) => unreadable(&e),
                 }
             }
-            Some(Entry::File(file)) => self.file(&pair, file).await,
-            Some(Entry::Skipped(skipped)) if skipped.reason == SkipReason::Vanished => {
-                Fate::Vanished
+            Some(TreeEntry::File(file)) => self.prune_file(&pair, file).await,
+            Some(TreeEntry::Skipped(skipped)) if skipped.reason == SkipReason::Vanished => {
+                PruneOutcome::Vanished
             }
-            Some(Entry::Skipped(skipped)) => Fate::Kept(match &skipped.detail {
+            Some(TreeEntry::Skipped(skipped)) => PruneOutcome::Kept(match &skipped.detail {
                 Some(said) => format!("{}: {said}", skipped.reason),
                 None => skipped.reason.to_string(),
             }),
-            None => Fate::Vanished,
+            None => PruneOutcome::Vanished,
         };
-        (pair, fate)
+        (pair, outcome)
     }
 
-    /// Proves one file and deletes it. Nothing lies between the proof and the deletion but, before the
-    /// first, the mark in the state file, and a last look whether the file is still the one that was
-    /// proven.
-    async fn file(&self, pair: &Pair, file: &LocalFile) -> Fate {
+    /// Proves one file and deletes it. Between proof and deletion there is only the check that the file is
+    /// unchanged, and before the first deletion the mark in the state file.
+    async fn prune_file(&self, pair: &Pair, file: &LocalFile) -> PruneOutcome {
         let decision = self.sides.decide(pair, Compare::Read);
-        let basis = prove::basis(decision, pair);
-        let proven = match basis {
-            Basis::Content => self.prove(file).await,
-            Basis::Absence => self.is_absent(&file.path).await,
-            Basis::Nothing(reason) => return Fate::Kept(reason.to_owned()),
+        let required_proof = prove::required_proof(decision, pair);
+        let proven = match required_proof {
+            RequiredProof::SameContent => self.prove(file).await,
+            RequiredProof::NoObject => self.is_absent(&file.path).await,
+            RequiredProof::Impossible(reason) => return PruneOutcome::Kept(reason.to_owned()),
         };
-        let settled = basis == Basis::Absence;
+        let deleted_in_bucket = required_proof == RequiredProof::NoObject;
         match proven {
-            Ok(Verdict::Same) => self.delete(file, settled),
-            Ok(Verdict::Differs(reason)) => Fate::Kept(reason),
-            Ok(Verdict::Gone) => Fate::Vanished,
-            Ok(Verdict::Unclear) => {
-                Fate::Kept("its ETag is of a multipart upload; `--prove read` can tell".to_owned())
-            }
-            Err(fate) => fate,
+            Ok(Comparison::Same) => self.delete(file, deleted_in_bucket),
+            Ok(Comparison::Differs(reason)) => PruneOutcome::Kept(reason),
+            Ok(Comparison::Gone) => PruneOutcome::Vanished,
+            Ok(Comparison::Unclear) => PruneOutcome::Kept(
+                "its ETag is of a multipart upload; `--prove read` can prove it".to_owned(),
+            ),
+            Err(outcome) => outcome,
         }
     }
 
-    fn delete(&self, file: &LocalFile, settled: bool) -> Fate {
+    fn delete(&self, file: &LocalFile, deleted_in_bucket: bool) -> PruneOutcome {
         let freed = if file.links <= 1 { file.disk_bytes } else { 0 };
         if self.args.dry_run {
-            return Fate::Deleted { settled, freed };
+            return PruneOutcome::Deleted {
+                deleted_in_bucket,
+                freed,
+            };
         }
-        if let Err(e) = self.place.mark() {
-            return Fate::Stop(e);
+        if let Err(e) = self.directory.mark_pruned() {
+            return PruneOutcome::Stop(e);
         }
         match file.remove() {
-            Ok(()) => Fate::Deleted { settled, freed },
-            Err(_) if file.is_gone() => Fate::Vanished,
-            Err(e) => Fate::Kept(format!("it cannot be deleted: {e}")),
+            Ok(()) => PruneOutcome::Deleted {
+                deleted_in_bucket,
+                freed,
+            },
+            Err(_) if file.is_gone() => PruneOutcome::Vanished,
+            Err(e) => PruneOutcome::Kept(format!("it cannot be deleted: {e}")),
         }
     }
 
-    /// Whether the object is still absent, now.
-    async fn is_absent(&self, path: &str) -> Result<Verdict, Fate> {
+    /// Proves that there still is no object.
+    async fn is_absent(&self, path: &str) -> Result<Comparison, PruneOutcome> {
         match self.head(path).await? {
-            None => Ok(Verdict::Same),
-            Some(_) => Ok(Verdict::Differs(
+            None => Ok(Comparison::Same),
+            Some(_) => Ok(Comparison::Differs(
                 "it came back to the bucket while this ran".to_owned(),
             )),
         }
     }
 
-    async fn prove(&self, file: &LocalFile) -> Result<Verdict, Fate> {
+    async fn prove(&self, file: &LocalFile) -> Result<Comparison, PruneOutcome> {
         let opened = match file.open_unchanged() {
             Ok(opened) => Arc::new(opened),
-            Err(_) if file.is_gone() => return Ok(Verdict::Gone),
+            Err(_) if file.is_gone() => return Ok(Comparison::Gone),
             Err(e) => return Err(unreadable(&e)),
         };
         let size = file.stamp.size;
@@ -185,11 +193,13 @@ impl<'a> Pruner<'a> {
                     .await
                     .map_err(|e| match e {
                         ReadError::Service(e) => refused(&file.path, e),
-                        other => Fate::Kept(other.to_string()),
+                        other => PruneOutcome::Kept(other.to_string()),
                     })
             }
             Proof::Head => match self.head(&file.path).await? {
-                None => Ok(Verdict::Differs("the bucket does not have it".to_owned())),
+                None => Ok(Comparison::Differs(
+                    "the bucket does not have it".to_owned(),
+                )),
                 Some(head) => prove::by_etag(opened, size, head.size, head.etag)
                     .await
                     .map_err(|e| unreadable(&e)),
@@ -197,8 +207,8 @@ impl<'a> Pruner<'a> {
         }
     }
 
-    /// None where there is no such object.
-    async fn head(&self, path: &str) -> Result<Option<ObjectHead>, Fate> {
+    /// None where there is no object.
+    async fn head(&self, path: &str) -> Result<Option<ObjectHead>, PruneOutcome> {
         let key = self.sides.client.target().key(path);
         match self.sides.client.head_object(&key).await {
             Ok(head) => Ok(Some(head)),
@@ -210,24 +220,24 @@ impl<'a> Pruner<'a> {
 
 pub(super) fn local_size(pair: &Pair) -> u64 {
     match &pair.local {
-        Some(Entry::File(file)) => file.stamp.size,
+        Some(TreeEntry::File(file)) => file.stamp.size,
         _ => 0,
     }
 }
 
-fn unreadable(error: &std::io::Error) -> Fate {
-    Fate::Kept(format!("it cannot be read here: {error}"))
+fn unreadable(error: &std::io::Error) -> PruneOutcome {
+    PruneOutcome::Kept(format!("it cannot be read here: {error}"))
 }
 
-fn stop(path: &str, error: S3Error) -> Fate {
-    Fate::Stop(error.into_error(format!("prove that the bucket has `{path}`")))
+fn stop(path: &str, error: S3Error) -> PruneOutcome {
+    PruneOutcome::Stop(error.into_error(format!("prove that the bucket has `{path}`")))
 }
 
-/// A single object may be refused for reasons of its own; a key, a bucket or a cap concerns them all.
-fn refused(path: &str, error: S3Error) -> Fate {
+/// One object may be refused for reasons of its own; the key, the bucket or a cap concern every file.
+fn refused(path: &str, error: S3Error) -> PruneOutcome {
     if error.kind.ends_the_run() {
         stop(path, error)
     } else {
-        Fate::Refused(Box::new(error))
+        PruneOutcome::Refused(Box::new(error))
     }
 }

@@ -1,10 +1,10 @@
-//! What `prune` did, for people and machines.
+//! The report of `prune`.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::pruner::{Fate, local_size};
+use super::pruner::{PruneOutcome, local_size};
 use super::{Proof, PruneArgs};
 use crate::context::Context;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::prove::ReadError;
 use crate::sides::Sides;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct PruneReport {
     pub(super) directory: PathBuf,
     pub(super) proof: Proof,
     pub(super) dry_run: bool,
@@ -24,26 +24,26 @@ pub(super) struct Report {
     /// Their bytes.
     pub(super) bytes: u64,
     /// Those of them that Mastodon had deleted in the bucket.
-    pub(super) settled: u64,
-    /// What the disk got back: less than `bytes` where files have other hard links.
+    pub(super) deleted_in_bucket: u64,
+    /// Bytes that were freed: less than `bytes` where files have other hard links.
     pub(super) freed: u64,
     pub(super) directories_removed: u64,
-    /// Files that were gone when their turn came.
+    /// Files that were deleted by others during the run.
     pub(super) vanished: u64,
-    /// What stays, and why.
+    /// Files that were not deleted, and why.
     pub(super) kept: NamedPaths,
     pub(super) interrupted: bool,
 }
 
-impl Report {
-    pub(super) fn of(args: &PruneArgs, sides: &Sides) -> Report {
-        Report {
+impl PruneReport {
+    pub(super) fn of(args: &PruneArgs, sides: &Sides) -> PruneReport {
+        PruneReport {
             directory: sides.root.clone(),
             proof: args.prove,
             dry_run: args.dry_run,
             deleted: 0,
             bytes: 0,
-            settled: 0,
+            deleted_in_bucket: 0,
             freed: 0,
             directories_removed: 0,
             vanished: 0,
@@ -52,12 +52,20 @@ impl Report {
         }
     }
 
-    pub(super) fn note(&mut self, pair: &Pair, fate: Fate, context: &Context) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        pair: &Pair,
+        outcome: PruneOutcome,
+        context: &Context,
+    ) -> Result<()> {
         let path = &pair.path;
-        match fate {
-            Fate::Deleted { settled, freed } => {
+        match outcome {
+            PruneOutcome::Deleted {
+                deleted_in_bucket,
+                freed,
+            } => {
                 self.deleted += 1;
-                self.settled += u64::from(settled);
+                self.deleted_in_bucket += u64::from(deleted_in_bucket);
                 self.bytes += local_size(pair);
                 self.freed += freed;
                 let verb = if self.dry_run {
@@ -67,12 +75,12 @@ impl Report {
                 };
                 context.ui.detail(format!("{verb} {}", path.escape_debug()));
             }
-            Fate::Vanished => self.vanished += 1,
-            Fate::Kept(reason) => self.keep(path, reason, context),
-            Fate::Refused(e) => {
+            PruneOutcome::Vanished => self.vanished += 1,
+            PruneOutcome::Kept(reason) => self.keep(path, reason, context),
+            PruneOutcome::Refused(e) => {
                 self.keep(path, ReadError::Service(*e).to_string(), context);
             }
-            Fate::Stop(e) => return Err(e),
+            PruneOutcome::Stop(e) => return Err(e),
         }
         Ok(())
     }
@@ -99,10 +107,10 @@ impl Report {
             counted(self.deleted, "file", "files"),
             human_bytes(self.bytes)
         );
-        if self.settled > 0 {
+        if self.deleted_in_bucket > 0 {
             out.push_str(&format!(
                 "  {} deleted in the bucket by Mastodon before\n",
-                counted(self.settled, "of them was", "of them were")
+                counted(self.deleted_in_bucket, "of them was", "of them were")
             ));
         }
         if self.vanished > 0 {

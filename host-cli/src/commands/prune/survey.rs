@@ -1,17 +1,17 @@
-//! A look at both sides before anything is deleted: how much there is to do, and whether so much was
-//! deleted in the bucket that something else than Mastodon may have done it.
+//! Counts files and objects before anything is deleted. So many may be missing from the bucket that
+//! something other than Mastodon may have deleted them.
 
 use super::PruneArgs;
 use crate::decide::Decision;
 use crate::error::Result;
 use crate::guards::{MissingObjects, may_count_as_deleted};
 use crate::pairs::Pair;
-use crate::tree::Entry;
+use crate::tree::TreeEntry;
 
 /// Remote media, which Mastodon deletes by itself after a retention period.
 const CACHE: &str = "cache/";
 
-/// What is on both sides.
+/// Files and objects.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Survey {
     /// Local files.
@@ -20,21 +20,21 @@ pub(super) struct Survey {
     pub(super) bytes: u64,
     /// Objects in the bucket.
     pub(super) objects: u64,
-    /// Files outside `cache/`.
+    /// Files not in `cache/`.
     own: u64,
     /// Those of them that Mastodon has deleted in the bucket.
     own_deleted: u64,
-    /// All that it has deleted there.
+    /// All files that it has deleted there.
     deleted: u64,
 }
 
 impl Survey {
     pub(super) fn add(&mut self, pair: &Pair, decision: Decision) {
         self.objects += u64::from(pair.object.is_some());
-        let Some(Entry::File(file)) = &pair.local else {
+        let Some(TreeEntry::File(file)) = &pair.local else {
             return;
         };
-        let deleted = u64::from(decision == Decision::DeletedThere);
+        let deleted = u64::from(decision == Decision::DeletedInBucket);
         self.files += 1;
         self.bytes += file.stamp.size;
         self.deleted += deleted;
@@ -44,7 +44,7 @@ impl Survey {
         }
     }
 
-    /// Fails where what the bucket lacks looks like a loss.
+    /// Fails where the bucket may have lost objects.
     pub(super) fn check(&self, args: &PruneArgs, bucket: &str) -> Result<()> {
         let missing = MissingObjects {
             objects: self.objects,
@@ -52,7 +52,7 @@ impl Survey {
             own: self.own,
             own_deleted: self.own_deleted,
         };
-        may_count_as_deleted(missing, args.max_settled, bucket)
+        may_count_as_deleted(missing, args.max_deleted_in_bucket, bucket)
             .or_problem("take what the bucket lacks for deleted by Mastodon")
     }
 }

@@ -15,8 +15,8 @@ use crate::ledger::Action;
 use crate::ledger::steps::Situation;
 use crate::mastodon::{Installation, Owner, Running};
 use crate::swap::git::Exclusion;
-use crate::swap::{Phase, Site};
-use crate::tree::{self, Entry};
+use crate::swap::{MediaPaths, Phase};
+use crate::tree::{self, TreeEntry};
 use crate::verify::domain::{Domain, FilesUrl};
 
 /// Longest wait for the files domain.
@@ -50,7 +50,7 @@ impl Changes {
         situation: &Situation<'_>,
         installation: &Installation,
         target: Option<&Target>,
-        site: &Site,
+        site: &MediaPaths,
     ) -> Result<Changes> {
         let mut changes = Changes {
             owner: owner(installation),
@@ -206,13 +206,13 @@ fn count(root: PathBuf, since: i64) -> Result<NewFiles> {
         ..NewFiles::default()
     };
     let nanoseconds = since.saturating_mul(1_000_000_000);
-    let tree = tree::Options {
+    let tree = tree::WalkOptions {
         root,
         prefix_length: 0,
         follow_links: false,
     };
     for entry in tree::walk(&tree)? {
-        if let Entry::File(file) = entry
+        if let TreeEntry::File(file) = entry
             && file.stamp.changed >= nanoseconds
         {
             new.files += 1;

@@ -18,7 +18,7 @@ fn service(status: u16, code: &str, message: &str) -> S3Error {
     }
 }
 
-/// Hint, whether it ends the run, whether it is tried again.
+/// Hint, whether it ends the run, whether it is retried.
 #[track_caller]
 fn check(error: &S3Error, hint: &str, ends: bool, retried: bool) {
     assert!(error.hint().contains(hint), "{}", error.hint());
@@ -30,7 +30,7 @@ fn check(error: &S3Error, hint: &str, ends: bool, retried: bool) {
 }
 
 #[test]
-fn every_trap_has_its_own_way_out() {
+fn every_known_cause_has_its_own_hint() {
     let invalid = "InvalidAccessKeyId";
     check(
         &service(403, invalid, "Malformed Access Key Id"),
@@ -82,7 +82,7 @@ fn every_trap_has_its_own_way_out() {
     );
     check(
         &service(500, "InternalError", "No space left on device"),
-        "no room left",
+        "out of disk space",
         true,
         false,
     );
@@ -103,7 +103,7 @@ fn every_trap_has_its_own_way_out() {
 }
 
 #[test]
-fn a_cap_is_told_from_other_refusals() {
+fn a_cap_is_distinguished_from_other_refusals() {
     for (code, message) in [
         (
             "AccessDenied",
@@ -132,7 +132,7 @@ fn a_cap_is_told_from_other_refusals() {
 }
 
 #[test]
-fn only_busy_services_are_asked_less_often() {
+fn only_a_busy_service_asks_for_fewer_requests() {
     assert!(service(503, "SlowDown", "").kind.asks_to_slow_down());
     assert!(service(429, "", "").kind.asks_to_slow_down());
     assert!(!service(500, "InternalError", "").kind.asks_to_slow_down());
@@ -150,7 +150,7 @@ fn the_error_names_request_and_attempts() {
 }
 
 #[test]
-fn only_what_was_sent_once_and_refused_is_surely_not_stored() {
+fn only_a_single_refused_attempt_is_surely_not_stored() {
     for (status, sure) in [
         (400, true),
         (403, true),
@@ -160,7 +160,7 @@ fn only_what_was_sent_once_and_refused_is_surely_not_stored() {
     ] {
         let refused = service(status, "", "");
         assert_eq!(refused.is_surely_not_stored(), sure, "{status}");
-        // The answer to an earlier attempt was lost.
+        // The response to an earlier attempt was lost.
         assert!(!refused.after(1).is_surely_not_stored(), "{status}");
     }
     let unread = S3Error::local("a", std::io::ErrorKind::NotFound.into());

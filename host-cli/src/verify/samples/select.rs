@@ -10,7 +10,7 @@ use super::{Expected, Sample};
 use crate::config::LONGEST_KEY;
 use crate::error::Result;
 use crate::s3::{Client, ListRequest, S3Error};
-use crate::tree::{self, Entry};
+use crate::tree::{self, TreeEntry};
 
 /// Directories of Mastodon's media; samples come from each of them.
 const FOLDERS: [&str; 11] = [
@@ -73,7 +73,7 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
 /// # Errors
 /// Fails where the directory cannot be walked.
 pub fn every_file(directory: &Path, key_prefix: &str) -> Result<(Vec<Sample>, u64)> {
-    let walk = tree::walk(&tree::Options {
+    let walk = tree::walk(&tree::WalkOptions {
         root: directory.to_owned(),
         prefix_length: key_prefix.len(),
         follow_links: false,
@@ -81,7 +81,7 @@ pub fn every_file(directory: &Path, key_prefix: &str) -> Result<(Vec<Sample>, u6
     let mut samples = Vec::new();
     let mut skipped = 0;
     for entry in walk {
-        let Entry::File(file) = entry else {
+        let TreeEntry::File(file) = entry else {
             skipped += 1;
             continue;
         };

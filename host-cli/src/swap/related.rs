@@ -1,54 +1,60 @@
-//! Which media directories a path has to do with, told by what lies around it: a guard must hold
-//! although nobody has named a media directory.
+//! The media directories that a path belongs to or holds: a guard must find them where no media directory
+//! is named.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::site::Site;
+use super::paths::MediaPaths;
 use crate::error::{Error, Result};
 
-/// The name of Mastodon's own media directory.
+/// The name of Mastodon's media directory.
 const MASTODONS: &str = "system";
 
-/// Every media directory that `path` is, lies in or holds: those that a state file tells of, and
-/// those that are called as Mastodon's own.
+/// Every media directory that `path` is, is in or holds: those with a state file, and those with the name
+/// of Mastodon's.
 ///
-/// Looked at as it was given and with its links resolved: the media may lie on another disk. It need
-/// not be there: a cutover may have been killed between two renames.
+/// By the path as it was given and with its links resolved: the media may be on another disk. The path
+/// need not exist: a cutover may have been killed between two renames.
 ///
 /// # Errors
-/// Fails where it cannot be looked at.
-pub fn around(path: &Path) -> Result<Vec<Site>> {
-    let fail = |e| Error::usage(format!("look around `{}`", path.display())).cause(e);
+/// Where the path or its directory cannot be read.
+pub fn related_media_dirs(path: &Path) -> Result<Vec<MediaPaths>> {
+    let fail = |e| {
+        Error::usage(format!(
+            "find the media directories of `{}`",
+            path.display()
+        ))
+        .cause(e)
+    };
     let given = std::path::absolute(path).map_err(fail)?;
     let resolved = match fs::canonicalize(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => given.clone(),
         resolved => resolved.map_err(fail)?,
     };
-    let mut sites: Vec<Site> = Vec::new();
-    let mut note = |directory: &Path, sure: bool| {
-        if let Ok(site) = Site::at(directory)
-            && (sure || !matches!(site.state_path().try_exists(), Ok(false)))
-            && !sites.contains(&site)
+    let mut found: Vec<MediaPaths> = Vec::new();
+    let mut add = |directory: &Path, sure: bool| {
+        if let Ok(paths) = MediaPaths::of(directory)
+            && (sure || !matches!(paths.state_path().try_exists(), Ok(false)))
+            && !found.contains(&paths)
         {
-            sites.push(site);
+            found.push(paths);
         }
     };
     for ancestor in given.ancestors().chain(resolved.ancestors()) {
         let Some(name) = ancestor.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        note(ancestor, name == MASTODONS);
+        add(ancestor, name == MASTODONS);
         if let Some(live) = name.strip_suffix('_').filter(|live| !live.is_empty()) {
-            note(&ancestor.with_file_name(live), false);
+            add(&ancestor.with_file_name(live), false);
         }
     }
     for below in [
         resolved.join(MASTODONS),
         resolved.join("public").join(MASTODONS),
     ] {
-        note(&below, below.is_dir());
+        add(&below, below.is_dir());
     }
     let entries = match fs::read_dir(&resolved) {
         Err(e) if e.kind() == ErrorKind::NotFound => None,
@@ -56,20 +62,20 @@ pub fn around(path: &Path) -> Result<Vec<Site>> {
     };
     for entry in entries.into_iter().flatten() {
         let name = entry.map_err(fail)?.file_name();
-        let told = name.to_str().and_then(|name| name.strip_prefix('.'));
-        if let Some(name) = told.and_then(|name| name.strip_suffix(".medialift.json")) {
-            note(&resolved.join(name), false);
+        let hidden = name.to_str().and_then(|name| name.strip_prefix('.'));
+        if let Some(name) = hidden.and_then(|name| name.strip_suffix(".medialift.json")) {
+            add(&resolved.join(name), false);
         }
     }
-    Ok(sites)
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Names of the media directories that `path` has to do with, below a `public` that has a
-    /// migration of `media` and of Mastodon's own.
+    /// Names of the media directories of `path`, below a `public` with a cutover of `media` and with
+    /// Mastodon's own directory.
     #[track_caller]
     fn check(path: &str, expected: &[&str]) {
         let root = tempfile::tempdir().unwrap();
@@ -77,13 +83,13 @@ mod tests {
             fs::create_dir_all(root.path().join("public").join(directory)).unwrap();
         }
         fs::write(root.path().join("public/.media.medialift.json"), "").unwrap();
-        let found = around(&root.path().join(path)).unwrap();
-        let names: Vec<&str> = found.iter().map(|site| site.name.as_str()).collect();
+        let found = related_media_dirs(&root.path().join(path)).unwrap();
+        let names: Vec<&str> = found.iter().map(|paths| paths.name.as_str()).collect();
         assert_eq!(names, expected, "{path}");
     }
 
     #[test]
-    fn the_state_file_or_mastodons_name_tells() {
+    fn a_media_directory_is_found_by_its_state_file_or_mastodons_name() {
         check("public/system", &["system"]);
         check("public/system/cache", &["system"]);
         check("public/media", &["media"]);
@@ -94,15 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_what_it_is_called_and_what_it_points_to() {
+    fn a_link_is_found_by_its_name_and_its_target() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("disk/system")).unwrap();
         fs::create_dir(root.path().join("public")).unwrap();
         fs::write(root.path().join("public/.media.medialift.json"), "").unwrap();
         let link = root.path().join("public/media_");
         std::os::unix::fs::symlink(root.path().join("disk/system"), &link).unwrap();
-        let found = around(&link).unwrap();
-        let names: Vec<&str> = found.iter().map(|site| site.name.as_str()).collect();
+        let found = related_media_dirs(&link).unwrap();
+        let names: Vec<&str> = found.iter().map(|paths| paths.name.as_str()).collect();
         assert_eq!(names, ["media", "system"]);
     }
 }

@@ -1,98 +1,101 @@
-//! Who owns the media, asked before a run, and again while it goes on: a run may take days, and
-//! somebody may switch Mastodon to the bucket meanwhile.
+//! Who owns the media: determined before a run, and again while it lasts, since a run may take days and
+//! Mastodon may be switched to the bucket meanwhile.
 
 use std::mem::discriminant;
 use std::path::PathBuf;
 
 use crate::config::{self, Target};
 use crate::error::{Error, Result};
-use crate::guards::{may_overwrite, may_sync, may_sync_delete, may_sync_without_mastodon};
+use crate::guards::{Permission, may_sync_without_mastodon};
 use crate::mastodon::{Installation, Owner};
 
-/// What to ask, and for what.
+/// The owner of the media, and how it was determined.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct Ownership {
+    /// The owner.
+    pub owner: Owner,
+    /// The owner by the settings alone, without the running instance.
+    by_settings: Owner,
+    /// No Mastodon uses the directory, as far as can be seen.
+    pub no_mastodon: bool,
+}
+
+/// What the owner is determined from, and the guards that depend on it.
+#[derive(Clone, Debug)]
+pub struct OwnershipCheck {
     /// The media directory.
     pub directory: PathBuf,
     /// The bucket.
     pub target: Target,
-    /// What the settings file says.
+    /// The settings file.
     pub settings: config::File,
     /// `--not-mastodon`.
     pub not_mastodon: bool,
-    /// `--delete`.
-    pub delete: bool,
-    /// `--replace`.
-    pub replace: bool,
+    /// Guards that must allow the run, where there is a Mastodon.
+    pub guards: Vec<Guard>,
 }
 
-/// Who owns the media in the bucket.
+/// A guard, and what it is asked to allow.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The owner.
-    pub owner: Owner,
-    /// The owner by the settings alone, whatever the running instance shows.
-    pub by_settings: Owner,
-    /// No Mastodon has to do with the directory, as far as can be seen.
-    pub alone: bool,
+pub struct Guard {
+    /// The operation, as an error names it.
+    pub operation: String,
+    /// The guard.
+    pub allows: fn(&Installation, &Target) -> Permission,
 }
 
-impl Question {
-    /// Looks at the installation and asks the running instance.
+impl Ownership {
+    /// Reads the installation's settings, asks the running instance, and asks the guards.
     ///
     /// # Errors
-    /// Where a guard refuses what is asked for.
-    pub async fn ask(&self) -> Result<Answer> {
-        let Some(mut installation) = self.find()? else {
-            return Ok(Answer {
+    /// Where a guard refuses.
+    pub async fn examine(check: &OwnershipCheck) -> Result<Ownership> {
+        let Some(mut installation) = check.installation()? else {
+            return Ok(Ownership {
                 owner: Owner::Disk,
                 by_settings: Owner::Disk,
-                alone: true,
+                no_mastodon: true,
             });
         };
-        let (directory, target) = (self.directory.display(), &self.target);
-        may_sync(&installation).or_refuse(format!("copy `{directory}` to `{target}`"))?;
         installation.query_instance().await;
-        if self.delete {
-            let operation = format!("delete what is only in `{target}`");
-            may_sync_delete(&installation, target).or_refuse(operation)?;
-        }
-        if self.replace {
-            let operation = format!("replace objects of `{target}`");
-            may_overwrite(&installation, target).or_refuse(operation)?;
+        let target = &check.target;
+        for guard in &check.guards {
+            (guard.allows)(&installation, target).or_refuse(&guard.operation)?;
         }
         let owner = installation.owner_of(target);
-        Ok(Answer {
-            alone: installation.unrelated && matches!(owner, Owner::Unknown(_)),
+        Ok(Ownership {
+            no_mastodon: installation.unrelated && matches!(owner, Owner::Unknown(_)),
             by_settings: installation.owner_by_settings(target),
             owner,
         })
     }
 
-    /// Asks again right before something is deleted.
+    /// Examines it again and compares: before something is deleted.
     ///
     /// # Errors
-    /// As [`Question::ask`], and where the owner is another than `before`.
-    pub async fn ask_again(&self, before: &Answer) -> Result<()> {
-        let now = self.ask().await?.owner;
-        self.compare(&before.owner, &now)
+    /// Where a guard refuses, or the owner is another now.
+    pub async fn confirm(&self, check: &OwnershipCheck) -> Result<()> {
+        let now = Ownership::examine(check).await?;
+        check.compare(&self.owner, &now.owner)
     }
 
-    /// Reads the settings again, which costs little. The instance is not asked, so the owner by the
-    /// settings is compared, and the one that the run works by stays.
+    /// Compares with the settings as they are now, which costs little: the instance is not asked.
     ///
     /// # Errors
-    /// Where the settings say another owner than `before`.
-    pub async fn look_again(&self, before: &Answer) -> Result<()> {
-        let again = self.clone();
-        let found = tokio::task::spawn_blocking(move || again.find()).await;
-        let installation = found.map_err(|e| Error::new("look who owns the media").cause(e))??;
-        let now = installation.map_or(Owner::Disk, |found| found.owner_by_settings(&self.target));
-        self.compare(&before.by_settings, &now)
+    /// Where the owner by the settings is another now.
+    pub async fn confirm_by_settings(&self, check: &OwnershipCheck) -> Result<()> {
+        let owned = check.clone();
+        let found = tokio::task::spawn_blocking(move || owned.installation()).await;
+        let installation =
+            found.map_err(|e| Error::new("determine who owns the media").cause(e))??;
+        let now = installation.map_or(Owner::Disk, |found| found.owner_by_settings(&check.target));
+        check.compare(&self.by_settings, &now)
     }
+}
 
-    /// None with `--not-mastodon`, where that is true.
-    fn find(&self) -> Result<Option<Installation>> {
+impl OwnershipCheck {
+    /// None with `--not-mastodon`, which is refused where there is one.
+    fn installation(&self) -> Result<Option<Installation>> {
         let installation = Installation::find(Some(&self.directory), &self.settings)?;
         if self.not_mastodon {
             may_sync_without_mastodon(&installation)
@@ -111,15 +114,15 @@ impl Question {
             Error::new(format!("go on copying `{directory}` to `{target}`"))
                 .cause(format!(
                     "Mastodon's settings have changed since this run began: {}, and now {}",
-                    words(before),
-                    words(now)
+                    describe(before),
+                    describe(now)
                 ))
-                .hint("run the same command again: it goes on from here by what is true now"),
+                .hint("run the same command again: it goes on from here by the present settings"),
         )
     }
 }
 
-fn words(owner: &Owner) -> String {
+fn describe(owner: &Owner) -> String {
     match owner {
         Owner::Disk => "its media were in the directory, or in another bucket".to_owned(),
         Owner::Bucket => "its media are in this bucket".to_owned(),
@@ -133,9 +136,10 @@ mod tests {
 
     use super::*;
     use crate::config::Endpoint;
+    use crate::guards::may_sync_delete;
 
-    fn question(directory: PathBuf) -> Question {
-        Question {
+    fn check(directory: PathBuf) -> OwnershipCheck {
+        OwnershipCheck {
             directory,
             target: Target {
                 endpoint: Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap(),
@@ -145,31 +149,30 @@ mod tests {
             },
             settings: config::File::default(),
             not_mastodon: false,
-            delete: false,
-            replace: false,
+            guards: Vec::new(),
         }
     }
 
     #[tokio::test]
-    async fn a_switch_in_the_middle_of_a_run_is_seen() {
+    async fn a_switch_during_a_run_is_noticed() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("public/system");
         fs::create_dir_all(&directory).unwrap();
         let write = |text: &str| fs::write(root.path().join(".env.production"), text).unwrap();
         write("S3_ENABLED=false\n");
-        let question = question(directory);
-        let answer = question.ask().await.unwrap();
-        assert_eq!(answer.owner, Owner::Disk);
-        question.look_again(&answer).await.unwrap();
+        let check = check(directory);
+        let before = Ownership::examine(&check).await.unwrap();
+        assert_eq!(before.owner, Owner::Disk);
+        before.confirm_by_settings(&check).await.unwrap();
         // A change that means the same here.
         write("S3_ENABLED=true\nS3_BUCKET=another\n");
-        question.look_again(&answer).await.unwrap();
+        before.confirm_by_settings(&check).await.unwrap();
         for changed in [
             "S3_ENABLED=true\nS3_BUCKET=media\n",
             "S3_ENABLED=true\nS3_BUCKET=${SAID_ELSEWHERE}\n",
         ] {
             write(changed);
-            let error = question.look_again(&answer).await.unwrap_err();
+            let error = before.confirm_by_settings(&check).await.unwrap_err();
             assert!(error.to_string().contains("have changed"), "{error}");
             assert!(error.hint_text().is_some());
         }
@@ -187,37 +190,40 @@ mod tests {
         })
         .to_string();
         let length = body.len();
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.write_all(response.as_bytes()).await;
             }
         });
         url
     }
 
     #[tokio::test]
-    async fn an_instance_that_still_uses_the_bucket_is_believed_for_the_whole_run() {
+    async fn an_instance_that_still_uses_the_bucket_outranks_the_settings() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("public/system");
         fs::create_dir_all(&directory).unwrap();
         let settings = "LOCAL_DOMAIN=social.example\nS3_ENABLED=false\n";
         fs::write(root.path().join(".env.production"), settings).unwrap();
-        let mut question = question(directory);
+        let mut check = check(directory);
         let own = "https://social.example/system/site_uploads/files/1/original/a.png";
-        question.settings.instance_url = Some(instance(own).await);
-        assert_eq!(question.ask().await.unwrap().owner, Owner::Disk);
+        check.settings.instance_url = Some(instance(own).await);
+        assert_eq!(Ownership::examine(&check).await.unwrap().owner, Owner::Disk);
 
         let bucket = "https://files.example/site_uploads/files/1/original/a.png";
-        question.settings.instance_url = Some(instance(bucket).await);
-        let answer = question.ask().await.unwrap();
-        assert!(matches!(&answer.owner, Owner::Unknown(why) if why.contains("restart Mastodon")));
-        // A look that does not ask the instance says nothing new.
-        question.look_again(&answer).await.unwrap();
-        question.delete = true;
-        let error = question.ask().await.unwrap_err();
+        check.settings.instance_url = Some(instance(bucket).await);
+        let before = Ownership::examine(&check).await.unwrap();
+        assert!(matches!(&before.owner, Owner::Unknown(why) if why.contains("restart Mastodon")));
+        // The settings have not changed, and the instance is not asked.
+        before.confirm_by_settings(&check).await.unwrap();
+        check.guards.push(Guard {
+            operation: "delete".to_owned(),
+            allows: may_sync_delete,
+        });
+        let error = Ownership::examine(&check).await.unwrap_err();
         assert!(
             error
                 .hint_text()

@@ -1,0 +1,32 @@
+//! What one run of `sync` is asked to do.
+
+use super::ownership::{Ownership, OwnershipCheck};
+use crate::decide::Flags;
+use crate::pairs::JoinOptions;
+use crate::upload::Limits;
+
+/// What to do, and how.
+#[derive(Clone, Debug)]
+pub struct SyncOptions {
+    /// Which paths, and how they are walked.
+    pub pairs: JoinOptions,
+    /// Who owns the media.
+    pub ownership: Ownership,
+    /// How that is determined again.
+    pub ownership_check: OwnershipCheck,
+    /// What else decides.
+    pub flags: Flags,
+    /// Change nothing.
+    pub dry_run: bool,
+    /// Delete nothing where more than this many objects would be deleted. `None`: a thousand, and a tenth
+    /// of all objects.
+    pub max_deletions: Option<u64>,
+    /// Uploads at once, at most.
+    pub concurrency: usize,
+    /// Requests a second, at most.
+    pub max_rate: Option<f64>,
+    /// Bytes a second, at most.
+    pub bandwidth: Option<f64>,
+    /// Bounds of one upload.
+    pub limits: Limits,
+}
