@@ -75,13 +75,9 @@ impl B2Sim {
         // Byte code is kept out of the checkout.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         let log = scratch.path().join("b2sim.log");
-        let mut child = Guarded::spawn("the B2 model", command, &log)?;
-        let ready: Ready = child.wait_until(Duration::from_secs(60), |child| {
-            let log = child.log();
-            let (whole, _) = log.rsplit_once('\n')?;
-            whole
-                .lines()
-                .find_map(|line| serde_json::from_str(line).ok())
+        let (child, ready) = Guarded::server("the B2 model", command, &log, |log| {
+            let mut lines = log.lines();
+            lines.find_map(|line| serde_json::from_str::<Ready>(line).ok())
         })?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))

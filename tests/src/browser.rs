@@ -82,9 +82,7 @@ impl Browser {
         ));
         command.arg("about:blank");
         let log = scratch.path().join("chromium.log");
-        let mut child = Guarded::spawn("chromium", command, &log)?;
-        let address = child.wait_until(PATIENCE, |child| {
-            let log = child.log();
+        let (child, address) = Guarded::server("chromium", command, &log, |log| {
             let (_, rest) = log.split_once("DevTools listening on ws://")?;
             let (address, _) = rest.split_once('/')?;
             Some(address.to_owned())

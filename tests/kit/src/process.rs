@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
+/// How long a server may take until it says where it is, on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
 /// How long a group may take to end after TERM before it gets KILL.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -78,6 +81,25 @@ impl Guarded {
             .with_context(|| format!("cannot open the log `{}`", log.display()))?;
         command.stdout(file.try_clone()?).stderr(file);
         Self::spawn_with_streams(name, command, log)
+    }
+
+    /// Starts a server as [`Guarded::spawn`] does, and waits until `ready` finds in the whole lines that it
+    /// has printed what it is reached by.
+    ///
+    /// # Errors
+    /// As [`Guarded::spawn`] and [`Guarded::wait_until`].
+    pub fn server<T>(
+        name: &str,
+        command: Command,
+        log: &Path,
+        ready: impl Fn(&str) -> Option<T>,
+    ) -> Result<(Self, T)> {
+        let mut child = Self::spawn(name, command, log)?;
+        let address = child.wait_until(START, |child| {
+            let log = child.log();
+            ready(&log[..=log.rfind('\n')?])
+        })?;
+        Ok((child, address))
     }
 
     /// Starts `command` without standard input, its output going where the caller pointed it; `log`

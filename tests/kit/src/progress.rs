@@ -1,11 +1,11 @@
 //! What somebody sees who waits for a long step.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::process::{Guarded, tail};
 
@@ -19,27 +19,23 @@ const REMINDER: Duration = Duration::from_secs(30);
 /// Fails when the command cannot be started or does not succeed, with the end of the log.
 pub fn run(command: Command, log: &Path) -> Result<()> {
     let name = command.get_program().display().to_string();
-    let start = Instant::now();
-    let terminal = std::io::stderr().is_terminal();
     let mut child = Guarded::spawn(&name, command, log)?;
+    let style = ProgressStyle::with_template("  {elapsed}  {wide_msg}")?;
+    let bar = ProgressBar::new_spinner().with_style(style);
     let mut said = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if terminal {
-            let line = last_line(log);
-            eprint!("\r\x1b[2K  {}  {line}", duration(start.elapsed()));
-            std::io::stderr().flush().ok();
+        if !bar.is_hidden() {
+            bar.set_message(last_line(log));
         } else if said.elapsed() > REMINDER {
             said = Instant::now();
-            eprintln!("  {}  {}", duration(start.elapsed()), last_line(log));
+            eprintln!("  {}  {}", duration(bar.elapsed()), last_line(log));
         }
         std::thread::sleep(Duration::from_millis(100));
     };
-    if terminal {
-        eprint!("\r\x1b[2K");
-    }
+    bar.finish_and_clear();
     child.end();
     if !status.success() {
         bail!("`{name}` failed ({status})\n{}", tail(log, 25));
@@ -49,11 +45,7 @@ pub fn run(command: Command, log: &Path) -> Result<()> {
 
 fn last_line(log: &Path) -> String {
     let text = tail(log, 1);
-    text.trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(70)
-        .collect()
+    text.trim().chars().filter(|c| !c.is_control()).collect()
 }
 
 /// A length of time as a person says it.

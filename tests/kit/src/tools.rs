@@ -296,12 +296,17 @@ pub fn npm_directory(cache: &Path) -> Result<PathBuf> {
     Ok(cache.join(format!("npm-{}", short(&hash.finalize()))))
 }
 
-/// Where the virtual environment with `packages` is, or will be, made.
+/// Where the virtual environment with `packages` is, or will be, made: another directory for other packages,
+/// and for another Python, whose modules are its own.
 pub fn python_directory(cache: &Path, packages: &[&str]) -> PathBuf {
-    cache.join(format!(
-        "python-{}",
-        short(&Sha256::digest(packages.join(" ")))
-    ))
+    static PYTHON: OnceLock<String> = OnceLock::new();
+    let python = PYTHON.get_or_init(|| {
+        // Its bug fixes are the same Python.
+        let version = "import sys; print('%d.%d' % sys.version_info[:2])";
+        output("python3", &["-c", version]).unwrap_or_default()
+    });
+    let hash = Sha256::digest(format!("{python} {}", packages.join(" ")));
+    cache.join(format!("python-{}", short(&hash)))
 }
 
 fn short(hash: &[u8]) -> String {

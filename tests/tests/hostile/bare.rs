@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Duration;
 
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
 use testkit::tools::Tools;
@@ -45,20 +44,16 @@ impl BareRuntime {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env_remove("FORCE_COLOR");
-        let mut child =
-            Guarded::spawn("the bare runtime", command, &inside("wrangler.log")).unwrap();
-        let address = child.wait_until(Duration::from_secs(60), |child| {
-            let log = child.log();
+        let log = inside("wrangler.log");
+        let (child, address) = Guarded::server("the bare runtime", command, &log, |log| {
             let (_, rest) = log.split_once("Ready on http://")?;
-            rest.split(char::is_whitespace)
-                .next()?
-                .trim_end_matches('/')
-                .parse()
-                .ok()
-        });
+            let address = rest.split_whitespace().next()?;
+            address.trim_end_matches('/').parse().ok()
+        })
+        .unwrap();
         Self {
             _child: child,
-            address: address.unwrap(),
+            address,
             _scratch: scratch,
         }
     }

@@ -163,12 +163,12 @@ fn origin_on_a_small_disk(directory: &Path) -> (Guarded, Client) {
     ]);
     command.arg(binary).arg(directory.join("disk"));
     std::fs::create_dir(directory.join("disk")).expect("directory");
-    let mut child = Guarded::spawn("the origin", command, &directory.join("log")).expect("starts");
-    let address = child.wait_until(Duration::from_secs(20), |child| {
-        let ready: serde_json::Value = serde_json::from_str(child.log().lines().next()?).ok()?;
+    let log = directory.join("log");
+    let (child, address) = Guarded::server("the origin", command, &log, |log| {
+        let ready: serde_json::Value = serde_json::from_str(log.lines().next()?).ok()?;
         Some(ready["s3"].as_str()?.to_owned())
-    });
-    let address = address.expect("ready");
+    })
+    .expect("ready");
     (
         child,
         Client::signing(&address, OriginOptions::KEY_ID, OriginOptions::KEY),

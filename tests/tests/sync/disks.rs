@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use testkit::process::{Guarded, scratch_directory};
 use testkit::stack::binary;
@@ -48,15 +47,12 @@ fn a_full_disk_of_the_service_ends_the_run_and_with_room_it_goes_on() {
         .arg(binary("b2-origin").expect("built"))
         .arg("--dir")
         .arg(&disk);
-    let mut origin =
-        Guarded::spawn("the origin", command, &scratch.path().join("log")).expect("it starts");
-    let ready = origin
-        .wait_until(Duration::from_secs(20), |origin| {
-            let line: serde_json::Value =
-                serde_json::from_str(origin.log().lines().next()?).ok()?;
-            Some(line["s3"].as_str()?.to_owned())
-        })
-        .expect("ready");
+    let log = scratch.path().join("log");
+    let (_origin, ready) = Guarded::server("the origin", command, &log, |log| {
+        let line: serde_json::Value = serde_json::from_str(log.lines().next()?).ok()?;
+        Some(line["s3"].as_str()?.to_owned())
+    })
+    .expect("ready");
 
     let world = World::origin();
     for number in 0..60 {

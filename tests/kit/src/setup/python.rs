@@ -14,7 +14,9 @@ use crate::tools;
 
 /// The programs' directory of the environment with `packages`, where it is whole.
 pub(super) fn installed(cache: &Path, packages: &[&str]) -> Option<PathBuf> {
-    Some(tools::python_directory(cache, packages).join("bin")).filter(|bin| bin.exists())
+    let bin = tools::python_directory(cache, packages).join("bin");
+    // A link to the Python that it was made with, which may be gone.
+    bin.join("python").exists().then_some(bin)
 }
 
 /// nginx itself; the script that the package has for it would only start it through Python.

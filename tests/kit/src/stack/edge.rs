@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -111,12 +110,10 @@ impl Edge {
         for (name, value) in &options.variables {
             command.arg("--var").arg(format!("{name}:{value}"));
         }
-        let mut child = Guarded::spawn("`wrangler dev`", command, &inside("wrangler.log"))?;
-        let url = child.wait_until(Duration::from_secs(60), |child| {
-            let log = child.log();
+        let log = inside("wrangler.log");
+        let (child, url) = Guarded::server("`wrangler dev`", command, &log, |log| {
             let (_, rest) = log.split_once("Ready on ")?;
-            let (url, _) = rest.split_once(char::is_whitespace)?;
-            Some(url.to_owned())
+            Some(rest.split_whitespace().next()?.to_owned())
         })?;
         Ok(Self {
             child,

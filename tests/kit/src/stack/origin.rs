@@ -171,14 +171,10 @@ impl Origin {
         for key in &options.keys {
             command.args(["--key", key]);
         }
-        let mut child = Guarded::spawn("the origin", command, &scratch.path().join("origin.log"))?;
-        let ready = child.wait_until(Duration::from_secs(20), |child| {
-            // A line is whole once its end is there.
-            let log = child.log();
-            let (whole, _rest) = log.rsplit_once('\n')?;
-            whole
-                .lines()
-                .find_map(|line| serde_json::from_str::<Ready>(line).ok())
+        let log = scratch.path().join("origin.log");
+        let (child, ready) = Guarded::server("the origin", command, &log, |log| {
+            let mut lines = log.lines();
+            lines.find_map(|line| serde_json::from_str::<Ready>(line).ok())
         })?;
         Ok(Self {
             child,
