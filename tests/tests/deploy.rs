@@ -1,14 +1,14 @@
-//! `cargo xtask deploy` with the real wrangler, against a stand-in of Cloudflare's API: what is looked up,
-//! what is changed and in which order, and that no secret shows.
+//! `cargo xtask deploy` with the real wrangler: what is found wrong beforehand, that what is filled in could be
+//! deployed, and the archive too where there is no Rust; and against a stand-in of Cloudflare's API what is
+//! looked up, what is changed and in which order, and that no secret shows.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::process::{Guarded, ScratchDirectory, find_program_in, run_logged, scratch_directory};
 use testkit::tools::Tools;
 
 const PURGE_SECRET: &str = "a-secret-of-thirty-two-letters-x";
@@ -31,9 +31,8 @@ impl Account {
             .arg(testkit::root().join("tests/cloudflare/api.mjs"))
             .arg(state.to_string());
         let log = scratch.path().join("api.log");
-        let mut api = Guarded::spawn("Cloudflare's API", command, &log)?;
-        let url = api.wait_until(Duration::from_secs(20), |api| {
-            Some(api.log().lines().next()?.to_owned())
+        let (api, url) = Guarded::server("Cloudflare's API", command, &log, |log| {
+            Some(log.lines().next()?.to_owned())
         })?;
         let configuration = scratch.path().join("wrangler.toml");
         fs::write(&configuration, filled_in()?)?;
@@ -86,26 +85,55 @@ impl Account {
     }
 }
 
-/// The shipped configuration with what somebody fills in, of a worker that is built already.
+/// The shipped configuration with its empty places filled in and its comments about optional parts made real,
+/// usable from anywhere.
 fn filled_in() -> Result<String> {
-    let root = testkit::root();
-    let mut table: toml::Table = fs::read_to_string(root.join("wrangler.toml"))?.parse()?;
-    table.remove("build");
-    let main = root.join("worker/entry.mjs");
-    table.insert("main".to_owned(), main.display().to_string().into());
-    table.insert(
-        "routes".to_owned(),
-        toml::toml! { x = [{ pattern = "files.example.com", custom_domain = true }] }["x"].clone(),
-    );
-    let variables = table["vars"].as_table_mut().context("`[vars]`")?;
+    let root = testkit::root().display();
+    let shipped = fs::read_to_string(testkit::root().join("wrangler.toml"))?;
+    let mut table: toml::Table = with_optional_parts(&shipped).parse()?;
+    table["main"] = format!("{root}/worker/entry.mjs").into();
+    table["build"]["command"] = format!("sh '{root}/worker/build.sh'").into();
+    table["build"]["watch_dir"] = format!("{root}/worker/src").into();
+    let routes = toml::toml! {
+        domain = [{ pattern = "files.example.com", custom_domain = true }]
+        route = [{ pattern = "staging.example.com/*", zone_name = "example.com" }]
+    };
+    table["routes"] = routes["domain"].clone();
+    table["env"]["staging"]["routes"] = routes["route"].clone();
     for (name, text) in [
         ("B2_BUCKET", "my-media"),
         ("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
         ("ORIGIN_AUTH", "sigv4"),
     ] {
-        variables.insert(name.to_owned(), text.into());
+        table["vars"][name] = text.into();
+        table["env"]["staging"]["vars"][name] = text.into();
+    }
+    for part in [&toml::Value::Table(table.clone()), &table["env"]["staging"]] {
+        let binding = &part["analytics_engine_datasets"][0]["binding"];
+        assert_eq!(binding.as_str(), Some("ANALYTICS"));
     }
     Ok(toml::to_string(&table)?)
+}
+
+/// Takes the `#` away before the optional tables.
+fn with_optional_parts(configuration: &str) -> String {
+    let mut is_optional = false;
+    let lines = configuration.lines().map(|line| {
+        let content = line.strip_prefix("# ");
+        is_optional = content.is_some_and(|content| is_optional || content.starts_with("[["));
+        content.filter(|_| is_optional).unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `cargo xtask deploy --dry-run`, which asks Cloudflare nothing.
+fn dry_run(arguments: &[&str]) -> Result<Output> {
+    let mut command = Command::new(testkit::stack::binary("xtask")?);
+    command.args(["deploy", "--dry-run"]).args(arguments);
+    command
+        .stdin(Stdio::null())
+        .output()
+        .context("run `xtask deploy`")
 }
 
 #[track_caller]
@@ -116,6 +144,104 @@ fn expect(output: &Output, code: i32, said: &[&str]) {
     for part in said {
         assert!(all.contains(part), "`{part}` is not in\n{all}");
     }
+}
+
+#[test]
+fn what_is_shipped_names_everything_that_is_to_be_filled_in() -> Result<()> {
+    let named = ["  `B2_BUCKET` ", "  `B2_ENDPOINT` ", "  `routes` "];
+    expect(&dry_run(&[])?, 2, &named);
+    Ok(())
+}
+
+#[test]
+fn what_is_filled_in_could_be_deployed_and_a_missing_secret_is_named() -> Result<()> {
+    let scratch = scratch_directory("deploy")?;
+    let file = scratch.path().join("wrangler.toml");
+    fs::write(&file, filled_in()?)?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    let deploy = |environment, secrets| {
+        dry_run(&["--config", file, "--env", environment, "--secrets", secrets])
+    };
+    let all = "PURGE_SECRET,B2_APPLICATION_KEY_ID,B2_APPLICATION_KEY";
+    expect(
+        &deploy("production", all)?,
+        0,
+        &["worker `medialift-edge`, production"],
+    );
+    let staging = [
+        "worker `medialift-edge-staging`, staging",
+        "  staging.example.com/* ",
+    ];
+    expect(&deploy("staging", all)?, 0, &staging);
+    let output = deploy("production", "PURGE_SECRET,B2_APPLICATION_KEY_ID")?;
+    let named = "error: one thing is missing or wrong, nothing was uploaded\n  `B2_APPLICATION_KEY` is a secret that the worker does not have";
+    expect(&output, 2, &[named]);
+    Ok(())
+}
+
+#[test]
+fn an_environment_inherits_routes_and_no_variables() -> Result<()> {
+    let scratch = scratch_directory("deploy")?;
+    let file = scratch.path().join("wrangler.toml");
+    let mut table: toml::Table = filled_in()?.parse()?;
+    let staging = table["env"]["staging"]
+        .as_table_mut()
+        .context("`[env.staging]`")?;
+    for name in ["name", "routes", "vars", "queues"] {
+        staging.remove(name);
+    }
+    fs::write(&file, toml::to_string(&table)?)?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    let named = [
+        "worker `medialift-edge-staging`, staging",
+        "  `routes` has `files.example.com`, which is production's, and would take it away",
+        "  `B2_BUCKET` is not set",
+    ];
+    expect(
+        &dry_run(&["--config", file, "--env", "staging"])?,
+        2,
+        &named,
+    );
+    Ok(())
+}
+
+#[test]
+fn the_archive_is_deployed_with_nothing_but_node_on_path() -> Result<()> {
+    let scratch = scratch_directory("archive")?;
+    let log = scratch.path().join("log");
+    let mut package = Command::new(testkit::stack::binary("xtask")?);
+    package.arg("package-worker");
+    run_logged("`xtask package-worker`", package, &log)?;
+    let mut unpack = Command::new("tar");
+    let archive = testkit::target_directory().join("worker.tar.gz");
+    unpack.arg("-xzf").arg(archive).current_dir(scratch.path());
+    run_logged("`tar`", unpack, &log)?;
+
+    let tools = Tools::load()?;
+    let path = tools.node_modules.join(".bin");
+    for program in ["cargo", "rustc", "worker-build"] {
+        assert_eq!(find_program_in(path.as_os_str(), program), None);
+    }
+    let folder = scratch.path().join("medialift-worker");
+    let output = tools
+        .wrangler()
+        .args(["deploy", "--dry-run", "--env=", "--outdir", "bundle"])
+        .current_dir(&folder)
+        .env("PATH", &path)
+        .stdin(Stdio::null())
+        .output()?;
+    expect(&output, 0, &[]);
+    let built = fs::read(testkit::root().join("worker/build/index_bg.wasm"))?;
+    let is_built = |file: &Path| {
+        file.extension().is_some_and(|ending| ending == "wasm")
+            && fs::read(file).is_ok_and(|module| module == built)
+    };
+    let mut bundle = fs::read_dir(folder.join("bundle"))?.flatten();
+    assert!(
+        bundle.any(|file| is_built(&file.path())),
+        "the bundle lacks the worker's WebAssembly"
+    );
+    Ok(())
 }
 
 #[test]

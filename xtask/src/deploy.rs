@@ -1,11 +1,11 @@
 //! `cargo xtask deploy`: everything that can be wrong is found before anything is uploaded, then the worker
 //! is deployed and read through its domain.
 //!
-//! The order of things is [`run`]. What `wrangler.toml` says is read in `configuration.rs`, what is wrong
-//! with it decided in `faults.rs`, by the worker's own rules where they are the worker's settings
-//! (`rules.rs`). No secret is ever shown: they are checked by name.
+//! The order of things is [`run`]. wrangler says what `wrangler.toml` means for an environment, and the worker's
+//! own program what is wrong with that (`rules.rs`). No secret is ever shown: they are checked by name.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -14,33 +14,27 @@ use testkit::build::{self, BUDGET};
 use testkit::setup::{Need, setup};
 
 mod cloudflare;
-mod configuration;
-mod faults;
-mod report;
 mod rules;
 mod secrets;
-#[cfg(test)]
-mod tests;
 mod verify;
 
 use cloudflare::Cloudflare;
-use configuration::Configuration;
-pub(crate) use configuration::Environment;
+use rules::Configuration;
 use secrets::Secrets;
 
 /// What somebody wants to deploy.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DeployOptions {
-    /// Which part of `wrangler.toml`: `production` is its top level
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) env: Environment,
+    /// Which part of `wrangler.toml`: `production` is its top level, `staging` is `[env.staging]`
+    #[arg(long, value_name = "NAME", default_value = "production")]
+    env: String,
     /// Do everything but the upload, and ask Cloudflare nothing. Exit code 2 says that something is
     /// missing or wrong, and names all of it
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    dry_run: bool,
     /// Another configuration than the repository's `wrangler.toml`
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// With `--dry-run`: the secrets that the worker has, so that any other that it needs is missing
     #[arg(
         long,
@@ -48,16 +42,16 @@ pub(crate) struct DeployOptions {
         value_delimiter = ',',
         requires = "dry_run"
     )]
-    pub(crate) secrets: Option<Vec<String>>,
+    secrets: Option<Vec<String>>,
     /// Secrets to upload together with the worker: a file of NAME=TEXT lines, or JSON
     #[arg(long, value_name = "FILE")]
-    pub(crate) secrets_file: Option<PathBuf>,
+    secrets_file: Option<PathBuf>,
     /// Do not run `medialift verify` afterwards; its command is printed
     #[arg(long)]
-    pub(crate) no_verify: bool,
+    no_verify: bool,
     /// Arguments of `wrangler deploy`
     #[arg(last = true, value_name = "WRANGLER ARGUMENTS")]
-    pub(crate) arguments: Vec<OsString>,
+    arguments: Vec<OsString>,
 }
 
 /// How it ended.
@@ -78,19 +72,37 @@ pub(crate) enum Outcome {
 /// read, or Cloudflare cannot be asked.
 pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
     let tools = setup(Need::WORKER)?;
-    let configuration = Configuration::read(options.config.as_deref(), options.env)?;
+    let configuration = Configuration::read(&tools, options.config.as_deref(), &options.env)?;
     let size = build::worker(&tools)?;
-    let cloudflare = Cloudflare::new(&tools, &configuration);
-    let secrets = if options.dry_run {
-        Secrets::seen_here(options, &configuration)?
-    } else {
-        Secrets::on_cloudflare(options, cloudflare.secrets()?)?
+    let cloudflare = Cloudflare {
+        tools: &tools,
+        configuration: &configuration,
     };
-    let verdict = rules::judge(&configuration.texts(), &secrets)?;
-    report::print(&configuration, &verdict, &secrets, size)?;
-    let faults = faults::all(&configuration, &verdict, &secrets);
-    if !faults.is_empty() {
-        report::faults(&faults);
+    let listed = if options.dry_run {
+        let names = options.secrets.clone();
+        names.map(|names| ("`--secrets`", names))
+    } else {
+        Some(("at Cloudflare", cloudflare.secrets()?))
+    };
+    let secrets = Secrets::new(listed, options.secrets_file.as_deref())?;
+    let verdict = rules::judge(&configuration, &secrets)?;
+    let report = verdict.report;
+    writeln!(
+        std::io::stdout(),
+        "{report}size\n  {size}  the budget is {BUDGET}"
+    )?;
+    if !verdict.faults.is_empty() {
+        let count = match verdict.faults.len() {
+            1 => "one thing is".to_owned(),
+            count => format!("{count} things are"),
+        };
+        eprintln!("\nerror: {count} missing or wrong, nothing was uploaded");
+        for fault in verdict.faults {
+            eprintln!("  `{}` {}", fault.subject, fault.problem);
+        }
+        eprintln!(
+            "\nhint: docs/deploy.md goes through `wrangler.toml`, docs/settings.md lists every variable"
+        );
         return Ok(Outcome::Faulty);
     }
     if !BUDGET.allows(size) {
@@ -99,11 +111,15 @@ pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
     if options.dry_run {
         return cloudflare.deploy(options);
     }
-    cloudflare.create_missing_queues(&configuration.queues())?;
+    cloudflare.create_missing_queues(&verdict.queues)?;
     if cloudflare.deploy(options)? != Outcome::Done {
         return Ok(Outcome::Failed);
     }
-    let outcome = verify::run(options, &configuration, &verdict, &secrets)?;
-    report::purge_hint(&configuration);
+    let url = verdict.files_url.as_deref();
+    let outcome = verify::run(&tools, options, url, &verdict.verify, &secrets)?;
+    eprintln!(
+        "\nhint: cached copies keep the headers that they were stored with. If this version changes headers:\n  PURGE_SECRET=\"$(cat purge.secret)\" medialift purge --everything --files-url {}",
+        url.unwrap_or("https://files.example.com")
+    );
     Ok(outcome)
 }

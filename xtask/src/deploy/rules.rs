@@ -1,130 +1,120 @@
-//! The worker's own rules, put to settings that are not deployed yet.
+//! What `wrangler.toml` says of one environment, by wrangler, and what is wrong with it, by the worker's own rules.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::secrets::Secrets;
 use testkit::build;
+use testkit::tools::Tools;
 
-/// The program that asks the worker's rules (`worker/examples/`).
-const RULES: &str = "check_settings";
+/// Has wrangler read the file `$1` for the environments that follow; an empty name is the top level.
+const READ: &str = r#"
+const { unstable_readConfig: read } = require("wrangler");
+const [config, ...environments] = process.argv.slice(1);
+console.log(JSON.stringify(environments.map((env) => read({ config, env }, { hideWarnings: true }))));
+"#;
 
-/// Stands in for a secret of which only the name is known.
-const PLACEHOLDER: &str = "known-by-name-only-not-by-its-text";
+/// The worker's program that judges a deployment (`worker/examples/`).
+const RULES: &str = "check_deployment";
 
-/// What the worker says.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Verdict {
-    /// Every variable that it knows.
-    pub(super) variables: Vec<Variable>,
-    /// What is wrong, secrets that nobody has seen not counted.
-    pub(super) faults: Vec<Fault>,
-    /// The secrets that it cannot do without, under these settings.
-    pub(super) needed: Vec<String>,
+/// What is to be deployed.
+pub(super) struct Configuration {
+    pub(super) file: PathBuf,
+    /// As `wrangler --env` takes it: empty for production, the top level of the file.
+    pub(super) environment: String,
+    /// That environment, and production, as wrangler reads them.
+    environments: [Value; 2],
 }
 
-/// A variable of the worker.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Variable {
-    pub(super) name: String,
-    pub(super) secret: bool,
-    pub(super) default: Option<String>,
+impl Configuration {
+    /// Reads `file`, or the repository's own.
+    pub(super) fn read(tools: &Tools, file: Option<&Path>, environment: &str) -> Result<Self> {
+        let file = match file {
+            Some(file) => std::path::absolute(file).context("cannot resolve `--config`")?,
+            None => testkit::root().join("wrangler.toml"),
+        };
+        let environment = if environment == "production" {
+            ""
+        } else {
+            environment
+        };
+        let output = Command::new(&tools.node)
+            .args(["--no-warnings", "-e", READ])
+            .arg(&file)
+            .args([environment, ""])
+            // Where its `node_modules` are.
+            .current_dir(testkit::root())
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start Node.js")?;
+        let unreadable = || format!("cannot read `{}`", file.display());
+        ensure!(
+            output.status.success(),
+            "{}\n{}",
+            unreadable(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(Self {
+            environments: serde_json::from_slice(&output.stdout).with_context(unreadable)?,
+            environment: environment.to_owned(),
+            file,
+        })
+    }
+
+    /// The worker's name.
+    pub(super) fn worker(&self) -> &str {
+        self.environments[0]["name"].as_str().unwrap_or_default()
+    }
+}
+
+/// What the worker's rules say.
+#[derive(Deserialize)]
+pub(super) struct Verdict {
+    /// Routes, settings and secrets, to be shown.
+    pub(super) report: String,
+    pub(super) faults: Vec<Fault>,
+    /// Every queue that must exist.
+    pub(super) queues: Vec<String>,
+    pub(super) files_url: Option<String>,
+    /// The arguments of `medialift verify`.
+    pub(super) verify: Vec<String>,
 }
 
 /// One thing that is wrong; read as one sentence.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Fault {
-    #[serde(rename = "variable")]
     pub(super) subject: String,
     pub(super) problem: String,
 }
 
-impl Verdict {
-    /// Every secret that the worker knows.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secrets = self.variables.iter().filter(|variable| variable.secret);
-        secrets.map(|variable| variable.name.as_str())
-    }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    variables: Vec<Variable>,
-    faults: Vec<Vec<Fault>>,
-}
-
-type Texts = BTreeMap<String, String>;
-
-/// Has the worker judge `settings`.
-pub(super) fn judge(settings: &Texts, secrets: &Secrets) -> Result<Verdict> {
-    let rules = build_rules()?;
-    let names = ask(&rules, &[])?.variables;
-    let (with_all, without) = questions(settings, secrets, &names);
-    let answer = ask(&rules, &[&with_all, &without])?;
-    verdict(answer)
-}
-
-/// The settings with every secret, by a stand-in where its text is not known; and without any.
-fn questions(settings: &Texts, secrets: &Secrets, variables: &[Variable]) -> (Texts, Texts) {
-    let mut with_all = settings.clone();
-    let mut without = settings.clone();
-    for variable in variables.iter().filter(|variable| variable.secret) {
-        let text = secrets.text(&variable.name).unwrap_or(PLACEHOLDER);
-        with_all.insert(variable.name.clone(), text.to_owned());
-        without.remove(&variable.name);
-    }
-    (with_all, without)
-}
-
-fn verdict(answer: Answer) -> Result<Verdict> {
-    let [faults, without_secrets] = <[_; 2]>::try_from(answer.faults)
-        .ok()
-        .context("the worker's rules answered another question")?;
-    let is_secret = |name: &str| {
-        let found = answer.variables.iter().find(|known| known.name == name);
-        found.is_some_and(|known| known.secret)
-    };
-    let needed = without_secrets
-        .into_iter()
-        .map(|fault| fault.subject)
-        .filter(|name| is_secret(name))
-        .collect();
-    Ok(Verdict {
-        variables: answer.variables,
-        faults,
-        needed,
-    })
-}
-
-/// Builds the worker's rules as a program. Selected from the whole workspace, so that it shares what the
-/// tests and the host command have compiled already.
-fn build_rules() -> Result<PathBuf> {
-    let mut command = build::cargo();
-    command
+/// Has the worker's rules judge. They are asked through a pipe: a secret must not stand in a list of processes.
+pub(super) fn judge(configuration: &Configuration, secrets: &Secrets) -> Result<Verdict> {
+    let mut build = build::cargo();
+    // Of the whole workspace, to share what tests and programs have compiled already.
+    build
         .args(["build", "--locked", "--quiet", "--workspace"])
         .args(["--example", RULES])
         .current_dir(testkit::root())
         .stdout(std::io::stderr());
-    testkit::process::run("`cargo build`", command)?;
-    Ok(testkit::target_directory()
-        .join("debug/examples")
-        .join(RULES))
-}
-
-/// Runs the worker's rules. Texts go through a pipe: a secret must not stand in a list of processes.
-fn ask(rules: &Path, settings: &[&Texts]) -> Result<Answer> {
-    let mut child = Command::new(rules)
+    testkit::process::run("`cargo build`", build)?;
+    let examples = testkit::target_directory().join("debug/examples");
+    let mut child = Command::new(examples.join(RULES))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot start `{}`", rules.display()))?;
+        .context("cannot start the worker's rules")?;
+    let question = json!({
+        "environment": configuration.environment,
+        "configurations": configuration.environments,
+        "secrets": secrets,
+    });
     let mut input = child.stdin.take().context("no way to the worker's rules")?;
-    input.write_all(&serde_json::to_vec(settings)?)?;
+    input.write_all(question.to_string().as_bytes())?;
     drop(input);
     let output = child.wait_with_output()?;
     ensure!(
