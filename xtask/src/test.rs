@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::ops::AddAssign;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -19,7 +20,8 @@ const WASM: &str = "wasm";
 /// How many of the slowest tests are named.
 const SLOWEST: usize = 10;
 
-/// Suites with hundreds of scenarios before one stack, each a test of its own: they run in one process.
+/// Suites with hundreds of scenarios before one stack, each a test of its own; to nextest, which runs each test in
+/// a process of its own, all of them are one.
 const COMPARISONS: &[&str] = &["nginx", "own_nginx", "platform_compared"];
 
 /// What somebody wants to test.
@@ -27,10 +29,10 @@ const COMPARISONS: &[&str] = &["nginx", "own_nginx", "platform_compared"];
 pub(crate) struct TestOptions {
     /// `unit`, `wasm`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
     #[arg(value_name = "WHAT")]
-    pub(crate) what: Vec<String>,
+    what: Vec<String>,
     /// Run only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
-    pub(crate) only: Option<String>,
+    only: Option<String>,
 }
 
 /// How many tests there were.
@@ -50,27 +52,21 @@ impl Count {
     pub(crate) fn good(self) -> bool {
         self.passed > 0 && self.failed == 0 && self.ignored == 0
     }
+}
 
-    /// The two counts together.
-    #[must_use]
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-            ignored: self.ignored + other.ignored,
-        }
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
     }
 }
 
 impl std::fmt::Display for Count {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Tests that are switched off are as bad as failed ones.
-        write!(
-            f,
-            "{} passed, {} failed",
-            self.passed,
-            self.failed + self.ignored
-        )
+        let failed = self.failed + self.ignored;
+        write!(f, "{} passed, {failed} failed", self.passed)
     }
 }
 
@@ -79,14 +75,12 @@ impl std::fmt::Display for Count {
 /// # Errors
 /// Fails when the tools cannot be had or something does not compile.
 pub(crate) fn run(options: &TestOptions) -> Result<bool> {
-    let all = options.what.is_empty();
-    let named = |name: &str| options.what.iter().any(|what| what == name);
-    let suites: Vec<&str> = options
-        .what
-        .iter()
-        .map(String::as_str)
-        .filter(|what| !matches!(*what, "unit" | "wasm" | "e2e"))
-        .collect();
+    let only = options.only.as_deref();
+    let is_kind = |what: &str| matches!(what, "unit" | "wasm" | "e2e");
+    let named =
+        |kind: &str| options.what.is_empty() || options.what.iter().any(|what| what == kind);
+    let suites = options.what.iter().map(String::as_str);
+    let suites: Vec<&str> = suites.filter(|what| !is_kind(what)).collect();
     let known = suites_of("tests")?;
     for suite in &suites {
         if !known.iter().any(|known| names(suite, known)) {
@@ -96,20 +90,19 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
         }
     }
     let mut count = Count::default();
-    if all || named("unit") {
-        count = count.and(unit(options.only.as_deref())?);
+    if named("unit") {
+        count += unit(only)?;
     }
-    if all || named("wasm") {
-        count = count.and(wasm(options.only.as_deref())?);
+    if named("wasm") {
+        count += wasm(only)?;
     }
-    if all || named("e2e") {
-        count = count.and(end_to_end(&[], options.only.as_deref())?);
+    if named("e2e") {
+        count += end_to_end(&[], only)?;
     } else if !suites.is_empty() {
-        count = count.and(end_to_end(&suites, options.only.as_deref())?);
+        count += end_to_end(&suites, only)?;
     }
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "\n{count}")?;
-    if let (0, 0, Some(text)) = (count.passed, count.failed, &options.only) {
+    writeln!(std::io::stdout(), "\n{count}")?;
+    if let (0, 0, Some(text)) = (count.passed, count.failed, only) {
         bail!(
             "no test's name contains `{text}`\n\nhint: names are shown as tests run; `--only` takes a part of one"
         );
@@ -122,7 +115,9 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
 /// # Errors
 /// Fails when the runner of tests cannot be had.
 pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
-    let mut targets = vec!["--lib".to_owned(), "--bins".to_owned()];
+    let mut targets = ["--lib", "--bins", "--examples"]
+        .map(str::to_owned)
+        .to_vec();
     for package in [
         "worker",
         "host-cli",
@@ -135,7 +130,8 @@ pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
         targets.extend(suites.iter().filter(|suite| *suite != WASM).map(target));
     }
     // The worker's suites have namesakes among the end-to-end tests.
-    nextest("unit", "not (package(e2e) and kind(test))", &targets, only)
+    let filter = "not (package(e2e) and kind(test))";
+    nextest("unit", filter, &targets, only, &[])
 }
 
 /// The tests of the worker that run as WebAssembly, in Node.js.
@@ -148,7 +144,7 @@ pub(crate) fn wasm(only: Option<&str>) -> Result<Count> {
     command
         .args(["test", "--node", "--mode", "no-install", "worker"])
         .args(["--locked", "--test", "wasm"]);
-    counted("tests in WebAssembly", command, only)
+    suite("tests in WebAssembly", command, only)
 }
 
 /// The end-to-end tests, all or only some suites, with what they need installed and built.
@@ -168,19 +164,23 @@ pub(crate) fn end_to_end(suites: &[&str], only: Option<&str>) -> Result<Count> {
     let all = suites_of("tests")?;
     let wanted =
         |suite: &&String| suites.is_empty() || suites.iter().any(|name| names(name, suite));
-    let (comparisons, others): (Vec<&String>, Vec<&String>) = all
+    let (compared, others): (Vec<&String>, Vec<&String>) = all
         .iter()
         .filter(wanted)
-        .partition(|suite| COMPARISONS.contains(&suite.as_str()));
+        .partition(|suite| only.is_some() && COMPARISONS.contains(&suite.as_str()));
     let mut count = Count::default();
     if !others.is_empty() {
         let targets: Vec<String> = others.into_iter().map(target).collect();
-        count = count.and(nextest("e2e", "package(e2e)", &targets, only)?);
+        count += nextest("e2e", "package(e2e)", &targets, only, &[])?;
     }
-    if !comparisons.is_empty() {
-        let mut command = cargo_test();
-        command.args(comparisons.into_iter().map(target));
-        count = count.and(counted("comparisons", command, only)?);
+    if !compared.is_empty() {
+        let mut command = build::cargo();
+        // Always of the whole workspace: cargo compiles dependencies anew for every other choice of packages.
+        command
+            .args(["test", "--workspace", "--locked", "--no-fail-fast"])
+            .args(compared.into_iter().map(target))
+            .current_dir(testkit::root());
+        count += suite("comparisons", command, only)?;
     }
     Ok(count)
 }
@@ -192,24 +192,18 @@ fn names(name: &str, suite: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
-/// The tests that hold pages to the programs; with `update`, they write the pages first.
+/// These tests, which hold pages to the programs; with `update`, they write the pages first.
 ///
 /// # Errors
 /// Fails when the tools cannot be had, or a program does not compile.
-pub(crate) fn pages(update: bool) -> Result<Count> {
+pub(crate) fn pages(names: &[&str], update: bool) -> Result<Count> {
     let tools = setup(Need::WORKER)?;
     build::worker(&tools)?;
     build::programs()?;
-    let mut command = cargo_test();
-    command.args(["--test", "settings", "--test", "examples", "--"]);
-    command.args([
-        "the_document_of_the_settings_is_current",
-        "the_page_of_examples_is_what_the_commands_print",
-    ]);
-    if update {
-        command.env("UPDATE_DOCS", "1");
-    }
-    counted("tests of pages", command, None)
+    let suites = ["settings", "commands", "examples"].map(|suite| format!("--test={suite}"));
+    let names: Vec<String> = names.iter().map(|name| format!("test({name})")).collect();
+    let update = update.then_some(("UPDATE_DOCS", "1"));
+    nextest("e2e", &names.join(" + "), &suites, None, update.as_slice())
 }
 
 /// The names of the suites in the directory `tests` of a package; none where it has no such directory.
@@ -235,18 +229,15 @@ fn target(suite: &String) -> String {
     format!("--test={suite}")
 }
 
-/// Always of the whole workspace: cargo compiles dependencies anew for every other choice of packages.
-fn cargo_test() -> Command {
-    let mut command = build::cargo();
-    command
-        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
-        .current_dir(testkit::root());
-    command
-}
-
 /// Runs tests by nextest, each in a process of its own; `profile` is one of `.config/nextest.toml`, `filter`
 /// says in nextest's language which tests of `targets`.
-fn nextest(profile: &str, filter: &str, targets: &[String], only: Option<&str>) -> Result<Count> {
+fn nextest(
+    profile: &str,
+    filter: &str,
+    targets: &[String],
+    only: Option<&str>,
+    environment: &[(&str, &str)],
+) -> Result<Count> {
     let mut command = build::without_package(Command::new(setup::place(Need::Nextest)?));
     command
         .args(["nextest", "run", "--workspace", "--locked"])
@@ -254,23 +245,25 @@ fn nextest(profile: &str, filter: &str, targets: &[String], only: Option<&str>) 
         .args(["--filterset", filter])
         .args(targets)
         .args(only)
+        .envs(environment.iter().copied())
         .current_dir(testkit::root());
+    if profile == "e2e" {
+        // `.config/nextest.toml` says how many of them a test takes.
+        let threads = 4 * std::thread::available_parallelism()?.get();
+        command.arg("--test-threads").arg(threads.to_string());
+    }
     // Its store is below the root, wherever cargo is told to build.
     let record = testkit::root().join(format!("target/nextest/{profile}/junit.xml"));
     fs::remove_file(&record).ok();
     let name = format!("tests of the profile `{profile}`");
     let mut child = Guarded::spawn_with_streams(&name, command, Path::new("/dev/null"))?;
     let status = child.wait()?;
-    let Ok(text) = fs::read_to_string(&record) else {
-        // No test has that name, or it did not compile.
-        let failed = u64::from(!status.success() || only.is_none());
-        return Ok(Count {
-            failed,
-            ..Count::default()
-        });
-    };
-    let (mut count, times) = junit::read(&text)?;
-    if !status.success() && count.failed == 0 {
+    // There is none where no test has that name, and where it did not compile.
+    let text = fs::read_to_string(&record).ok();
+    let (mut count, times) =
+        text.map_or_else(|| Ok(Default::default()), |text| junit::read(&text))?;
+    let is_missing = count == Count::default() && only.is_none();
+    if is_missing || !status.success() && count.failed == 0 {
         eprintln!("error: the {name} did not run to their end ({status})");
         count.failed = 1;
     }
@@ -282,35 +275,25 @@ fn nextest(profile: &str, filter: &str, targets: &[String], only: Option<&str>) 
     Ok(count)
 }
 
-/// Runs `cargo test`, shows what it prints as it comes, and adds up what its suites report.
-fn counted(name: &str, mut command: Command, only: Option<&str>) -> Result<Count> {
+/// Runs `cargo test` or what prints the same, shows that as it comes, and adds up what its suites report.
+fn suite(name: &str, mut command: Command, only: Option<&str>) -> Result<Count> {
     if let Some(text) = only {
         command.arg("--").arg(text);
     }
     command.stdout(Stdio::piped());
     let mut child = Guarded::spawn_with_streams(name, command, Path::new("/dev/null"))?;
-    let output = child.take_output().context("cargo's output is not ours")?;
+    let output = child.take_output().context("its output is not ours")?;
     let mut count = Count::default();
-    for line in BufReader::new(output).split(b'\n') {
+    for line in BufReader::new(output).lines() {
         let line = line.with_context(|| format!("cannot read what the {name} print"))?;
-        let mut shown = std::io::stdout().lock();
-        shown.write_all(&line)?;
-        shown.write_all(b"\n")?;
-        if let Some(suite) = parse_result(&String::from_utf8_lossy(&line)) {
-            count = count.and(suite);
-        }
+        writeln!(std::io::stdout(), "{line}")?;
+        count += parse_result(&line).unwrap_or_default();
     }
     let status = child.wait()?;
     if !status.success() && count.failed == 0 {
         // It did not compile, or a suite died without a word.
         eprintln!("error: the {name} did not run to their end ({status})");
         count.failed = 1;
-    }
-    if count.ignored > 0 {
-        eprintln!(
-            "error: {} tests are switched off with `#[ignore]`",
-            count.ignored
-        );
     }
     Ok(count)
 }
@@ -353,21 +336,16 @@ mod tests {
 
     #[test]
     fn no_test_at_all_is_not_good() {
-        assert!(!Count::default().good());
-        assert!(
+        let good = |passed, ignored| {
             Count {
-                passed: 1,
-                ..Count::default()
-            }
-            .good()
-        );
-        assert!(
-            !Count {
-                passed: 1,
+                passed,
                 failed: 0,
-                ignored: 1
+                ignored,
             }
             .good()
-        );
+        };
+        assert!(!good(0, 0));
+        assert!(good(1, 0));
+        assert!(!good(1, 1));
     }
 }

@@ -1,7 +1,8 @@
 //! A comparison as a suite of tests: one test for each scenario, and one for what counts over all.
 //!
 //! Both sides are started once for all tests that run, so this is a program of its own
-//! (`harness = false`) with the flags of any other suite.
+//! (`harness = false`) with the flags of any other suite. nextest, which runs each test in a process of its
+//! own, is shown each comparison as one test, whose output counts the scenarios.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -48,9 +49,21 @@ const ALL: &str = "all: accepted differences occur, repetitions are few";
 /// Runs the tests that the command line asks for.
 #[must_use]
 pub fn main(comparisons: &[Comparison]) -> ExitCode {
-    let arguments = Arguments::from_args();
-    let trials = comparisons
-        .iter()
+    let mut arguments = Arguments::from_args();
+    let mut chosen: Vec<&Comparison> = comparisons.iter().collect();
+    if std::env::var_os("NEXTEST").is_some() {
+        if arguments.list {
+            let names = comparisons
+                .iter()
+                .map(|one| Trial::test(one.name, || Ok(())));
+            return libtest_mimic::run(&arguments, names.collect()).exit_code();
+        }
+        chosen.retain(|one| arguments.filter.as_deref() == Some(one.name));
+        arguments = Arguments::default();
+        arguments.quiet = true;
+    }
+    let trials = chosen
+        .into_iter()
         .map(|comparison| comparison.trials(&arguments))
         .collect::<Result<Vec<_>>>();
     match trials {

@@ -1,48 +1,76 @@
 //! The record that nextest leaves: how many tests there were, and how long each took.
 
 use anyhow::{Context, Result};
-use quick_xml::events::Event;
-use quick_xml::reader::Reader;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::Count;
+use super::{Count, parse_result};
+
+#[derive(Deserialize)]
+struct Record {
+    #[serde(default, rename = "testsuite")]
+    suites: Vec<Suite>,
+}
+
+#[derive(Deserialize)]
+struct Suite {
+    #[serde(default, rename = "testcase")]
+    tests: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    #[serde(rename = "@classname")]
+    suite: String,
+    #[serde(rename = "@name")]
+    name: String,
+    #[serde(rename = "@time")]
+    seconds: f64,
+    failure: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+    skipped: Option<IgnoredAny>,
+    #[serde(default, rename = "system-out")]
+    output: String,
+}
+
+impl Test {
+    fn count(&self) -> Count {
+        if self.skipped.is_some() {
+            return Count {
+                ignored: 1,
+                ..Count::default()
+            };
+        }
+        // A comparison says how many tests it is.
+        let said = self.output.lines().find_map(parse_result);
+        let has_failed = self.failure.is_some() || self.error.is_some();
+        let one = Count {
+            passed: 1,
+            ..Count::default()
+        };
+        let mut count = said.unwrap_or(one);
+        if has_failed && count.failed == 0 {
+            count = Count {
+                passed: count.passed - 1,
+                failed: 1,
+                ..count
+            };
+        }
+        count
+    }
+}
 
 /// Counts the tests, and gives their names and seconds, the slowest first.
 ///
 /// # Errors
 /// Fails where it is no JUnit XML.
 pub(super) fn read(text: &str) -> Result<(Count, Vec<(String, f64)>)> {
-    let mut reader = Reader::from_str(text);
+    let record: Record = quick_xml::de::from_str(text).context("the record of the tests")?;
     let mut count = Count::default();
     let mut times = Vec::new();
-    loop {
-        let event = reader.read_event().context("the record of the tests")?;
-        let (Event::Start(tag) | Event::Empty(tag)) = &event else {
-            if matches!(event, Event::Eof) {
-                break;
-            }
-            continue;
-        };
-        match tag.name().as_ref() {
-            "testcase" => {
-                count.passed += 1;
-                let attribute = |name: &str| -> Result<String> {
-                    let found = tag.try_get_attribute(name)?.context("an attribute")?;
-                    Ok(found.value.into_owned())
-                };
-                let name = format!("{} {}", attribute("classname")?, attribute("name")?);
-                times.push((name, attribute("time")?.parse().context("a time")?));
-            }
-            // Within its test case.
-            "failure" | "error" => {
-                count.passed -= 1;
-                count.failed += 1;
-            }
-            "skipped" => {
-                count.passed -= 1;
-                count.ignored += 1;
-            }
-            _ => {}
-        }
+    for test in record.suites.into_iter().flat_map(|suite| suite.tests) {
+        count += test.count();
+        times.push((format!("{} {}", test.suite, test.name), test.seconds));
     }
     times.sort_by(|(_, a), (_, b)| f64::total_cmp(b, a));
     Ok((count, times))
@@ -67,5 +95,15 @@ mod tests {
         assert_eq!(times[0], ("e2e::sync slow".to_owned(), 61.25));
         assert_eq!(times.len(), 3);
         assert!(read("<testcase").is_err());
+    }
+
+    #[test]
+    fn the_scenarios_of_a_comparison_are_tests() {
+        let text = r#"<testsuites><testsuite name="e2e::nginx"><testcase name="by the bucket" classname="e2e::nginx" time="9">
+            <failure type="test failure">exit code 101</failure>
+            <system-out>....&#10;test result: FAILED. 376 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out&#10;</system-out>
+            </testcase></testsuite></testsuites>"#;
+        let (count, _) = read(text).unwrap();
+        assert_eq!((count.passed, count.failed, count.ignored), (376, 2, 0));
     }
 }
