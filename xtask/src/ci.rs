@@ -7,27 +7,24 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 use crate::test::{self, Count};
 use crate::{docs, tidy};
-use testkit::build::{self, BUDGET};
+use testkit::build::{self, BUDGET, cargo};
 use testkit::pins::{self, WASM_TARGET};
-use testkit::process::run as run_command;
 use testkit::progress;
 use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
 use testkit::tools::Tools;
-
-mod deployment;
 
 /// What of the gates somebody wants.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
     #[arg(long)]
-    pub(crate) lints: bool,
+    lints: bool,
     #[command(flatten)]
-    pub(crate) setup: SetupOptions,
+    setup: SetupOptions,
 }
 
 /// Runs every gate; false when one failed.
@@ -39,39 +36,35 @@ pub(crate) fn run(options: &CiOptions) -> Result<bool> {
     let mut gates = Gates::default();
     if options.lints {
         lints(&mut gates);
-        gates.report(start.elapsed(), None)?;
     } else {
         let tools = everything(options.setup)?;
         lints(&mut gates);
-        let count = tests(&mut gates, &tools);
-        gates.report(start.elapsed(), Some(count))?;
+        tests(&mut gates, &tools);
     }
+    gates.report(start.elapsed())?;
     Ok(gates.done.iter().all(|gate| gate.outcome.is_ok()))
 }
 
 /// What reads the sources, and compiles them at most.
 fn lints(gates: &mut Gates) {
-    gates.run("fmt", || cargo("fmt", &["--all", "--check"]));
+    let tool = |need| setup::place(need).map(Command::new);
+    let linter = |name| setup::place(Need::Linters).map(|bin| Command::new(bin.join(name)));
+    gates.run("fmt", || lint(cargo(), &["fmt", "--all", "--check"]));
     gates.run("tidy", || {
         tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
     });
-    gates.run("spelling", || {
-        lint(Command::new(setup::place(Need::Linters)?.join("typos")))
-    });
+    gates.run("spelling", || lint(linter("typos")?, &[]));
     gates.run("workflows", || {
-        let mut command = Command::new(setup::place(Need::Linters)?.join("zizmor"));
-        command.args(["--offline", "--no-progress", ".github"]);
-        lint(command)
+        let arguments = ["--offline", "--no-progress", ".github"];
+        lint(linter("zizmor")?, &arguments)
     });
+    // Without metadata it does not know that the crate `md-5` is used as `md5`.
     gates.run("dependencies that nothing uses", || {
-        let program = setup::place(Need::CargoMachete)?;
-        let mut command = Command::new(program);
-        // Else it does not know that the crate `md-5` is used as `md5`.
-        command.arg("--with-metadata");
-        lint(command)
+        lint(tool(Need::CargoMachete)?, &["--with-metadata"])
     });
     gates.run("licences and sources of dependencies", || {
-        deny(&["check", "licenses", "bans", "sources"])
+        let arguments = ["check", "licenses", "bans", "sources"];
+        lint(tool(Need::CargoDeny)?, &arguments)
     });
     gates.run("clippy", || clippy(&["--workspace", "--all-targets"]));
     gates.run("clippy of the worker for WebAssembly", || {
@@ -86,26 +79,26 @@ fn lints(gates: &mut Gates) {
         ])
     });
     gates.run("clippy for other systems", other_systems);
-    gates.run("rustdoc", documentation);
+    gates.run("rustdoc", || {
+        documentation(&["--workspace"])?;
+        // As WebAssembly the worker has items of its own.
+        documentation(&["--package=edge-worker", "--target", WASM_TARGET])
+    });
 }
 
 /// What runs what was built.
-fn tests(gates: &mut Gates, tools: &Tools) -> Count {
-    let mut count = Count::default();
-    gates.run("unit tests", || counted(&mut count, test::unit(None)?));
-    gates.run("tests in WebAssembly", || {
-        counted(&mut count, test::wasm(None)?)
+fn tests(gates: &mut Gates, tools: &Tools) {
+    gates.count("unit tests", || test::unit(None));
+    gates.count("tests in WebAssembly", || test::wasm(None));
+    gates.run("size of the worker", || {
+        let size = build::worker(tools)?;
+        eprintln!("the worker is {size}; the budget is {BUDGET}");
+        ensure!(BUDGET.allows(size), "{size} is over its budget of {BUDGET}");
+        Ok(())
     });
-    gates.run("size of the worker", || budget(tools));
-    gates.run("end-to-end tests", || {
-        counted(&mut count, test::end_to_end(&[], None)?)
-    });
-    // Those that tests make were looked at with them.
-    gates.run("generated pages", || docs::of_programs(true));
-    gates.run("deploy --dry-run, as shipped", deployment::shipped);
-    gates.run("deploy --dry-run, filled in", deployment::filled_in);
-    gates.run("the archive, without Rust", || deployment::archive(tools));
-    count
+    gates.count("end-to-end tests", || test::end_to_end(&[], None));
+    // The other pages are made by tests.
+    gates.run("page of performance", || docs::performance(true));
 }
 
 /// `cargo xtask advisories`: known faults of the crates in use, and versions taken back.
@@ -115,13 +108,8 @@ fn tests(gates: &mut Gates, tools: &Tools) -> Count {
 /// # Errors
 /// Fails when there is one, or the database cannot be had.
 pub(crate) fn advisories() -> Result<()> {
-    deny(&["check", "advisories"])
-}
-
-fn deny(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new(setup::place(Need::CargoDeny)?);
-    command.args(arguments);
-    lint(command)
+    let deny = Command::new(setup::place(Need::CargoDeny)?);
+    lint(deny, &["check", "advisories"])
 }
 
 /// Lints everything for the systems of [`pins::OTHER_TARGETS`].
@@ -142,39 +130,41 @@ fn other_systems() -> Result<()> {
     clippy(&arguments)
 }
 
-/// Every item, private ones too; and the worker as WebAssembly, where it has items of its own.
-fn documentation() -> Result<()> {
-    let document = |arguments: &[&str]| {
-        let mut command = build::cargo();
-        command
-            .args([
-                "doc",
-                "--locked",
-                "--no-deps",
-                "--document-private-items",
-                "--quiet",
-                "--keep-going",
-            ])
-            .args(arguments)
-            // These pages have the private items, so links to them lead somewhere.
-            .env(
-                "RUSTDOCFLAGS",
-                "-D warnings -A rustdoc::private_intra_doc_links",
-            );
-        lint(command)
-    };
-    document(&["--workspace"])?;
-    document(&["--package=edge-worker", "--target", WASM_TARGET])
+/// Every item, private ones too, so links to them lead somewhere.
+fn documentation(packages: &[&str]) -> Result<()> {
+    let mut command = cargo();
+    command
+        .args(["doc", "--locked", "--quiet", "--keep-going"])
+        .args(["--no-deps", "--document-private-items"]);
+    let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+    command.env("RUSTDOCFLAGS", flags);
+    lint(command, packages)
 }
 
 fn clippy(arguments: &[&str]) -> Result<()> {
     let last = ["--locked", "--quiet", "--", "-D", "warnings"];
-    cargo("clippy", &[arguments, &last].concat())
+    let mut command = cargo();
+    command.arg("clippy");
+    lint(command, &[arguments, &last].concat())
+}
+
+/// Runs a command at the root of the repository.
+fn lint(mut command: Command, arguments: &[&str]) -> Result<()> {
+    command.args(arguments).current_dir(testkit::root());
+    let program = Path::new(command.get_program()).file_name();
+    let first = command.get_args().next().unwrap_or_default();
+    let name = format!(
+        "`{} {}`",
+        program.unwrap_or_default().display(),
+        first.display()
+    );
+    testkit::process::run(name.trim(), command)
 }
 
 #[derive(Default)]
 struct Gates {
     done: Vec<Gate>,
+    count: Option<Count>,
 }
 
 struct Gate {
@@ -198,8 +188,20 @@ impl Gates {
         self.done.push(gate);
     }
 
+    /// A gate of tests, which are counted.
+    fn count(&mut self, name: &'static str, tests: impl FnOnce() -> Result<Count>) {
+        let mut total = self.count.unwrap_or_default();
+        self.run(name, || {
+            let count = tests()?;
+            total += count;
+            ensure!(count.good(), "{count}");
+            Ok(())
+        });
+        self.count = Some(total);
+    }
+
     /// One line a gate, then the faults, then how many tests there were.
-    fn report(&self, time: Duration, count: Option<Count>) -> Result<()> {
+    fn report(&self, time: Duration) -> Result<()> {
         let mut output = std::io::stdout().lock();
         let (gates, time) = (self.done.len(), progress::duration(time));
         writeln!(output, "\n{gates} gates in {time}")?;
@@ -211,7 +213,7 @@ impl Gates {
                 writeln!(output, "\nerror: {}: {error:#}", gate.name)?;
             }
         }
-        if let Some(count) = count {
+        if let Some(count) = self.count {
             writeln!(output, "\n{count}")?;
         }
         Ok(())
@@ -224,37 +226,4 @@ impl fmt::Display for Gate {
         let time = progress::duration(self.time);
         write!(f, "{status:6}  {time:>12}  {}", self.name)
     }
-}
-
-fn counted(total: &mut Count, suite: Count) -> Result<()> {
-    *total = total.and(suite);
-    if !suite.good() {
-        bail!("{suite}");
-    }
-    Ok(())
-}
-
-fn cargo(chore: &str, arguments: &[&str]) -> Result<()> {
-    let mut command = build::cargo();
-    command.arg(chore).args(arguments);
-    lint(command)
-}
-
-/// Runs a command at the root of the repository.
-fn lint(mut command: Command) -> Result<()> {
-    let program = Path::new(command.get_program());
-    let name = program.file_name().unwrap_or(program.as_os_str());
-    let first = command.get_args().next().unwrap_or_default();
-    let name = format!("`{} {}`", name.display(), first.display());
-    command.current_dir(testkit::root());
-    run_command(name.as_str(), command)
-}
-
-fn budget(tools: &Tools) -> Result<()> {
-    let size = build::worker(tools)?;
-    eprintln!("the worker is {size}; the budget is {BUDGET}");
-    if !BUDGET.allows(size) {
-        bail!("the worker is {size}, over its budget of {BUDGET}");
-    }
-    Ok(())
 }

@@ -41,12 +41,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
 
     eprintln!("demo: starting the bucket");
     let origin = Origin::start(OriginOptions::default())?;
-    let directory = media.directory();
+    let directory = &media.directory;
     eprintln!(
         "demo: uploading `{}` with `medialift sync`",
         directory.display()
     );
-    let upload = upload::sync(&origin, &directory, Profile::Debug)?;
+    let upload = upload::sync(&origin, directory, Profile::Debug)?;
     ensure!(
         upload.put_requests > 0,
         "`{}` holds no file that can be uploaded",
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     )?;
     eprintln!("demo: reading every file back through the edge with `medialift verify`\n");
     let passed = if options.json {
-        let report = verify::json(&origin, &edge, &directory)?;
+        let report = verify::json(&origin, &edge, directory)?;
         let passed = report["passed"] == true;
         let report = json!({
             "passed": passed,
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
         passed
     } else {
         let page = testkit::target_directory().join("demo.html");
-        verify::text(&origin, &edge, &directory, options.keep.then_some(&*page))?
+        verify::text(&origin, &edge, directory, options.keep.then_some(&*page))?
     };
     if options.keep {
         eprintln!("\nThe stack stays up until Ctrl-C:");
@@ -99,12 +99,10 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     Ok(passed)
 }
 
-/// The media tree to upload.
-pub(crate) enum Media {
-    /// Somebody's own.
-    Theirs(PathBuf),
-    /// A sample tree, which goes away.
-    Sample(ScratchDirectory),
+/// The media tree to upload: somebody's own, or a sample that goes away.
+pub(crate) struct Media {
+    pub(crate) directory: PathBuf,
+    _scratch: Option<ScratchDirectory>,
 }
 
 impl Media {
@@ -117,27 +115,23 @@ impl Media {
                     directory.display()
                 );
             }
-            return Ok(Self::Theirs(
-                directory
-                    .canonicalize()
-                    .context("cannot resolve the media directory")?,
-            ));
+            let directory = directory.canonicalize();
+            return Ok(Self {
+                directory: directory.context("cannot resolve the media directory")?,
+                _scratch: None,
+            });
         }
         let scratch = scratch_directory("media")?;
-        let written = sample::create(&scratch.path().join("system"))?;
+        let directory = scratch.path().join("system");
+        let written = sample::create(&directory)?;
         eprintln!(
             "demo: made a sample tree of {} files, {} kB",
             written.files,
             written.bytes.div_ceil(1000)
         );
-        Ok(Self::Sample(scratch))
-    }
-
-    /// Where it is.
-    pub(crate) fn directory(&self) -> PathBuf {
-        match self {
-            Self::Theirs(directory) => directory.clone(),
-            Self::Sample(scratch) => scratch.path().join("system"),
-        }
+        Ok(Self {
+            directory,
+            _scratch: Some(scratch),
+        })
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn run(options: DevOptions) -> Result<()> {
         build::programs()?;
         let media = Media::choose(options.media.as_deref())?;
         let origin = Origin::start(OriginOptions::default())?;
-        upload::sync(&origin, &media.directory(), Profile::Debug)?;
+        upload::sync(&origin, &media.directory, Profile::Debug)?;
         variables.push(("ORIGIN_URL".to_owned(), origin.bucket_url(BUCKET)));
         Some(origin)
     };

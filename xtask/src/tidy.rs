@@ -5,13 +5,15 @@
 
 mod circles;
 mod policy;
+mod words;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 
 /// Lines a file may have before it is asked whether it is two files.
 const LONGEST_FILE_LINES: usize = 550;
@@ -24,28 +26,24 @@ pub(crate) fn run(root: &Path) -> Result<String> {
     let mut crates = circles::Crates::default();
     let (mut sources, mut pages, mut policy) = (0, 0, 0);
     for file in &files {
-        let extension = file
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default();
-        if !matches!(extension, "rs" | "md") {
-            continue;
-        }
-        let path = root.join(file);
-        let Ok(text) = fs::read_to_string(&path) else {
+        let Ok(text) = fs::read_to_string(root.join(file)) else {
             continue;
         };
-        if extension == "md" {
-            pages += 1;
-            faults.extend(check_page(root, file, &text));
-            continue;
-        }
-        sources += 1;
-        faults.extend(check_source(file, &text)?);
-        crates.add(file, parse(file, &text)?);
-        if policy::is_part(file) {
-            policy += 1;
-            faults.extend(policy::check(file, parse(file, &text)?, &modules));
+        match file.extension().and_then(OsStr::to_str) {
+            Some("md") => {
+                pages += 1;
+                faults.extend(check_page(root, file, &text));
+            }
+            Some("rs") => {
+                sources += 1;
+                faults.extend(check_source(file, &text)?);
+                crates.add(file, parse(file, &text)?);
+                if policy::is_part(file) {
+                    policy += 1;
+                    faults.extend(policy::check(file, parse(file, &text)?, &modules));
+                }
+            }
+            _ => {}
         }
     }
     faults.extend(crates.faults());
@@ -98,7 +96,7 @@ fn check_source(file: &Path, text: &str) -> Result<Vec<String>> {
             "{name}: {lines} lines, over {LONGEST_FILE_LINES}: split it by question"
         ));
     }
-    for attribute in attributes(parse(file, text)?) {
+    for attribute in words::attributes(parse(file, text)?) {
         match attribute.as_str() {
             "ignore" => faults.push(format!("{name}: `#[ignore]`: a test runs or goes")),
             "allow" => faults.push(format!(
@@ -112,11 +110,8 @@ fn check_source(file: &Path, text: &str) -> Result<Vec<String>> {
 
 /// Links of a page to files of this repository must lead somewhere.
 fn check_page(root: &Path, file: &Path, text: &str) -> Vec<String> {
-    let folder = root
-        .join(file)
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default();
+    let page = root.join(file);
+    let folder = page.parent().unwrap_or(root);
     text.split("](")
         .skip(1)
         .filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
@@ -132,31 +127,6 @@ fn check_page(root: &Path, file: &Path, text: &str) -> Vec<String> {
 fn parse(file: &Path, text: &str) -> Result<TokenStream> {
     text.parse()
         .map_err(|e| anyhow::anyhow!("{}: cannot be read as Rust: {e}", file.display()))
-}
-
-/// The names of all attributes, `#[name…]` and `#![name…]`, at any depth.
-fn attributes(tokens: TokenStream) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut after_hash = false;
-    for token in tokens {
-        match token {
-            TokenTree::Punct(mark) => {
-                after_hash = mark.as_char() == '#' || (after_hash && mark.as_char() == '!')
-            }
-            TokenTree::Group(group) => {
-                if after_hash && group.delimiter() == Delimiter::Bracket {
-                    if let Some(TokenTree::Ident(name)) = group.stream().into_iter().next() {
-                        found.push(name.to_string());
-                    }
-                } else {
-                    found.extend(attributes(group.stream()));
-                }
-                after_hash = false;
-            }
-            TokenTree::Ident(_) | TokenTree::Literal(_) => after_hash = false,
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::TokenStream;
+
+use super::words::paths;
 
 /// Policy decides, it does not wait.
 const BANNED_WORDS: &[&str] = &["async", "await"];
@@ -37,24 +39,25 @@ pub(super) fn modules(files: &[PathBuf]) -> Vec<String> {
 
 /// What must not stand in a file of policy.
 pub(super) fn check(file: &Path, tokens: TokenStream, modules: &[String]) -> Vec<String> {
-    let (mut words, mut paths) = (Vec::new(), Vec::new());
-    collect(tokens, &mut words, &mut paths);
-    let mut faults: Vec<String> = BANNED_WORDS
-        .iter()
-        .filter(|banned| words.iter().any(|word| word == *banned))
-        .map(|banned| format!("{}: `{banned}`: policy does not wait", file.display()))
-        .collect();
+    let paths = paths(tokens);
+    let banned = |word: &&&str| paths.iter().flatten().any(|found| found == **word);
+    let waits = BANNED_WORDS.iter().filter(banned);
+    let waits = waits.map(|word| format!("{}: `{word}`: policy does not wait", file.display()));
     // How often `super` may stand in a row without leaving policy.
     let depth = file
         .strip_prefix("worker/src/policy")
         .map_or(0, |below| below.components().count());
-    for path in paths {
-        if !is_allowed(&path, modules, depth) {
-            let path = path.join("::");
-            faults.push(format!("{}: `{path}`: leads out of policy", file.display()));
-        }
-    }
-    faults
+    let out = paths
+        .iter()
+        .filter(|path| path.len() > 1 && !is_allowed(path, modules, depth));
+    let out = out.map(|path| {
+        format!(
+            "{}: `{}`: leads out of policy",
+            file.display(),
+            path.join("::")
+        )
+    });
+    waits.chain(out).collect()
 }
 
 fn is_allowed(path: &[String], modules: &[String], depth: usize) -> bool {
@@ -72,55 +75,6 @@ fn is_allowed(path: &[String], modules: &[String], depth: usize) -> bool {
                 || modules.iter().any(|module| module == root)
         }
     }
-}
-
-/// Every identifier, and every path of two words or more. A group at the end of a path, as in
-/// `use a::{b, c}`, is as many paths.
-fn collect(tokens: TokenStream, words: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    let mut at = 0;
-    while at < tokens.len() {
-        match &tokens[at] {
-            TokenTree::Group(group) => collect(group.stream(), words, paths),
-            TokenTree::Ident(first) => {
-                let mut path = vec![first.to_string()];
-                while let Some(next) = after_colons(&tokens, at + 1) {
-                    match next {
-                        TokenTree::Ident(word) => path.push(word.to_string()),
-                        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                            let mut inner = Vec::new();
-                            collect(group.stream(), &mut inner, &mut Vec::new());
-                            paths.extend(inner.iter().map(|word| {
-                                let mut whole = path.clone();
-                                whole.push(word.clone());
-                                whole
-                            }));
-                            words.extend(inner);
-                            path.clear();
-                        }
-                        _ => break,
-                    }
-                    at += 3;
-                    if path.is_empty() {
-                        break;
-                    }
-                }
-                words.extend(path.iter().cloned());
-                if path.len() > 1 {
-                    paths.push(path);
-                }
-            }
-            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
-        }
-        at += 1;
-    }
-}
-
-/// What follows a `::` that stands at `at`.
-fn after_colons(tokens: &[TokenTree], at: usize) -> Option<&TokenTree> {
-    let colon =
-        |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(mark)) if mark.as_char() == ':');
-    (colon(at) && colon(at + 1)).then(|| tokens.get(at + 2))?
 }
 
 #[cfg(test)]
@@ -165,7 +119,10 @@ mod tests {
                 &[&format!("`{path}`: {out}")],
             );
         }
-        check_line("use std::{fmt, net};", &[&format!("`std::net`: {out}")]);
+        check_line(
+            "use std::{fmt as f, iter::{self, Map}, net};",
+            &[&format!("`std::net`: {out}")],
+        );
     }
 
     #[test]
