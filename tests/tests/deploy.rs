@@ -213,7 +213,8 @@ fn the_archive_is_deployed_with_nothing_but_node_on_path() -> Result<()> {
     package.arg("package-worker");
     run_logged("`xtask package-worker`", package, &log)?;
     let mut unpack = Command::new("tar");
-    let archive = testkit::target_directory().join("worker.tar.gz");
+    let version = testkit::package::VERSION;
+    let archive = testkit::package::directory().join(format!("medialift-worker-{version}.tar.gz"));
     unpack.arg("-xzf").arg(archive).current_dir(scratch.path());
     run_logged("`tar`", unpack, &log)?;
 

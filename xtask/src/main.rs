@@ -65,6 +65,9 @@ enum Chore {
     },
     /// Check everything, then build and deploy the edge worker and read through its domain
     Deploy(DeployOptions),
+    /// Make all that a release has: programs without a library of the system, archives, Debian packages,
+    /// lists of crates, checksums
+    Package,
     /// Make the archive from which the worker is deployed without Rust
     PackageWorker,
 }
@@ -106,8 +109,17 @@ fn run(chore: Chore) -> Result<Outcome> {
         }
         Chore::Docs { check } => docs::run(check).map(|()| true),
         Chore::Deploy(options) => return deploy::run(&options),
+        Chore::Package => {
+            let tools = setup(&[Need::WORKER, Need::RELEASE].concat())?;
+            eprintln!(
+                "package: all of it is in `{}`",
+                package::release(&tools)?.display()
+            );
+            Ok(true)
+        }
         Chore::PackageWorker => {
-            let archive = package::run(&setup(Need::WORKER)?)?;
+            let tools = setup(Need::WORKER)?;
+            let archive = package::worker(&tools, &testkit::package::directory())?;
             eprintln!("package-worker: wrote `{}`", archive.display());
             Ok(true)
         }

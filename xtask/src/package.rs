@@ -1,8 +1,9 @@
-//! `cargo xtask package-worker`: the worker as an archive from which it is deployed without Rust.
+//! `cargo xtask package`: all that a release has. Of that, `cargo xtask package-worker`: the worker as an
+//! archive from which it is deployed without Rust.
 //!
-//! The folder `deploy/` with the built worker added, and with the repository's own `wrangler.toml` without
-//! what builds the worker: there is no second copy of either to keep. docs/deploy.md says how a release
-//! is made of it.
+//! It is the folder `deploy/` with the built worker added, and with the repository's own `wrangler.toml`
+//! without what builds the worker: there is no second copy of either to keep. docs/release.md says how a
+//! release is made.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,27 +15,43 @@ use tar::{Builder, Header};
 use toml_edit::{DocumentMut, value};
 
 use testkit::build;
+use testkit::package;
+use testkit::pins::WASM_TARGET;
 use testkit::tools::Tools;
 
 /// What of the repository is in the archive, and under which name.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("worker/entry.mjs", "entry.mjs"),
     ("worker/build/index.js", "build/index.js"),
     ("worker/build/index_bg.wasm", "build/index_bg.wasm"),
     ("deploy/package.json", "package.json"),
+    ("deploy/package-lock.json", "package-lock.json"),
     ("deploy/.dev.vars.example", ".dev.vars.example"),
     ("deploy/.gitignore", ".gitignore"),
     ("deploy/README.md", "README.md"),
     ("LICENSE", "LICENSE"),
 ];
 
-/// Builds the worker and writes `target/worker.tar.gz`; returns where that is.
+/// Makes all that a release has; returns in which directory.
+///
+/// # Errors
+/// Fails when something cannot be built or written.
+pub(crate) fn release(tools: &Tools) -> Result<PathBuf> {
+    let directory = package::medialift()?;
+    worker(tools, &directory)?;
+    package::crates("worker", WASM_TARGET, &directory, "medialift-worker")?;
+    package::checksums(&directory)?;
+    Ok(directory)
+}
+
+/// Builds the worker and writes its archive into `directory`; returns where that is.
 ///
 /// # Errors
 /// Fails when the worker does not build or a file cannot be read or written.
-pub(crate) fn run(tools: &Tools) -> Result<PathBuf> {
+pub(crate) fn worker(tools: &Tools, directory: &Path) -> Result<PathBuf> {
     build::worker(tools)?;
-    let path = testkit::target_directory().join("worker.tar.gz");
+    fs::create_dir_all(directory)?;
+    let path = directory.join(format!("medialift-worker-{}.tar.gz", package::VERSION));
     let file =
         File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
     let mut archive = Builder::new(GzEncoder::new(file, Compression::best()));
@@ -107,5 +124,9 @@ mod tests {
         let pinned = wrangler("package.json");
         assert!(pinned.is_some());
         assert_eq!(wrangler("deploy/package.json"), pinned);
+        let lock = fs::read_to_string(testkit::root().join("deploy/package-lock.json")).unwrap();
+        let lock: serde_json::Value = serde_json::from_str(&lock).unwrap();
+        let locked = &lock["packages"]["node_modules/wrangler"]["version"];
+        assert_eq!(locked.as_str().map(str::to_owned), pinned);
     }
 }

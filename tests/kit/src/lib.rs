@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 pub mod build;
+pub mod package;
 pub mod pins;
 pub mod process;
 pub mod progress;

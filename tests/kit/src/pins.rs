@@ -56,6 +56,19 @@ pub const CARGO_MACHETE: &str = "0.9.2";
 /// The linters of spelling and of GitHub's workflows: compiled programs, though PyPI has them.
 pub const LINTERS: &[&str] = &["typos==1.52.0", "zizmor==1.32.0"];
 
+/// What makes the Debian package.
+pub const CARGO_DEB: &str = "3.8.0";
+
+/// What writes the list of crates in what is released, as CycloneDX.
+pub const CARGO_CYCLONEDX: &str = "0.5.9";
+
+/// What builds for other systems, with the C compiler and linker of zig: compiled programs, though PyPI has
+/// them.
+pub const ZIGBUILD: &[&str] = &["cargo-zigbuild==0.24.0", "ziglang==0.17.1"];
+
+/// What `medialift` is released for: it takes no library of the system.
+pub const RELEASED_TARGETS: &[&str] = &["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
 /// What everything is linted for beside the machine's own system.
 pub const OTHER_TARGETS: &[&str] = &["aarch64-apple-darwin", "aarch64-unknown-linux-gnu"];
 

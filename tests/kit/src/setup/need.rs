@@ -31,6 +31,8 @@ pub enum Need {
     Varnish,
     /// Ruby with the gems by which Mastodon reads its settings and writes media.
     Ruby,
+    /// What shows man pages.
+    Mandoc,
     /// What runs the tests, each in a process of its own and with a limit of time.
     Nextest,
     /// What checks the licences, the sources and the known faults of the crates.
@@ -39,6 +41,12 @@ pub enum Need {
     CargoMachete,
     /// The linters of spelling and of GitHub's workflows.
     Linters,
+    /// What makes the Debian package.
+    CargoDeb,
+    /// What lists the crates of a release.
+    CargoCyclonedx,
+    /// What builds for other systems.
+    Zigbuild,
 }
 
 impl Need {
@@ -65,12 +73,17 @@ impl Need {
         Self::Browser,
         Self::Varnish,
         Self::Ruby,
+        Self::Mandoc,
+        Self::CargoDeb,
     ];
 
     /// What only the gates of `cargo xtask ci` take.
     pub const LINTS: &[Self] = &[Self::CargoDeny, Self::CargoMachete, Self::Linters];
 
-    /// Everything that any chore or test takes.
+    /// What only a release takes.
+    pub const RELEASE: &[Self] = &[Self::CargoDeb, Self::CargoCyclonedx, Self::Zigbuild];
+
+    /// Everything that gates and tests take.
     pub fn all() -> Vec<Self> {
         [Self::TESTS, Self::LINTS].concat()
     }
@@ -92,6 +105,9 @@ impl Need {
                 Ok(find_program("varnishd").or_else(|| debian::unpacked(cache, "varnishd")))
             }
             Self::Ruby => Ok(tools::ruby().or_else(|| debian::unpacked(cache, "ruby"))),
+            Self::Mandoc => {
+                Ok(find_program("mandoc").or_else(|| debian::unpacked(cache, "mandoc")))
+            }
             Self::Nextest => {
                 Ok(tools::nextest()
                     .or_else(|| crates::program(cache, "cargo-nextest", pins::NEXTEST)))
@@ -99,6 +115,13 @@ impl Need {
             Self::CargoDeny => Ok(crates::program(cache, "cargo-deny", pins::CARGO_DENY)),
             Self::CargoMachete => Ok(crates::program(cache, "cargo-machete", pins::CARGO_MACHETE)),
             Self::Linters => Ok(python::installed(cache, pins::LINTERS)),
+            Self::CargoDeb => Ok(crates::program(cache, "cargo-deb", pins::CARGO_DEB)),
+            Self::CargoCyclonedx => Ok(crates::program(
+                cache,
+                "cargo-cyclonedx",
+                pins::CARGO_CYCLONEDX,
+            )),
+            Self::Zigbuild => Ok(python::installed(cache, pins::ZIGBUILD)),
         }
     }
 
@@ -114,12 +137,18 @@ impl Need {
             Self::Browser => browser::install(installer),
             Self::Varnish => debian::unpack(installer, "varnishd", pins::DEBIAN_VARNISH),
             Self::Ruby => debian::unpack(installer, "ruby", pins::DEBIAN_RUBY),
+            Self::Mandoc => debian::unpack(installer, "mandoc", &["mandoc"]),
             Self::Nextest => crates::install_program(installer, "cargo-nextest", pins::NEXTEST),
             Self::CargoDeny => crates::install_program(installer, "cargo-deny", pins::CARGO_DENY),
             Self::CargoMachete => {
                 crates::install_program(installer, "cargo-machete", pins::CARGO_MACHETE)
             }
             Self::Linters => python::install(installer, pins::LINTERS),
+            Self::CargoDeb => crates::install_program(installer, "cargo-deb", pins::CARGO_DEB),
+            Self::CargoCyclonedx => {
+                crates::install_program(installer, "cargo-cyclonedx", pins::CARGO_CYCLONEDX)
+            }
+            Self::Zigbuild => python::install(installer, pins::ZIGBUILD),
         }
     }
 
@@ -127,16 +156,22 @@ impl Need {
     /// are never the system's what installs them.
     pub(super) fn is_on_system(self) -> bool {
         match self {
-            Self::WasmTarget | Self::Nextest | Self::CargoDeny | Self::CargoMachete => true,
+            Self::WasmTarget
+            | Self::Nextest
+            | Self::CargoDeny
+            | Self::CargoMachete
+            | Self::CargoDeb
+            | Self::CargoCyclonedx => true,
             Self::Npm => find_program("npm").is_some(),
             Self::WorkerBuild | Self::WasmPack => {
                 find_program("cc").is_some()
                     && output("pkg-config", &["--exists", "openssl"]).is_some()
             }
-            Self::Python | Self::Linters => python::can_make_environments(),
+            Self::Python | Self::Linters | Self::Zigbuild => python::can_make_environments(),
             Self::Nginx => matches!(tools::nginx(), Ok(Some(_))),
             Self::Browser => matches!(tools::browser(), Ok(Some(_))),
             Self::Varnish => find_program("varnishd").is_some(),
+            Self::Mandoc => find_program("mandoc").is_some(),
             Self::Ruby => tools::ruby().is_some(),
         }
     }
@@ -164,10 +199,14 @@ impl fmt::Display for Need {
             Self::Browser => "a browser",
             Self::Varnish => "Varnish",
             Self::Ruby => "Ruby with Mastodon's S3 client",
+            Self::Mandoc => "mandoc",
             Self::Nextest => "cargo-nextest",
             Self::CargoDeny => "cargo-deny",
             Self::CargoMachete => "cargo-machete",
             Self::Linters => "linters of PyPI (typos, zizmor)",
+            Self::CargoDeb => "cargo-deb",
+            Self::CargoCyclonedx => "cargo-cyclonedx",
+            Self::Zigbuild => "cargo-zigbuild and zig",
         })
     }
 }

@@ -67,18 +67,22 @@ pub(super) fn of(need: Need, manager: Option<Manager>) -> String {
             return of_target(WASM_TARGET);
         }
         Need::Npm => "let npm reach its registry, and have Node.js and npm: ",
-        Need::Nextest | Need::CargoDeny | Need::CargoMachete => {
+        Need::Nextest
+        | Need::CargoDeny
+        | Need::CargoMachete
+        | Need::CargoDeb
+        | Need::CargoCyclonedx => {
             return "let cargo reach its registry: it installs it from there".to_owned();
         }
         Need::WorkerBuild | Need::WasmPack => {
             "let cargo reach its registry, and have a C compiler, pkg-config and OpenSSL's headers: "
         }
-        Need::Python | Need::Linters => {
+        Need::Python | Need::Linters | Need::Zigbuild => {
             "let pip reach its index, and have Python 3.11 or newer with `venv`: "
         }
         Need::Nginx => "set `MEDIALIFT_NGINX` to nginx 1.18 or newer, or install it: ",
         Need::Browser => "set `CHROME_PATH` to a Chromium or Chrome, or install one: ",
-        Need::Varnish | Need::Ruby => "",
+        Need::Varnish | Need::Ruby | Need::Mandoc => "",
     };
     let command = |manager: Manager| {
         let command = manager.command(of_manager(need, manager));
@@ -114,7 +118,15 @@ pub(super) fn packages(needs: impl Iterator<Item = Need>, manager: Manager) -> V
 const fn of_manager(need: Need, manager: Manager) -> &'static [&'static str] {
     use Manager::{Apt, Brew, Dnf, Nix};
     match (need, manager) {
-        (Need::WasmTarget | Need::Nextest | Need::CargoDeny | Need::CargoMachete, _) => &[],
+        (
+            Need::WasmTarget
+            | Need::Nextest
+            | Need::CargoDeny
+            | Need::CargoMachete
+            | Need::CargoDeb
+            | Need::CargoCyclonedx,
+            _,
+        ) => &[],
         (Need::Npm, Apt | Dnf) => &["nodejs", "npm"],
         (Need::Npm, Brew) => &["node"],
         (Need::Npm, Nix) => &["nodejs"],
@@ -126,15 +138,16 @@ const fn of_manager(need: Need, manager: Manager) -> &'static [&'static str] {
         }
         (Need::WorkerBuild | Need::WasmPack, Brew) => &["pkgconf", "openssl@3"],
         (Need::WorkerBuild | Need::WasmPack, Nix) => &["gcc", "pkg-config", "openssl.dev"],
-        (Need::Python | Need::Linters, Apt) => &["python3", "python3-venv"],
-        (Need::Python | Need::Linters, Dnf | Nix) => &["python3"],
-        (Need::Python | Need::Linters, Brew) => &["python"],
+        (Need::Python | Need::Linters | Need::Zigbuild, Apt) => &["python3", "python3-venv"],
+        (Need::Python | Need::Linters | Need::Zigbuild, Dnf | Nix) => &["python3"],
+        (Need::Python | Need::Linters | Need::Zigbuild, Brew) => &["python"],
         (Need::Nginx, Apt) => &[pins::DEBIAN_NGINX],
         (Need::Nginx, Dnf | Brew | Nix) => &["nginx"],
         (Need::Browser, Apt | Dnf | Nix) => &["chromium"],
         (Need::Browser, Brew) => &["--cask", "chromium"],
         (Need::Varnish, Apt) => pins::DEBIAN_VARNISH,
         (Need::Varnish, Dnf | Brew | Nix) => &["varnish"],
+        (Need::Mandoc, _) => &["mandoc"],
         (Need::Ruby, Apt) => pins::DEBIAN_RUBY,
         (Need::Ruby, Dnf | Brew) => &["ruby"],
         (Need::Ruby, Nix) => &["ruby", "rubyPackages.aws-sdk-s3", "rubyPackages.dotenv"],
@@ -183,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_need_has_a_remedy_everywhere() {
-        for need in Need::all() {
+        for need in [&Need::all(), Need::RELEASE].concat() {
             for manager in Manager::ALL.map(Some).into_iter().chain([None]) {
                 let remedy = of(need, manager);
                 assert!(remedy.contains("install"), "{need}, {manager:?}: {remedy}");
