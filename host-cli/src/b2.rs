@@ -10,14 +10,14 @@ mod model;
 pub use self::call::CallError;
 pub use self::check::{Expected, check};
 pub use self::model::{
-    Allowed, Bucket, BucketName, CorsRule, CreatedKey, Key, LifecycleRule, Visibility,
+    Allowed, Bucket, BucketName, CorsRule, CreatedKey, Key, LifecycleRule, bucket_type,
 };
 
 use serde::Deserialize;
 use serde_json::json;
 
 use self::call::{Caller, RetryRule};
-use crate::config::{Credentials, Endpoint, Secret};
+use crate::config::{Credentials, Endpoint, Secret, Visibility};
 
 /// The address of the native API.
 pub const REALM: &str = "https://api.backblazeb2.com";
@@ -144,7 +144,7 @@ impl Session {
         let body = json!({
             "accountId": self.account_id,
             "bucketName": name.as_str(),
-            "bucketType": visibility,
+            "bucketType": bucket_type(visibility),
             "lifecycleRules": lifecycle,
             "corsRules": cors,
         });

@@ -1,7 +1,7 @@
 //! Checks of a key and a bucket by the native API, which reports more than the S3 endpoint.
 
-use super::{CAPABILITIES, Session, Visibility};
-use crate::config::{Credentials, Endpoint};
+use super::{CAPABILITIES, Session, bucket_type};
+use crate::config::{Credentials, Endpoint, Visibility};
 use crate::findings::Finding;
 
 /// What the settings expect of the service.
@@ -201,7 +201,7 @@ fn visibility(bucket: &super::Bucket, meant: Option<Visibility>) -> Finding {
             format!(
                 "change it in the web console, or with `b2 bucket update {} {}`",
                 bucket.bucket_name,
-                meant.bucket_type()
+                bucket_type(meant)
             ),
         ),
         (Some(is), _) => Finding::passed(check, format!("the bucket is {is}")),

@@ -1,47 +1,14 @@
 //! The native API's data: buckets, keys and rules.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::config::Visibility as Meant;
+use crate::config::Visibility;
 
-/// Who may read the bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Visibility {
-    /// Anybody who knows an object's address.
-    #[serde(rename = "allPublic")]
-    Public,
-    /// Only with a key.
-    #[serde(rename = "allPrivate")]
-    Private,
-}
-
-impl Visibility {
-    /// The service's name of it.
-    pub fn bucket_type(self) -> &'static str {
-        match self {
-            Visibility::Public => "allPublic",
-            Visibility::Private => "allPrivate",
-        }
-    }
-}
-
-impl From<Meant> for Visibility {
-    fn from(meant: Meant) -> Self {
-        match meant {
-            Meant::Public => Visibility::Public,
-            Meant::Private => Visibility::Private,
-        }
-    }
-}
-
-impl fmt::Display for Visibility {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Visibility::Public => "public",
-            Visibility::Private => "private",
-        })
+/// The native API's name of a visibility.
+pub fn bucket_type(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Public => "allPublic",
+        Visibility::Private => "allPrivate",
     }
 }
 
@@ -102,7 +69,7 @@ impl Bucket {
     pub fn visibility(&self) -> Option<Visibility> {
         [Visibility::Public, Visibility::Private]
             .into_iter()
-            .find(|v| v.bucket_type() == self.bucket_type)
+            .find(|visibility| bucket_type(*visibility) == self.bucket_type)
     }
 
     /// Whether it answers at the S3 endpoint: buckets of before 4 May 2020 do not.

@@ -10,8 +10,8 @@ use md5::{Digest, Md5};
 use serde::Serialize;
 
 use super::provision::realm;
-use crate::b2::{self, Visibility};
-use crate::config::{Credentials, KeyKind, Target, TargetArgs};
+use crate::b2;
+use crate::config::{Credentials, KeyKind, Target, TargetArgs, Visibility};
 use crate::context::Context;
 use crate::error::{Result, chain};
 use crate::exit::Exit;
@@ -60,7 +60,7 @@ pub async fn run(args: CheckArgs, context: &Context) -> Result<Exit> {
     let visibility = match (args.public, args.private) {
         (true, _) => Some(Visibility::Public),
         (_, true) => Some(Visibility::Private),
-        _ => context.file.visibility.map(Visibility::from),
+        _ => context.file.visibility,
     };
     let mut found = native(context, &target, &credentials, visibility).await?;
     if findings::exit(&found) == Exit::Done {
@@ -252,7 +252,7 @@ async fn anonymous_read(target: &Target, key: &str, expected: Option<Visibility>
             format!(
                 "change it in the web console, or with `b2 bucket update {} {}`",
                 target.bucket,
-                expected.bucket_type()
+                b2::bucket_type(expected)
             ),
         ),
         _ => Finding::passed(check, detail),

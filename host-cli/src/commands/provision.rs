@@ -14,10 +14,8 @@ use clap::{ArgGroup, Args};
 use self::key_file::KeyFile;
 use self::report::{BucketReport, KeyReport, ProvisionReport, ResourceChange, advise, text};
 use self::rules::{HIDDEN_DAYS, cors, has_lifecycle, lifecycle};
-use crate::b2::{
-    Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session, Visibility,
-};
-use crate::config::{Endpoint, KEY, KEY_ID, find_credentials};
+use crate::b2::{Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session};
+use crate::config::{Endpoint, KEY, KEY_ID, Visibility, find_credentials};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -154,7 +152,7 @@ impl Wanted {
         let visibility = match (args.public, args.private) {
             (true, _) => Some(Visibility::Public),
             (_, true) => Some(Visibility::Private),
-            _ => context.file.visibility.map(Visibility::from),
+            _ => context.file.visibility,
         };
         Ok(Wanted {
             name: parsed,

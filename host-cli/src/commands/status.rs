@@ -47,7 +47,7 @@ struct StatusReport {
     target: Option<String>,
     installation: Installation,
     steps: Vec<StepRow>,
-    next: Option<NextStep>,
+    next: Option<NextCommands>,
     changes: Changes,
     ledger: PathBuf,
 }
@@ -61,7 +61,7 @@ struct StepRow {
 }
 
 #[derive(Debug, Serialize)]
-struct NextStep {
+struct NextCommands {
     number: usize,
     step: Step,
     /// Command lines, in the order to run them.
@@ -92,13 +92,13 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     };
     let statuses = situation.statuses();
     let next = match state.as_ref().map(|state| state.phase) {
-        Some(Phase::Returning) => Some(NextStep {
+        Some(Phase::Returning) => Some(NextCommands {
             number: Step::Cutover.number(),
             step: Step::Cutover,
             commands: vec![command(&args, context, "rollback", false)],
             note: Some("a rollback was interrupted: complete it".to_owned()),
         }),
-        _ => next(&statuses).map(|step| NextStep {
+        _ => next(&statuses).map(|step| NextCommands {
             number: step.number(),
             step,
             commands: commands(step, &args, context, installation.deployment),

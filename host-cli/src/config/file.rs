@@ -1,5 +1,6 @@
 //! The settings file, `medialift.toml`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -122,6 +123,15 @@ pub enum Visibility {
     Public,
     /// Only signed requests are answered.
     Private,
+}
+
+impl fmt::Display for Visibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Visibility::Public => "public",
+            Visibility::Private => "private",
+        })
+    }
 }
 
 impl File {

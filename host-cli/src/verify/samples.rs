@@ -69,7 +69,7 @@ impl std::fmt::Display for SampleCount {
 
 /// The expected content of a sample.
 #[derive(Clone, Debug)]
-enum Expected {
+enum ExpectedContent {
     /// The content of this local file.
     File(PathBuf),
     /// Content with this MD5; none where the ETag of the object is not an MD5.
@@ -82,7 +82,7 @@ pub struct Sample {
     /// Its key.
     pub key: String,
     size: u64,
-    expected: Expected,
+    expected: ExpectedContent,
 }
 
 /// The result of reading a sample.
@@ -119,7 +119,7 @@ pub async fn read(
         .buffered(CONCURRENT_READS);
     while let Some((sample, (read, body))) = responses.next().await {
         // A local file counts while Mastodon does not write to the bucket.
-        let may_change = bucket_is_owned || !matches!(sample.expected, Expected::File(_));
+        let may_change = bucket_is_owned || !matches!(sample.expected, ExpectedContent::File(_));
         if read.fault.is_none() || !may_change || !has_changed(bucket, sample, &body).await {
             reads.push(read);
         }
@@ -211,15 +211,15 @@ async fn read_one(domain: &Domain, sample: &Sample) -> (SampleRead, Bytes) {
     (read, response.body)
 }
 
-fn differs(expected: &Expected, body: &[u8]) -> Option<String> {
+fn differs(expected: &ExpectedContent, body: &[u8]) -> Option<String> {
     match expected {
-        Expected::File(path) => match fs::read(path) {
+        ExpectedContent::File(path) => match fs::read(path) {
             Ok(bytes) if bytes == body => None,
             Ok(_) => Some("differs from the local file".to_owned()),
             Err(error) => Some(format!("the local file cannot be read: {error}")),
         },
-        Expected::Md5(None) => None,
-        Expected::Md5(Some(md5)) => (hex::encode(Md5::digest(body)) != *md5)
+        ExpectedContent::Md5(None) => None,
+        ExpectedContent::Md5(Some(md5)) => (hex::encode(Md5::digest(body)) != *md5)
             .then(|| "differs from the object in the bucket".to_owned()),
     }
 }

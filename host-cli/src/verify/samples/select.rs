@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Expected, Sample};
+use super::{ExpectedContent, Sample};
 use crate::config::LONGEST_KEY;
 use crate::error::Result;
 use crate::s3::{Client, ListRequest, S3Error};
@@ -61,7 +61,7 @@ pub fn from_directory(directory: &Path, key_prefix: &str, count: usize) -> Vec<S
         samples.push(Sample {
             key,
             size: metadata.len(),
-            expected: Expected::File(path),
+            expected: ExpectedContent::File(path),
         });
     }
     select_by_kind(samples, count)
@@ -90,7 +90,7 @@ pub fn every_file(directory: &Path, key_prefix: &str) -> Result<(Vec<Sample>, u6
             samples.push(Sample {
                 key: format!("{key_prefix}{}", file.path),
                 size: file.stamp.size,
-                expected: Expected::File(directory.join(&file.path)),
+                expected: ExpectedContent::File(directory.join(&file.path)),
             });
         }
     }
@@ -187,7 +187,7 @@ async fn list(
             key: object.key,
             size: object.size,
             // The ETag of an upload in parts is not an MD5.
-            expected: Expected::Md5(Some(object.etag).filter(|etag| !etag.contains('-'))),
+            expected: ExpectedContent::Md5(Some(object.etag).filter(|etag| !etag.contains('-'))),
         })
         .collect())
 }
@@ -201,7 +201,7 @@ mod tests {
         let sample = |key: String| Sample {
             key,
             size: 1,
-            expected: Expected::Md5(None),
+            expected: ExpectedContent::Md5(None),
         };
         let mut many: Vec<Sample> = (0..100).map(|n| sample(format!("{n}.png"))).collect();
         many.push(sample("clip.mp4".to_owned()));
