@@ -221,7 +221,7 @@ fn a_key_of_another_bucket_is_told() -> Result<()> {
         &report,
         &[
             ("restriction", "failed", "restricted to `another-bucket`"),
-            ("bucket", "skipped", "may not look at"),
+            ("bucket", "skipped", "may not access"),
             ("upload", "skipped", "not checked"),
         ],
     );
