@@ -1,95 +1,93 @@
-//! Who may come in, and which object they mean: method and raw path to an [`ObjectKey`].
+//! Which requests are answered, and which object each is about: from method and raw path to an
+//! [`ObjectKey`].
 //!
-//! What is admitted names a key inside the bucket and the prefix, whatever the client wrote. The
-//! purge secret is not checked here, only that the request means a purge: see `purge`.
+//! Every admitted key is under `KEY_PREFIX`. A purge is recognised here by the header for its secret; `purge`
+//! checks the secret.
 
 use crate::settings::Settings;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 /// The longest key that B2 takes, in bytes of UTF-8.
 pub const LONGEST_KEY: usize = 1024;
 
-/// The path that tells how the worker is.
+/// The path of the health document.
 pub const HEALTH: &str = "/.well-known/medialift-health";
 
-/// The path that stands for the whole cache: purging it drops everything.
+/// The path of the whole cache: a purge of it drops everything.
 pub const CACHE: &str = "/.well-known/medialift-cache";
+
+/// The key that `/` serves, below `KEY_PREFIX`.
+const INDEX: &str = "index.html";
 
 /// An object's key in the bucket, `KEY_PREFIX` included, decoded.
 ///
-/// Never empty, never longer than [`LONGEST_KEY`], never starts with `/`, and has no dot segment,
-/// no empty segment but a last one, and no control character.
+/// **Invariant:** it has 1 to [`LONGEST_KEY`] bytes, no `/` at its start, no dot segment, no empty segment
+/// but a last one, and no control character.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
-    /// The key, decoded.
-    #[must_use]
+    /// The key whose [`s3_path`](Self::s3_path) this is; `None` for a path that names no key.
+    pub fn from_s3_path(path: &str) -> Option<Self> {
+        let key = resolved(&decoded(path).ok()?).ok()?;
+        (1..=LONGEST_KEY).contains(&key.len()).then_some(Self(key))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// `/` and the key, encoded as SigV4's canonical path wants it: all bytes but
-    /// `A–Z a–z 0–9 - . _ ~ /` as `%XX` in capitals. Serves as the path of the request to the
-    /// bucket and as the cache key.
-    #[must_use]
+    /// The key without `prefix`, with which it starts.
+    pub fn below(&self, prefix: &str) -> &str {
+        self.0.strip_prefix(prefix).unwrap_or(&self.0)
+    }
+
+    /// The path of the request to the bucket, which is also part of the cache key: see [`s3_path`].
     pub fn s3_path(&self) -> String {
-        const HEX: &[u8; 16] = b"0123456789ABCDEF";
-        let mut path = String::with_capacity(self.0.len() + 16);
-        path.push('/');
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                path.push(char::from(byte));
-            } else {
-                path.push('%');
-                path.push(char::from(HEX[usize::from(byte >> 4)]));
-                path.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-        }
-        path
+        s3_path(&self.0)
     }
 }
 
-/// What admission looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// The method; `None` for what is none.
-    pub method: Option<&'a Method>,
-    /// The request's URL or path as the runtime gives it, query and fragment and all.
-    pub target: &'a str,
-    /// Whether the header named by `PURGE_SECRET_HEADER` is there, whatever its value.
-    pub has_purge_header: bool,
-    /// Whether `Origin` and `Access-Control-Request-Method` are there: a browser asks what a script
-    /// of another site may do.
-    pub is_preflight: bool,
+/// `/` and a key, encoded as SigV4's canonical path requires: all bytes but `A–Z a–z 0–9 - . _ ~ /` as `%XX` in
+/// capitals.
+pub fn s3_path(key: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut path = String::with_capacity(key.len() + 16);
+    path.push('/');
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push('%');
+            path.push(char::from(HEX[usize::from(byte >> 4)]));
+            path.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+    path
 }
 
-/// What an admitted request wants.
+/// What an admitted request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// Know what a script of another site may ask for.
+    /// A browser's question which requests a script of another site may make.
     Preflight,
-    /// Read an object.
+    /// A read of an object.
     Read {
-        /// Which.
         key: ObjectKey,
-        /// HEAD: the headers alone.
+        /// HEAD: the answer has no body.
         head: bool,
-        /// The path was `/`: where the bucket has no such object, the answer is 403 and not 404.
-        index: bool,
+        /// The status of the answer where the bucket does not have the object.
+        when_missing: StatusCode,
     },
-    /// Drop an object from the cache, if the secret is right.
-    Purge {
-        /// Which.
-        key: ObjectKey,
-    },
-    /// Drop everything from the cache, if the secret is right.
+    /// A purge of one object. The secret is still to be checked.
+    Purge { key: ObjectKey },
+    /// A purge of the whole cache. The secret is still to be checked.
     PurgeEverything,
-    /// Know how the worker is: see [`HEALTH`].
+    /// A request for the document at [`HEALTH`].
     Health {
         /// The object that the bucket is asked for, to see whether it answers.
         probe: ObjectKey,
-        /// HEAD: the headers alone.
+        /// HEAD: the answer has no body.
         head: bool,
     },
 }
@@ -97,8 +95,8 @@ pub enum Admitted {
 /// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A method other than GET and HEAD, no purge that carries a secret, and no preflight: 403, as
-    /// nginx's `limit_except GET`.
+    /// Neither GET nor HEAD, nor a purge with its header, nor a preflight: 403, as nginx's
+    /// `limit_except GET` answers.
     Method,
     /// A `%` without two hexadecimal digits after it: 400.
     MalformedEscape,
@@ -115,8 +113,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status of the answer.
-    #[must_use]
+    /// The status that the client gets.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Method | Self::Denied => StatusCode::FORBIDDEN,
@@ -129,46 +126,58 @@ impl Refusal {
     }
 }
 
-/// Admits a request or says why not.
-pub fn admit(asked: &Asked<'_>, settings: &Settings) -> Result<Admitted, Refusal> {
-    let method = asked.method.map(Method::as_str).unwrap_or_default();
+/// Admits a request, or gives the reason why not.
+///
+/// `url` is the request's URL, or its path, as the runtime gives it. `has_header` is called only for headers
+/// that the method depends on: a read is admitted without a call into JavaScript.
+pub fn admit(
+    method: &str,
+    url: &str,
+    has_header: &dyn Fn(&str) -> bool,
+    settings: &Settings,
+) -> Result<Admitted, Refusal> {
+    let has_purge_header = || {
+        let purge = settings.purge.as_ref();
+        purge.is_some_and(|purge| has_header(&purge.header))
+    };
     let is_purge = match method {
         "GET" | "HEAD" => false,
-        "PURGE" | "POST" | "DELETE" if asked.has_purge_header => true,
-        "OPTIONS" if asked.is_preflight => return Ok(Admitted::Preflight),
+        "PURGE" | "POST" | "DELETE" if has_purge_header() => true,
+        "OPTIONS" if has_header("origin") && has_header("access-control-request-method") => {
+            return Ok(Admitted::Preflight);
+        }
         _ => return Err(Refusal::Method),
     };
-    let raw = raw_path(asked.target);
+    let head = method == "HEAD";
+    let raw = raw_path(url);
     let path = resolved(&decoded(raw)?)?;
-    let (key, index) = object_key(&path, settings)?;
+    let (key, is_index) = object_key(&path, settings)?;
     Ok(match is_purge {
         true if raw == CACHE => Admitted::PurgeEverything,
         true => Admitted::Purge { key },
-        false if raw == HEALTH => Admitted::Health {
-            probe: key,
-            head: method == "HEAD",
-        },
+        false if raw == HEALTH => Admitted::Health { probe: key, head },
         false => Admitted::Read {
             key,
-            head: method == "HEAD",
-            index,
+            head,
+            // nginx answers 403 for a directory without an index.
+            when_missing: match is_index {
+                true => StatusCode::FORBIDDEN,
+                false => StatusCode::NOT_FOUND,
+            },
         },
     })
 }
 
-/// What `/` serves.
-const INDEX: &str = "index.html";
-
-/// The path of a URL or of a bare target, as it was written, without its query and fragment.
-pub(crate) fn raw_path(target: &str) -> &str {
-    let end = target.find(['?', '#']).unwrap_or(target.len());
-    let target = &target[..end];
-    if target.starts_with('/') {
-        return target;
+/// The raw path of a URL or of a bare path, without query and fragment.
+pub(crate) fn raw_path(url: &str) -> &str {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let url = &url[..end];
+    if url.starts_with('/') {
+        return url;
     }
-    match target.split_once("://") {
+    match url.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-        None => target,
+        None => url,
     }
 }
 
@@ -179,15 +188,12 @@ fn decoded(path: &str) -> Result<String, Refusal> {
     while let Some(byte) = rest.next() {
         let byte = match byte {
             b'%' => {
-                let high = rest
-                    .next()
-                    .and_then(nibble)
-                    .ok_or(Refusal::MalformedEscape)?;
-                let low = rest
-                    .next()
-                    .and_then(nibble)
-                    .ok_or(Refusal::MalformedEscape)?;
-                high << 4 | low
+                let mut digit = || {
+                    rest.next()
+                        .and_then(hex_digit)
+                        .ok_or(Refusal::MalformedEscape)
+                };
+                digit()? << 4 | digit()?
             }
             byte => byte,
         };
@@ -197,30 +203,24 @@ fn decoded(path: &str) -> Result<String, Refusal> {
         bytes.push(byte);
     }
     let text = String::from_utf8(bytes).map_err(|_| Refusal::InvalidUtf8)?;
-    // U+0080 to U+009F are control characters too.
+    // U+0080 to U+009F.
     if text.chars().any(char::is_control) {
-        Err(Refusal::ControlCharacter)
-    } else {
-        Ok(text)
+        return Err(Refusal::ControlCharacter);
     }
+    Ok(text)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+fn hex_digit(digit: u8) -> Option<u8> {
+    u8::try_from(char::from(digit).to_digit(16)?).ok()
 }
 
 /// The path without empty and dot segments and without the slash at its start. A slash at its end
-/// stays: `a/` is another key than `a`.
+/// stays: `a/` and `a` are different keys.
 fn resolved(path: &str) -> Result<String, Refusal> {
     let mut segments: Vec<&str> = Vec::new();
-    let mut open = true;
+    let mut is_directory = true;
     for segment in path.split('/') {
-        open = matches!(segment, "" | "." | "..");
+        is_directory = matches!(segment, "" | "." | "..");
         match segment {
             "" | "." => {}
             ".." => drop(segments.pop().ok_or(Refusal::AboveRoot)?),
@@ -228,43 +228,35 @@ fn resolved(path: &str) -> Result<String, Refusal> {
         }
     }
     let mut resolved = segments.join("/");
-    if open && !segments.is_empty() {
+    if is_directory && !segments.is_empty() {
         resolved.push('/');
     }
     Ok(resolved)
 }
 
-/// The key that a path names, and whether it is the index: not a denied one, `STRIP_PREFIX` cut
-/// off, `KEY_PREFIX` put before.
+/// The key that a path names, and whether the path is `/`: `STRIP_PREFIX` is removed and `KEY_PREFIX` added.
 ///
-/// Denied is what is denied under either of its names, or `STRIP_PREFIX` would be a way around.
-/// Mastodon's own URLs have `S3_KEY_PREFIX` in them already: it is put there once.
+/// The deny list is applied before and after, or a prefix could hide a denied name. Mastodon's own URLs
+/// contain `S3_KEY_PREFIX`: it is added only where it is not there.
 fn object_key(path: &str, settings: &Settings) -> Result<(ObjectKey, bool), Refusal> {
-    let stripped = settings
-        .strip_prefix
-        .as_deref()
-        .and_then(|prefix| path.strip_prefix(prefix));
-    let inner = stripped.unwrap_or(path);
-    let inner = inner
-        .strip_prefix(settings.key_prefix.as_str())
-        .unwrap_or(inner);
-    let index = inner.is_empty();
-    let inner = if index { INDEX } else { inner };
+    let strip_prefix = settings.strip_prefix.as_deref().unwrap_or_default();
+    let inner = path.strip_prefix(strip_prefix).unwrap_or(path);
+    let key_prefix = settings.key_prefix.as_str();
+    let inner = inner.strip_prefix(key_prefix).unwrap_or(inner);
+    let is_index = inner.is_empty();
+    let inner = if is_index { INDEX } else { inner };
+    let key = [key_prefix, inner].concat();
     let is_denied = |key: &str| {
-        settings
-            .deny_prefixes
-            .iter()
-            .any(|prefix| key.starts_with(prefix.as_str()))
+        let mut denied = settings.deny_prefixes.iter();
+        denied.any(|prefix| key.starts_with(prefix.as_str()))
     };
-    let key = [settings.key_prefix.as_str(), inner].concat();
     if [path, inner, &key].into_iter().any(is_denied) {
         return Err(Refusal::Denied);
     }
     if key.len() > LONGEST_KEY {
-        Err(Refusal::KeyTooLong)
-    } else {
-        Ok((ObjectKey(key), index))
+        return Err(Refusal::KeyTooLong);
     }
+    Ok((ObjectKey(key), is_index))
 }
 
 #[cfg(test)]

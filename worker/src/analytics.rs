@@ -1,14 +1,14 @@
-//! Figures for Workers Analytics Engine, where a dataset is bound as `ANALYTICS`: one point a read.
-//! `docs/operate.md` has queries for it.
+//! Workers Analytics Engine: one data point for each read, where a dataset is bound as `ANALYTICS`.
+//! `docs/operate.md` has queries.
 //!
-//! | place | what |
+//! | field | value |
 //! |---|---|
-//! | `index1`, `blob1` | how the cache came by the answer: `HIT`; `NONE` for an error |
-//! | `blob2` | the first directory of the key, below `KEY_PREFIX`: `accounts`, `cache`; `-` without one |
+//! | `index1`, `blob1` | the cache status, such as `HIT`; `NONE` for an error |
+//! | `blob2` | the first directory of the key below `KEY_PREFIX`, such as `accounts`; `-` without one |
 //! | `blob3` | the answer's status |
-//! | `double1` | how many bytes the answer has; 0 for HEAD, and where it does not say |
-//! | `double2` | how long the reader waited, in milliseconds, where the bucket was asked; else 0 |
-//! | `double3` | 1 where the bucket had a fault, covered by a stale copy or not |
+//! | `double1` | `Content-Length`, in bytes; 0 for HEAD, and where it is missing |
+//! | `double2` | how long the bucket was waited for, in milliseconds; 0 where it was not asked |
+//! | `double3` | 1 where the bucket had a fault, whether or not a stale copy was served |
 
 use crate::policy::headers::{SERVER_TIMING, X_CACHE_STATUS, digits};
 use crate::sdk;
@@ -18,14 +18,13 @@ use worker::{AnalyticsEngineDataPointBuilder, Env};
 /// The dataset's binding in `wrangler.toml`.
 const DATASET: &str = "ANALYTICS";
 
-/// Whether somebody wants points.
-#[must_use]
+/// Whether a dataset is bound.
 pub fn is_bound(env: &Env) -> bool {
     env.analytics_engine(DATASET).is_ok()
 }
 
-/// Writes the point of a read that was answered so. `path`: the key below `KEY_PREFIX`.
-pub fn record(env: &Env, path: &str, head: bool, answer: &Response) {
+/// Writes the point of a read. `path`: the key below `KEY_PREFIX`.
+pub fn write_point(env: &Env, path: &str, head: bool, answer: &Response) {
     let Ok(dataset) = env.analytics_engine(DATASET) else {
         return;
     };
@@ -46,10 +45,10 @@ pub fn record(env: &Env, path: &str, head: bool, answer: &Response) {
         .add_blob(cache)
         .add_blob(kind)
         .add_blob(status.to_string().as_str())
-        // Numbers there are floating; a file is never so long that it would matter.
+        // Exact up to 2^53 bytes.
         .add_double(bytes.unwrap_or_default() as f64)
         .add_double(waited.unwrap_or_default() as f64)
         .add_double(f64::from(u8::from(has_failed)));
-    // A point that is lost is no reason to fail a read.
+    // A lost point does not fail the read.
     _ = point.write_to(&dataset);
 }

@@ -1,58 +1,59 @@
-//! The steps of a read in engine mode: nginx's cache rules over four small traits.
+//! A read in engine mode: nginx's cache rules over four small traits.
 //!
-//! The order of the steps stands in [`crate::serve`]. The same code runs in the worker (over the
-//! Cache API, `fetch` and the runtime's timers) and natively in tests (over a simulated store,
-//! origin and clock). What may be served and stored is decided in [`crate::policy`]; how an answer
-//! becomes a response is `respond.rs`'s.
+//! [`Engine::read`] is the whole way of a read, in the order in which things happen; the modules below
+//! have its steps. The same code runs in the worker (over the Cache API, `fetch` and the runtime's timers)
+//! and natively in tests (over a simulated store, origin and clock). [`crate::policy`] decides what may be
+//! served and stored; `respond.rs` makes the response.
 //!
 //! **Architecture Invariant:** no request awaits what another request has started, nor reads from
-//! its stream: the runtime forbids both. Requests meet in the store, and in the plain data of
-//! [`lock`] and [`purges`], only.
+//! its stream: the runtime forbids both. Requests share the store and the plain data of [`lock`] and
+//! [`purges`], and nothing else.
 
-pub(crate) mod fill;
-pub mod lock;
 pub mod ports;
+
+mod look_up;
+
+pub mod lock;
+
+mod answer;
+mod fill;
+
 pub mod purges;
-pub(crate) mod shape;
 
 use crate::admission::ObjectKey;
-use crate::policy::conditional;
-use crate::policy::decision::{self, Freshness};
-use crate::policy::entry::Entry;
 use crate::policy::freshness::FreshnessRule;
-use crate::policy::headers::{self, text};
-use crate::policy::origin_error::{OriginError, Remembered};
-use crate::policy::range;
+use crate::policy::origin_error::OriginError;
+use crate::policy::record::Record;
 use crate::policy::status::CacheStatus;
+use crate::policy::time::UnixMillis;
+use fill::Refreshed;
+use futures_util::future::{Either, select};
 use http::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use lock::Locks;
+use http::{HeaderMap, HeaderName, StatusCode};
+use lock::{Ended, Locks, Permit, Turn};
+use look_up::Lookup;
 pub use ports::{Body, Found, Origin, OriginAnswer, Runtime, Store};
 use purges::Purges;
-use shape::{Shape, shape};
+use std::pin::pin;
+use std::rc::Rc;
 
-/// When a purge looks whether another isolate has stored old bytes since, in milliseconds after its
-/// last look. Within the 30 seconds that the runtime gives to work after an answer
-/// (developers.cloudflare.com/workers/runtime-apis/context/#waituntil).
-const LOOKS_AFTER_A_PURGE: [u64; 4] = [1_000, 3_000, 7_000, 14_000];
+/// How long a reader waits for another's fill before it asks the origin itself, without storing:
+/// nginx's `proxy_cache_lock_timeout`. Also how long it waits for its own refresh of a stale copy before
+/// it is served the copy. In milliseconds.
+pub const LONGEST_WAIT_MILLISECONDS: u64 = 5_000;
 
-/// A read that was admitted.
-#[derive(Clone, Debug)]
-pub struct Read {
-    /// Which object.
-    pub key: ObjectKey,
-    /// Its name in the store, and in the tables of the isolate.
-    pub cache_key: String,
-    /// HEAD: the headers alone.
-    pub head: bool,
-    /// Of the request's headers those in [`READ_HEADERS`].
-    pub headers: HeaderMap,
-}
+/// How long the first reader of an object waits until the object is stored, where it wants a part that
+/// only the store can cut, before it asks the origin for the part. In milliseconds.
+const LONGEST_WAIT_FOR_A_PART_MILLISECONDS: u64 = 1_000;
 
-/// The request headers that a read heeds.
+/// The first and the longest pause of a waiting reader between two queries of the lock, in milliseconds.
+/// Each pause is twice as long as the one before.
+const FIRST_PAUSE_MILLISECONDS: u64 = 10;
+const LONGEST_PAUSE_MILLISECONDS: u64 = 100;
+
+/// The request headers that a read depends on.
 pub const READ_HEADERS: [HeaderName; 6] = [
     RANGE,
     IF_RANGE,
@@ -62,20 +63,29 @@ pub const READ_HEADERS: [HeaderName; 6] = [
     IF_UNMODIFIED_SINCE,
 ];
 
-/// What a reader is to be sent.
+/// A read that was admitted.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub key: ObjectKey,
+    /// The object's name in the store, and in the tables of locks and purges.
+    pub cache_key: String,
+    /// HEAD: the answer has no body.
+    pub head: bool,
+    /// Those of the request's headers that are in [`READ_HEADERS`].
+    pub headers: HeaderMap,
+}
+
+/// The answer to a read.
 #[derive(Debug)]
 pub enum Answer<F: Found> {
-    /// A stored answer, just as it is but for its cache status and its age.
+    /// A stored answer. Only its cache status and its age are still to be set.
     Stored(StoredCopy<F>, CacheStatus),
-    /// A 304 about a stored answer: its headers but those that describe a body.
+    /// A 304 made from a stored answer, without the headers that describe a body.
     NotModified(StoredCopy<F>, CacheStatus),
-    /// An answer made here or at the origin. Its headers are final.
+    /// An answer that is not taken from the store. Its headers are final.
     Made {
-        /// The status.
         status: StatusCode,
-        /// The headers.
         headers: HeaderMap,
-        /// The body, if any.
         body: Option<F::Body>,
     },
 }
@@ -83,20 +93,11 @@ pub enum Answer<F: Found> {
 /// A stored answer and its record.
 #[derive(Debug)]
 pub struct StoredCopy<F> {
-    /// The answer.
     pub found: F,
-    /// Its record.
-    pub entry: Entry,
+    pub record: Record,
 }
 
-/// What the store has for a reader.
-pub(crate) enum Lookup<F> {
-    Fresh(StoredCopy<F>),
-    Stale(StoredCopy<F>),
-    Absent,
-}
-
-/// The engine of one request. Everything in it is a handle.
+/// The engine of one request. A clone shares everything with the original.
 #[derive(Clone, Debug)]
 pub struct Engine<S, O, R> {
     /// Where answers are kept.
@@ -105,7 +106,7 @@ pub struct Engine<S, O, R> {
     pub origin: O,
     /// Time and background work.
     pub runtime: R,
-    /// The fills under way in this isolate.
+    /// The fills that run in this isolate.
     pub locks: Locks,
     /// The last purges of this isolate.
     pub purges: Purges,
@@ -119,215 +120,122 @@ where
     O: Origin<Body = S::Body>,
     R: Runtime,
 {
-    /// What the store has for this reader: as much as is wanted, where the store alone can tell it.
-    pub(crate) async fn look_up(&self, read: &Read) -> Lookup<S::Found> {
-        let request = read.store_request();
-        let lookup = self.look_up_with(read, &request).await;
-        if request.is_empty() || self.is_conclusive(read, &lookup) {
-            return lookup;
-        }
-        self.look_up_with(read, &HeaderMap::new()).await
-    }
-
-    /// Whether the store's part or 304 can be taken. It applies a `Range` or a condition to whatever
-    /// is stored and may compare otherwise, and a stale copy must be there to be served.
-    fn is_conclusive(&self, read: &Read, lookup: &Lookup<S::Found>) -> bool {
-        let (copy, is_fresh) = match lookup {
-            Lookup::Absent => return false,
-            Lookup::Fresh(copy) => (copy, true),
-            Lookup::Stale(copy) => (copy, false),
-        };
-        if copy.is_of_missing() {
-            return true;
-        }
-        match copy.found.status() {
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT => true,
-            StatusCode::NOT_MODIFIED => {
-                let shape = shape(&read.headers, &copy.found.selected_headers());
-                is_fresh && matches!(shape, Shape::NotModified)
-            }
-            _ => false,
-        }
-    }
-
-    async fn look_up_with(&self, read: &Read, request: &HeaderMap) -> Lookup<S::Found> {
-        let Some(found) = self.store.find(&read.cache_key, request).await else {
-            return Lookup::Absent;
-        };
-        let Some(entry) = found.entry() else {
-            return Lookup::Absent;
-        };
-        if self.purges.has_overtaken(&read.cache_key, entry.asked_at) {
-            return Lookup::Absent;
-        }
-        match decision::freshness_of(Some(&entry), self.runtime.now()) {
-            Freshness::Fresh => Lookup::Fresh(StoredCopy { found, entry }),
-            Freshness::Stale => Lookup::Stale(StoredCopy { found, entry }),
-            Freshness::Absent => Lookup::Absent,
-        }
-    }
-
-    /// Makes a stored answer what the reader has asked for.
-    pub(crate) async fn serve_stored(
-        &self,
-        read: &Read,
-        copy: StoredCopy<S::Found>,
-        cache: CacheStatus,
-    ) -> Result<Answer<S::Found>, OriginError> {
-        if copy.is_of_missing() {
-            let remembered = Remembered {
-                max_age: copy
-                    .entry
-                    .fresh_until
-                    .0
-                    .saturating_sub(copy.entry.generated_at.0)
-                    / 1000,
-                age: copy.entry.age_seconds(self.runtime.now()),
+    /// Answers a read. `Err` only where neither the store nor the origin has the object.
+    pub async fn read(&self, read: &Rc<Read>) -> Result<Answer<S::Found>, OriginError> {
+        let end = self.runtime.now().plus_millis(LONGEST_WAIT_MILLISECONDS);
+        let mut was_stored = false;
+        loop {
+            let looked_up_at = self.runtime.now();
+            let lookup = self.look_up(read).await;
+            let turn = || {
+                let now = self.runtime.now();
+                self.locks.turn(&read.cache_key, looked_up_at, now)
             };
-            return Err(OriginError::Missing {
-                status: copy.entry.status,
-                remembered: Some(remembered),
-            });
-        }
-        match copy.found.status() {
-            StatusCode::OK if !read.headers.is_empty() => {}
-            StatusCode::NOT_MODIFIED => return Ok(Answer::NotModified(copy, cache)),
-            _ => return Ok(Answer::Stored(copy, cache)),
-        }
-        let whole = copy.found.selected_headers();
-        let range = match shape(&read.headers, &whole) {
-            Shape::Whole => return Ok(Answer::Stored(copy, cache)),
-            Shape::Part(range, length) => (range, length),
-            Shape::NotModified => return Ok(Answer::NotModified(copy, cache)),
-            other => return Ok(other.without_body(cache, self.runtime.now())),
-        };
-        let request = HeaderMap::from_iter([(RANGE, headers::value(&range.0.header()))]);
-        let found = self.store.find(&read.cache_key, &request).await;
-        match found.filter(|part| {
-            let headers = part.selected_headers();
-            part.status() == StatusCode::PARTIAL_CONTENT
-                && conditional::same_version(&headers, &whole)
-                && text(&headers, CONTENT_RANGE) == Some(&range.0.content_range(range.1))
-        }) {
-            Some(part) => {
-                let entry = copy.entry;
-                Ok(Answer::Stored(StoredCopy { found: part, entry }, cache))
-            }
-            // It changed in between, or the store cannot cut it: the whole is always a right answer.
-            None => Ok(Answer::Stored(copy, cache)),
-        }
-    }
-
-    /// Asks the origin without touching the store, for this reader alone: for the part that it wants,
-    /// where the origin can tell which that is.
-    ///
-    /// Nothing here bounds a body that stalls: the runtime shows no progress of a stream that it passes
-    /// on by itself, and a timer would end thirty seconds after the answer with the rest of the request.
-    pub(crate) async fn pass_through(&self, read: &Read) -> Result<Answer<S::Found>, OriginError> {
-        let range = read.single_range();
-        let mut fetched = self.origin.fetch(&read.key, &range).await;
-        let is_other = match &fetched {
-            // The length that a 416 tells is the whole's.
-            Err(error) => *error == OriginError::Refused { status: 416 },
-            // A body that the runtime decodes has lost its length: the bucket has cut the coded bytes, and
-            // the reader is given decoded ones.
-            Ok(answer) => {
-                answer.status == StatusCode::PARTIAL_CONTENT
-                    && (!conditional::if_range_holds(&read.headers, &answer.headers)
-                        || !answer.headers.contains_key(CONTENT_LENGTH))
-            }
-        };
-        if !range.is_empty() && is_other {
-            fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
-        }
-        let answer = match fetched {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.runtime.report(&read.key, error, false);
-                return Err(error);
-            }
-        };
-        let (cache, now) = (CacheStatus::Miss, self.runtime.now());
-        let headers = headers::for_client(answer.status, &answer.headers, cache, now);
-        Ok(self.answer_now(read, answer.status, headers, answer.body, cache))
-    }
-
-    /// Drops the stored answer. True where there was one. When this returns, no later read in this
-    /// isolate is given what the bucket was asked for before. What a fill of another isolate of this
-    /// data centre stores within the next 25 seconds is removed: this work goes on after the answer.
-    pub async fn purge(&self, cache_key: &str) -> bool {
-        let purged_at = self.runtime.now();
-        self.purges.note(cache_key, purged_at);
-        self.locks.release(cache_key);
-        let was_there = self.store.delete(cache_key).await;
-        let (engine, cache_key) = (self.clone(), cache_key.to_owned());
-        self.runtime.spawn(async move {
-            for pause in LOOKS_AFTER_A_PURGE {
-                engine.runtime.sleep(pause).await;
-                let found = engine.store.find(&cache_key, &HeaderMap::new()).await;
-                let entry = found.as_ref().and_then(Found::entry);
-                drop(found);
-                if entry.is_some_and(|entry| entry.asked_at <= purged_at) {
-                    engine.store.delete(&cache_key).await;
+            match lookup {
+                Lookup::Fresh(copy) => {
+                    return self.serve_stored(read, copy, CacheStatus::Hit).await;
                 }
+                Lookup::Stale(copy) => match turn() {
+                    Turn::Fill(permit) => return self.refresh_and_serve(read, permit, copy).await,
+                    Turn::LookUpAgain => continue,
+                    Turn::Wait | Turn::Bypass => {
+                        return self.serve_stored(read, copy, CacheStatus::Updating).await;
+                    }
+                },
+                // The store did not keep what the last fill stored: it would not keep the next one either.
+                Lookup::Absent if was_stored => return self.pass_through(read).await,
+                Lookup::Absent => match turn() {
+                    Turn::Fill(permit) => return self.fill_and_serve(read, permit).await,
+                    Turn::LookUpAgain => continue,
+                    Turn::Bypass => return self.pass_through(read).await,
+                    Turn::Wait => {}
+                },
             }
-        });
-        was_there
-    }
-}
-
-impl<F> StoredCopy<F> {
-    /// Whether it says that the bucket lacks the object.
-    const fn is_of_missing(&self) -> bool {
-        self.entry.status != StatusCode::OK.as_u16()
-    }
-}
-
-impl Read {
-    /// What the store can be asked for at once: a single range, or what the reader lacks, where that
-    /// alone is asked for.
-    fn store_request(&self) -> HeaderMap {
-        if self.headers.len() == 1 && self.headers.contains_key(RANGE) {
-            return self.single_range();
-        }
-        let only = |names: &[HeaderName]| self.headers.keys().all(|name| names.contains(name));
-        // A tag takes the place of a date (RFC 9110, section 13.1.3).
-        for (name, beside) in [
-            (IF_NONE_MATCH, &[IF_NONE_MATCH, IF_MODIFIED_SINCE][..]),
-            (IF_MODIFIED_SINCE, &[IF_MODIFIED_SINCE]),
-        ] {
-            if let Some(value) = self.headers.get(&name)
-                && only(beside)
-            {
-                return HeaderMap::from_iter([(name, value.clone())]);
+            match self.wait(&read.cache_key, looked_up_at, end).await {
+                Some(Ended::Stored) => was_stored = true,
+                Some(Ended::Abandoned) => {}
+                Some(Ended::Failed(error)) => return Err(error),
+                Some(Ended::Uncacheable) | None => return self.pass_through(read).await,
             }
         }
-        HeaderMap::new()
     }
 
-    /// The `Range` to ask another cache for, where nothing but the object as it is, or one part of it
-    /// that every cache cuts alike, is wanted, with `If-Range` or without; `None` where conditions must
-    /// be evaluated first.
-    pub(crate) fn plain_range(&self) -> Option<Option<&HeaderValue>> {
-        if self.headers.is_empty() {
-            return Some(None);
+    /// Nothing is stored, and this reader has the permit: it is served while the object is stored.
+    async fn fill_and_serve(
+        &self,
+        read: &Rc<Read>,
+        permit: Permit,
+    ) -> Result<Answer<S::Found>, OriginError> {
+        let began = self.runtime.now();
+        let filled = self.start_fill(permit, read).await;
+        // Without a result the runtime has ended the fill.
+        let fetched = filled.unwrap_or(Err(OriginError::Connect))?;
+        if fetched.body.is_none() && read.wants_stored_part(fetched.status, &fetched.headers) {
+            let now = self.runtime.now();
+            let end = now.plus_millis(LONGEST_WAIT_FOR_A_PART_MILLISECONDS);
+            self.wait(&read.cache_key, began, end).await;
+            return match self.look_up(read).await {
+                Lookup::Fresh(copy) => self.serve_stored(read, copy, CacheStatus::Miss).await,
+                Lookup::Stale(_) | Lookup::Absent => self.pass_through(read).await,
+            };
         }
-        let others = |name: &&HeaderName| **name != RANGE && **name != IF_RANGE;
-        let range = self.headers.get(RANGE)?;
-        let is_single = !self.head && text(&self.headers, RANGE).is_some_and(range::is_single);
-        (is_single && self.headers.keys().find(others).is_none()).then_some(Some(range))
+        Ok(self.serve_fetched(read, fetched, CacheStatus::Miss))
     }
 
-    /// The `Range`, where it is a single one of bytes.
-    fn single_range(&self) -> HeaderMap {
-        let is_single = |value: &&HeaderValue| {
-            let text = value.as_bytes();
-            text.starts_with(b"bytes=") && !text.contains(&b',')
+    /// A stale copy is stored, and this reader has the permit: the origin is asked whether it still holds.
+    async fn refresh_and_serve(
+        &self,
+        read: &Rc<Read>,
+        permit: Permit,
+        copy: StoredCopy<S::Found>,
+    ) -> Result<Answer<S::Found>, OriginError> {
+        let refresh = self.start_refresh(permit, read, &copy);
+        // The reader is given the copy while it may still be served. The refresh goes on for later readers.
+        let stale_until = copy.record.stale_until.0;
+        let left = stale_until.saturating_sub(self.runtime.now().0 + 1);
+        let timeout = self.runtime.sleep(LONGEST_WAIT_MILLISECONDS.min(left));
+        let refreshed = match select(refresh, pin!(timeout)).await {
+            Either::Left((Ok(refreshed), _)) => refreshed,
+            Either::Left((Err(_), _)) | Either::Right(_) => Refreshed::Covered,
         };
-        let range = self.headers.get(RANGE).filter(is_single);
-        range
-            .map(|value| (RANGE, value.clone()))
-            .into_iter()
-            .collect()
+        match refreshed {
+            Refreshed::Replaced(record) => match self.look_up(read).await {
+                Lookup::Fresh(found) | Lookup::Stale(found) => {
+                    // The store may have kept the old copy.
+                    let cache_status = match found.record == record {
+                        true => CacheStatus::Expired,
+                        false => CacheStatus::Stale,
+                    };
+                    self.serve_stored(read, found, cache_status).await
+                }
+                Lookup::Absent => self.pass_through(read).await,
+            },
+            Refreshed::Revalidated(record) => {
+                let copy = StoredCopy { record, ..copy };
+                let cache_status = CacheStatus::Revalidated;
+                self.serve_stored(read, copy, cache_status).await
+            }
+            Refreshed::Passed(fetched) => {
+                Ok(self.serve_fetched(read, fetched, CacheStatus::Expired))
+            }
+            Refreshed::Covered => self.serve_stored(read, copy, CacheStatus::Stale).await,
+            Refreshed::Failed(error) => Err(error),
+        }
+    }
+
+    /// Waits until the fill of `cache_key` has ended, and returns how; `None` where it has not by `end`.
+    async fn wait(&self, cache_key: &str, since: UnixMillis, end: UnixMillis) -> Option<Ended> {
+        let mut pause = FIRST_PAUSE_MILLISECONDS;
+        loop {
+            let now = self.runtime.now();
+            if let Some(ended) = self.locks.ended_since(cache_key, since, now) {
+                return Some(ended);
+            }
+            if now >= end {
+                return None;
+            }
+            self.runtime.sleep(pause.min(end.0 - now.0)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE_MILLISECONDS);
+        }
     }
 }

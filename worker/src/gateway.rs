@@ -1,96 +1,84 @@
-//! The public entry: admits the request, has it served, and answers it.
+//! The public entry: admits a request, has it answered, and finishes the answer.
 //!
-//! It always runs and is never cached. What comes behind it sees a canonical request: one spelling
-//! of the key, no query, no header but those that a read heeds.
+//! It runs for every request and is never cached. Behind it a request is canonical: one spelling of the
+//! key, no query, and no headers but those in [`READ_HEADERS`].
 
-use crate::admission::{Admitted, Asked, HEALTH, admit, raw_path};
+use crate::admission::{Admitted, HEALTH, admit, raw_path};
 use crate::engine::{READ_HEADERS, Read};
-use crate::settings::{CacheMode, Settings};
-use crate::site::Site;
-use crate::{analytics, health, platform, purge, respond, sdk, serve};
-use http::{Method, StatusCode};
+use crate::isolate::Isolate;
+use crate::settings::CacheMode;
+use crate::{analytics, health, platform, purge, respond, runtime, sdk};
+use http::StatusCode;
 use std::rc::Rc;
-use worker::web_sys::{Headers, Request, Response};
+use worker::web_sys::{Request, Response};
 use worker::{Context, Env};
 
-/// Answers a request from outside. The SDK's own `Request` takes every unknown method for a GET.
+/// Answers a client's request. The SDK's own `Request` takes every unknown method for a GET.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     let (method, url) = (request.method(), request.url());
-    let site = match Site::of(&env) {
-        Ok(site) => site,
+    let isolate = match Isolate::of(&env) {
+        Ok(isolate) => isolate,
         Err(faults) if matches!(method.as_str(), "GET" | "HEAD") && raw_path(&url) == HEALTH => {
             return health::respond_faulty(&faults, method == "HEAD");
         }
         Err(_) => return respond::plain(StatusCode::INTERNAL_SERVER_ERROR),
     };
     let headers = request.headers();
-    let method = Method::from_bytes(method.as_bytes()).ok();
-    let asked = asked(method.as_ref(), &url, &headers, &site.settings);
-    let admitted = admit(&asked, &site.settings);
     #[cfg(feature = "test-hooks")]
     if let Some(response) = crate::test_hooks::run(&headers).await {
         return response;
     }
+    let has_header = |name: &str| headers.has(name).unwrap_or_default();
+    let admitted = match admit(&method, &url, &has_header, &isolate.settings) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return respond::plain(refusal.status()),
+    };
     match admitted {
-        Err(refusal) => respond::refusal(refusal),
-        Ok(Admitted::Preflight) => {
+        Admitted::Preflight => {
             let requested = sdk::header(&headers, "access-control-request-headers");
             respond::preflight(&requested.unwrap_or_default())
         }
-        Ok(Admitted::Health { probe, head }) => {
-            let is_allowed = purge::is_allowed(&site.settings, &headers);
-            health::respond(&site, &context, is_allowed, &probe, head).await
+        Admitted::Health { probe, head } => {
+            let may_probe = purge::is_allowed(&isolate.settings, &headers);
+            health::respond(&isolate, &context, may_probe, &probe, head).await
         }
-        Ok(Admitted::Purge { .. } | Admitted::PurgeEverything)
-            if !purge::is_allowed(&site.settings, &headers) =>
+        Admitted::Purge { .. } | Admitted::PurgeEverything
+            if !purge::is_allowed(&isolate.settings, &headers) =>
         {
             respond::plain(StatusCode::FORBIDDEN)
         }
-        Ok(Admitted::PurgeEverything) => purge::handle_everything(&site, &context).await,
-        Ok(Admitted::Purge { key }) => purge::handle(&site, &env, context, &url, &key).await,
-        Ok(Admitted::Read { key, head, index }) => {
-            let mode = site.cache_mode(&context).await;
-            let read = Read {
-                cache_key: match mode {
-                    CacheMode::Engine => site.cache_key(&url, &key),
-                    CacheMode::Platform => site.media_url(&key),
-                },
-                key: key.clone(),
-                head,
-                headers: sdk::selected_headers(&headers, &READ_HEADERS),
+        Admitted::PurgeEverything => purge::handle_everything(&isolate, &context).await,
+        Admitted::Purge { key } => purge::handle(&isolate, &env, context, &url, &key).await,
+        Admitted::Read {
+            key,
+            head,
+            when_missing,
+        } => {
+            let headers = sdk::selected_headers(&headers, &READ_HEADERS);
+            let mut response = match isolate.cache_mode(&context).await {
+                CacheMode::Engine => {
+                    let read = Rc::new(Read {
+                        cache_key: isolate.cache_key(&url, &key),
+                        key: key.clone(),
+                        head,
+                        headers,
+                    });
+                    let began = runtime::now();
+                    let answer = isolate.engine(context).read(&read).await;
+                    respond::answer(answer, head, began)
+                }
+                CacheMode::Platform => {
+                    platform::read(&isolate, &context, &key, head, &headers).await
+                }
             };
-            let mut response = match mode {
-                CacheMode::Engine => serve::respond(&site, Rc::new(context), read).await,
-                CacheMode::Platform => platform::read(&site, &context, &read).await,
-            };
-            if index && response.status() == StatusCode::NOT_FOUND {
-                response = respond::plain(StatusCode::FORBIDDEN);
+            if when_missing != StatusCode::NOT_FOUND && response.status() == StatusCode::NOT_FOUND {
+                response = respond::plain(when_missing);
             }
-            if site.has_analytics {
-                let inside = &key.as_str()[site.settings.key_prefix.len()..];
-                analytics::record(&env, inside, head, &response);
+            if isolate.has_analytics {
+                let path = key.below(&isolate.settings.key_prefix);
+                analytics::write_point(&env, path, head, &response);
             }
             response
         }
-    }
-}
-
-/// What admission looks at. Each look at a header costs: a read is not asked for those of others.
-fn asked<'a>(
-    method: Option<&'a Method>,
-    target: &'a str,
-    headers: &Headers,
-    settings: &Settings,
-) -> Asked<'a> {
-    let has = |name: &str| headers.has(name).unwrap_or_default();
-    let is_read = matches!(method, Some(&Method::GET | &Method::HEAD));
-    let purge = settings.purge.as_ref().filter(|_| !is_read);
-    Asked {
-        method,
-        target,
-        has_purge_header: purge.is_some_and(|purge| has(&purge.header)),
-        is_preflight: method == Some(&Method::OPTIONS)
-            && has("origin")
-            && has("access-control-request-method"),
     }
 }

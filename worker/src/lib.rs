@@ -1,35 +1,39 @@
 //! The edge worker: serves a files domain from a bucket, with nginx's cache rules.
 //!
-//! Modules in reading order: a request comes in at [`gateway`], [`admission`] turns it into a key,
-//! and a read goes its way in [`serve`], by the steps of [`engine`], to [`respond`]; or in platform mode
-//! in [`platform`], and where the platform's cache has no answer, in [`mod@media`]. [`policy`] decides;
-//! [`store`], [`origin`] and [`runtime`] each know one thing outside.
+//! The modules are in reading order. [`gateway`] takes a request and [`admission`] turns it into a key. In
+//! engine mode [`engine`] reads the object and [`respond`] makes the response. In platform mode [`platform`]
+//! asks the platform's cache, and [`mod@media`] is what that cache asks. [`policy`] decides. [`store`],
+//! [`origin`] and [`runtime`] connect the engine to the Workers runtime.
 
 pub mod gateway;
 
-pub mod admission;
+pub mod isolate;
 pub mod settings;
-pub mod site;
 
-pub mod serve;
+pub mod admission;
 
 pub mod engine;
 pub mod policy;
 
-pub mod log;
-pub mod origin;
-pub mod runtime;
-pub mod sdk;
-pub mod signing;
 pub mod store;
+
+pub mod origin;
+pub mod signing;
+
+pub mod runtime;
+
+pub mod respond;
 
 pub mod media;
 pub mod platform;
 
+pub mod purge;
+
 pub mod analytics;
 pub mod health;
-pub mod purge;
-pub mod respond;
+pub mod log;
+
+pub mod sdk;
 #[cfg(feature = "test-hooks")]
 mod test_hooks;
 
@@ -44,13 +48,13 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     Ok(gateway::handle(request, env, context).await)
 }
 
-/// Requests to the media entry, in platform mode; `entry.mjs` hands them on.
+/// Requests to the media entry, in platform mode. `entry.mjs` calls it.
 #[wasm_bindgen(js_sys = worker::js_sys)]
 pub async fn media(request: Request, env: Env) -> Response {
     media::fetch(request, env).await
 }
 
-/// Purges that were queued, in platform mode.
+/// Queued purges, in platform mode.
 #[event(queue)]
 async fn queue(
     batch: MessageBatch<PurgeMessage>,

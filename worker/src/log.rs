@@ -1,5 +1,4 @@
-//! What the operator is told, one JSON line for each thing worth knowing. Nothing for a hit, and
-//! never a secret.
+//! The log: one line of JSON for each fault and each purge, and none for an ordinary read. It has no secrets.
 
 use crate::admission::ObjectKey;
 use crate::policy::origin_error::OriginError;
@@ -12,11 +11,11 @@ use worker::{console_error, console_log, console_warn};
 #[derive(Debug, Default, Serialize)]
 struct Line<'a> {
     event: &'a str,
-    /// What it is about: an object's key, a cache key or a cache tag.
+    /// An object's key, a cache key, a cache tag, or the name of a variable or a queue.
     subject: &'a str,
-    /// Why, by a name of [`OriginError`] or in the runtime's words.
+    /// The name of an [`OriginError`], or the runtime's message.
     reason: &'a str,
-    /// The bucket's status, where it says more than the reason.
+    /// The bucket's status, where the reason does not imply it.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     /// Whether a stale copy was served instead.
@@ -24,8 +23,8 @@ struct Line<'a> {
     covered: Option<bool>,
 }
 
-/// The origin has not given an object. A missing one is no failure. Whether a stale copy covers for it
-/// is not known (`None`) where another cache decides that.
+/// The origin has not given an object. A missing object is no fault. `covered`: whether a stale copy is
+/// served; `None` where the platform's cache decides that.
 pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: Option<bool>) {
     if matches!(error, OriginError::Missing { .. }) {
         return;
@@ -43,8 +42,7 @@ pub fn origin_failed(key: &ObjectKey, error: OriginError, covered: Option<bool>)
     }
 }
 
-/// The host behind the bucket has not said whether it has the object. The line that follows about
-/// the origin is of the same fault.
+/// The fallback host has failed. The same fault has a line of [`origin_failed`] too.
 pub fn fallback_failed(key: &ObjectKey, error: OriginError) {
     let line = Line {
         status: error.status(),
@@ -53,19 +51,19 @@ pub fn fallback_failed(key: &ObjectKey, error: OriginError) {
     console_error!("{}", line.encode());
 }
 
-/// The Cache API has refused an answer.
+/// The Cache API has not stored an answer.
 pub fn store_failed(cache_key: &str, reason: &str) {
     failed("store_failed", cache_key, reason);
 }
 
-/// The settings want the platform's cache, and there is none: the engine stands in.
+/// `CACHE_MODE` is `platform`, and the platform has no cache: the engine is used.
 pub fn platform_cache_absent(reason: &str) {
     let line = Line::of("platform_cache_absent", "", reason);
     console_warn!("{}", line.encode());
 }
 
-/// The platform's cache has served a stale copy, since the media entry could not answer. The line of
-/// that one says why. One line in a second of an isolate: while the bucket is down, all reads may be so.
+/// The platform's cache has served a stale copy because the media entry reported a fault, which has a line of
+/// its own. At most one line a second in an isolate: while the bucket is down, every read may be stale.
 pub fn stale_served(key: &ObjectKey, now: UnixMillis) {
     thread_local! {
         static LAST: Cell<UnixMillis> = const { Cell::new(UnixMillis(0)) };
@@ -78,32 +76,32 @@ pub fn stale_served(key: &ObjectKey, now: UnixMillis) {
     console_warn!("{}", line.encode());
 }
 
-/// A purge was carried out: of an object, of so many tags at once, or of everything.
+/// A purge was carried out: of an object, of several tags, or of everything.
 pub fn purged(subject: &str) {
     console_log!("{}", Line::of("purged", subject, "asked_for").encode());
 }
 
-/// The media entry cannot be reached.
+/// A call to the media entry has failed.
 pub fn media_failed(path: &str, reason: &str) {
     failed("media_failed", path, reason);
 }
 
-/// A purge was not carried out.
+/// A purge has failed.
 pub fn purge_failed(subject: &str, reason: &str) {
     failed("purge_failed", subject, reason);
 }
 
-/// The queue has not taken a message; what it is for is done without it.
+/// The queue has not taken a purge. It is tried again, then carried out without the queue.
 pub fn queue_failed(queue: &str, reason: &str) {
     failed("queue_failed", queue, reason);
 }
 
-/// A message in the queue is no purge. It ends in the queue of those that failed too often.
+/// A message in the queue is not a purge. After the last retry it goes to the dead-letter queue.
 pub fn message_refused(queue: &str, reason: &str) {
     failed("message_refused", queue, reason);
 }
 
-/// A setting that cannot be used. `problem` is read after the variable's name.
+/// A setting is faulty. `problem` continues a sentence that begins with the variable's name.
 pub fn settings_refused(variable: &str, problem: &str) {
     failed("settings_refused", variable, problem);
 }

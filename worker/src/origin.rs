@@ -1,7 +1,7 @@
-//! The bucket, asked with `fetch`: addresses, signatures, timeouts, one more try, and the host that
-//! is asked for what the bucket lacks.
+//! The engine's origin: the bucket, asked by `fetch`, with a timeout and one retry, and the fallback host,
+//! which is asked for what the bucket does not have.
 
-use crate::admission::ObjectKey;
+use crate::admission::{ObjectKey, s3_path};
 use crate::engine::{Origin, OriginAnswer};
 use crate::policy::conditional;
 use crate::policy::headers;
@@ -22,35 +22,33 @@ use std::time::Duration;
 use worker::web_sys::AbortController;
 use worker::{AbortSignal, ByteStream, Delay, Fetch};
 
-/// How long the origin may take to the headers of its answer, in milliseconds. nginx waits 60 s;
-/// a reader of media has given up long before.
+/// How long the origin may take to send the headers of its answer, in milliseconds. nginx waits 60 s, longer
+/// than a reader of media does.
 pub const ANSWER_TIMEOUT_MILLISECONDS: u64 = 20_000;
 
-/// The codings that the runtime takes off a body.
+/// The content codings that the runtime decodes.
 const DECODED: [&str; 2] = ["gzip", "br"];
 
-/// How long to wait before asking once more, in milliseconds.
+/// The pause before the retry, in milliseconds.
 const RETRY_PAUSE_MILLISECONDS: u64 = 200;
 
-/// The bucket, and the fallback host behind it. A clone shares what is known of the last answer.
+/// The bucket and the fallback host. Clones share the last answer.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     settings: Rc<Settings>,
     last: Rc<Cell<Option<LastAnswer>>>,
 }
 
-/// How the bucket has answered the last time.
+/// What is known of the bucket's last answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastAnswer {
-    /// When.
+    /// When the bucket answered.
     pub at: UnixMillis,
-    /// Whether it could be read, or its answer was about the object alone.
-    pub could_be_read: bool,
+    /// Whether the bucket works: it gave the object, or an error about this object only.
+    pub is_healthy: bool,
 }
 
 impl Bucket {
-    /// The bucket that the settings name.
-    #[must_use]
     pub fn new(settings: Rc<Settings>) -> Self {
         Self {
             settings,
@@ -58,8 +56,7 @@ impl Bucket {
         }
     }
 
-    /// How it has answered this isolate the last time; `None` where it was not asked yet.
-    #[must_use]
+    /// The last answer to this isolate; `None` where it has not asked yet.
     pub fn last_answer(&self) -> Option<LastAnswer> {
         self.last.get()
     }
@@ -89,25 +86,23 @@ impl Bucket {
         let answer = fetch(&url, &request).await;
         self.last.set(Some(LastAnswer {
             at: runtime::now(),
-            could_be_read: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
+            is_healthy: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
         }));
         answer
     }
 
-    /// Asks the fallback host. `None` where it lacks the object as well, or has no answer that is
-    /// better than the bucket's own.
+    /// Asks the fallback host. `None` where it does not have the object either. `Err` where it fails.
     async fn ask_fallback(
         &self,
         fallback: &str,
         key: &ObjectKey,
         request: &HeaderMap,
     ) -> Result<Option<OriginAnswer<Stream>>, OriginError> {
-        let path = key.s3_path();
-        let inside = &path[1 + encoded_length(&self.settings.key_prefix)..];
-        match fetch(&[fallback, "/", inside].concat(), request).await {
+        let path = s3_path(key.below(&self.settings.key_prefix));
+        match fetch(&[fallback, &path].concat(), request).await {
             Ok(answer) => Ok(Some(answer)),
-            // After the switch an instance's own server sends what it lacks back to the files domain
-            // (docs/migrate.md): a redirect says that it is not here.
+            // A redirect, too: after the switch the instance's own server redirects what it does not have to
+            // the files domain (docs/migrate.md).
             Err(
                 OriginError::Missing { .. }
                 | OriginError::WrongBucket
@@ -116,8 +111,8 @@ impl Bucket {
                     status: 400..=415 | 417..=499,
                 },
             ) => Ok(None),
-            // A host that cannot answer has not said that it lacks the object: taken for a 404, that
-            // would delete a stored copy, or be remembered.
+            // It is not known whether the host has the object. As a 404 this would delete a stored copy, or
+            // be remembered.
             Err(error) => {
                 log::fallback_failed(key, error);
                 Err(error)
@@ -135,7 +130,7 @@ impl Origin for Bucket {
         request: &HeaderMap,
     ) -> Result<OriginAnswer<Stream>, OriginError> {
         let mut answer = self.ask(key, request).await;
-        // Once more where there is no stored copy to serve instead: a condition is only sent about one.
+        // No retry where a stored copy can be served instead: only then a request has conditions.
         let has_copy = [IF_NONE_MATCH, IF_MODIFIED_SINCE]
             .iter()
             .any(|name| request.contains_key(name));
@@ -153,20 +148,11 @@ impl Origin for Bucket {
     }
 }
 
-/// How long a prefix of a key is in [`ObjectKey::s3_path`], in bytes.
-fn encoded_length(prefix: &str) -> usize {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    prefix
-        .bytes()
-        .map(|byte| if bare(byte) { 1 } else { 3 })
-        .sum()
-}
-
-/// One request, with nothing of the reader's own headers.
+/// One request, with these headers only.
 async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
-    let asked = sdk::get(url, request, true).map_err(|_| OriginError::Connect)?;
-    let fetch = Fetch::Request(asked.into());
-    // It stays in force for the body.
+    let request = sdk::get(url, request, true).map_err(|_| OriginError::Connect)?;
+    let fetch = Fetch::Request(request.into());
+    // It can end the transfer of the body too.
     let transfer = AbortController::new().map_err(|_| OriginError::Connect)?;
     let signal = AbortSignal::from(transfer.signal());
     let answered = pin!(fetch.send_with_signal(&signal));
@@ -189,33 +175,28 @@ async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, O
             body,
         });
     }
-    let begin = match body {
-        Some(body) => beginning(body).await,
+    let beginning = match body.and_then(Stream::take) {
+        Some(stream) => beginning(stream.into()).await,
         None => Vec::new(),
     };
-    Err(OriginError::of(status, &headers, &begin).unwrap_or(OriginError::Connect))
+    Err(OriginError::of(status, &headers, &beginning).unwrap_or(OriginError::Connect))
 }
 
-/// The beginning of an error's body, or what of it has come before it broke off.
-async fn beginning(body: Stream) -> Vec<u8> {
-    let mut begin = Vec::new();
-    let Some(stream) = body.take() else {
-        return begin;
-    };
-    let mut bytes = ByteStream::from(stream);
+/// The first [`ERROR_BODY_LIMIT`] bytes of an error's body or more, or less where it ends or breaks off.
+async fn beginning(mut body: ByteStream) -> Vec<u8> {
+    let mut beginning = Vec::new();
     let mut timeout = Delay::from(Duration::from_millis(ANSWER_TIMEOUT_MILLISECONDS));
-    while begin.len() < ERROR_BODY_LIMIT {
-        match select(bytes.next(), &mut timeout).await {
-            Either::Left((Some(Ok(chunk)), _)) => begin.extend(chunk),
+    while beginning.len() < ERROR_BODY_LIMIT {
+        match select(body.next(), &mut timeout).await {
+            Either::Left((Some(Ok(chunk)), _)) => beginning.extend(chunk),
             Either::Left(_) | Either::Right(_) => break,
         }
     }
-    begin
+    beginning
 }
 
-/// The headers of the body as it is read. The runtime decodes what is stored compressed as soon as it
-/// is read by anyone but a client, so for us it never was: of that length, in that coding, or the
-/// very bytes that the tag is about.
+/// The headers of the body as the worker reads it. The runtime decodes a compressed body when a worker reads
+/// it: its coding, its length and the strong form of its tag are no longer right.
 fn as_read(mut headers: HeaderMap) -> HeaderMap {
     let is_decoded = headers::text(&headers, CONTENT_ENCODING)
         .is_some_and(|coding| DECODED.iter().any(|name| coding.eq_ignore_ascii_case(name)));

@@ -1,19 +1,26 @@
-//! The rules of the cache, as functions of what is given to them.
+//! The rules of the cache, as pure functions.
 //!
-//! Two decisions carry a read: [`decision::freshness_of`] before a fetch and [`decision::after_fetch`] or
-//! [`decision::after_error`] after it. Each of the other modules answers one question for these two.
+//! A read in engine mode depends on two decisions: [`decision::freshness_of`] before a fetch, and
+//! [`freshness::record_for`], [`decision::after_refresh`] or [`decision::after_error`] after it. The shape of
+//! the answer, in both modes, is [`mod@shape`]'s.
 //!
-//! **Architecture Invariant:** nothing in here is asynchronous, reads a clock, logs, or knows the
-//! Workers SDK. The time is a parameter. Fetching, storing and waiting are the engine's.
+//! **Architecture Invariant:** nothing here is asynchronous, reads a clock, logs, or knows the Workers SDK.
+//! The time is a parameter. `engine` fetches, stores and waits.
+
+pub mod decision;
+
+pub mod freshness;
+pub mod record;
+
+pub mod shape;
 
 pub mod conditional;
-pub mod cors;
-pub mod decision;
-pub mod entry;
-pub mod freshness;
+pub mod range;
+
 pub mod headers;
 pub mod origin_error;
-pub mod platform;
-pub mod range;
 pub mod status;
 pub mod time;
+
+pub mod cors;
+pub mod platform;

@@ -1,15 +1,14 @@
-//! The cache buster's protocol: one request per media URL, with a shared secret in a header. And in
-//! platform mode the queue in which purges wait until the platform takes them.
+//! Purges: the protocol of Mastodon's cache buster, one request for each media URL with a shared secret in a
+//! header. In platform mode they wait in a queue until the platform takes them.
 
 use crate::admission::ObjectKey;
+use crate::isolate::Isolate;
 use crate::policy::time::UnixMillis;
 use crate::settings::{CacheMode, Settings};
-use crate::site::Site;
-use crate::{log, media, respond, runtime, sdk, serve};
+use crate::{log, media, respond, runtime, sdk};
 use http::StatusCode;
 use serde::Serialize;
 use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use worker::web_sys::{Headers, Response};
@@ -18,29 +17,28 @@ use worker::{Context, Delay, Env, MessageBatch, MessageExt, QueueRetryOptionsBui
 /// The queue's binding in `wrangler.toml`.
 const QUEUE: &str = "PURGES";
 
-/// Between two calls of this isolate, in milliseconds: the platform takes five a minute of an account, of
-/// a hundred tags each (developers.cloudflare.com/workers/cache/purge). A batch of the queue is one call.
-/// Other isolates' calls are not counted here; `max_concurrency = 1` keeps the queue to one at a time, and
-/// what the platform refuses is tried again.
+/// The time between two calls of this isolate, in milliseconds. The platform takes five calls a minute from
+/// an account, of a hundred tags each (developers.cloudflare.com/workers/cache/purge); a batch of the queue
+/// is one call. Calls of other isolates are not counted: `max_concurrency = 1` makes the queue use one at a
+/// time, and purges that the platform refuses are retried.
 const BETWEEN_CALLS_MILLISECONDS: u64 = 12_000;
 
-/// How long a purge waits that the platform has refused, in seconds: as long again as it has waited
-/// already, from the shortest to the longest.
+/// The shortest and the longest wait of a purge that the platform has refused, in seconds. Between them it is
+/// as long as the purge has waited so far.
 const SHORTEST_RETRY_SECONDS: u64 = 60;
 const LONGEST_RETRY_SECONDS: u64 = 900;
 
 thread_local! {
-    /// When this isolate calls the platform next, or has called it last.
+    /// The time of this isolate's last call, which may lie in the future.
     static LAST_CALL: Cell<UnixMillis> = const { Cell::new(UnixMillis(0)) };
 }
 
-/// A purge that waits in the queue: the cache tag of the object.
+/// A purge in the queue: the cache tag of the object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct PurgeMessage(String);
 
-/// Whether a request carries the secret that lets it purge.
-#[must_use]
+/// Whether a request has the purge secret.
 pub fn is_allowed(settings: &Settings, headers: &Headers) -> bool {
     settings.purge.as_ref().is_some_and(|purge| {
         let given = sdk::header(headers, &purge.header);
@@ -48,19 +46,19 @@ pub fn is_allowed(settings: &Settings, headers: &Headers) -> bool {
     })
 }
 
-/// Drops an object from the cache: 200 when it was there, 404 when it was not. In platform mode 200
-/// says that the purge was taken on.
+/// Drops an object from the cache: 200 where it was there, 404 where it was not. In platform mode 200 means
+/// that the purge is queued or done.
 pub async fn handle(
-    site: &Site,
+    isolate: &Isolate,
     env: &Env,
     context: Context,
     url: &str,
     key: &ObjectKey,
 ) -> Response {
-    let status = match site.cache_mode(&context).await {
+    let status = match isolate.cache_mode(&context).await {
         CacheMode::Engine => {
-            let engine = serve::engine(site, Rc::new(context));
-            match engine.purge(&site.cache_key(url, key)).await {
+            let cache_key = isolate.cache_key(url, key);
+            match isolate.engine(context).purge(&cache_key).await {
                 true => {
                     log::purged(key.as_str());
                     StatusCode::OK
@@ -79,10 +77,10 @@ pub async fn handle(
     respond::plain(status)
 }
 
-/// Drops everything from the cache, at once. The engine cannot: its copies lie in each data centre, and
-/// nothing lists them.
-pub async fn handle_everything(site: &Site, context: &Context) -> Response {
-    if site.cache_mode(context).await == CacheMode::Engine {
+/// Drops everything from the platform's cache, at once. In engine mode 501: the Cache API cannot list its
+/// copies.
+pub async fn handle_everything(isolate: &Isolate, context: &Context) -> Response {
+    if isolate.cache_mode(context).await == CacheMode::Engine {
         return respond::plain(StatusCode::NOT_IMPLEMENTED);
     }
     match sdk::purge_media(context, None).await {
@@ -97,8 +95,8 @@ pub async fn handle_everything(site: &Site, context: &Context) -> Response {
     }
 }
 
-/// Puts a purge into the queue. Where there is none, or it does not take the purge the second time
-/// either, it is done at once: Mastodon does not ask again.
+/// Puts a purge into the queue. Without a queue, or where it fails twice, the purge is done at once: Mastodon
+/// does not retry.
 async fn enqueue_or_purge(env: &Env, context: &Context, tag: String) -> Result<(), String> {
     let message = PurgeMessage(tag);
     match env.queue(QUEUE) {
@@ -115,10 +113,10 @@ async fn enqueue_or_purge(env: &Env, context: &Context, tag: String) -> Result<(
     sdk::purge_media(context, Some(&[message.0])).await
 }
 
-/// Carries a batch of purges out, in one call: all are acknowledged, or all come again.
+/// Carries out a batch of purges in one call. All are acknowledged, or all are retried.
 ///
-/// Acknowledged is what the platform has taken, right after it has: who is ended while waiting for the
-/// next call's turn has nothing to repeat.
+/// The wait comes before the call, so that purges are acknowledged right after it: a consumer that ends while
+/// it waits has done nothing that a retry would repeat.
 pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
     let mut purges = Vec::new();
     let mut tags: Vec<String> = Vec::new();
@@ -126,7 +124,7 @@ pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
         match message.body().as_string() {
             Some(tag) => {
                 purges.push(message);
-                // The platform does not tell capitals from small letters.
+                // Tags are case-insensitive.
                 if !tags.iter().any(|other| other.eq_ignore_ascii_case(&tag)) {
                     tags.push(tag);
                 }
@@ -142,10 +140,10 @@ pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
     }
     let now = runtime::now();
     let earliest = LAST_CALL.get().plus_millis(BETWEEN_CALLS_MILLISECONDS);
-    let turn = earliest.max(now);
-    LAST_CALL.set(turn);
-    if turn > now {
-        Delay::from(Duration::from_millis(turn.0 - now.0)).await;
+    let call_at = earliest.max(now);
+    LAST_CALL.set(call_at);
+    if call_at > now {
+        Delay::from(Duration::from_millis(call_at.0 - now.0)).await;
     }
     match sdk::purge_media(context, Some(&tags)).await {
         Ok(()) => {
@@ -159,7 +157,7 @@ pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
     }
 }
 
-/// How the log names the tags of one call.
+/// The tags of one call, in short, for the log.
 fn several(tags: &[String]) -> String {
     let first = tags.first().map_or("", String::as_str);
     match tags.len() {
@@ -168,7 +166,7 @@ fn several(tags: &[String]) -> String {
     }
 }
 
-/// Has the queue deliver a message once more, later each time.
+/// Makes the queue deliver a message once more, each time after a longer wait.
 fn retry(message: &impl MessageExt) {
     let waited = runtime::now()
         .0
@@ -179,7 +177,7 @@ fn retry(message: &impl MessageExt) {
     message.retry_with_options(&options.build());
 }
 
-/// Whether a secret is the configured one. The comparison's time tells nothing but the length.
+/// Whether a secret is the configured one. The time of the comparison depends on the length only.
 fn is_secret(configured: &str, given: Option<&str>) -> bool {
     given.is_some_and(|given| configured.as_bytes().ct_eq(given.as_bytes()).into())
 }

@@ -1,76 +1,64 @@
-//! From an answer, a refusal or an error to a response: the only place that picks statuses for
-//! errors. Nothing here tells a client why something failed; the log does.
+//! Responses, and the statuses of the bucket's errors. No response says why something failed: the log does.
 
-use crate::admission::Refusal;
 use crate::engine::{Answer, READ_HEADERS};
 use crate::policy::cors;
-use crate::policy::entry::Entry;
-use crate::policy::headers::{self, ABOUT_THE_BODY, SECURITY, SERVER_TIMING, X_CACHE_STATUS};
+use crate::policy::headers::{self, CF_CACHE_STATUS, SECURITY, SERVER_TIMING, X_CACHE_STATUS};
 use crate::policy::origin_error::OriginError;
+use crate::policy::record::Record;
 use crate::policy::status::CacheStatus;
+use crate::policy::time::UnixMillis;
 use crate::runtime;
 use crate::sdk;
-use crate::store::{CachedResponse, OF_THE_CACHE, Stream};
-use http::header::CONTENT_LENGTH;
+use crate::store::{CachedResponse, Stream};
+use http::header::{AGE, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 use worker::Headers;
 use worker::web_sys::{self, Response};
 
-/// An answer of the engine, for which the bucket was waited so many milliseconds, if it was asked.
-/// `head`: without its body.
-#[must_use]
-pub fn answer(answer: Answer<CachedResponse>, head: bool, waited: u64) -> Response {
+/// The response to a read in engine mode that began at `began`. `head`: without its body.
+pub fn answer(
+    answer: Result<Answer<CachedResponse>, OriginError>,
+    head: bool,
+    began: UnixMillis,
+) -> Response {
     match answer {
-        Answer::Stored(copy, cache) => {
+        Ok(Answer::Stored(copy, cache_status)) => {
             let response = copy.found.into_response(!head);
-            set_cache_status(&response.headers(), cache, &copy.entry, waited);
+            set_cache_status(&response.headers(), cache_status, &copy.record, began);
             response
         }
-        Answer::NotModified(copy, cache) => {
+        Ok(Answer::NotModified(copy, cache_status)) => {
             let response = copy.found.into_not_modified();
-            let headers = response.headers();
-            for name in ABOUT_THE_BODY {
-                _ = headers.delete(name.as_str());
-            }
-            set_cache_status(&headers, cache, &copy.entry, waited);
+            set_cache_status(&response.headers(), cache_status, &copy.record, began);
             response
         }
-        Answer::Made {
+        Ok(Answer::Made {
             status,
             mut headers,
             body,
-        } => {
-            headers::set_server_timing(&mut headers, Some(waited));
+        }) => {
+            headers::set_server_timing(&mut headers, Some(since(began, runtime::now())));
             made(status, &headers, body.filter(|_| !head))
         }
+        Err(error) => origin_error(error),
     }
 }
 
-/// An answer made from its parts.
-#[must_use]
+/// A response made from its parts.
 pub fn made(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Response {
     let body = body.and_then(Stream::take);
     sdk::response(status.as_u16(), &sdk::headers(headers).0, body.as_ref())
 }
 
-/// A request that is not let in.
-#[must_use]
-pub fn refusal(refusal: Refusal) -> Response {
-    plain(refusal.status())
-}
-
-/// A preflight of a script on another site (fetch.spec.whatwg.org, "CORS protocol").
-#[must_use]
+/// The answer to a preflight (fetch.spec.whatwg.org, "CORS protocol"). `requested` is its
+/// `Access-Control-Request-Headers`.
 pub fn preflight(requested: &str) -> Response {
-    made(
-        StatusCode::NO_CONTENT,
-        &cors::preflight(requested, &READ_HEADERS),
-        None,
-    )
+    let headers = cors::preflight(requested, &READ_HEADERS);
+    made(StatusCode::NO_CONTENT, &headers, None)
 }
 
-/// The bucket has not given the object. Its own answer never goes on: it can name key id and bucket.
-#[must_use]
+/// The answer where the bucket has not given the object. Nothing of the bucket's own answer is in it but
+/// status and `Retry-After`: its text can name key id and bucket.
 pub fn origin_error(error: OriginError) -> Response {
     let (status, retry_after) = match error {
         OriginError::Timeout => (504, None),
@@ -104,7 +92,7 @@ pub fn origin_error(error: OriginError) -> Response {
         );
         _ = headers.set("Age", &remembered.age.to_string());
     }
-    // The runtime makes no response of a status beyond 599.
+    // The runtime accepts no status above 599.
     let status = StatusCode::from_u16(status).ok();
     let is_error = |status: &StatusCode| status.is_client_error() || status.is_server_error();
     text(
@@ -113,22 +101,19 @@ pub fn origin_error(error: OriginError) -> Response {
     )
 }
 
-/// The reader wants another version of the object, or none.
-#[must_use]
+/// 412: the object does not meet the reader's precondition.
 pub fn precondition_failed() -> Response {
     made(StatusCode::PRECONDITION_FAILED, &headers::secured(), None)
 }
 
-/// 503: to be asked again in so many seconds.
-#[must_use]
+/// 503, with `Retry-After` in seconds.
 pub fn busy(seconds: u64) -> Response {
     let headers = plain_headers();
     _ = headers.set("Retry-After", &seconds.to_string());
     text(StatusCode::SERVICE_UNAVAILABLE, &headers)
 }
 
-/// A document of ours, for programs. Nobody keeps it.
-#[must_use]
+/// A JSON document that no cache keeps.
 pub fn json(status: StatusCode, json: &str, head: bool) -> Response {
     let headers = plain_headers();
     _ = headers.set("Content-Type", "application/json");
@@ -139,16 +124,14 @@ pub fn json(status: StatusCode, json: &str, head: bool) -> Response {
     }
 }
 
-/// A status and its name, as plain text, with these headers of an answer without a body.
-#[must_use]
+/// A status and its name, as plain text, with the headers of the answer to a HEAD.
 pub fn error_like(status: StatusCode, headers: &web_sys::Headers) -> Response {
-    // Of the body that was not sent.
+    // It is the length of another body.
     _ = headers.delete(CONTENT_LENGTH.as_str());
     sdk::text_response(status.as_u16(), headers, &format!("{status}\n"))
 }
 
 /// A status and its name, as plain text.
-#[must_use]
 pub fn plain(status: StatusCode) -> Response {
     text(status, &plain_headers())
 }
@@ -163,21 +146,31 @@ fn plain_headers() -> Headers {
 
 fn text(status: StatusCode, headers: &Headers) -> Response {
     let line = format!("{status}\n");
-    // The runtime tells it by itself, but not of a HEAD.
+    // The runtime sets it, but not for a HEAD.
     _ = headers.set(CONTENT_LENGTH.as_str(), &line.len().to_string());
     sdk::text_response(status.as_u16(), &headers.0, &line)
 }
 
-/// Says how the cache came by a stored answer, in the place of its record.
-fn set_cache_status(headers: &web_sys::Headers, cache: CacheStatus, entry: &Entry, waited: u64) {
-    // The other one is replaced.
-    let [cf_cache_status, age] = OF_THE_CACHE;
-    _ = headers.delete(cf_cache_status);
-    _ = headers.set(X_CACHE_STATUS.as_str(), cache.as_str());
-    _ = headers.set(age, &entry.age_seconds(runtime::now()).to_string());
-    // It is stored as a hit's.
-    if cache != CacheStatus::Hit {
-        let timing = cache.server_timing(Some(waited));
+/// Sets the cache status of a stored answer, in the place of its record, and its age.
+fn set_cache_status(
+    headers: &web_sys::Headers,
+    cache_status: CacheStatus,
+    record: &Record,
+    began: UnixMillis,
+) {
+    let now = runtime::now();
+    _ = headers.delete(CF_CACHE_STATUS.as_str());
+    _ = headers.set(X_CACHE_STATUS.as_str(), cache_status.as_str());
+    _ = headers.set(AGE.as_str(), &record.age_seconds(now).to_string());
+    // The stored value is that of a hit.
+    if cache_status != CacheStatus::Hit {
+        let timing = cache_status.server_timing(Some(since(began, now)));
         _ = headers.set(SERVER_TIMING.as_str(), &timing);
     }
+}
+
+/// How long the bucket was waited for, in milliseconds. Look-ups in the cache, a millisecond or two, are
+/// included.
+fn since(began: UnixMillis, now: UnixMillis) -> u64 {
+    now.0.saturating_sub(began.0)
 }

@@ -1,4 +1,4 @@
-//! The engine's time and background work, as the worker's runtime gives them.
+//! The engine's time and background work, from the Workers runtime.
 
 use crate::admission::ObjectKey;
 use crate::engine::Runtime;
@@ -10,22 +10,19 @@ use std::rc::Rc;
 use std::time::Duration;
 use worker::{Context, Delay, js_sys};
 
-/// The runtime of one request.
 #[derive(Clone, Debug)]
 pub struct RequestRuntime {
     context: Rc<Context>,
 }
 
 impl RequestRuntime {
-    /// The runtime of the request that `context` belongs to.
-    #[must_use]
     pub const fn new(context: Rc<Context>) -> Self {
         Self { context }
     }
 }
 
 impl Runtime for RequestRuntime {
-    /// The runtime's clock stands still while code runs and goes on with every answer from outside.
+    /// The runtime's clock advances only with input and output, not while code runs.
     fn now(&self) -> UnixMillis {
         now()
     }
@@ -43,9 +40,7 @@ impl Runtime for RequestRuntime {
     }
 }
 
-/// The present moment.
-#[must_use]
 pub fn now() -> UnixMillis {
-    // A whole number of milliseconds since 1970, far from the end of what it can hold.
+    // A whole number far below `u64::MAX`.
     UnixMillis(js_sys::Date::now() as u64)
 }

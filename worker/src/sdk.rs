@@ -1,13 +1,11 @@
-//! What the SDK does not have, or has in a form that can end the isolate: each with the reason, and
-//! what of the SDK would replace it. Nothing here decides anything.
+//! Calls into JavaScript that the SDK does not have, or has in a form that can end the isolate or costs more.
+//! Each states the reason. Nothing here decides anything.
 //!
-//! Every call that can throw returns a `Result`: an exception that crosses Rust frames unseen leaves
-//! the instance unusable for all its requests.
+//! Every call that can throw returns a `Result`: an uncaught exception makes the WebAssembly instance
+//! unusable for all its requests.
 
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::de::DeserializeOwned;
-use serde::de::value::MapDeserializer;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use worker::js_sys::{self, Array, Promise};
@@ -19,8 +17,8 @@ use worker::{Context, Env, Headers};
 
 #[wasm_bindgen]
 extern "C" {
-    /// A `ReadableStream`, with the calls that `web_sys` declares as never throwing: they do where the
-    /// stream is locked.
+    /// A `ReadableStream`. These calls throw where the stream is locked; `web_sys` declares that they never
+    /// do.
     type Throwing;
 
     #[wasm_bindgen(method, catch)]
@@ -29,8 +27,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn cancel(this: &Throwing) -> Result<Promise, JsValue>;
 
-    /// The global object, with the Cache API's calls: the SDK's `Cache` goes by those of `web_sys`, which are
-    /// declared as never throwing, and has a stream made of the body of whatever it finds.
+    /// The global object, with the Cache API. The SDK's `Cache` uses the calls of `web_sys`, which are
+    /// declared as never throwing, and makes a stream of the body of every response that it finds.
     type Global;
 
     #[wasm_bindgen(method, getter, catch)]
@@ -52,14 +50,14 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn delete(this: &DefaultCache, url: &str) -> Result<Promise, JsValue>;
 
-    /// `Headers`, whose pairs come one call each. The SDK's iterator takes seven.
+    /// `Headers`, with one call for each pair. The SDK's iterator takes seven.
     type Pairs;
 
     #[wasm_bindgen(method, catch, js_name = forEach)]
     fn for_each(this: &Pairs, each: &mut dyn FnMut(String, String)) -> Result<(), JsValue>;
 
-    /// The execution context, with what the SDK's `Context` lacks: `exports` and `cache` came with
-    /// Workers Cache in 2026 (developers.cloudflare.com/workers/cache).
+    /// The execution context. The SDK's `Context` does not have `exports`, which came with Workers Cache in
+    /// 2026 (developers.cloudflare.com/workers/cache).
     type Platform;
 
     #[wasm_bindgen(method, getter, catch)]
@@ -70,8 +68,8 @@ extern "C" {
     #[wasm_bindgen(method, getter, catch, js_name = Media)]
     fn media(this: &Exports) -> Result<MediaEntry, JsValue>;
 
-    /// The loopback to the media entry. The SDK's `Fetcher` would do for `fetch`, but it cannot be
-    /// made of anything but a binding, and has no way to call a method by RPC.
+    /// The loopback to the media entry. The SDK's `Fetcher` can be made from a binding only, and cannot call
+    /// a method by RPC.
     type MediaEntry;
 
     #[wasm_bindgen(method, catch)]
@@ -84,9 +82,9 @@ extern "C" {
     fn purge(this: &MediaEntry, tags: Option<Array>) -> Result<Promise, JsValue>;
 }
 
-/// The headers as a map. The SDK's conversion panics on a value that is not ASCII; the runtime hands
-/// values over as text, which is kept here as its UTF-8 bytes. A value that is no UTF-8 comes with
-/// replacement characters: it is left out, for a wrong name is worse than none.
+/// The headers as a map, with values in UTF-8. The SDK's conversion panics on a value that is not ASCII. A
+/// value that is not UTF-8 arrives with replacement characters and is left out: no value is better than a
+/// wrong one.
 pub fn header_map(headers: &web_sys::Headers) -> HeaderMap {
     let mut map = HeaderMap::new();
     let each = &mut |value: String, name: String| {
@@ -97,30 +95,30 @@ pub fn header_map(headers: &web_sys::Headers) -> HeaderMap {
             map.append(name, value);
         }
     };
-    // It fails for what is no `Headers`.
+    // It fails only for another object than `Headers`.
     _ = headers.unchecked_ref::<Pairs>().for_each(each);
     map
 }
 
-/// The map as headers of the runtime; see [`header_map`].
+/// The map as the runtime's headers; see [`header_map`].
 pub fn headers(map: &HeaderMap) -> Headers {
     let headers = Headers::new();
     for (name, value) in map {
         if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
-            // It refuses what is no header value, and a header map holds none.
+            // It fails for an invalid value, and a header map has none.
             _ = headers.append(name.as_str(), text);
         }
     }
     headers
 }
 
-/// One header, if it is there and not empty.
+/// One header; `None` where it is missing or empty.
 pub fn header(headers: &web_sys::Headers, name: &str) -> Option<String> {
     let value = headers.get(name).ok().flatten();
     value.filter(|value| !value.is_empty())
 }
 
-/// Of the headers those of these names.
+/// The headers with these names.
 pub fn selected_headers(headers: &web_sys::Headers, names: &[HeaderName]) -> HeaderMap {
     let selected = |name: &HeaderName| {
         let value = header(headers, name.as_str())?;
@@ -132,11 +130,11 @@ pub fn selected_headers(headers: &web_sys::Headers, names: &[HeaderName]) -> Hea
     names.iter().filter_map(selected).collect()
 }
 
-/// A GET with these headers; `Err` where the runtime refuses the URL. The SDK's `RequestInit` has no way
-/// around Cloudflare's own properties of a request, whose code is a tenth of this worker's.
+/// A GET with these headers; `Err` where the runtime refuses the URL. The SDK's `RequestInit` always includes
+/// Cloudflare's properties of a request, whose code would be a tenth of this worker's.
 ///
-/// `from_origin`: redirects are answers, and `no-store` keeps Cloudflare's CDN out of it, which would drop a
-/// `Range` for names with the usual endings of files, and so break signatures.
+/// `from_origin`: redirects are not followed, and `no-store` bypasses Cloudflare's CDN, which would drop a
+/// `Range` for the file names that it caches, and so break signatures.
 pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request, JsValue> {
     let init = RequestInit::new();
     init.set_headers(headers(request).as_ref());
@@ -147,7 +145,7 @@ pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request,
     Request::new_with_str_and_init(url, &init)
 }
 
-/// What the Cache API has under a key; `request` holds a range or a condition that it is to heed.
+/// The response in the Cache API under a key. `request` has a range or a condition for it.
 pub async fn cached(cache_key: &str, request: &HeaderMap) -> Result<Option<Response>, JsValue> {
     let key = match request.is_empty() {
         true => JsValue::from_str(cache_key),
@@ -157,13 +155,13 @@ pub async fn cached(cache_key: &str, request: &HeaderMap) -> Result<Option<Respo
     Ok((!found.is_undefined()).then(|| found.unchecked_into()))
 }
 
-/// Puts an answer into the Cache API.
+/// Puts a response into the Cache API.
 pub async fn cache_put(cache_key: &str, response: &Response) -> Result<(), JsValue> {
     JsFuture::from(cache()?.put(cache_key, response)?).await?;
     Ok(())
 }
 
-/// Removes an answer from the Cache API. True where there was one.
+/// Removes a response from the Cache API. True where there was one.
 pub async fn cache_delete(cache_key: &str) -> Result<bool, JsValue> {
     let deleted = JsFuture::from(cache()?.delete(cache_key)?).await?;
     Ok(deleted.is_truthy())
@@ -174,7 +172,7 @@ fn cache() -> Result<DefaultCache, JsValue> {
     global.caches()?.default_cache()
 }
 
-/// A response. The SDK's builder makes headers of its own beside these.
+/// A response. The SDK's builder makes a second set of headers.
 pub fn response(
     status: u16,
     headers: &web_sys::Headers,
@@ -188,7 +186,8 @@ pub fn response(
     made.unwrap_or_else(|_| Response::error())
 }
 
-/// A response of a text, whose type the runtime adds. The SDK takes bytes, which are copied twice.
+/// A response with a text, for which the runtime sets `Content-Type`. The SDK takes bytes, which are copied
+/// twice.
 pub fn text_response(status: u16, headers: &web_sys::Headers, text: &str) -> Response {
     let made = Response::new_with_opt_str_and_init(Some(text), &init(status, headers));
     made.unwrap_or_else(|_| Response::error())
@@ -201,14 +200,13 @@ fn init(status: u16, headers: &web_sys::Headers) -> ResponseInit {
     init
 }
 
-/// A response of the same status and headers, which may be changed in it, with this body. The SDK copies
-/// headers by themselves, and then once more into the response.
+/// A response with the same status, headers that can be changed, and this body. The SDK copies headers twice.
 pub fn copied(response: &Response, body: Option<&ReadableStream>) -> Response {
     let made = Response::new_with_opt_readable_stream_and_init(body, response.unchecked_ref());
     made.unwrap_or_else(|_| Response::error())
 }
 
-/// The same bytes for two readers; `Err` where the stream is locked.
+/// Two streams with the same bytes; `Err` where the stream is locked.
 pub fn tee(stream: &ReadableStream) -> Result<(ReadableStream, ReadableStream), JsValue> {
     let branches = stream.unchecked_ref::<Throwing>().tee()?;
     Ok((
@@ -217,16 +215,16 @@ pub fn tee(stream: &ReadableStream) -> Result<(ReadableStream, ReadableStream), 
     ))
 }
 
-/// Tells a stream that nobody will read it.
+/// Cancels a stream that nobody will read.
 pub fn cancel(stream: &ReadableStream) {
     if let Ok(promise) = stream.unchecked_ref::<Throwing>().cancel() {
-        // A failure means that it has ended already.
+        // It fails where the stream has ended already.
         spawn_local(async move { _ = JsFuture::from(promise).await });
     }
 }
 
-/// Keeps the request alive until `work` has ended. The SDK's `wait_until` panics where the request is
-/// over already; `work` has begun then all the same.
+/// Keeps the request alive until `work` has ended. The SDK's `wait_until` panics where the request has
+/// already ended; here `work` is started then too.
 pub fn wait_until(context: &Context, work: LocalBoxFuture<'static, ()>) {
     let promise = future_to_promise(async {
         work.await;
@@ -235,7 +233,7 @@ pub fn wait_until(context: &Context, work: LocalBoxFuture<'static, ()>) {
     _ = context.as_ref().wait_until(&promise);
 }
 
-/// Asks the media entry, through the platform's cache.
+/// Asks the media entry, through the platform's cache. `Err` where either fails.
 pub async fn fetch_media(
     context: &Context,
     url: &str,
@@ -257,7 +255,7 @@ pub async fn fetch_media(
 /// Whether the platform has a cache in front of the media entry.
 pub async fn has_media_cache(context: &Context) -> Result<bool, JsValue> {
     let exports = context.as_ref().unchecked_ref::<Platform>().exports()?;
-    // An older runtime has no loopbacks at all.
+    // An older runtime has no loopbacks.
     if exports.is_undefined() || exports.media()?.is_undefined() {
         return Ok(false);
     }
@@ -265,8 +263,8 @@ pub async fn has_media_cache(context: &Context) -> Result<bool, JsValue> {
     Ok(answer.is_truthy())
 }
 
-/// Has the media entry purge tags from its cache, or without tags everything: a purge reaches only the
-/// cache of the entry that asks. `Err`: why the platform has not.
+/// Makes the media entry purge tags, or without tags everything, from the platform's cache: a purge reaches
+/// only the cache of the entry that calls it. `Err`: why the platform has refused.
 pub async fn purge_media(context: &Context, tags: Option<&[String]>) -> Result<(), String> {
     let tags = tags.map(|tags| tags.iter().map(|tag| JsValue::from_str(tag)).collect());
     let purge = async { JsFuture::from(media(context)?.purge(tags)?).await };
@@ -281,22 +279,15 @@ fn media(context: &Context) -> Result<MediaEntry, JsValue> {
     platform.exports()?.media()
 }
 
-/// What is bound to the worker under these names, for `serde`. The SDK's `Env::var` takes a number, as
-/// `wrangler.toml` may have it, for nothing at all.
-pub fn variables<T: DeserializeOwned>(
-    env: &Env,
-    names: impl Iterator<Item = &'static str>,
-) -> Result<T, serde::de::value::Error> {
-    let text = |name| {
-        let value = js_sys::Reflect::get(env, &JsValue::from_str(name)).ok()?;
-        let json = || js_sys::JSON::stringify(&value).ok()?.as_string();
-        value.as_string().or_else(json)
-    };
-    let set = names.filter_map(|name| Some((name, text(name)?)));
-    T::deserialize(MapDeserializer::new(set))
+/// The text of a variable. The SDK's `Env::var` treats a number, which `wrangler.toml` may have, as a missing
+/// variable.
+pub fn variable(env: &Env, name: &str) -> Option<String> {
+    let value = js_sys::Reflect::get(env, &JsValue::from_str(name)).ok()?;
+    let json = || js_sys::JSON::stringify(&value).ok()?.as_string();
+    value.as_string().or_else(json)
 }
 
-/// What an error calls itself, and what it says.
+/// The name and the message of an error.
 pub fn error_text(error: &JsValue) -> String {
     let object = error.dyn_ref::<js_sys::Object>();
     let text = object.map(|object| String::from(object.to_string()));

@@ -1,8 +1,7 @@
-//! The worker's settings: from the strings that are bound to it, to values that are valid.
+//! The worker's settings: parsed from the variables that are bound to it, once per isolate.
 //!
-//! Parsed once per isolate. Everything that is wrong is found in one go, so that it can be fixed
-//! in one go. `docs/settings.md` is made from the table in [`VARIABLES`]. How a fault gets into
-//! the log, and what a client is told of it, is not decided here.
+//! All faults are found at once. `docs/settings.md` is made from the table in [`VARIABLES`]. `isolate` logs
+//! the faults.
 
 mod document;
 mod forms;
@@ -16,50 +15,50 @@ use std::collections::HashMap;
 use variables::variable;
 pub use variables::{VARIABLES, Variable};
 
-/// The settings as they are bound to the worker: names and texts.
+/// The variables that are bound to the worker: names and texts.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct RawSettings(HashMap<String, String>);
 
-/// Settings that are valid, each by itself and all together.
+/// Valid settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Who caches (`CACHE_MODE`).
+    /// Which cache is used (`CACHE_MODE`).
     pub cache_mode: CacheMode,
     /// The bucket's URL without a `/` at the end: `https://s3.us-west-004.backblazeb2.com/media`
     /// (`ORIGIN_URL`, or `B2_ENDPOINT` and `B2_BUCKET`).
     pub origin_url: String,
-    /// Every key starts with this: empty, or with a `/` at its end (`KEY_PREFIX`).
+    /// The start of every key: empty, or with a `/` at its end (`KEY_PREFIX`).
     pub key_prefix: String,
     /// How long answers are kept.
     pub freshness: FreshnessRule,
-    /// Who is asked for what the bucket lacks: a URL without a `/` at the end (`FALLBACK_ORIGIN`).
+    /// Asked for what the bucket does not have: a URL without a `/` at the end (`FALLBACK_ORIGIN`).
     pub fallback_origin: Option<String>,
-    /// Cut off the start of a path: without a `/` at its start, with one at its end (`STRIP_PREFIX`).
+    /// Removed from the start of a path: without a `/` at its start, with one at its end (`STRIP_PREFIX`).
     pub strip_prefix: Option<String>,
-    /// Keys under these are refused; no `/` at the start (`DENY_PREFIXES`).
+    /// The start of refused keys: without a `/` at its start (`DENY_PREFIXES`).
     pub deny_prefixes: Vec<String>,
-    /// How the bucket is asked (`ORIGIN_AUTH`).
+    /// How requests to the bucket are signed (`ORIGIN_AUTH`).
     pub origin_auth: OriginAuth,
-    /// Who may purge; `None`: nobody (`PURGE_SECRET_HEADER`, `PURGE_SECRET`).
+    /// What a purge must have; `None`: every purge is refused (`PURGE_SECRET_HEADER`, `PURGE_SECRET`).
     pub purge: Option<PurgeSettings>,
 }
 
-/// Who caches.
+/// Which cache is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheMode {
-    /// The platform's own cache in front of the media entry.
+    /// The platform's cache in front of the media entry.
     Platform,
     /// The engine in this worker, over the Cache API.
     Engine,
 }
 
-/// How the bucket is asked.
+/// How requests to the bucket are signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginAuth {
-    /// Without a signature: a public bucket.
+    /// Not at all: a public bucket.
     None,
-    /// With a SigV4 signature: a private bucket.
+    /// With SigV4: a private bucket.
     SigV4 {
         /// `B2_APPLICATION_KEY_ID`.
         key_id: String,
@@ -70,22 +69,21 @@ pub enum OriginAuth {
     },
 }
 
-/// Who may purge.
+/// What a purge must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurgeSettings {
-    /// The header that carries the secret.
+    /// The header with the secret.
     pub header: String,
     /// The secret.
     pub secret: Secret,
 }
 
-/// A secret: never shown.
+/// A secret. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
     /// The secret itself. Never log it.
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -97,19 +95,23 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// One thing that is wrong with the settings.
+/// A fault in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which variable.
     pub variable: &'static str,
-    /// What it is and what it should be, to be read after the variable's name. Never the text of
-    /// a secret.
+    /// What the variable is and what it should be. It continues a sentence that begins with the name, and has
+    /// no text of a secret.
     pub problem: String,
 }
 
 impl RawSettings {
-    /// The text of a variable, or its default. An empty text counts as not set, and blanks around a
-    /// text are cut off.
+    /// Reads all variables by `text`, which returns `None` for one that is not set.
+    pub fn read(text: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |variable: &Variable| Some((variable.name.to_owned(), text(variable.name)?));
+        Self(VARIABLES.iter().filter_map(variable).collect())
+    }
+
+    /// The text of a variable without blanks at its ends, or its default. An empty text counts as not set.
     fn get(&self, name: &'static str) -> Option<&str> {
         let text = self.0.get(name).map(|text| text.trim());
         text.filter(|text| !text.is_empty())
@@ -118,9 +120,8 @@ impl RawSettings {
 }
 
 impl Settings {
-    /// Tells apart, in a cache that is shared, what deployments of different settings store: a hash
-    /// of the origin and of all else that changes an answer.
-    #[must_use]
+    /// Separates the copies of deployments with other settings in a shared cache: a hash of the origin and of
+    /// all other settings that change an answer.
     pub fn cache_space(&self) -> String {
         let answers = (
             &self.origin_url,
@@ -132,7 +133,7 @@ impl Settings {
         ["medialift=", &hex::encode(&hash[..8])].concat()
     }
 
-    /// Reads the settings, or lists everything that is wrong with them.
+    /// Parses the settings, or returns all their faults.
     pub fn parse(raw: &RawSettings) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader {
             raw,
@@ -184,7 +185,7 @@ impl Settings {
     }
 }
 
-/// Reads variables and keeps what was wrong with them, so that reading can go on.
+/// Reads variables, and collects their faults.
 struct Reader<'a> {
     raw: &'a RawSettings,
     faults: Vec<Fault>,
@@ -198,7 +199,6 @@ impl Reader<'_> {
         });
     }
 
-    /// A variable that has another form than it should have.
     fn malformed(&mut self, name: &'static str) {
         let variable = variable(name);
         let text = match self.raw.get(name) {
@@ -215,7 +215,7 @@ impl Reader<'_> {
         );
     }
 
-    /// What `form` makes of a variable; `None` where it is not set, or at fault.
+    /// The value of a variable, parsed by `form`; `None` where it is not set, or malformed.
     fn optional<T>(&mut self, name: &'static str, form: fn(&str) -> Option<T>) -> Option<T> {
         let value = form(self.raw.get(name)?);
         if value.is_none() {
@@ -224,14 +224,14 @@ impl Reader<'_> {
         value
     }
 
-    /// One of a few words. Where it is none of them, the first stands in.
-    fn one_of<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> T {
-        let text = self.raw.get(name).unwrap_or_default();
-        let found = words.iter().find(|(word, _)| *word == text);
+    /// The value of a variable that has one of these texts; the first value where it is malformed.
+    fn one_of<T: Copy>(&mut self, name: &'static str, values: &[(&str, T)]) -> T {
+        let given = self.raw.get(name).unwrap_or_default();
+        let found = values.iter().find(|(text, _)| *text == given);
         if found.is_none() {
             self.malformed(name);
         }
-        found.unwrap_or(&words[0]).1
+        found.unwrap_or(&values[0]).1
     }
 
     fn origin_url(&mut self) -> String {
@@ -291,7 +291,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The region that an endpoint's name tells: its own variable's, else that of `ORIGIN_URL`.
+    /// The region in the name of the endpoint: of `B2_ENDPOINT`, or else of `ORIGIN_URL`.
     fn region(&self) -> Option<String> {
         let endpoint = self.raw.get("B2_ENDPOINT").and_then(forms::endpoint);
         let host = || forms::host_of(self.raw.get("ORIGIN_URL")?).map(str::to_owned);

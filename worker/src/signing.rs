@@ -10,9 +10,8 @@ use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The headers that sign a GET of `url`, whose path is encoded already. Empty where the URL is
-/// none that can be signed: the bucket then refuses the request.
-#[must_use]
+/// The headers that sign a GET of `url`, whose path is encoded already. Empty where the URL cannot be
+/// signed: the bucket then refuses the request.
 pub fn sign_get(url: &str, key_id: &str, key: &str, region: &str, now: UnixMillis) -> HeaderMap {
     let identity = Credentials::new(key_id, key, None, None, "settings").into();
     let mut settings = SigningSettings::default();

@@ -1,50 +1,47 @@
 //! The engine's store over the Cache API, and the bodies that pass through the worker.
 //!
-//! A body is a handle on the runtime's own stream: its bytes never enter WebAssembly's memory, but
-//! for a part that is cut out of it.
+//! A body is a stream of the runtime: its bytes do not enter WebAssembly's memory, except where a part is
+//! cut out of it.
 //!
 //! `put` stores whole bodies only: where a body breaks off, the runtime ends the write so that the
 //! cache "is able to see that the request was incomplete" (workerd, `src/workerd/api/cache.c++`,
-//! `Cache::put`). It says nothing of it.
+//! `Cache::put`). It does not report that.
 
 use crate::engine::{Body, Found, Store};
-use crate::policy::entry::{self, Entry};
+use crate::policy::headers::{ABOUT_THE_BODY, CF_CACHE_STATUS, number};
 use crate::policy::range::ByteRange;
+use crate::policy::record::{self, Record};
 use crate::{log, sdk};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::time::Duration;
 use worker::web_sys::{self, AbortController, ReadableStream};
 use worker::{ByteStream, Delay, FixedLengthStream, Response, ResponseBody, worker_sys};
 
-/// What the Cache API says of its own part in an answer; never passed on.
-pub const OF_THE_CACHE: [&str; 2] = ["CF-Cache-Status", "Age"];
-
-/// How long a body may take to its end: so many milliseconds, and one for each byte of so many. An
-/// origin that stalls in the middle is given up then, and so is the first reader of an object who takes less
-/// than 16 KB a second: the runtime does not show the progress of a stream, and a slow reader looks like a
-/// slow origin.
+/// The time limit of a body that is stored: a minute, and a millisecond for each 16 bytes. It ends the
+/// transfer from an origin that stalls, and from a first reader of less than 16 KB a second: the runtime does
+/// not show the progress of a stream, so the two cannot be distinguished.
 const BODY_MILLISECONDS: u64 = 60_000;
 const BODY_BYTES_PER_MILLISECOND: u64 = 16;
 
-/// The longest time that the SDK's timer can count.
-const LONGEST_TIMER_MILLISECONDS: u64 = 2_147_483_647;
-
-/// The same where the length is not known.
+/// The time limit of a body of unknown length that is stored.
 const BODY_OF_UNKNOWN_LENGTH_MILLISECONDS: u64 = 600_000;
+
+/// The longest time of the SDK's timer.
+const LONGEST_TIMER_MILLISECONDS: u64 = 2_147_483_647;
 
 /// The Cache API of this data centre.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeCache;
 
-/// A stream of the runtime. Dropped before it was taken, it is cancelled.
+/// A stream of the runtime. Dropped before [`Stream::take`], it is cancelled.
 #[derive(Debug)]
 pub struct Stream {
     stream: Option<ReadableStream>,
-    /// Ends the transfer that the bytes come from, for every branch of it.
+    /// Ends the transfer from the origin, for both branches of a `tee`.
     transfer: Option<AbortController>,
 }
 
@@ -57,7 +54,6 @@ impl Stream {
     }
 
     /// The body of a response, if it has one.
-    #[must_use]
     pub fn of(response: &Response) -> Option<Self> {
         match response.body() {
             ResponseBody::Stream(stream) => Some(Self::new(stream.clone())),
@@ -65,15 +61,13 @@ impl Stream {
         }
     }
 
-    /// The same, of a transfer that `controller` can end.
-    #[must_use]
+    /// The same stream, with the controller that ends its transfer.
     pub fn with_transfer(mut self, controller: AbortController) -> Self {
         self.transfer = Some(controller);
         self
     }
 
-    /// The stream itself, for whoever reads it.
-    #[must_use]
+    /// The stream itself, to be read.
     pub fn take(mut self) -> Option<ReadableStream> {
         self.stream.take()
     }
@@ -109,7 +103,7 @@ impl Body for Stream {
     }
 }
 
-/// The bytes of `range`. What comes after them is not read.
+/// The bytes of `range`. Those after it are not read.
 fn sliced(
     bytes: ByteStream,
     range: ByteRange,
@@ -126,7 +120,7 @@ fn sliced(
                 skip -= length;
                 continue;
             }
-            // Both fit: neither is greater than the chunk is long.
+            // `skip` is less than the chunk's length, and a `left` that is too large cuts nothing.
             chunk.drain(..usize::try_from(skip).unwrap_or_default());
             chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             left -= chunk.len() as u64;
@@ -136,7 +130,7 @@ fn sliced(
     })
 }
 
-/// A response out of the Cache API, or through the platform's cache. Dropped, its body is cancelled.
+/// A response from the Cache API or from the platform's cache. Dropped, its body is cancelled.
 #[derive(Debug)]
 pub struct CachedResponse {
     response: web_sys::Response,
@@ -144,8 +138,6 @@ pub struct CachedResponse {
 }
 
 impl CachedResponse {
-    /// A response that came out of a cache.
-    #[must_use]
     pub const fn new(response: web_sys::Response) -> Self {
         Self {
             response,
@@ -154,13 +146,12 @@ impl CachedResponse {
     }
 
     /// One of its headers, if it is there and not empty.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         sdk::header(&self.response.headers(), name)
     }
 
-    /// The same response with headers that may be changed, those in [`OF_THE_CACHE`] among them.
-    #[must_use]
+    /// The same response, with headers that can be changed. Those of the cache, `CF-Cache-Status` and `Age`,
+    /// are still in it.
     pub fn into_response(mut self, with_body: bool) -> web_sys::Response {
         let body = match with_body {
             true => self.take_body().and_then(Stream::take),
@@ -169,11 +160,15 @@ impl CachedResponse {
         sdk::copied(&self.response, body.as_ref())
     }
 
-    /// A 304 with the same headers.
-    #[must_use]
+    /// A 304 with the same headers, but those that describe a body.
     pub fn into_not_modified(self) -> web_sys::Response {
         let status = StatusCode::NOT_MODIFIED.as_u16();
-        sdk::response(status, &self.response.headers(), None)
+        let response = sdk::response(status, &self.response.headers(), None);
+        let headers = response.headers();
+        for name in ABOUT_THE_BODY {
+            _ = headers.delete(name.as_str());
+        }
+        response
     }
 
     fn take_body(&mut self) -> Option<Stream> {
@@ -197,8 +192,8 @@ impl Found for CachedResponse {
         StatusCode::from_u16(self.response.status()).unwrap_or_default()
     }
 
-    fn entry(&self) -> Option<Entry> {
-        Entry::decode(&self.header(entry::HEADER.as_str())?)
+    fn record(&self) -> Option<Record> {
+        Record::decode(&self.header(record::HEADER.as_str())?)
     }
 
     fn selected_headers(&self) -> HeaderMap {
@@ -208,9 +203,8 @@ impl Found for CachedResponse {
 
     fn into_parts(mut self) -> (HeaderMap, Option<Stream>) {
         let mut headers = sdk::header_map(&self.response.headers());
-        for name in OF_THE_CACHE {
-            headers.remove(name);
-        }
+        headers.remove(CF_CACHE_STATUS);
+        headers.remove(AGE);
         (headers, self.take_body())
     }
 }
@@ -221,7 +215,7 @@ impl Store for EdgeCache {
 
     async fn find(&self, cache_key: &str, request: &HeaderMap) -> Option<CachedResponse> {
         let found = sdk::cached(cache_key, request).await;
-        // Where the cache cannot be asked, nothing is stored.
+        // A cache that fails is an empty one.
         found.ok().flatten().map(CachedResponse::new)
     }
 
@@ -232,7 +226,7 @@ impl Store for EdgeCache {
         headers: HeaderMap,
         mut body: Option<Stream>,
     ) -> bool {
-        let length = crate::policy::headers::number(&headers, CONTENT_LENGTH);
+        let length = number(&headers, CONTENT_LENGTH);
         let milliseconds = length.map_or(BODY_OF_UNKNOWN_LENGTH_MILLISECONDS, |length| {
             (BODY_MILLISECONDS + length / BODY_BYTES_PER_MILLISECOND)
                 .min(LONGEST_TIMER_MILLISECONDS)

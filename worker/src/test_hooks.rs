@@ -1,5 +1,5 @@
-//! What only tests ask for, by a header, in builds with the feature `test-hooks`: a panic, at once or
-//! after the runtime has been waited for; or how many bytes WebAssembly's memory has.
+//! Answers to a header that only tests send, in builds with the feature `test-hooks`: a panic, at once or
+//! after an `await`, or the size of WebAssembly's memory.
 
 use crate::{respond, sdk};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -23,7 +23,7 @@ pub(crate) async fn run(headers: &Headers) -> Option<Response> {
     }
 }
 
-/// How large WebAssembly's memory is.
+/// The size of WebAssembly's memory.
 fn memory_bytes() -> usize {
     #[cfg(target_arch = "wasm32")]
     let pages = core::arch::wasm32::memory_size(0);

@@ -1,11 +1,11 @@
-//! The document of the settings is what the code says, and so is what the folder `deploy/` says of them.
+//! `docs/settings.md`, and the files of `deploy/` about settings, agree with the code.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use edge_worker::settings::{VARIABLES, document};
 
-/// `UPDATE_DOCS=1` writes the document instead of comparing it.
+/// `UPDATE_DOCS=1` writes the document before it is compared.
 #[test]
 fn the_document_of_the_settings_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");

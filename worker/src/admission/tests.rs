@@ -1,38 +1,45 @@
-//! Spellings of methods and paths, and the key each names or the refusal it gets.
+//! Spellings of methods and paths: which key each names, or why it is refused.
 
 use super::*;
-use crate::settings::VARIABLES;
+use crate::settings::RawSettings;
 use Refusal::{
     AboveRoot, ControlCharacter, Denied, InvalidUtf8, KeyTooLong, MalformedEscape, Method,
 };
-use http::Method as HttpMethod;
 
-const LOCAL: (&str, &str) = ("ORIGIN_URL", "http://127.0.0.1:9000/media");
+const LOCAL: [(&str, &str); 2] = [
+    ("ORIGIN_URL", "http://127.0.0.1:9000/media"),
+    ("PURGE_SECRET", "0123456789abcdef"),
+];
 
 fn settings(variables: &[(&str, &str)]) -> Settings {
     let get = |name: &str| {
         let found = variables
             .iter()
-            .chain([&LOCAL])
+            .chain(&LOCAL)
             .find(|(other, _)| *other == name);
         found.map(|(_, text)| (*text).to_owned())
     };
-    let set = VARIABLES
-        .iter()
-        .filter_map(|variable| Some((variable.name, get(variable.name)?)));
-    let raw = serde_json::from_value(set.collect());
-    Settings::parse(&raw.unwrap()).unwrap()
+    Settings::parse(&RawSettings::read(get)).unwrap()
 }
 
-fn admit_read(target: &str, settings: &Settings) -> Result<Admitted, Refusal> {
-    let asked = Asked {
-        method: Some(&HttpMethod::GET),
-        target,
-        has_purge_header: false,
-        is_preflight: false,
-    };
-    admit(&asked, settings)
+/// Admits a request with these headers.
+fn admit_with(
+    method: &str,
+    url: &str,
+    headers: &[&str],
+    settings: &Settings,
+) -> Result<Admitted, Refusal> {
+    let has_header = |name: &str| headers.iter().any(|other| other.eq_ignore_ascii_case(name));
+    admit(method, url, &has_header, settings)
 }
+
+fn admit_read(url: &str, settings: &Settings) -> Result<Admitted, Refusal> {
+    let no_header = |name: &str| panic!("a read does not depend on `{name}`");
+    admit("GET", url, &no_header, settings)
+}
+
+const PURGE_HEADER: &[&str] = &["X-Purge-Secret"];
+const PREFLIGHT_HEADERS: &[&str] = &["Origin", "Access-Control-Request-Method"];
 
 fn key_under(variables: &[(&str, &str)], target: &str) -> Result<String, Refusal> {
     match admit_read(target, &settings(variables))? {
@@ -61,72 +68,59 @@ fn check_under(variables: &[(&str, &str)], target: &str, expected: Result<&str, 
 
 #[test]
 fn get_and_head_are_read_and_purge_purges() {
-    let admitted = |method: &str, has_purge_header| {
-        let asked = Asked {
-            method: Some(&method.parse().unwrap()),
-            target: "/a",
-            has_purge_header,
-            is_preflight: false,
-        };
-        admit(&asked, &settings(&[]))
-    };
+    let settings = settings(&[]);
     let key = ObjectKey("a".to_owned());
-    assert_eq!(
-        admitted("GET", false),
-        Ok(Admitted::Read {
+    for (method, headers, head) in [("GET", &[][..], false), ("HEAD", PURGE_HEADER, true)] {
+        let read = Admitted::Read {
             key: key.clone(),
-            head: false,
-            index: false
-        })
-    );
-    assert_eq!(
-        admitted("HEAD", true),
-        Ok(Admitted::Read {
-            key: key.clone(),
-            head: true,
-            index: false
-        })
-    );
+            head,
+            when_missing: StatusCode::NOT_FOUND,
+        };
+        assert_eq!(admit_with(method, "/a", headers, &settings), Ok(read));
+    }
     for method in ["PURGE", "POST", "DELETE"] {
+        let admitted = |headers| admit_with(method, "/a", headers, &settings);
         assert_eq!(
-            admitted(method, true),
+            admitted(PURGE_HEADER),
             Ok(Admitted::Purge { key: key.clone() })
         );
-        assert_eq!(admitted(method, false), Err(Method));
+        assert_eq!(admitted(&[]), Err(Method));
+    }
+}
+
+#[test]
+fn without_a_configured_secret_nothing_is_a_purge() {
+    let settings = settings(&[("PURGE_SECRET", "")]);
+    for method in ["PURGE", "POST", "DELETE"] {
+        let admitted = admit_with(method, "/a", PURGE_HEADER, &settings);
+        assert_eq!(admitted, Err(Method));
     }
 }
 
 #[test]
 fn every_other_method_is_refused_before_the_path_is_read() {
+    let settings = settings(&[]);
     for method in [
         "OPTIONS", "PUT", "PATCH", "TRACE", "CONNECT", "get", "", "PROPFIND",
     ] {
-        let method = method.parse::<HttpMethod>().ok();
-        let asked = Asked {
-            method: method.as_ref(),
-            target: "/%zz",
-            has_purge_header: true,
-            is_preflight: false,
-        };
-        assert_eq!(admit(&asked, &settings(&[])), Err(Method), "{method:?}");
+        let admitted = admit_with(method, "/%zz", PURGE_HEADER, &settings);
+        assert_eq!(admitted, Err(Method), "{method:?}");
     }
     assert_eq!(Method.status(), StatusCode::FORBIDDEN);
 }
 
 #[test]
 fn a_preflight_is_answered_whatever_its_path() {
-    let asked = Asked {
-        method: Some(&HttpMethod::OPTIONS),
-        target: "/%zz",
-        has_purge_header: false,
-        is_preflight: true,
-    };
-    assert_eq!(admit(&asked, &settings(&[])), Ok(Admitted::Preflight));
-    let put = Asked {
-        method: Some(&HttpMethod::PUT),
-        ..asked
-    };
-    assert_eq!(admit(&put, &settings(&[])), Err(Method));
+    let settings = settings(&[]);
+    let admitted = |method, headers: &[&str]| admit_with(method, "/%zz", headers, &settings);
+    assert_eq!(
+        admitted("OPTIONS", PREFLIGHT_HEADERS),
+        Ok(Admitted::Preflight)
+    );
+    assert_eq!(admitted("PUT", PREFLIGHT_HEADERS), Err(Method));
+    for header in PREFLIGHT_HEADERS {
+        assert_eq!(admitted("OPTIONS", &[header]), Err(Method), "{header}");
+    }
 }
 
 #[test]
@@ -245,7 +239,7 @@ fn a_key_has_1024_bytes_at_most() {
 }
 
 #[test]
-fn the_root_is_the_index() {
+fn the_root_is_the_index_and_403_without_one() {
     for (variables, target) in [
         (&[][..], "/"),
         (&[], "/a/.."),
@@ -253,13 +247,17 @@ fn the_root_is_the_index() {
         (&[("STRIP_PREFIX", "/system/")], "/system/"),
     ] {
         let admitted = admit_read(target, &settings(variables)).unwrap();
-        let Admitted::Read { key, index, .. } = admitted else {
-            panic!("a read")
+        let index = Admitted::Read {
+            key: ObjectKey(INDEX.to_owned()),
+            head: false,
+            when_missing: StatusCode::FORBIDDEN,
         };
-        assert_eq!((key.as_str(), index), (INDEX, true), "{target}");
+        assert_eq!(admitted, index, "{target}");
     }
-    let admitted = admit_read("/index.html", &settings(&[])).unwrap();
-    assert!(matches!(admitted, Admitted::Read { index: false, .. }));
+    let by_name = admit_read("/index.html", &settings(&[])).unwrap();
+    assert!(
+        matches!(by_name, Admitted::Read { when_missing, .. } if when_missing == StatusCode::NOT_FOUND)
+    );
 }
 
 #[test]
@@ -330,7 +328,11 @@ fn every_key_lies_under_the_key_prefix_once() {
 
 #[test]
 fn the_path_for_the_bucket_leaves_nothing_bare_that_signing_encodes() {
-    let path = |key: &str| ObjectKey(key.to_owned()).s3_path();
+    let path = |key: &str| {
+        let key = ObjectKey(key.to_owned());
+        assert_eq!(ObjectKey::from_s3_path(&key.s3_path()), Some(key.clone()));
+        key.s3_path()
+    };
     assert_eq!(path("accounts/a-b_c.d~e"), "/accounts/a-b_c.d~e");
     assert_eq!(path("a b+c%d"), "/a%20b%2Bc%25d");
     assert_eq!(
@@ -338,44 +340,37 @@ fn the_path_for_the_bucket_leaves_nothing_bare_that_signing_encodes() {
         "/%21%22%23%24%26%27%28%29%2A%2C%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D"
     );
     assert_eq!(path("图🐘"), "/%E5%9B%BE%F0%9F%90%98");
+    for path in ["", "/", "/%zz", "/..", &format!("/{}", "a".repeat(1025))] {
+        assert_eq!(ObjectKey::from_s3_path(path), None, "{path}");
+    }
 }
 
 #[test]
 fn the_health_and_the_whole_cache_have_paths_of_their_own_whatever_the_prefixes() {
     let settings = settings(&[("STRIP_PREFIX", "/system/"), ("KEY_PREFIX", "media/")]);
-    let admitted = |method: &HttpMethod, target: &str, has_purge_header| {
-        let asked = Asked {
-            method: Some(method),
-            target,
-            has_purge_header,
-            is_preflight: false,
-        };
-        admit(&asked, &settings)
-    };
-    let purge = HttpMethod::from_bytes(b"PURGE").unwrap();
+    let admitted = |method, url, headers| admit_with(method, url, headers, &settings);
     let cache = "https://files.example.com/.well-known/medialift-cache?x=1";
-    assert_eq!(admitted(&purge, cache, true), Ok(Admitted::PurgeEverything));
-    assert_eq!(
-        admitted(&HttpMethod::DELETE, cache, true),
-        Ok(Admitted::PurgeEverything)
-    );
-    assert_eq!(admitted(&purge, cache, false), Err(Method));
-    for method in [HttpMethod::GET, HttpMethod::HEAD] {
-        let health = admitted(&method, "/.well-known/medialift-health", false);
+    for method in ["PURGE", "DELETE"] {
+        let purge = admitted(method, cache, PURGE_HEADER);
+        assert_eq!(purge, Ok(Admitted::PurgeEverything));
+    }
+    assert_eq!(admitted("PURGE", cache, &[]), Err(Method));
+    for method in ["GET", "HEAD"] {
+        let health = admitted(method, "/.well-known/medialift-health", &[]);
         assert!(
             matches!(&health, Ok(Admitted::Health { probe, head })
                 if probe.as_str() == "media/.well-known/medialift-health"
-                    && *head == (method == HttpMethod::HEAD)),
+                    && *head == (method == "HEAD")),
             "{health:?}"
         );
     }
     // Every other path is an object's.
-    for target in [
+    for url in [
         "/.well-known/medialift-cache",
         "/.well-known/medialift-health/",
         "/system/.well-known/medialift-health",
     ] {
-        let read = admitted(&HttpMethod::GET, target, false);
-        assert!(matches!(read, Ok(Admitted::Read { .. })), "{target}");
+        let read = admitted("GET", url, &[]);
+        assert!(matches!(read, Ok(Admitted::Read { .. })), "{url}");
     }
 }

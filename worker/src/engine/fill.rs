@@ -1,45 +1,53 @@
-//! One fill: a fetch in the background, and what its answer does to the store.
+//! Background work: the fill of an absent object, and the refresh of a stale copy.
 //!
-//! It runs from the moment its permit was taken, whether or not its reader stays. The first reader
-//! of an absent object gets its bytes as they come, and so does the store: the runtime's `tee` reads
-//! on only when both do. One who stops reading therefore stops the storing; after
-//! [`super::lock::LOCK_AGE_MILLISECONDS`] the next reader fills as well.
+//! Each runs from the moment its permit was taken, whether or not its reader stays. The first reader of an
+//! absent object gets the bytes while they are stored: the runtime's `tee` reads on only when both branches
+//! do. So a reader who stops reading stops the storing; after [`super::lock::LOCK_AGE_MILLISECONDS`] the next
+//! reader fills as well. A reader who has left does not receive what is sent to it, which changes nothing
+//! here.
 
 use super::lock::{Ended, Permit};
 use super::{Body, Engine, Found, Origin, OriginAnswer, Read, Runtime, Store, StoredCopy};
 use crate::policy::conditional;
-use crate::policy::decision::{self, AfterError, Outcome};
-use crate::policy::entry::Entry;
+use crate::policy::decision::{self, AfterError, AfterRefresh};
+use crate::policy::freshness;
 use crate::policy::headers;
-use crate::policy::origin_error::{OriginError, Remembered};
+use crate::policy::origin_error::OriginError;
+use crate::policy::record::Record;
 use crate::policy::status::CacheStatus;
 use futures_channel::oneshot;
 use http::{HeaderMap, StatusCode};
 use std::rc::Rc;
 
-/// How a fill has ended for the reader who started it.
-pub(crate) enum Filled<B> {
-    /// The origin's answer is the reader's.
-    Fetched {
-        status: StatusCode,
-        headers: HeaderMap,
-        /// `None` where the reader takes it from the store, or takes none.
-        body: Option<B>,
-        cache: CacheStatus,
-    },
-    /// A new answer has been put in the place of the stale copy, under this record.
-    Replaced(Entry),
-    /// The stale copy still holds; this is its new record.
-    Confirmed(Entry),
-    /// The stale copy must do.
+/// The origin's answer, for the reader who asked for it.
+pub(super) struct Fetched<B> {
+    pub(super) status: StatusCode,
+    /// The headers: final, if the answer is sent whole.
+    pub(super) headers: HeaderMap,
+    /// The body; `None` where the reader takes it from the store, or needs none.
+    pub(super) body: Option<B>,
+}
+
+/// The result of a fill, for the reader who started it.
+type Filled<B> = Result<Fetched<B>, OriginError>;
+
+/// The result of a refresh, for the reader who started it.
+pub(super) enum Refreshed<B> {
+    /// A new answer is stored in the place of the copy, under this record.
+    Replaced(Record),
+    /// The copy still holds; this is its new record.
+    Revalidated(Record),
+    /// The origin's answer is not one that is stored: it is this reader's alone.
+    Passed(Fetched<B>),
+    /// The origin has no answer: the copy is served.
     Covered,
     /// There is nothing to serve.
     Failed(OriginError),
 }
 
-/// What a fill knows of the stale copy.
+/// What a refresh needs of the stale copy.
 struct Stale {
-    entry: Entry,
+    record: Record,
     headers: HeaderMap,
 }
 
@@ -49,170 +57,202 @@ where
     O: Origin<Body = S::Body>,
     R: Runtime,
 {
-    /// Starts a fill. It holds the permit from here on to its end, whatever becomes of the reader.
-    pub(crate) fn start_fill(
+    /// Starts to fetch and store an absent object. The receiver fails where the runtime ends the fill.
+    pub(super) fn start_fill(
         &self,
         permit: Permit,
         read: &Rc<Read>,
-        stale: Option<&StoredCopy<S::Found>>,
     ) -> oneshot::Receiver<Filled<S::Body>> {
-        let stale = stale.map(|copy| Stale {
-            entry: copy.entry,
-            headers: copy.found.selected_headers(),
-        });
-        let (sender, receiver) = oneshot::channel();
+        let (reader, receiver) = oneshot::channel();
         self.runtime
-            .spawn(self.clone().fill(permit, read.clone(), stale, sender));
+            .spawn(self.clone().fill(permit, read.clone(), reader));
         receiver
     }
 
-    /// One fetch and what follows from it. The reader may be gone: nobody minds what is sent then.
-    async fn fill(
-        self,
+    /// Starts to ask the origin about a stale copy. The receiver fails where the runtime ends the refresh.
+    pub(super) fn start_refresh(
+        &self,
         permit: Permit,
-        read: Rc<Read>,
-        stale: Option<Stale>,
-        reader: oneshot::Sender<Filled<S::Body>>,
-    ) {
-        let entry = stale.as_ref().map(|stale| &stale.entry);
-        let request = stale
-            .as_ref()
-            .map(|stale| conditional::revalidation(&stale.headers));
-        let mut asked_at = self.runtime.now();
-        let mut fetched = self
-            .origin
-            .fetch(&read.key, &request.unwrap_or_default())
-            .await;
-        if let (Some(entry), Ok(answer)) = (entry, &fetched)
-            && answer.status == StatusCode::NOT_MODIFIED
-            && self.runtime.now() >= entry.stale_until
-        {
-            // The copy that is confirmed has passed its window meanwhile.
-            asked_at = self.runtime.now();
-            fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
-        }
+        read: &Rc<Read>,
+        copy: &StoredCopy<S::Found>,
+    ) -> oneshot::Receiver<Refreshed<S::Body>> {
+        let stale = Stale {
+            record: copy.record,
+            headers: copy.found.selected_headers(),
+        };
+        let (reader, receiver) = oneshot::channel();
+        self.runtime
+            .spawn(self.clone().refresh(permit, read.clone(), stale, reader));
+        receiver
+    }
+
+    /// Fetches an absent object and stores it.
+    async fn fill(self, permit: Permit, read: Rc<Read>, reader: oneshot::Sender<Filled<S::Body>>) {
+        let asked_at = self.runtime.now();
+        let fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
+        let answer = match fetched {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.runtime.report(&read.key, error, false);
+                let after = decision::after_error(error, &self.rule, asked_at, self.runtime.now());
+                let error = self.store_error(&read, error, after, false).await;
+                permit.end(Ended::Failed(error), self.runtime.now());
+                _ = reader.send(Err(error));
+                return;
+            }
+        };
         let now = self.runtime.now();
         let OriginAnswer {
             status,
             headers: from_origin,
             body,
-        } = match fetched {
-            Ok(answer) => answer,
-            Err(error) => {
-                let after = decision::after_error(error, entry, &self.rule, asked_at, now);
-                let filled = self
-                    .settle_error(permit, &read, error, after, stale.is_some())
-                    .await;
-                _ = reader.send(filled);
-                return;
-            }
-        };
-        let cache = match stale {
-            Some(_) => CacheStatus::Expired,
-            None => CacheStatus::Miss,
-        };
-        let headers = headers::for_client(status, &from_origin, cache, now);
-        match decision::after_fetch(status, &from_origin, entry, &self.rule, asked_at, now) {
-            // There is a copy to fall back on: the new one must be whole before it is served.
-            Outcome::Store(entry) if stale.is_some() => {
-                let to_store = headers::for_store(headers, &entry);
-                let ended = self.put(&read, &entry, to_store, body).await;
-                permit.end(ended, self.runtime.now());
-                _ = reader.send(Filled::Replaced(entry));
-            }
-            Outcome::Store(entry) => {
-                let to_store = headers::for_store(headers.clone(), &entry);
-                let (for_reader, for_store) = match body {
-                    Some(body) if read.takes_body(status, &headers) => match body.tee() {
-                        Some((for_reader, for_store)) => (Some(for_reader), Some(for_store)),
+        } = answer;
+        let headers = headers::for_client(status, &from_origin, CacheStatus::Miss, now);
+        let takes_body = read.takes_body(status, &headers);
+        match freshness::record_for(status, &from_origin, &self.rule, asked_at, now) {
+            Ok(record) => {
+                let to_store = headers::for_store(headers.clone(), &record);
+                let (body, body_to_store) = match body {
+                    Some(body) if takes_body => match body.tee() {
+                        Some((body, to_store)) => (Some(body), Some(to_store)),
                         None => {
-                            _ = reader.send(Filled::Failed(OriginError::Connect));
+                            _ = reader.send(Err(OriginError::Connect));
                             return;
                         }
                     },
                     body => (None, body),
                 };
-                _ = reader.send(Filled::Fetched {
+                _ = reader.send(Ok(Fetched {
                     status,
                     headers,
-                    body: for_reader,
-                    cache,
-                });
-                let ended = self.put(&read, &entry, to_store, for_store).await;
+                    body,
+                }));
+                let ended = self.put(&read, &record, to_store, body_to_store).await;
                 permit.end(ended, self.runtime.now());
             }
-            Outcome::Freshen(entry) => {
-                drop(body);
-                _ = reader.send(Filled::Confirmed(entry));
-                if let Some(stale) = &stale {
-                    self.freshen(&read, &entry, &stale.headers).await;
-                }
-                permit.end(Ended::Stored, self.runtime.now());
-            }
-            Outcome::Pass(_) => {
+            Err(_) => {
                 permit.end(Ended::Uncacheable, now);
-                _ = reader.send(Filled::Fetched {
+                let body = body.filter(|_| takes_body);
+                _ = reader.send(Ok(Fetched {
                     status,
-                    body: body.filter(|_| read.takes_body(status, &headers)),
                     headers,
-                    cache,
-                });
+                    body,
+                }));
             }
         }
     }
 
-    /// Carries the decision after an error out.
-    async fn settle_error(
-        &self,
+    /// Asks the origin about a stale copy, and replaces it, gives it a new record, or deletes it.
+    async fn refresh(
+        self,
         permit: Permit,
+        read: Rc<Read>,
+        stale: Stale,
+        reader: oneshot::Sender<Refreshed<S::Body>>,
+    ) {
+        let conditions = conditional::revalidation(&stale.headers);
+        let mut asked_at = self.runtime.now();
+        let mut fetched = self.origin.fetch(&read.key, &conditions).await;
+        if let Ok(answer) = &fetched
+            && answer.status == StatusCode::NOT_MODIFIED
+            && self.runtime.now() >= stale.record.stale_until
+        {
+            // The copy holds, but meanwhile it may no longer be served.
+            asked_at = self.runtime.now();
+            fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
+        }
+        let now = self.runtime.now();
+        let answer = match fetched {
+            Ok(answer) => answer,
+            Err(error) => {
+                let is_covered = decision::is_covered(error, &stale.record, now);
+                self.runtime.report(&read.key, error, is_covered);
+                if is_covered {
+                    // The permit is dropped: other readers have the copy too.
+                    _ = reader.send(Refreshed::Covered);
+                    return;
+                }
+                let after = decision::after_error(error, &self.rule, asked_at, now);
+                let error = self.store_error(&read, error, after, true).await;
+                permit.end(Ended::Failed(error), self.runtime.now());
+                _ = reader.send(Refreshed::Failed(error));
+                return;
+            }
+        };
+        let OriginAnswer {
+            status,
+            headers: from_origin,
+            body,
+        } = answer;
+        let headers = headers::for_client(status, &from_origin, CacheStatus::Expired, now);
+        let after = decision::after_refresh(
+            status,
+            &from_origin,
+            &stale.record,
+            &self.rule,
+            asked_at,
+            now,
+        );
+        match after {
+            // Until the new answer is stored whole, the copy is there to be served.
+            AfterRefresh::Replace(record) => {
+                let to_store = headers::for_store(headers, &record);
+                let ended = self.put(&read, &record, to_store, body).await;
+                permit.end(ended, self.runtime.now());
+                _ = reader.send(Refreshed::Replaced(record));
+            }
+            AfterRefresh::Revalidate(record) => {
+                drop(body);
+                _ = reader.send(Refreshed::Revalidated(record));
+                self.store_revalidated(&read, &record, &stale.headers).await;
+                permit.end(Ended::Stored, self.runtime.now());
+            }
+            AfterRefresh::Pass(_) => {
+                permit.end(Ended::Uncacheable, now);
+                let body = body.filter(|_| read.takes_body(status, &headers));
+                _ = reader.send(Refreshed::Passed(Fetched {
+                    status,
+                    headers,
+                    body,
+                }));
+            }
+        }
+    }
+
+    /// Carries out the decision after an error in the store. Returns the error as readers get it.
+    async fn store_error(
+        &self,
         read: &Read,
         error: OriginError,
         after: AfterError,
         has_copy: bool,
-    ) -> Filled<S::Body> {
-        self.runtime
-            .report(&read.key, error, after == AfterError::ServeStale);
-        let mut for_readers = error;
-        match after {
-            // Nothing to tell the others: each of them has the copy.
-            AfterError::ServeStale => return Filled::Covered,
-            AfterError::Fail => {}
-            AfterError::Delete if has_copy => _ = self.store.delete(&read.cache_key).await,
-            AfterError::Delete => {}
-            AfterError::Remember(entry) => {
-                if has_copy {
-                    // The store may refuse what is put, and the copy must go.
-                    self.store.delete(&read.cache_key).await;
-                }
-                let to_store = headers::for_missing(&entry, self.runtime.now());
-                self.put(read, &entry, to_store, None).await;
-                for_readers = OriginError::Missing {
-                    status: entry.status,
-                    remembered: Some(Remembered {
-                        max_age: self.rule.negative_seconds,
-                        age: 0,
-                    }),
-                };
-            }
+    ) -> OriginError {
+        // Before the mark is stored: the store may refuse that.
+        if has_copy && after != AfterError::Fail {
+            self.store.delete(&read.cache_key).await;
         }
-        permit.end(Ended::Failed(for_readers), self.runtime.now());
-        Filled::Failed(for_readers)
+        let AfterError::Remember(record) = after else {
+            return error;
+        };
+        let to_store = headers::for_missing(&record, self.runtime.now());
+        self.put(read, &record, to_store, None).await;
+        OriginError::remembered(&record, record.generated_at)
     }
 
-    /// Stores an answer, unless a purge has overtaken this fill; one that comes during the write
-    /// takes the answer out again. How the fill has ended with that.
+    /// Stores an answer, unless a purge has overtaken this fill. An answer that a purge overtakes during the
+    /// write is removed again. Returns how the fill has ended.
     async fn put(
         &self,
         read: &Read,
-        entry: &Entry,
+        record: &Record,
         headers: HeaderMap,
         body: Option<S::Body>,
     ) -> Ended {
-        let is_overtaken = || self.purges.has_overtaken(&read.cache_key, entry.asked_at);
+        let is_overtaken = || self.purges.has_overtaken(&read.cache_key, record.asked_at);
         if is_overtaken() {
             return Ended::Abandoned;
         }
-        let status = StatusCode::from_u16(entry.status).unwrap_or_default();
+        let status = StatusCode::from_u16(record.status).unwrap_or_default();
         let is_taken = self.store.put(&read.cache_key, status, headers, body).await;
         if is_overtaken() {
             self.store.delete(&read.cache_key).await;
@@ -224,16 +264,16 @@ where
         }
     }
 
-    /// Gives the stored copy a new record, if it is still the one that the origin has confirmed.
-    async fn freshen(&self, read: &Read, entry: &Entry, confirmed: &HeaderMap) {
+    /// Gives the stored copy a new record, if it is still the version that the origin has confirmed.
+    async fn store_revalidated(&self, read: &Read, record: &Record, confirmed: &HeaderMap) {
         let Some(found) = self.store.find(&read.cache_key, &HeaderMap::new()).await else {
             return;
         };
         let (stored, body) = found.into_parts();
         if conditional::same_version(&stored, confirmed) {
-            let (cache, now) = (CacheStatus::Revalidated, self.runtime.now());
-            let headers = headers::for_client(StatusCode::OK, &stored, cache, now);
-            self.put(read, entry, headers::for_store(headers, entry), body)
+            let (cache_status, now) = (CacheStatus::Revalidated, self.runtime.now());
+            let headers = headers::for_client(StatusCode::OK, &stored, cache_status, now);
+            self.put(read, record, headers::for_store(headers, record), body)
                 .await;
         }
     }

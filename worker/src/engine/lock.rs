@@ -1,8 +1,9 @@
-//! Which keys are being filled in this isolate, and how the last fill of a key ended.
+//! nginx's `proxy_cache_lock`: of many readers of an absent object one fetches it, and the others wait until
+//! it is stored.
 //!
-//! nginx's `proxy_cache_lock`: of many readers of an absent object one fetches it, and the others
-//! wait until it is stored. The table holds plain data and no promise: the runtime forbids one
-//! request to await what another has started, so a waiter looks in here at its own pace.
+//! The table knows which keys are being filled in this isolate, and how the last fill of each has ended. It
+//! is plain data without a promise: the runtime forbids a request to await what another has started, so
+//! waiting readers poll it.
 
 use crate::policy::origin_error::OriginError;
 use crate::policy::time::UnixMillis;
@@ -13,23 +14,22 @@ use std::rc::Rc;
 /// How long a fill keeps others from filling the same key, in milliseconds: nginx's
 /// `proxy_cache_lock_age`. After that the next reader fills as well.
 ///
-/// The runtime gives a request up without dropping its futures, so a lock cannot end with `Drop`
-/// alone. And the first reader of an object sets the pace of the fill: one who stops reading must
-/// not keep the object out of the store.
+/// The lock needs an age because the runtime may end a request without dropping its futures, and because
+/// a first reader who stops reading stops the fill.
 pub const LOCK_AGE_MILLISECONDS: u64 = 10_000;
 
-/// How long the end of a fill is known, in milliseconds: longer than a waiter's longest pause, and
-/// than a look into the store takes.
+/// How long the end of a fill is remembered, in milliseconds: longer than a waiting reader's longest pause,
+/// and than a look-up in the store takes.
 const MEMORY_MILLISECONDS: u64 = 1_000;
 
-/// The locks of one isolate. A clone is another handle on the same table.
+/// The locks of one isolate. Clones share one table.
 #[derive(Clone, Debug, Default)]
 pub struct Locks(Rc<RefCell<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
     keys: HashMap<String, KeyState>,
-    /// Each key once, with the moment since which it is in the table or was last looked at, in this order.
+    /// Each key once, ordered by the moment when it was inserted or last checked.
     order: VecDeque<(UnixMillis, String)>,
     last_permit: u64,
 }
@@ -46,7 +46,7 @@ struct Filling {
     began: UnixMillis,
 }
 
-/// The right to fill a key. Dropped before [`Permit::end`], it has been abandoned.
+/// The right to fill a key. Dropped without [`Permit::end`], the fill is abandoned.
 #[derive(Debug)]
 pub struct Permit {
     locks: Locks,
@@ -54,34 +54,35 @@ pub struct Permit {
     number: u64,
 }
 
-/// How a fill has ended. One that was abandoned leaves no trace: the next reader fills.
+/// How a fill has ended, for the readers who wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The answer was given to the store.
     Stored,
-    /// The answer is none that is stored. Its body was its reader's: others need a fetch each.
+    /// The answer is not stored. Its body was for its reader: each of the others needs a fetch.
     Uncacheable,
-    /// There is no answer but this, and it is the answer for all who waited.
+    /// The error is the answer for all who waited.
     Failed(OriginError),
-    /// The fetch broke off, or a copy in the store has covered for it: nothing to tell the others.
+    /// There is no answer for others: the fill broke off, or its reader was served a stale copy. The table
+    /// forgets it, and the next reader fills.
     Abandoned,
 }
 
-/// What a reader who has found nothing, or a stale copy, is to do.
+/// What a reader does who has found nothing, or a stale copy.
 #[derive(Debug)]
 pub enum Turn {
     /// Fetch the object and store it.
     Fill(Permit),
-    /// Another fills: wait for it, or do with the stale copy.
+    /// Wait for another's fill, or serve the stale copy.
     Wait,
-    /// A fill has ended since the look began: look again.
+    /// Look up again: a fill has stored the object since the look-up began.
     LookUpAgain,
-    /// Another fills, but the key's answers were not storable a moment ago: do not wait.
+    /// Do not wait for another's fill: a moment ago the key's answer was uncacheable.
     Bypass,
 }
 
 impl Locks {
-    /// Whose turn it is, for a reader whose look into the store began at `looked_up_at`.
+    /// What a reader does whose look-up in the store began at `looked_up_at`.
     pub fn turn(&self, cache_key: &str, looked_up_at: UnixMillis, now: UnixMillis) -> Turn {
         let mut table = self.0.borrow_mut();
         table.forget(now);
@@ -93,8 +94,7 @@ impl Locks {
         {
             return Turn::LookUpAgain;
         }
-        let is_filling = |filling: &Filling| now < filling.began.plus_millis(LOCK_AGE_MILLISECONDS);
-        if state.is_some_and(|state| state.filling.as_ref().is_some_and(is_filling)) {
+        if state.is_some_and(|state| state.is_being_filled(now)) {
             return match last {
                 Some((Ended::Uncacheable, _)) => Turn::Bypass,
                 _ => Turn::Wait,
@@ -123,7 +123,7 @@ impl Locks {
         })
     }
 
-    /// For a reader who waits since `since`: how the fill has ended; `None` while it goes on.
+    /// How the fill has ended, for a reader who waits since `since`; `None` while it runs.
     pub fn ended_since(
         &self,
         cache_key: &str,
@@ -134,21 +134,21 @@ impl Locks {
         let Some(state) = table.keys.get(cache_key) else {
             return Some(Ended::Abandoned);
         };
-        match (&state.last, &state.filling) {
-            (Some((ended, at)), _) if *at >= since => Some(*ended),
-            (_, Some(filling)) if now < filling.began.plus_millis(LOCK_AGE_MILLISECONDS) => None,
+        match state.last {
+            Some((ended, at)) if at >= since => Some(ended),
+            _ if state.is_being_filled(now) => None,
             _ => Some(Ended::Abandoned),
         }
     }
 
-    /// After a purge: the next reader need not wait for a fill that began before it.
+    /// After a purge: the next reader does not wait for a fill that began before it.
     pub fn release(&self, cache_key: &str) {
         if let Some(state) = self.0.borrow_mut().keys.get_mut(cache_key) {
             *state = KeyState::default();
         }
     }
 
-    /// Whether the table holds nothing at `now`.
+    /// Whether the table is empty at `now`.
     pub fn is_empty(&self, now: UnixMillis) -> bool {
         let mut table = self.0.borrow_mut();
         table.forget(now);
@@ -157,22 +157,18 @@ impl Locks {
 }
 
 impl Table {
-    /// Forgets the keys about which nothing is known any more: the fill has ended and its end is no news,
-    /// or the runtime gave it up.
+    /// Removes the keys whose fill is over and whose end is no longer remembered.
     fn forget(&mut self, now: UnixMillis) {
         while let Some((at, _)) = self.order.front()
             && at.plus_millis(LOCK_AGE_MILLISECONDS) <= now
             && let Some((_, cache_key)) = self.order.pop_front()
         {
-            let is_known = self.keys.get(&cache_key).is_some_and(|state| {
-                let filling = state.filling.as_ref();
-                filling
-                    .is_some_and(|filling| now < filling.began.plus_millis(LOCK_AGE_MILLISECONDS))
-                    || state
-                        .last
-                        .is_some_and(|(_, at)| now < at.plus_millis(MEMORY_MILLISECONDS))
-            });
-            if is_known {
+            let is_known = |state: &KeyState| {
+                let is_remembered =
+                    |(_, at): (_, UnixMillis)| now < at.plus_millis(MEMORY_MILLISECONDS);
+                state.is_being_filled(now) || state.last.is_some_and(is_remembered)
+            };
+            if self.keys.get(&cache_key).is_some_and(is_known) {
                 self.order.push_back((now, cache_key));
             } else {
                 self.keys.remove(&cache_key);
@@ -182,21 +178,26 @@ impl Table {
 }
 
 impl Permit {
-    /// Ends the fill, and tells those who wait how.
+    /// Ends the fill, and notes how for those who wait.
     pub fn end(self, ended: Ended, now: UnixMillis) {
         let mut table = self.locks.0.borrow_mut();
-        // One who was overtaken has stored the object all the same.
+        // A fill past its lock age may no longer own the key, but what it has stored is stored.
         if ended != Ended::Abandoned
             && let Some(state) = table.keys.get_mut(&self.cache_key)
             && (state.is_filled_by(self.number) || ended == Ended::Stored)
         {
             state.last = Some((ended, now));
         }
-        // The rest is `drop`'s.
+        // `drop` removes the lock.
     }
 }
 
 impl KeyState {
+    fn is_being_filled(&self, now: UnixMillis) -> bool {
+        let filling = self.filling.as_ref();
+        filling.is_some_and(|filling| now < filling.began.plus_millis(LOCK_AGE_MILLISECONDS))
+    }
+
     fn is_filled_by(&self, permit: u64) -> bool {
         let filling = self.filling.as_ref();
         filling.is_some_and(|filling| filling.permit == permit)
@@ -206,7 +207,7 @@ impl KeyState {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut table = self.locks.0.borrow_mut();
-        // Another may have taken over, or a purge may have released the key.
+        // Another fill may own the key by now, or a purge may have released it.
         if let Some(state) = table.keys.get_mut(&self.cache_key)
             && state.is_filled_by(self.number)
         {

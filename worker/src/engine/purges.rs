@@ -1,21 +1,29 @@
-//! The last purges of this isolate: what was asked for before a purge may not be served after it.
+//! Purges in engine mode, and the table of the last ones: what was asked for before a purge is not served
+//! after it.
 //!
-//! A fill that a purge overtakes stores old bytes after the purge has deleted the copy. Each stored
-//! answer says when the bucket was asked for it, so a look into this table tells the two apart, and
-//! costs nothing where nothing was purged.
+//! A fill that a purge overtakes may store old bytes after the purge has deleted the copy. The record of a
+//! stored answer says when the bucket was asked for it, so a query of the table shows whether it is too old.
+//! The query is cheap where nothing was purged.
 //!
-//! The table is one isolate's. Fills of the other isolates of this data centre are watched for by
-//! the purge itself: see [`super::Engine::purge`].
+//! The table is one isolate's. For the other isolates of this data centre, which share the store,
+//! [`Engine::purge`] checks the store again for some time.
 
+use super::{Engine, Found, Origin, Runtime, Store};
 use crate::policy::time::UnixMillis;
+use http::HeaderMap;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-/// How many purges are remembered, the newest first. Some 200 bytes each.
+/// How many purges are remembered, the newest ones. Some 200 bytes each.
 const REMEMBERED: usize = 4_096;
 
-/// The purges of one isolate. A clone is another handle on the same table.
+/// The pauses before each check whether another isolate has stored old bytes after a purge, in milliseconds.
+/// Their sum is less than the 30 seconds that the runtime gives to work after an answer
+/// (developers.cloudflare.com/workers/runtime-apis/context/#waituntil).
+const PAUSES_BEFORE_CHECKS: [u64; 4] = [1_000, 3_000, 7_000, 14_000];
+
+/// The purges of one isolate. Clones share one table.
 #[derive(Clone, Debug, Default)]
 pub struct Purges(Rc<RefCell<Table>>);
 
@@ -39,12 +47,44 @@ impl Purges {
         }
     }
 
-    /// Whether an answer that the bucket was asked for at `asked_at` was purged since. In the very
+    /// Whether an answer that the bucket was asked for at `asked_at` has been purged since. In the very
     /// millisecond of the purge it counts as older.
     pub fn has_overtaken(&self, cache_key: &str, asked_at: UnixMillis) -> bool {
         let table = self.0.borrow();
         let purged_at = table.purged_at.get(cache_key);
         purged_at.is_some_and(|purged_at| asked_at <= *purged_at)
+    }
+}
+
+impl<S, O, R> Engine<S, O, R>
+where
+    S: Store,
+    O: Origin<Body = S::Body>,
+    R: Runtime,
+{
+    /// Deletes the stored answer. True where there was one.
+    ///
+    /// Once this has returned, no later read in this isolate is given what the bucket was asked for before.
+    /// What a fill in another isolate of this data centre stores within the next 25 seconds is deleted in the
+    /// background.
+    pub async fn purge(&self, cache_key: &str) -> bool {
+        let purged_at = self.runtime.now();
+        self.purges.note(cache_key, purged_at);
+        self.locks.release(cache_key);
+        let was_there = self.store.delete(cache_key).await;
+        let (engine, cache_key) = (self.clone(), cache_key.to_owned());
+        self.runtime.spawn(async move {
+            for pause in PAUSES_BEFORE_CHECKS {
+                engine.runtime.sleep(pause).await;
+                let found = engine.store.find(&cache_key, &HeaderMap::new()).await;
+                let record = found.as_ref().and_then(Found::record);
+                drop(found);
+                if record.is_some_and(|record| record.asked_at <= purged_at) {
+                    engine.store.delete(&cache_key).await;
+                }
+            }
+        });
+        was_there
     }
 }
 

@@ -1,7 +1,6 @@
-//! Conditional requests: whether a reader already has what is stored, and what to ask the bucket.
+//! Conditional requests (RFC 9110, section 13): the conditions of readers, and those for the bucket.
 //!
-//! RFC 9110, section 13. Applied to stored answers of status 200 and to no other, as nginx does.
-//! Ranges themselves are [`super::range`]'s.
+//! As in nginx, conditions apply to answers of status 200 only. [`super::range`] reads ranges.
 
 use super::headers::text;
 use super::time::parse_http_date;
@@ -10,23 +9,22 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-/// What the conditions come to.
+/// The answer to a request's conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluated {
-    /// Answer as if there were none.
+    /// As without conditions.
     Proceed,
-    /// 304: the reader has it already.
+    /// 304: the reader has this version.
     NotModified,
-    /// 412: the reader wants another version or none.
+    /// 412: the reader wants another version, or none.
     PreconditionFailed,
 }
 
 /// Evaluates a reader's conditions against a stored 200, in the order of RFC 9110, section 13.2.2.
 ///
-/// nginx differs in three points, and the RFC is followed: `If-None-Match` takes the place of
-/// `If-Modified-Since` where both are sent, a date later than the file's is "not modified" as well
-/// as the very same date, and a date that cannot be read is no condition.
-#[must_use]
+/// In three points this follows the RFC and not nginx: `If-None-Match` takes the place of
+/// `If-Modified-Since`; "not modified" is the answer to every date from the file's own on, not to that one
+/// only; a date that cannot be read is no condition.
 pub fn evaluate(request: &HeaderMap, stored: &HeaderMap) -> Evaluated {
     let (etag, last_modified) = (text(stored, ETAG), text(stored, LAST_MODIFIED));
     if let Some(tags) = text(request, IF_MATCH) {
@@ -40,16 +38,14 @@ pub fn evaluate(request: &HeaderMap, stored: &HeaderMap) -> Evaluated {
         Some(tags) => any_tag(tags, etag, weak_match),
         None => is_later(last_modified, text(request, IF_MODIFIED_SINCE)) == Some(false),
     };
-    if has_it {
-        Evaluated::NotModified
-    } else {
-        Evaluated::Proceed
+    match has_it {
+        true => Evaluated::NotModified,
+        false => Evaluated::Proceed,
     }
 }
 
-/// Whether `If-Range` lets a `Range` stand (RFC 9110, section 13.1.5): the strong comparison of
-/// entity tags, or the very same date. Where it does not, the whole object is the answer.
-#[must_use]
+/// Whether a `Range` counts under the request's `If-Range` (RFC 9110, section 13.1.5): the entity tags are
+/// equal and strong, or the dates are equal. Where it does not, the whole object is the answer.
 pub fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
     let Some(if_range) = text(request, IF_RANGE).map(str::trim) else {
         return true;
@@ -61,12 +57,11 @@ pub fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
     asked.is_some() && asked == text(stored, LAST_MODIFIED).and_then(parse_http_date)
 }
 
-/// The request headers that ask the bucket whether the stored copy still holds. Empty where the
-/// copy has no validator: then the fetch is unconditional.
+/// The conditions that ask the bucket whether a stored copy still holds. Empty where the copy has no
+/// validator: then the fetch is unconditional.
 ///
-/// The tag goes out in its strong form. `If-None-Match` compares weakly (RFC 9110, section 13.1.2),
-/// and a `W/` that stands for what the runtime has decoded is unknown to the bucket.
-#[must_use]
+/// The tag is sent in its strong form: `If-None-Match` compares weakly (RFC 9110, section 13.1.2), and the
+/// bucket does not know a `W/` that [`weaken`] has added.
 pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
     let mut request = HeaderMap::new();
     if let Some(etag) = text(stored, ETAG) {
@@ -80,23 +75,22 @@ pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
     request
 }
 
-/// The same where a cache in front of us has the copy, and asks under these conditions.
-#[must_use]
-pub fn passed_on(asked: &HeaderMap) -> HeaderMap {
+/// The conditions for the bucket where a cache in front of the worker has the copy, from the cache's own.
+pub fn passed_on(of_the_cache: &HeaderMap) -> HeaderMap {
     let of_the_copy = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)];
-    let validator = |(condition, validator)| Some((validator, asked.get(condition)?.clone()));
+    let validator =
+        |(condition, validator)| Some((validator, of_the_cache.get(condition)?.clone()));
     revalidation(&of_the_copy.into_iter().filter_map(validator).collect())
 }
 
-/// Whether two answers are of the same version of an object, as far as their validators tell.
-#[must_use]
+/// Whether two answers have the same validators, that is, are of one version of an object.
 pub fn same_version(one: &HeaderMap, other: &HeaderMap) -> bool {
     [ETAG, LAST_MODIFIED]
         .into_iter()
         .all(|name| one.get(&name) == other.get(&name))
 }
 
-/// Makes a strong entity tag weak: the bytes are no longer the very ones that the bucket has named.
+/// Makes a strong entity tag weak, for a body that the runtime has decoded.
 pub fn weaken(headers: &mut HeaderMap) {
     let Some(etag) = text(headers, ETAG).filter(|etag| !etag.starts_with("W/")) else {
         return;
@@ -111,7 +105,7 @@ fn is_later(first: Option<&str>, second: Option<&str>) -> Option<bool> {
     Some(parse_http_date(first?)? > parse_http_date(second?)?)
 }
 
-/// Whether a list of entity tags has one that matches. `*` matches whatever is stored.
+/// Whether one of a list of entity tags matches. `*` matches every stored answer.
 fn any_tag(list: &str, etag: Option<&str>, matches: fn(&str, &str) -> bool) -> bool {
     if list.trim() == "*" {
         return true;
@@ -119,7 +113,7 @@ fn any_tag(list: &str, etag: Option<&str>, matches: fn(&str, &str) -> bool) -> b
     etag.is_some_and(|etag| tags(list).any(|tag| matches(tag, etag)))
 }
 
-/// The tags of a list. A comma may stand within the quotes of a tag; what is no tag ends the list.
+/// The tags of a list. A tag may contain a comma. The list ends where something else than a tag follows.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
@@ -133,12 +127,12 @@ fn tags(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Both strong, and the same.
+/// Whether both tags are strong, and equal.
 fn strong_match(one: &str, other: &str) -> bool {
     !one.starts_with("W/") && one == other
 }
 
-/// The same but for `W/`.
+/// Whether the tags are equal without `W/`.
 fn weak_match(one: &str, other: &str) -> bool {
     one.strip_prefix("W/").unwrap_or(one) == other.strip_prefix("W/").unwrap_or(other)
 }

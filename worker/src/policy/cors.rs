@@ -1,19 +1,19 @@
-//! What a script on another site may ask for: any object, by GET or HEAD, whole or in part.
+//! The answer to a preflight: a script of another site may read any object, by GET or HEAD, whole or in part.
 
+use super::headers::value;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// How long a browser may keep the answer, in seconds: a day. Chromium keeps it for two hours at
-/// most (developer.mozilla.org, `Access-Control-Max-Age`).
+/// How long a browser may keep the answer, in seconds: a day. Chromium keeps it for at most two hours
+/// (developer.mozilla.org, `Access-Control-Max-Age`).
 const MAX_AGE_SECONDS: &str = "86400";
 
-/// The headers of the answer to a preflight whose `Access-Control-Request-Headers` is `requested`.
-/// Of the names in it those are allowed that are `heeded`.
-#[must_use]
-pub fn preflight(requested: &str, heeded: &[HeaderName]) -> HeaderMap {
+/// The headers of the answer to a preflight with `requested` as `Access-Control-Request-Headers`. Of these
+/// the names in `allowed` are allowed.
+pub fn preflight(requested: &str, allowed: &[HeaderName]) -> HeaderMap {
     let mut headers = HeaderMap::from_iter([
         (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
         (
@@ -29,15 +29,10 @@ pub fn preflight(requested: &str, heeded: &[HeaderName]) -> HeaderMap {
         let mut names = requested.split(',').map(str::trim);
         names.any(|other| other.eq_ignore_ascii_case(name))
     };
-    let allowed: Vec<&str> = heeded
-        .iter()
-        .map(HeaderName::as_str)
-        .filter(is_requested)
-        .collect();
-    if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", "))
-        && !allowed.is_empty()
-    {
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    let names = allowed.iter().map(HeaderName::as_str);
+    let names: Vec<&str> = names.filter(is_requested).collect();
+    if !names.is_empty() {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, value(&names.join(", ")));
     }
     headers
 }

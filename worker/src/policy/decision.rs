@@ -1,96 +1,94 @@
-//! The two decisions of a read: before the fetch, and after it.
+//! The decisions of a read in engine mode: before the origin is asked, and after it has answered. The
+//! decision after the fetch of an absent object is [`freshness::record_for`].
 
-use super::entry::Entry;
 use super::freshness::{self, FreshnessRule, Uncacheable};
 use super::origin_error::OriginError;
+use super::record::Record;
 use super::time::UnixMillis;
 use http::{HeaderMap, StatusCode};
 
-/// What the store holds for a key, at one moment.
+/// What a stored copy is good for, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// A copy that is the answer.
+    /// It is the answer.
     Fresh,
-    /// A copy that is the answer only where the bucket gives none, or confirms it.
+    /// It is the answer only if the origin confirms it, or gives none.
     Stale,
-    /// No copy, or one that may no longer be served.
+    /// It may not be served.
     Absent,
 }
 
-/// What to do with the bucket's answer.
+/// What to do with the origin's answer about a stale copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Pass the answer on while storing it under this record, in place of any copy.
-    Store(Entry),
-    /// The stored copy still holds: serve it, and put this record in place of its own.
-    Freshen(Entry),
-    /// Pass the answer on; store nothing, and leave any copy as it is.
+pub enum AfterRefresh {
+    /// Store the answer under this record in the place of the copy, and serve it.
+    Replace(Record),
+    /// Serve the copy, and put this record in the place of its own.
+    Revalidate(Record),
+    /// Serve the answer, store nothing, and keep the copy.
     Pass(Uncacheable),
 }
 
-/// What to do where the bucket has given no object.
+/// What to do in the store where the origin has not given an object. The reader gets the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterError {
-    /// Serve the stored copy; keep it as it is.
-    ServeStale,
-    /// The object is gone: delete any copy, and give the reader the error.
+    /// The object is gone: delete any copy.
     Delete,
-    /// As `Delete`, and remember under this record that the object is missing.
-    Remember(Entry),
-    /// Give the reader the error.
+    /// As `Delete`, and store this record as the mark that the object is missing.
+    Remember(Record),
+    /// Keep any copy.
     Fail,
 }
 
-/// The decision before the fetch.
-#[must_use]
-pub fn freshness_of(entry: Option<&Entry>, now: UnixMillis) -> Freshness {
-    match entry {
-        Some(entry) if now < entry.fresh_until => Freshness::Fresh,
-        Some(entry) if now < entry.stale_until => Freshness::Stale,
-        _ => Freshness::Absent,
+/// The decision before the origin is asked.
+pub fn freshness_of(record: &Record, now: UnixMillis) -> Freshness {
+    if now < record.fresh_until {
+        Freshness::Fresh
+    } else if now < record.stale_until {
+        Freshness::Stale
+    } else {
+        Freshness::Absent
     }
 }
 
-/// The decision after the bucket has given an answer that is no [`OriginError`].
+/// The decision after the origin's answer about a stale copy, where that is no [`OriginError`].
 ///
-/// `stored` is the copy that [`freshness_of`] found [`Stale`](Freshness::Stale), `None` where there is none;
-/// `asked_at` is when the bucket was asked, `now` when it answered.
-#[must_use]
-pub fn after_fetch(
+/// `stale` is the copy's record. `asked_at` is when the origin was asked, `now` when it answered: by then the
+/// copy may have become [`Freshness::Absent`].
+pub fn after_refresh(
     status: StatusCode,
     headers: &HeaderMap,
-    stored: Option<&Entry>,
+    stale: &Record,
     rule: &FreshnessRule,
     asked_at: UnixMillis,
     now: UnixMillis,
-) -> Outcome {
-    // A copy can pass its window while the bucket is asked, and is then nothing to fall back on.
-    let stored = stored.filter(|entry| now < entry.stale_until);
-    if let (StatusCode::NOT_MODIFIED, Some(entry)) = (status, stored) {
-        return Outcome::Freshen(freshness::confirmed(entry, headers, rule, asked_at, now));
+) -> AfterRefresh {
+    if status == StatusCode::NOT_MODIFIED && now < stale.stale_until {
+        let record = freshness::revalidated(stale, headers, rule, asked_at, now);
+        return AfterRefresh::Revalidate(record);
     }
-    match freshness::entry_for(status, headers, rule, asked_at, now) {
-        Ok(entry) => Outcome::Store(entry),
-        Err(reason) => Outcome::Pass(reason),
+    match freshness::record_for(status, headers, rule, asked_at, now) {
+        Ok(record) => AfterRefresh::Replace(record),
+        Err(reason) => AfterRefresh::Pass(reason),
     }
 }
 
-/// The decision after the bucket has not given the object; the parameters as in [`after_fetch`].
-#[must_use]
+/// Whether a stale copy is served instead of an error.
+pub fn is_covered(error: OriginError, stale: &Record, now: UnixMillis) -> bool {
+    error.is_covered_by_stale() && now < stale.stale_until
+}
+
+/// The decision after an error that no stale copy covers. `asked_at` and `now` as in [`after_refresh`].
 pub fn after_error(
     error: OriginError,
-    stored: Option<&Entry>,
     rule: &FreshnessRule,
     asked_at: UnixMillis,
     now: UnixMillis,
 ) -> AfterError {
     match error {
         OriginError::Missing { status, .. } => {
-            freshness::entry_for_missing(status, rule, asked_at, now)
+            freshness::record_for_missing(status, rule, asked_at, now)
                 .map_or(AfterError::Delete, AfterError::Remember)
-        }
-        _ if error.is_covered_by_stale() && stored.is_some_and(|entry| now < entry.stale_until) => {
-            AfterError::ServeStale
         }
         _ => AfterError::Fail,
     }

@@ -1,9 +1,9 @@
-//! How long an answer may be served, and whether it may be stored at all.
+//! Whether an answer may be stored, and how long it may then be served.
 //!
-//! What a stored copy is then good for at a given moment is [`super::decision::freshness_of`]'s question.
+//! [`super::decision::freshness_of`] applies the result at a given moment.
 
-use super::entry::Entry;
 use super::headers::{self, text, texts};
+use super::record::Record;
 use super::time::{UnixMillis, parse_http_date};
 use http::header::{AGE, CACHE_CONTROL, EXPIRES, VARY};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -12,17 +12,16 @@ use serde::Serialize;
 /// nginx's own header for the time an answer is kept.
 const X_ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
 
-/// Whether the bucket's own words on caching count.
+/// Whether the bucket's headers about caching count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum OriginCacheControl {
-    /// They do not: the rule is ours. B2 answers `max-age=0, no-cache, no-store` for every object
-    /// that was given none of its own.
+    /// They do not. B2 answers `max-age=0, no-cache, no-store` for every object that was uploaded without a
+    /// `Cache-Control`.
     Ignore,
     /// They do: `X-Accel-Expires`, else `Cache-Control`, else `Expires`, as nginx reads them.
     ///
-    /// nginx 1.22 takes the three in the order in which they arrive, so that an `Expires` may
-    /// outrank a `Cache-Control` that comes after it. The runtime hands headers over sorted by
-    /// name: that order is lost, and this one, which RFC 9111 (section 5.3) asks for, stands.
+    /// nginx 1.22 takes them in the order of arrival, so an `Expires` can outrank a later `Cache-Control`.
+    /// The runtime sorts headers by name, so that order is lost. This one is that of RFC 9111, section 5.3.
     Respect,
 }
 
@@ -31,39 +30,39 @@ pub enum OriginCacheControl {
 pub struct FreshnessRule {
     /// For how long a 200 is fresh, in seconds (`FRESH_SECONDS`).
     pub fresh_seconds: u64,
-    /// For how long after that it may be served in need, in seconds (`STALE_SECONDS`).
+    /// For how long after that a stale copy may be served, in seconds (`STALE_SECONDS`).
     pub stale_seconds: u64,
-    /// For how long a 404 or 410 is remembered, in seconds; 0 for never (`NEGATIVE_SECONDS`).
+    /// For how long a 404 or 410 is remembered, in seconds; 0: not at all (`NEGATIVE_SECONDS`).
     pub negative_seconds: u64,
-    /// Whether the bucket's own words outrank these (`ORIGIN_CACHE_CONTROL`).
+    /// Whether the bucket's own headers outrank `fresh_seconds` (`ORIGIN_CACHE_CONTROL`).
     pub origin: OriginCacheControl,
 }
 
 /// Why an answer is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncacheable {
-    /// Its status is not one that is stored.
+    /// Its status is not 200.
     Status(StatusCode),
-    /// It differs with things no cache can know: `Vary: *`.
+    /// It has `Vary: *`.
     VaryAny,
-    /// The bucket forbids it, or gives it no time: `no-store`, `max-age=0`, `Expires` in the past.
+    /// The bucket's headers forbid it: `no-store`, `max-age=0`, `Expires` in the past.
     ByOrigin,
-    /// The rule gives it no time: `FRESH_SECONDS = 0`.
+    /// `FRESH_SECONDS` is 0.
     NoTime,
 }
 
-/// The record under which an answer is to be stored, or why it is not stored. `asked_at` is when the
-/// bucket was asked, `now` when it answered.
+/// The record with which an answer is stored, or why it is not stored. `asked_at` is when the bucket was
+/// asked, `now` when it answered.
 ///
-/// `Set-Cookie` does not stand in the way (it never reaches a client), nor does a `Vary` that
-/// names request headers: the bucket is always asked with the same ones, so there is one variant.
-pub fn entry_for(
+/// Neither `Set-Cookie` nor a `Vary` that names request headers prevents it: the one never reaches a client,
+/// and the bucket is always asked with the same headers.
+pub fn record_for(
     status: StatusCode,
     headers: &HeaderMap,
     rule: &FreshnessRule,
     asked_at: UnixMillis,
     now: UnixMillis,
-) -> Result<Entry, Uncacheable> {
+) -> Result<Record, Uncacheable> {
     if status != StatusCode::OK {
         return Err(Uncacheable::Status(status));
     }
@@ -73,27 +72,24 @@ pub fn entry_for(
     {
         return Err(Uncacheable::VaryAny);
     }
-    let fresh_until = match origin_rule(headers, rule, now) {
-        OriginRule::None if rule.fresh_seconds == 0 => return Err(Uncacheable::NoTime),
-        OriginRule::None => now.plus_seconds(rule.fresh_seconds),
-        OriginRule::Until(moment) => moment,
-        OriginRule::Never => return Err(Uncacheable::ByOrigin),
+    let fresh_until = match stated_freshness(headers, rule, now) {
+        StatedFreshness::None if rule.fresh_seconds == 0 => return Err(Uncacheable::NoTime),
+        StatedFreshness::None => now.plus_seconds(rule.fresh_seconds),
+        StatedFreshness::Until(moment) => moment,
+        StatedFreshness::Never => return Err(Uncacheable::ByOrigin),
     };
-    let generated_at = generated_at(headers, asked_at);
-    Ok(entry_until(fresh_until, rule, asked_at, generated_at, now))
+    Ok(record_until(fresh_until, headers, rule, asked_at, now))
 }
 
-/// The record of a 404 or 410 that is remembered; `None` where the rule remembers none. It is
-/// never stale.
-#[must_use]
-pub fn entry_for_missing(
+/// The record of the mark that an object is missing; `None` where `NEGATIVE_SECONDS` is 0. It is never stale.
+pub fn record_for_missing(
     status: u16,
     rule: &FreshnessRule,
     asked_at: UnixMillis,
     now: UnixMillis,
-) -> Option<Entry> {
+) -> Option<Record> {
     let until = now.plus_seconds(rule.negative_seconds);
-    (rule.negative_seconds > 0).then_some(Entry {
+    (rule.negative_seconds > 0).then_some(Record {
         status,
         asked_at,
         generated_at: now,
@@ -102,95 +98,88 @@ pub fn entry_for_missing(
     })
 }
 
-/// The record of a stored copy that the bucket has just confirmed with a 304 that carries `headers`.
+/// The new record of a stored copy that the bucket has confirmed by a 304 with these headers.
 ///
-/// A 304 that forbids storing leaves the copy as stale as it was: it is still the right answer
-/// now, and the bucket is asked again the next time.
-#[must_use]
-pub fn confirmed(
-    entry: &Entry,
+/// Where the 304 forbids storing, the copy is served once and is then stale again.
+pub fn revalidated(
+    record: &Record,
     headers: &HeaderMap,
     rule: &FreshnessRule,
     asked_at: UnixMillis,
     now: UnixMillis,
-) -> Entry {
-    let fresh_until = match origin_rule(headers, rule, now) {
-        OriginRule::None => now.plus_seconds(rule.fresh_seconds),
-        OriginRule::Until(moment) => moment,
-        OriginRule::Never => now,
+) -> Record {
+    let fresh_until = match stated_freshness(headers, rule, now) {
+        StatedFreshness::None => now.plus_seconds(rule.fresh_seconds),
+        StatedFreshness::Until(moment) => moment,
+        StatedFreshness::Never => now,
     };
-    let generated_at = generated_at(headers, asked_at);
-    Entry {
-        status: entry.status,
-        ..entry_until(fresh_until, rule, asked_at, generated_at, now)
+    Record {
+        status: record.status,
+        ..record_until(fresh_until, headers, rule, asked_at, now)
     }
 }
 
-/// The stale window opens when freshness ends, and not before the copy is stored.
-fn entry_until(
+/// The stale window begins when freshness ends, but not before `now`.
+fn record_until(
     fresh_until: UnixMillis,
+    headers: &HeaderMap,
     rule: &FreshnessRule,
     asked_at: UnixMillis,
-    generated_at: UnixMillis,
     now: UnixMillis,
-) -> Entry {
-    Entry {
+) -> Record {
+    // A cache behind the worker may have kept the answer until now.
+    let age = headers::number(headers, AGE).unwrap_or(0);
+    Record {
         status: StatusCode::OK.as_u16(),
         asked_at,
-        generated_at,
+        generated_at: UnixMillis(asked_at.0.saturating_sub(age.saturating_mul(1000))),
         fresh_until,
         stale_until: fresh_until.max(now).plus_seconds(rule.stale_seconds),
     }
 }
 
-/// When an answer was of age 0: a cache behind the worker may have kept it for a while.
-fn generated_at(headers: &HeaderMap, asked_at: UnixMillis) -> UnixMillis {
-    let age = headers::number(headers, AGE).unwrap_or(0);
-    UnixMillis(asked_at.0.saturating_sub(age.saturating_mul(1000)))
-}
-
-/// What the bucket says about how long its answer may be kept.
+/// For how long an answer is fresh by the bucket's own headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OriginRule {
-    /// Nothing that counts.
+enum StatedFreshness {
+    /// They do not say, or do not count.
     None,
-    /// Fresh before this moment, which may lie in the past.
+    /// Until this moment, which may lie in the past.
     Until(UnixMillis),
-    /// Not to be kept.
+    /// They forbid to store it.
     Never,
 }
 
-fn origin_rule(headers: &HeaderMap, rule: &FreshnessRule, now: UnixMillis) -> OriginRule {
+fn stated_freshness(headers: &HeaderMap, rule: &FreshnessRule, now: UnixMillis) -> StatedFreshness {
     if rule.origin == OriginCacheControl::Ignore {
-        return OriginRule::None;
+        return StatedFreshness::None;
     }
-    let rules = [
+    let stated = [
         x_accel_expires(headers, now),
         cache_control(headers, now),
         expires(headers, now),
     ];
-    rules
-        .into_iter()
-        .find(|rule| *rule != OriginRule::None)
-        .unwrap_or(OriginRule::None)
+    let first = stated.into_iter().find(|one| *one != StatedFreshness::None);
+    first.unwrap_or(StatedFreshness::None)
 }
 
-/// Seconds from now, or `@` and seconds since 1970; 0 forbids; what is no number does not count.
-fn x_accel_expires(headers: &HeaderMap, now: UnixMillis) -> OriginRule {
+/// Seconds from now, or `@` and seconds since 1970. 0 forbids to store. Anything but a number does not count.
+fn x_accel_expires(headers: &HeaderMap, now: UnixMillis) -> StatedFreshness {
     let Some(text) = text(headers, X_ACCEL_EXPIRES).map(str::trim) else {
-        return OriginRule::None;
+        return StatedFreshness::None;
     };
     match text.strip_prefix('@') {
-        Some(moment) => headers::digits(moment).map_or(OriginRule::None, |second| {
-            OriginRule::Until(UnixMillis(0).plus_seconds(second))
+        Some(moment) => headers::digits(moment).map_or(StatedFreshness::None, |second| {
+            StatedFreshness::Until(UnixMillis(0).plus_seconds(second))
         }),
-        None => headers::digits(text).map_or(OriginRule::None, |seconds| for_seconds(seconds, now)),
+        None => {
+            headers::digits(text).map_or(StatedFreshness::None, |seconds| for_seconds(seconds, now))
+        }
     }
 }
 
-/// `no-cache`, `no-store` and `private` forbid; then `s-maxage`, then `max-age`. An age that
-/// cannot be read forbids, and of several the shortest counts.
-fn cache_control(headers: &HeaderMap, now: UnixMillis) -> OriginRule {
+/// `no-cache`, `no-store` and `private` forbid to store. Otherwise `s-maxage` counts, or else `max-age`; of
+/// several the shortest. An age that cannot be read counts as 0.
+fn cache_control(headers: &HeaderMap, now: UnixMillis) -> StatedFreshness {
     let (mut shared, mut any) = (None, None);
     for directive in texts(headers, CACHE_CONTROL).flat_map(|value| value.split(',')) {
         let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
@@ -199,7 +188,7 @@ fn cache_control(headers: &HeaderMap, now: UnixMillis) -> OriginRule {
         let shortest =
             |so_far: Option<u64>| Some(so_far.unwrap_or(u64::MAX).min(age(value.trim())));
         if is("no-cache") || is("no-store") || is("private") {
-            return OriginRule::Never;
+            return StatedFreshness::Never;
         } else if is("s-maxage") {
             shared = shortest(shared);
         } else if is("max-age") {
@@ -208,37 +197,35 @@ fn cache_control(headers: &HeaderMap, now: UnixMillis) -> OriginRule {
     }
     shared
         .or(any)
-        .map_or(OriginRule::None, |seconds| for_seconds(seconds, now))
+        .map_or(StatedFreshness::None, |seconds| for_seconds(seconds, now))
 }
 
-/// An age in seconds: 0 for what is no number, the longest there is for one that overflows.
+/// An age in seconds: 0 for a text that is not a number, `u64::MAX` for one that overflows.
 fn age(text: &str) -> u64 {
-    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if all_digits {
-        text.parse().unwrap_or(u64::MAX)
-    } else {
-        0
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match is_number {
+        true => text.parse().unwrap_or(u64::MAX),
+        false => 0,
     }
 }
 
-/// A date ahead; anything else forbids, `0` and `-1` above all.
-fn expires(headers: &HeaderMap, now: UnixMillis) -> OriginRule {
+/// A date in the future. Anything else forbids to store, `0` and `-1` for example.
+fn expires(headers: &HeaderMap, now: UnixMillis) -> StatedFreshness {
     let Some(text) = text(headers, EXPIRES) else {
-        return OriginRule::None;
+        return StatedFreshness::None;
     };
     match parse_http_date(text) {
         Some(second) if second > now.seconds() => {
-            OriginRule::Until(UnixMillis(0).plus_seconds(second))
+            StatedFreshness::Until(UnixMillis(0).plus_seconds(second))
         }
-        _ => OriginRule::Never,
+        _ => StatedFreshness::Never,
     }
 }
 
-fn for_seconds(seconds: u64, now: UnixMillis) -> OriginRule {
-    if seconds == 0 {
-        OriginRule::Never
-    } else {
-        OriginRule::Until(now.plus_seconds(seconds))
+fn for_seconds(seconds: u64, now: UnixMillis) -> StatedFreshness {
+    match seconds {
+        0 => StatedFreshness::Never,
+        _ => StatedFreshness::Until(now.plus_seconds(seconds)),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Which of the bucket's headers a client sees, and which are added; and how header values are read.
+//! Which of the bucket's headers a client sees, which are added, and how header values are read.
 
-use super::entry::{self, Entry};
 use super::range::unsatisfied_content_range;
+use super::record::{self, Record};
 use super::status::CacheStatus;
 use super::time::{UnixMillis, http_date};
 use http::header::{
@@ -11,17 +11,21 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// The header in which the cache says how it came by the answer.
+/// The header with the [`CacheStatus`] of the answer.
 pub const X_CACHE_STATUS: HeaderName = HeaderName::from_static("x-cache-status");
 
-/// The header in which it says so once more for browsers' tools, with the bucket's time
+/// The header in which browsers' tools find the cache status, and how long the bucket took
 /// (www.w3.org/TR/server-timing).
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The header in which Cloudflare's caches state their own status
+/// (developers.cloudflare.com/workers/cache/debugging). Clients never see it.
+pub const CF_CACHE_STATUS: HeaderName = HeaderName::from_static("cf-cache-status");
 
 /// For how long clients may keep a file, in seconds: a year, as nginx's `expires 1y`.
 pub const CLIENT_SECONDS: u64 = 31_536_000;
 
-/// Keeps a browser from taking a file for something it is not, or from running it.
+/// Headers that keep a browser from guessing a file's type, and from running scripts in it.
 pub const SECURITY: [(HeaderName, &str); 2] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (
@@ -40,7 +44,7 @@ pub const ADDED: [(HeaderName, &str); 2] = [
 /// Removed from every answer of the bucket, by name.
 const REMOVED: [&str; 20] = [
     "set-cookie",
-    // It names the bucket, or where else it is.
+    // It names the bucket or its address.
     "location",
     "server",
     "via",
@@ -57,7 +61,7 @@ const REMOVED: [&str; 20] = [
     "upgrade",
     "x-cache-status",
     "server-timing",
-    // Of the connection to the bucket, as Cloudflare's edge reports it.
+    // Added by Cloudflare's edge, about the connection to the bucket.
     "alt-svc",
     "nel",
     "report-to",
@@ -82,38 +86,35 @@ pub const ABOUT_THE_BODY: [HeaderName; 5] = [
     ACCEPT_RANGES,
 ];
 
-/// The value of a header as text. The runtime hands values over as text, so none is lost; of several
-/// lines it is the first.
+/// The value of a header as text, of several lines the first. The runtime's values are all text.
 pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     std::str::from_utf8(headers.get(name)?.as_bytes()).ok()
 }
 
-/// The values of every line of a header, in order.
+/// The values of all lines of a header, in order.
 pub fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter();
     values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 
-/// The number that a header states; `None` where it states none.
+/// The value of a header as a number; `None` where it is not one.
 pub fn number(headers: &HeaderMap, name: impl AsHeaderName) -> Option<u64> {
     digits(text(headers, name)?.trim())
 }
 
-/// Reads a number of ASCII digits and nothing else, not even a sign.
-#[must_use]
+/// Reads a number that consists of ASCII digits only, without a sign.
 pub fn digits(text: &str) -> Option<u64> {
     let all_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| text.parse().ok()).flatten()
 }
 
-/// A value made of our own text: ASCII, no control characters.
+/// A header value from a text of the worker's own: ASCII without control characters.
 pub fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Whether answers of this status get the added headers: nginx's list for `add_header` and
-/// `expires`, and 416, which nginx sends out of a 200.
-#[must_use]
+/// Whether answers with this status get the added headers: nginx's list for `add_header` and `expires`, and
+/// 416, which nginx makes from a 200.
 pub fn has_added_headers(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
@@ -121,31 +122,29 @@ pub fn has_added_headers(status: StatusCode) -> bool {
     )
 }
 
-/// Whether a header of the bucket is kept from the client.
-#[must_use]
+/// Whether a header of the bucket is removed.
 pub fn is_removed(name: &HeaderName) -> bool {
     let name = name.as_str();
     REMOVED.contains(&name) || REMOVED_PREFIXES.iter().any(|start| name.starts_with(start))
 }
 
-/// The headers with which an answer of the bucket goes to a client: without what identifies the
-/// bucket, and with the added ones where its status wants them.
-#[must_use]
+/// The headers of an answer of the bucket as a client gets them: without those that are removed, and with the
+/// added ones where [`has_added_headers`].
 pub fn for_client(
     status: StatusCode,
     bucket: &HeaderMap,
-    cache: CacheStatus,
+    cache_status: CacheStatus,
     now: UnixMillis,
 ) -> HeaderMap {
     let mut headers = stripped(bucket);
     if has_added_headers(status) {
-        add(&mut headers, cache, now);
+        add(&mut headers, cache_status, now);
     }
     headers
 }
 
-/// Says in `Server-Timing` what the cache status says, and how many milliseconds the bucket was waited
-/// for. Only where the answer has a status of the cache.
+/// Sets `Server-Timing` where the answer has a cache status. `waited`: how long the bucket was waited for, in
+/// milliseconds.
 pub fn set_server_timing(headers: &mut HeaderMap, waited: Option<u64>) {
     if let Some(status) = text(headers, X_CACHE_STATUS) {
         let timing = CacheStatus::from_platform(status).server_timing(waited);
@@ -153,31 +152,28 @@ pub fn set_server_timing(headers: &mut HeaderMap, waited: Option<u64>) {
     }
 }
 
-/// The headers with which an answer is stored: those for a client who gets a hit, with the record in
-/// the place of the cache status. `Age` is computed from the record.
-#[must_use]
-pub fn for_store(mut for_client: HeaderMap, entry: &Entry) -> HeaderMap {
+/// The headers with which an answer is stored: as a client gets them on a hit, with the record in the place
+/// of the cache status, and without `Age`, which is computed from the record.
+pub fn for_store(mut for_client: HeaderMap, record: &Record) -> HeaderMap {
     for_client.remove(AGE);
-    for_client.insert(entry::HEADER, value(&entry.encode()));
-    // A hit, which is nearly every reader's, has nothing to add.
+    for_client.insert(record::HEADER, value(&record.encode()));
+    // A hit needs no change of it.
     let timing = CacheStatus::Hit.server_timing(None);
     for_client.insert(SERVER_TIMING, value(&timing));
     for_client
 }
 
-/// The headers under which it is remembered that an object is missing: the record, and for how long
-/// the store is to keep it.
-#[must_use]
-pub fn for_missing(entry: &Entry, now: UnixMillis) -> HeaderMap {
-    let seconds = entry.fresh_until.0.saturating_sub(now.0).div_ceil(1000);
+/// The headers of the stored mark that an object is missing: the record, and for how long the store keeps
+/// it.
+pub fn for_missing(record: &Record, now: UnixMillis) -> HeaderMap {
+    let seconds = record.fresh_until.0.saturating_sub(now.0).div_ceil(1000);
     HeaderMap::from_iter([
         (CACHE_CONTROL, value(&format!("public, max-age={seconds}"))),
-        (entry::HEADER, value(&entry.encode())),
+        (record::HEADER, value(&record.encode())),
     ])
 }
 
-/// The headers of a 304 made from those of a 200.
-#[must_use]
+/// The headers of a 304, from those of a 200.
 pub fn for_not_modified(mut headers: HeaderMap) -> HeaderMap {
     for name in ABOUT_THE_BODY {
         headers.remove(name);
@@ -185,23 +181,21 @@ pub fn for_not_modified(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The headers of an answer without a body that is about no object.
-#[must_use]
+/// The headers of an answer without a body and without an object's headers.
 pub fn secured() -> HeaderMap {
     let headers = SECURITY.map(|(name, text)| (name, HeaderValue::from_static(text)));
     HeaderMap::from_iter(headers)
 }
 
 /// The headers of a 416 about an object of `length` bytes.
-#[must_use]
-pub fn for_unsatisfiable(length: u64, cache: CacheStatus, now: UnixMillis) -> HeaderMap {
+pub fn for_unsatisfiable(length: u64, cache_status: CacheStatus, now: UnixMillis) -> HeaderMap {
     let range = value(&unsatisfied_content_range(length));
     let mut headers = HeaderMap::from_iter([(CONTENT_RANGE, range)]);
-    add(&mut headers, cache, now);
+    add(&mut headers, cache_status, now);
     headers
 }
 
-/// What of the bucket's headers may go on: neither [`is_removed`] nor named by its `Connection`.
+/// The bucket's headers without those that [`is_removed`], or that its `Connection` names.
 fn stripped(bucket: &HeaderMap) -> HeaderMap {
     let named: Vec<&str> = texts(bucket, CONNECTION)
         .flat_map(|list| list.split(','))
@@ -219,13 +213,16 @@ fn stripped(bucket: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
-fn add(headers: &mut HeaderMap, cache: CacheStatus, now: UnixMillis) {
+fn add(headers: &mut HeaderMap, cache_status: CacheStatus, now: UnixMillis) {
     for (name, text) in ADDED.into_iter().chain(SECURITY) {
         headers.insert(name, HeaderValue::from_static(text));
     }
     let expires = http_date(now.plus_seconds(CLIENT_SECONDS));
     headers.insert(EXPIRES, value(&expires));
-    headers.insert(X_CACHE_STATUS, HeaderValue::from_static(cache.as_str()));
+    headers.insert(
+        X_CACHE_STATUS,
+        HeaderValue::from_static(cache_status.as_str()),
+    );
 }
 
 #[cfg(test)]

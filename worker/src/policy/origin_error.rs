@@ -1,16 +1,18 @@
-//! What it means that the bucket has not given an object: one reason for each remedy.
+//! Why the bucket has not given an object: one reason for each remedy.
 //!
-//! The bucket's own error answers stop here. Their XML can name the key id and the bucket, so only
-//! these values go on: to the decision whether a stale copy is served instead, to the status that
-//! the reader gets, and to the log.
+//! The bucket's own error answers end here. Their XML can name the key id and the bucket, so the decision
+//! whether a stale copy is served, the status for the reader and the log know these values only.
 
 use super::headers;
+use super::record::Record;
+use super::time::UnixMillis;
 use http::{HeaderMap, StatusCode, header};
 
-/// How much of an error answer's body is read to tell what it means, in bytes.
+/// How much of an error answer's body is read to find its cause, in bytes.
 pub const ERROR_BODY_LIMIT: usize = 4096;
 
-/// Why the bucket has not given the object.
+/// Why the bucket has not given the object. `status` is the bucket's own, `retry_after` the seconds in its
+/// `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginError {
     /// No connection, or one that broke before the headers of the answer were there.
@@ -19,16 +21,12 @@ pub enum OriginError {
     Timeout,
     /// A status of 500 to 599 that is not [`SlowDown`](Self::SlowDown).
     Server {
-        /// The bucket's status.
         status: u16,
-        /// Seconds of its `Retry-After`.
         retry_after: Option<u32>,
     },
     /// The bucket asks for fewer requests: 429, or 503 with `Retry-After` or the code `SlowDown`.
     SlowDown {
-        /// The bucket's status.
         status: u16,
-        /// Seconds of its `Retry-After`.
         retry_after: Option<u32>,
     },
     /// The account's cap for the day, or its budget, is used up.
@@ -41,33 +39,28 @@ pub enum OriginError {
     Denied,
     /// The bucket does not have the object: 404 or 410.
     Missing {
-        /// The bucket's status.
         status: u16,
-        /// Where the answer is remembered: for how long, and how old it is.
+        /// Where the store has a mark of it, or the platform's cache will: for how long, and how old it is.
         remembered: Option<Remembered>,
     },
     /// Another status of 400 to 499.
-    Refused {
-        /// The bucket's status.
-        status: u16,
-    },
+    Refused { status: u16 },
 }
 
-/// How long a 404 or 410 is remembered. The same remaining time is told to every client.
+/// For how long a 404 or 410 is remembered, here and by clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// From the first answer on, in seconds.
+    /// `max-age` for clients, in seconds from the bucket's answer on.
     pub max_age: u64,
-    /// The age of this answer, in seconds.
+    /// How long ago the bucket has answered, in seconds.
     pub age: u64,
 }
 
 impl OriginError {
-    /// The error that an answer means; `None` for an answer that is no error.
+    /// The error in an answer; `None` for an answer that is no error.
     ///
-    /// `body` is the beginning of the answer's body, up to [`ERROR_BODY_LIMIT`]: B2 says in it, and
-    /// nowhere else, which of its keys, buckets or caps a 403 or 404 is about.
-    #[must_use]
+    /// `body` is the beginning of the answer's body, up to [`ERROR_BODY_LIMIT`]. Only there B2 states whether
+    /// a 403 or 404 is about the key, the bucket or a cap.
     pub fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let code = ErrorCode::of(body);
         let status = status.as_u16();
@@ -75,7 +68,7 @@ impl OriginError {
             .map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
         Some(match status {
             200..=299 | 304 => return None,
-            // `PermanentRedirect` and its like: the bucket is in another region.
+            // Such as `PermanentRedirect`: the bucket is in another region.
             300..=399 => Self::WrongBucket,
             401 => Self::Credentials,
             400 | 403 | 404 if code == ErrorCode::Credentials => Self::Credentials,
@@ -102,8 +95,18 @@ impl OriginError {
         })
     }
 
+    /// The error of a read that finds the mark of a missing object, at `now`.
+    pub fn remembered(mark: &Record, now: UnixMillis) -> Self {
+        Self::Missing {
+            status: mark.status,
+            remembered: Some(Remembered {
+                max_age: mark.fresh_until.0.saturating_sub(mark.generated_at.0) / 1000,
+                age: mark.age_seconds(now),
+            }),
+        }
+    }
+
     /// Its name in the log.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -120,7 +123,6 @@ impl OriginError {
     }
 
     /// The bucket's status, where it is part of the error.
-    #[must_use]
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::Server { status, .. }
@@ -131,9 +133,7 @@ impl OriginError {
         }
     }
 
-    /// Whether a stale copy is served instead: where the fault is passing, or ours and not the
-    /// object's.
-    #[must_use]
+    /// Whether a stale copy is served instead: where the fault will pass, or is not about this object.
     pub const fn is_covered_by_stale(self) -> bool {
         match self {
             Self::Connect
@@ -147,8 +147,7 @@ impl OriginError {
         }
     }
 
-    /// Whether asking once more is worth it: B2 answers 500 and 503 in the course of normal work.
-    #[must_use]
+    /// Whether the request is sent once more: B2 answers 500 and 503 in normal operation.
     pub const fn is_worth_a_retry(self) -> bool {
         matches!(
             self,
@@ -157,7 +156,7 @@ impl OriginError {
     }
 }
 
-/// What the code or the words of an error answer are about.
+/// The cause that the code or the text of an error answer names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ErrorCode {
     CapExceeded,
@@ -168,12 +167,12 @@ enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// S3's codes, and B2's words for its caps: its native API says `transaction_cap_exceeded`,
-    /// `download_cap_exceeded` or `storage_cap_exceeded`, its S3 side "cap exceeded".
+    /// S3's codes, and B2's texts for its caps: `transaction_cap_exceeded`, `download_cap_exceeded` and
+    /// `storage_cap_exceeded` in the native API, "cap exceeded" in the S3-compatible one.
     /// (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html,
     /// www.backblaze.com/docs/cloud-storage-s3-compatible-api)
     fn of(body: &[u8]) -> Self {
-        const WORDS: [(&str, ErrorCode); 16] = [
+        const TEXTS: [(&str, ErrorCode); 16] = [
             ("cap exceeded", ErrorCode::CapExceeded),
             ("cap_exceeded", ErrorCode::CapExceeded),
             ("CapExceeded", ErrorCode::CapExceeded),
@@ -192,13 +191,13 @@ impl ErrorCode {
             (">SlowDown<", ErrorCode::SlowDown),
         ];
         let body = &body[..body.len().min(ERROR_BODY_LIMIT)];
-        let has = |words: &str| {
-            body.windows(words.len())
-                .any(|window| window.eq_ignore_ascii_case(words.as_bytes()))
+        let has = |text: &str| {
+            body.windows(text.len())
+                .any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
         };
-        WORDS
+        TEXTS
             .into_iter()
-            .find(|(words, _)| has(words))
+            .find(|(text, _)| has(text))
             .map_or(Self::Other, |(_, code)| code)
     }
 }

@@ -1,62 +1,64 @@
-//! What the media entry tells the platform's cache: how long each answer may be kept, and as what an
-//! error is to be taken.
+//! What the media entry states to the platform's cache: how long each answer may be kept, and the status of
+//! an error.
 //!
-//! The cache keeps whatever has no rule for two hours, and serves a stale copy for ever where
-//! `stale-if-error` is not stated (developers.cloudflare.com/workers/cache/configuration). So both are
-//! always stated, but for a 5xx: that is what makes it serve a stale copy, and it keeps none.
+//! The cache keeps an answer without `Cache-Control` for two hours, and serves a stale copy without limit
+//! where `stale-if-error` is missing (developers.cloudflare.com/workers/cache/configuration). So both are
+//! always stated, except with a 5xx: the cache does not keep that, and serves a stale copy instead.
 
 use super::freshness::{self, FreshnessRule};
 use super::origin_error::{OriginError, Remembered};
 use super::time::UnixMillis;
 use http::{HeaderMap, HeaderName, StatusCode};
 
-/// The header in which the media entry states the rule for keeping its answer. Clients never see it.
-pub const RULE: HeaderName = HeaderName::from_static("cloudflare-cdn-cache-control");
+/// The header that states to the cache, and to no client, how long it may keep the answer.
+pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cloudflare-cdn-cache-control");
 
-/// The header in which it says what a purge is to name.
-pub const TAG: HeaderName = HeaderName::from_static("cache-tag");
+/// The header with the name by which a purge finds the answer.
+pub const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
-/// The rule for what is not kept.
-const NOT_KEPT: &str = "no-store";
+/// Nothing keeps the answer.
+const NO_STORE: &str = "no-store";
 
-/// For how long past its freshness a copy is served at once, while it is refreshed, in seconds. Nobody
-/// waits then; later the first reader does. Long times would show a deleted picture once more to the
-/// first reader in weeks.
+/// For how long past its freshness a copy is served at once, while it is refreshed, in seconds. Later the
+/// first reader waits for the refresh. A longer time would show a deleted picture again to the first reader
+/// in weeks.
 const WHILE_REVALIDATE_SECONDS: u64 = 5;
 
-/// The rule for an answer of the bucket that is no error: what [`freshness::entry_for`] would store is
-/// kept for as long, and nothing else.
-#[must_use]
-pub fn rule_for_answer(
+/// How long the cache may keep an answer that is no error: what [`freshness::record_for`] would store for as
+/// long, and nothing else.
+pub fn cache_control_of_answer(
     status: StatusCode,
     bucket: &HeaderMap,
     rule: &FreshnessRule,
     now: UnixMillis,
 ) -> String {
-    // A 304 speaks of the 200 that the platform has stored.
-    let is_confirmed = status == StatusCode::NOT_MODIFIED;
-    let status = if is_confirmed { StatusCode::OK } else { status };
-    let entry = match freshness::entry_for(status, bucket, rule, now, now) {
-        Ok(entry) => entry,
-        // It is still the right answer now, and the bucket is asked again the next time.
-        Err(_) if is_confirmed => {
+    // A 304 is about a 200 that the cache has stored.
+    let is_revalidation = status == StatusCode::NOT_MODIFIED;
+    let status = if is_revalidation {
+        StatusCode::OK
+    } else {
+        status
+    };
+    let record = match freshness::record_for(status, bucket, rule, now, now) {
+        Ok(record) => record,
+        // The copy is the right answer now, and the bucket is asked again the next time.
+        Err(_) if is_revalidation => {
             return format!("no-cache, stale-if-error={}", rule.stale_seconds);
         }
-        Err(_) => return NOT_KEPT.to_owned(),
+        Err(_) => return NO_STORE.to_owned(),
     };
-    let fresh = entry.fresh_until.0.saturating_sub(now.0) / 1000;
-    let stale = (entry.stale_until.0 - entry.fresh_until.max(now).0) / 1000;
+    let fresh = record.fresh_until.0.saturating_sub(now.0) / 1000;
+    let stale = (record.stale_until.0 - record.fresh_until.max(now).0) / 1000;
     let refreshed = stale.min(WHILE_REVALIDATE_SECONDS);
     format!("public, max-age={fresh}, stale-while-revalidate={refreshed}, stale-if-error={stale}")
 }
 
-/// The rule for an error; `None` for one that a stale copy covers.
+/// How long the cache may keep an error; `None` for an error that a stale copy covers.
 ///
-/// A missing object takes the place of its stored copy, or the next fault of the bucket would bring that
-/// back: `no-cache` is stored, and not served without asking
+/// The answer about a missing object replaces the stored copy, which the cache would otherwise serve at the
+/// bucket's next fault. So it is `no-cache`: stored, but not served without asking
 /// (developers.cloudflare.com/workers/cache/debugging).
-#[must_use]
-pub fn rule_for_error(error: OriginError, rule: &FreshnessRule) -> Option<String> {
+pub fn cache_control_of_error(error: OriginError, rule: &FreshnessRule) -> Option<String> {
     match error {
         OriginError::Missing { .. } if rule.negative_seconds > 0 => Some(format!(
             "public, max-age={}, stale-if-error=0",
@@ -64,15 +66,15 @@ pub fn rule_for_error(error: OriginError, rule: &FreshnessRule) -> Option<String
         )),
         OriginError::Missing { .. } => Some("no-cache, stale-if-error=0".to_owned()),
         error if error.is_covered_by_stale() => None,
-        _ => Some(NOT_KEPT.to_owned()),
+        _ => Some(NO_STORE.to_owned()),
     }
 }
 
-/// The error as it is reported to the cache, which serves a stale copy for a 5xx and for nothing else
-/// (developers.cloudflare.com/workers/cache/configuration): a 429 is one for us. Of the statuses that
-/// have no rule it keeps a 501, so those that no gateway sends are a 502. And a missing object says to
-/// clients, too, for how long it is remembered.
-#[must_use]
+/// The error as it is reported to the cache.
+///
+/// The cache serves a stale copy for a 5xx only (developers.cloudflare.com/workers/cache/configuration), so
+/// 429 becomes 503. It keeps a 501 without `Cache-Control`, so every 5xx other than 500, 502, 503 and 504
+/// becomes 502. For a missing object, clients are also informed how long it is remembered.
 pub fn as_reported(error: OriginError, rule: &FreshnessRule) -> OriginError {
     match error {
         OriginError::SlowDown { retry_after, .. } => OriginError::SlowDown {
@@ -117,7 +119,7 @@ mod tests {
     };
 
     fn stated(status: u16, headers: &HeaderMap, rule: &FreshnessRule) -> String {
-        rule_for_answer(StatusCode::from_u16(status).unwrap(), headers, rule, NOW)
+        cache_control_of_answer(StatusCode::from_u16(status).unwrap(), headers, rule, NOW)
     }
 
     #[test]
@@ -167,7 +169,7 @@ mod tests {
             negative_seconds: 30,
             ..RULES
         };
-        let of = |error, rule| rule_for_error(error, rule);
+        let of = |error, rule| cache_control_of_error(error, rule);
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(of(MISSING, &RULES), text("no-cache, stale-if-error=0"));
         assert_eq!(

@@ -1,9 +1,8 @@
-//! Byte ranges: what a `Range` header asks of an object of a known length, and cutting it out.
+//! Byte ranges: which part of an object of a known length a `Range` header asks for.
 //!
-//! As nginx reads them (RFC 9110, section 14, with nginx's answers where the RFC leaves a choice:
-//! what cannot be parsed is 416, and an empty object has no ranges). Where nginx gives up on a
-//! number too long for it, the number is taken for the greatest there is. Whether `Range` counts
-//! at all is [`super::conditional::if_range_holds`]'s question.
+//! RFC 9110, section 14, with nginx's answers where the RFC leaves a choice: what cannot be parsed is 416,
+//! and an empty object has no ranges. A number too long for nginx counts as the greatest possible number.
+//! [`super::conditional::if_range_holds`] decides whether `Range` counts at all.
 
 /// A satisfiable range: at least one byte, all of them within the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +11,7 @@ pub struct ByteRange {
     last: u64,
 }
 
-/// What a `Range` header comes to.
+/// The answer to a `Range` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangePlan {
     /// 200, the whole object: no range, another unit, several satisfiable ranges, an empty object,
@@ -24,8 +23,8 @@ pub enum RangePlan {
     Unsatisfiable,
 }
 
-/// Reads a `Range` header for an object of `length` bytes (`None`: not known).
-#[must_use]
+/// The answer to the `Range` header of a request for an object of `length` bytes; `None` where either is not
+/// known.
 pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
     let (Some(header), Some(length)) = (header, length) else {
         return RangePlan::Whole;
@@ -40,16 +39,15 @@ pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
             Parsed::Beyond => {}
             Parsed::Within(_) if only.is_some() => return RangePlan::Whole,
             Parsed::Within(range) => only = Some(range),
-            Parsed::NothingThere => return RangePlan::Whole,
+            Parsed::OfEmpty => return RangePlan::Whole,
         }
     }
     only.map_or(RangePlan::Unsatisfiable, RangePlan::Part)
 }
 
-/// Whether a `Range` header asks for one range, written so that every cache reads it alike.
-#[must_use]
+/// Whether a `Range` header asks for one range, in a form that every cache reads alike.
 pub fn is_single(header: &str) -> bool {
-    // No number is longer than what 64 bits hold.
+    // 18 digits fit into 64 bits.
     let is_number = |text: &str| text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
     let range = header.strip_prefix("bytes=");
     let numbers = range.and_then(|range| range.split_once('-'));
@@ -57,19 +55,19 @@ pub fn is_single(header: &str) -> bool {
         && matches!(plan(Some(header), Some(u64::MAX)), RangePlan::Part(_))
 }
 
-/// What follows `bytes=`, in any case; `None` for another unit, and where nothing follows.
+/// The text after `bytes=`, in letters of any case; `None` for another unit, and where there is none.
 fn after_unit(header: &str) -> Option<&str> {
     let (unit, ranges) = header.split_at_checked("bytes=".len())?;
     (unit.eq_ignore_ascii_case("bytes=") && !ranges.is_empty()).then_some(ranges)
 }
 
-/// One of the ranges that a header lists.
+/// One of the ranges in a header.
 enum Parsed {
     Malformed,
-    /// Well-formed, and without a byte of the object.
+    /// Well-formed, but without a byte of the object.
     Beyond,
-    /// From the first byte on of an object that has none.
-    NothingThere,
+    /// From the first byte of an empty object.
+    OfEmpty,
     Within(ByteRange),
 }
 
@@ -90,7 +88,7 @@ fn parse(spec: &str, length: u64) -> Parsed {
             last: end - 1,
         })
     } else if first == 0 {
-        Parsed::NothingThere
+        Parsed::OfEmpty
     } else {
         Parsed::Beyond
     }
@@ -110,39 +108,33 @@ fn position(text: &str) -> Option<u64> {
 
 impl ByteRange {
     /// The offset of the first byte.
-    #[must_use]
     pub const fn first(self) -> u64 {
         self.first
     }
 
     /// The offset of the last byte.
-    #[must_use]
     pub const fn last(self) -> u64 {
         self.last
     }
 
-    /// How many bytes it has: one at least.
-    #[must_use]
+    /// How many bytes it has: at least one.
     #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
     pub const fn len(self) -> u64 {
         self.last - self.first + 1
     }
 
-    /// The value of a `Range` header that asks for it: `bytes=0-99`.
-    #[must_use]
+    /// The `Range` that asks for it: `bytes=0-99`.
     pub fn header(self) -> String {
         format!("bytes={}-{}", self.first, self.last)
     }
 
     /// `Content-Range` of a 206: `bytes 0-99/1234`.
-    #[must_use]
     pub fn content_range(self, length: u64) -> String {
         format!("bytes {}-{}/{length}", self.first, self.last)
     }
 }
 
 /// `Content-Range` of a 416: `bytes */1234`.
-#[must_use]
 pub fn unsatisfied_content_range(length: u64) -> String {
     format!("bytes */{length}")
 }

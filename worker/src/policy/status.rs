@@ -1,27 +1,24 @@
-//! What `X-Cache-Status` says, in nginx's words.
+//! `X-Cache-Status`, in nginx's words.
 
-/// How the cache came by the answer it gave: nginx's `$upstream_cache_status`.
+/// nginx's `$upstream_cache_status`: where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheStatus {
-    /// Nothing was stored; the bucket was asked.
+    /// From the bucket: no copy was stored.
     Miss,
-    /// A fresh copy was there; the bucket was not asked.
+    /// From a fresh copy, without asking the bucket.
     Hit,
-    /// A copy was there but no longer fresh; the answer is the bucket's new one.
+    /// From the bucket, in the place of a stale copy.
     Expired,
-    /// A copy was there but no longer fresh, the bucket could not answer, and the copy is the answer.
+    /// From a stale copy, because the bucket gave no answer.
     Stale,
-    /// A copy was there but no longer fresh, another reader is fetching its successor, and the
-    /// copy is the answer.
+    /// From a stale copy, while another reader's request refreshes it.
     Updating,
-    /// A copy was there but no longer fresh, the bucket confirmed that it still holds, and the
-    /// copy is the answer.
+    /// From a stale copy that the bucket has confirmed.
     Revalidated,
 }
 
 impl CacheStatus {
-    /// The word for the header.
-    #[must_use]
+    /// The value of the header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Miss => "MISS",
@@ -34,14 +31,12 @@ impl CacheStatus {
     }
 
     /// Whether the bucket was asked before the answer was given.
-    #[must_use]
     pub const fn has_asked(self) -> bool {
         !matches!(self, Self::Hit | Self::Updating)
     }
 
-    /// The value of `Server-Timing`: the word, and how long the bucket was waited for, in milliseconds,
-    /// where it was.
-    #[must_use]
+    /// The value of `Server-Timing`: the status, and where the bucket was asked, how long it was waited for,
+    /// in milliseconds.
     pub fn server_timing(self, waited: Option<u64>) -> String {
         let cache = ["cache;desc=", self.as_str()].concat();
         match waited.filter(|_| self.has_asked()) {
@@ -50,10 +45,9 @@ impl CacheStatus {
         }
     }
 
-    /// Reads the platform's `Cf-Cache-Status`. Whatever says that no copy was used (`BYPASS`,
-    /// `DYNAMIC`, `NONE`, a word of tomorrow's) is a [`Miss`](Self::Miss): the bucket was asked.
-    #[must_use]
-    pub fn from_platform(word: &str) -> Self {
+    /// Reads the platform's `Cf-Cache-Status`. A value that is not nginx's (`BYPASS`, `DYNAMIC`, `NONE` and
+    /// unknown ones) is a [`Miss`](Self::Miss): no copy was used.
+    pub fn from_platform(text: &str) -> Self {
         [
             Self::Hit,
             Self::Expired,
@@ -62,7 +56,7 @@ impl CacheStatus {
             Self::Revalidated,
         ]
         .into_iter()
-        .find(|status| status.as_str().eq_ignore_ascii_case(word.trim()))
+        .find(|status| status.as_str().eq_ignore_ascii_case(text.trim()))
         .unwrap_or(Self::Miss)
     }
 }
@@ -72,32 +66,35 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(word: &str, expected: &str) {
-        assert_eq!(CacheStatus::from_platform(word).as_str(), expected);
+    fn check(text: &str, expected: &str) {
+        assert_eq!(CacheStatus::from_platform(text).as_str(), expected);
     }
 
     #[test]
-    fn the_platforms_words_become_nginxs() {
-        for word in ["HIT", "MISS", "EXPIRED", "STALE", "UPDATING", "REVALIDATED"] {
-            check(word, word);
+    fn the_platforms_statuses_are_read() {
+        for text in ["HIT", "MISS", "EXPIRED", "STALE", "UPDATING", "REVALIDATED"] {
+            check(text, text);
         }
         check(" hit ", "HIT");
     }
 
     #[test]
-    fn the_buckets_time_is_told_where_it_was_asked() {
-        let told = |status: CacheStatus| status.server_timing(Some(83));
-        assert_eq!(told(CacheStatus::Miss), "cache;desc=MISS, origin;dur=83");
-        assert_eq!(told(CacheStatus::Stale), "cache;desc=STALE, origin;dur=83");
-        assert_eq!(told(CacheStatus::Hit), "cache;desc=HIT");
-        assert_eq!(told(CacheStatus::Updating), "cache;desc=UPDATING");
+    fn the_buckets_time_is_stated_where_it_was_asked() {
+        let timing = |status: CacheStatus| status.server_timing(Some(83));
+        assert_eq!(timing(CacheStatus::Miss), "cache;desc=MISS, origin;dur=83");
+        assert_eq!(
+            timing(CacheStatus::Stale),
+            "cache;desc=STALE, origin;dur=83"
+        );
+        assert_eq!(timing(CacheStatus::Hit), "cache;desc=HIT");
+        assert_eq!(timing(CacheStatus::Updating), "cache;desc=UPDATING");
         assert_eq!(CacheStatus::Miss.server_timing(None), "cache;desc=MISS");
     }
 
     #[test]
     fn what_used_no_copy_is_a_miss() {
-        for word in ["", "BYPASS", "DYNAMIC", "NONE", "SOMETHING"] {
-            check(word, "MISS");
+        for text in ["", "BYPASS", "DYNAMIC", "NONE", "SOMETHING"] {
+            check(text, "MISS");
         }
     }
 }

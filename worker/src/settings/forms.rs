@@ -1,11 +1,11 @@
-//! What may stand in a variable: each function reads one form, and is `None` for anything else.
+//! The forms of variables: each function parses one form, and returns `None` for any other text.
 
 use crate::policy::headers::digits;
 
-/// Ten years; longer than anything here is kept.
+/// Ten years.
 const MOST_SECONDS: u64 = 315_360_000;
 
-/// The shortest secret of a purge, in characters. Anybody may try as many as they like.
+/// The shortest secret of a purge, in characters: guesses are not limited.
 const LEAST_SECRET: usize = 16;
 
 /// The longest prefix, in bytes: half of what a key may have.
@@ -30,7 +30,7 @@ pub(super) fn deny_list(text: &str) -> Option<Vec<String>> {
     text.split(',').map(|text| prefix(text.trim())).collect()
 }
 
-/// The start of a key: without `/` at its start, in the form in which keys are compared.
+/// The start of a key: without `/` at its start, and in the form of an admitted key.
 fn prefix(text: &str) -> Option<String> {
     let path = text.trim_start_matches('/');
     let directories = path.strip_suffix('/').unwrap_or(path);
@@ -73,7 +73,7 @@ pub(super) fn url(text: &str) -> Option<String> {
         .then(|| text.trim_end_matches('/').to_owned())
 }
 
-/// The same with a path: without one it names a site, and not where its media are.
+/// A [`url`] with a path: without one it would be the address of the site and not of its media.
 pub(super) fn url_with_path(text: &str) -> Option<String> {
     let url = url(text)?;
     let (_, rest) = url.split_once("://")?;
@@ -100,24 +100,24 @@ pub(super) fn region(host: &str) -> Option<String> {
     (!region.is_empty()).then(|| region.to_owned())
 }
 
-/// The id of an application key: longer than the twelve digits of a master key's.
+/// The id of an application key, which is longer than the twelve digits of a master key's.
 pub(super) fn application_key_id(text: &str) -> Option<String> {
     let master = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     secret(text).filter(|_| !master && !text.contains('/'))
 }
 
-/// Something a header can carry as it is.
+/// A text that is a header value: visible ASCII.
 pub(super) fn secret(text: &str) -> Option<String> {
     let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     (visible && !text.is_empty()).then(|| text.to_owned())
 }
 
-/// A secret that cannot be guessed: [`LEAST_SECRET`] characters at least.
+/// A secret of at least [`LEAST_SECRET`] characters.
 pub(super) fn purge_secret(text: &str) -> Option<String> {
     secret(text).filter(|secret| secret.len() >= LEAST_SECRET)
 }
 
-/// A header's name that no other part of a request uses.
+/// A header's name that clients do not use for something else.
 pub(super) fn header_name(text: &str) -> Option<String> {
     const TAKEN: [&str; 9] = [
         "accept",
@@ -139,18 +139,15 @@ pub(super) fn header_name(text: &str) -> Option<String> {
     possible.then(|| text.to_owned())
 }
 
-/// A text as a message can show it: on one line, and not endless.
+/// A text for a message: on one line, and not longer than 80 characters.
 pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let plain = |letter: char| {
-        if letter.is_control() {
-            '\u{FFFD}'
-        } else {
-            letter
-        }
+    const LONGEST: usize = 80;
+    let plain = |letter: char| match letter.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => letter,
     };
-    let mut shown: String = text.chars().take(MOST).map(plain).collect();
-    if text.chars().nth(MOST).is_some() {
+    let mut shown: String = text.chars().take(LONGEST).map(plain).collect();
+    if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
     shown

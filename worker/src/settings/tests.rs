@@ -1,4 +1,4 @@
-//! Every form of every variable, right and wrong.
+//! Every form of every variable, valid and malformed.
 
 use super::*;
 
@@ -14,19 +14,14 @@ fn parse(variables: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
             .find(|(other, _)| *other == name)
             .map(|(_, text)| (*text).to_owned())
     };
-    let set = VARIABLES
-        .iter()
-        .filter_map(|variable| Some((variable.name, get(variable.name)?)));
-    Settings::parse(&RawSettings(
-        set.map(|(name, text)| (name.to_owned(), text)).collect(),
-    ))
+    Settings::parse(&RawSettings::read(get))
 }
 
 fn with_bucket(variables: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
     parse(&[variables, &BUCKET].concat())
 }
 
-/// One variable beside a sound bucket, and the only message about it, or none.
+/// Parses one variable with a valid bucket. `expected`: the only fault's problem; `None` without a fault.
 #[track_caller]
 fn check(name: &str, text: &str, expected: Option<&str>) {
     let problem = match with_bucket(&[(name, text)]) {
@@ -43,7 +38,7 @@ fn check(name: &str, text: &str, expected: Option<&str>) {
 }
 
 #[track_caller]
-fn sound(name: &str, text: &str) {
+fn valid(name: &str, text: &str) {
     check(name, text, None);
 }
 
@@ -138,7 +133,7 @@ fn every_setting_is_read() {
 }
 
 #[test]
-fn every_fault_is_found_in_one_go() {
+fn every_fault_is_found_at_once() {
     let faults = parse(&[
         ("KEY_PREFIX", "a/../b"),
         ("CACHE_MODE", "both"),
@@ -183,9 +178,9 @@ fn without_an_origin_there_is_nothing_to_serve() {
 
 #[test]
 fn an_empty_text_is_not_set() {
-    sound("KEY_PREFIX", "");
-    sound("FRESH_SECONDS", " ");
-    sound("PURGE_SECRET", "");
+    valid("KEY_PREFIX", "");
+    valid("FRESH_SECONDS", " ");
+    valid("PURGE_SECRET", "");
     assert_eq!(
         with_bucket(&[("DENY_PREFIXES", "")]).unwrap().deny_prefixes,
         ["backups/", "imports/"]
@@ -195,7 +190,7 @@ fn an_empty_text_is_not_set() {
 #[test]
 fn seconds_are_whole_and_bounded() {
     for text in ["0", "1", "315360000"] {
-        sound("FRESH_SECONDS", text);
+        valid("FRESH_SECONDS", text);
     }
     faulty(
         "FRESH_SECONDS",
@@ -220,10 +215,10 @@ fn plain_http_is_for_this_machine_alone() {
         "http://[::1]:9/a",
         "http://127.0.0.1/a%20b",
     ] {
-        sound("FALLBACK_ORIGIN", text);
-        sound("ORIGIN_URL", text);
+        valid("FALLBACK_ORIGIN", text);
+        valid("ORIGIN_URL", text);
     }
-    sound("ORIGIN_URL", "https://example.com");
+    valid("ORIGIN_URL", "https://example.com");
     let texts = [
         "example.com",
         "http://example.com",
@@ -250,8 +245,8 @@ fn plain_http_is_for_this_machine_alone() {
 #[test]
 fn prefixes_are_paths_without_surprises() {
     for text in ["a", "/a/", "a/b", "图/x y", "a.b/..c"] {
-        sound("KEY_PREFIX", text);
-        sound("STRIP_PREFIX", text);
+        valid("KEY_PREFIX", text);
+        valid("STRIP_PREFIX", text);
     }
     let long = "a".repeat(513);
     check(
@@ -367,7 +362,7 @@ fn a_fallback_without_a_path_is_refused() {
 
 #[test]
 fn a_secret_that_can_be_guessed_is_refused() {
-    sound("PURGE_SECRET", "0123456789abcdef");
+    valid("PURGE_SECRET", "0123456789abcdef");
     let faults = with_bucket(&[("PURGE_SECRET", "0123456789abcde")]).unwrap_err();
     assert_eq!(faults[0].variable, "PURGE_SECRET");
 }
@@ -399,7 +394,7 @@ fn deployments_that_answer_differently_have_caches_of_their_own() {
 
 #[test]
 fn a_purge_header_is_one_of_its_own() {
-    sound("PURGE_SECRET_HEADER", "X-Purge");
+    valid("PURGE_SECRET_HEADER", "X-Purge");
     faulty(
         "PURGE_SECRET_HEADER",
         &["Range", "HOST", "X Purge", "X-Purge:", "é"],
@@ -418,7 +413,7 @@ fn every_variable_in_the_table_has_a_name_of_its_own_and_a_sound_default() {
         );
         if let Some(default) = variable.default {
             assert!(!variable.secret);
-            sound(variable.name, default);
+            valid(variable.name, default);
         }
     }
 }

@@ -1,20 +1,18 @@
 //! The table of variables.
 
-/// One variable. What it means stands in [`mod@super::document`]: that text is no use to the worker, which
-/// would carry it to every isolate.
+/// One variable. Its meaning is in [`mod@super::document`], a text that the built worker does not contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
-    /// What may stand in it; also the end of a message about a text that may not.
+    /// What it takes; also the end of the message about a malformed text.
     pub form: &'static str,
-    /// What holds where it is not set; `None`: nothing.
+    /// The text where it is not set; `None`: it has no default.
     pub default: Option<&'static str>,
-    /// Whether it is set with `wrangler secret put`, and its text never shown.
+    /// Whether it is set with `wrangler secret put`, and its text is never shown.
     pub secret: bool,
 }
 
-/// Every variable there is, in the order of the document.
+/// All variables, in the order of the document.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "B2_BUCKET",
@@ -124,7 +122,7 @@ pub const VARIABLES: &[Variable] = &[
 ///
 /// # Panics
 ///
-/// Where the table has none: a mistake in this crate, which the first test to read settings finds.
+/// Where the table has none: a mistake in this crate, which every test of settings finds.
 pub(super) fn variable(name: &'static str) -> &'static Variable {
     match VARIABLES.iter().find(|variable| variable.name == name) {
         Some(variable) => variable,

@@ -1,13 +1,13 @@
-//! What the origin has not given: errors, and objects that are missing.
+//! Errors of the origin, and missing objects.
 
-use super::bench::{Bench, FRESH, MISSING, PATH};
+use super::fixture::{FRESH, Fixture, MISSING, PATH};
 use super::simulation::world::{Fault, content, value};
-use super::simulation::{Ask, RULE};
+use super::simulation::{RULE, Request};
 use edge_worker::policy::freshness::FreshnessRule;
 use edge_worker::policy::origin_error::{OriginError, Remembered};
 use http::header::{CONTENT_LENGTH, ETAG};
 
-/// What is told of a 404 that is remembered for ten seconds, after `age` of them.
+/// The error of a 404 that is remembered for ten seconds, at this age.
 fn remembered(age: u64) -> Option<OriginError> {
     Some(OriginError::Missing {
         status: 404,
@@ -29,137 +29,140 @@ fn errors_reach_the_reader_and_are_not_stored() {
         (Fault::Status(403), OriginError::Denied),
         (Fault::Connect, OriginError::Connect),
     ] {
-        let bench = Bench::new();
-        bench.fault(fault);
-        assert_eq!(bench.read(Ask::default()).err(), Some(error));
-        assert!(bench.world.stored.borrow().is_empty());
+        let fixture = Fixture::new();
+        fixture.fault(fault);
+        assert_eq!(fixture.read(Request::default()).err(), Some(error));
+        assert!(fixture.world.stored.borrow().is_empty());
     }
 }
 
 #[test]
 fn twenty_readers_of_a_missing_key_share_one_answer() {
-    let bench = Bench::new();
-    bench.world.set_version(PATH, None);
-    let readers: Vec<_> = (0..20).map(|_| bench.start(Ask::default())).collect();
-    bench.world.executor.run();
+    let fixture = Fixture::new();
+    fixture.world.set_version(PATH, None);
+    let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
+    fixture.world.executor.run();
     for slot in readers {
         assert_eq!(slot.take().expect("answered").err(), Some(MISSING));
     }
-    assert_eq!(bench.world.fetches_of(PATH), 1);
+    assert_eq!(fixture.world.fetches_of(PATH), 1);
 }
 
 #[test]
 fn twenty_readers_of_what_is_not_stored_do_not_wait_for_each_other() {
-    let bench = Bench::with_rule(FreshnessRule {
+    let fixture = Fixture::with_rule(FreshnessRule {
         fresh_seconds: 0,
         ..RULE
     });
-    bench.world.longest_fetch.set(0);
+    fixture.world.longest_fetch.set(0);
     for _ in 0..20 {
-        bench.fault(Fault::Slow(500));
+        fixture.fault(Fault::Slow(500));
     }
-    let readers: Vec<_> = (0..20).map(|_| bench.start(Ask::default())).collect();
-    bench.pass(1_200);
+    let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
+    fixture.pass(1_200);
     for slot in readers {
-        let sent = slot.take().expect("answered in time").expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
-        assert_eq!(sent.body, Ok(content(PATH, 1)));
+        let response = slot.take().expect("answered in time").expect("an answer");
+        assert_eq!((response.status, response.cache_status()), (200, "MISS"));
+        assert_eq!(response.body, Ok(content(PATH, 1)));
     }
-    assert!(bench.world.stored.borrow().is_empty());
+    assert!(fixture.world.stored.borrow().is_empty());
 }
 
 #[test]
 fn twenty_readers_of_what_the_store_does_not_keep_do_not_wait_for_each_other() {
     for seed in 0..20 {
-        let bench = Bench::with_seed(seed, RULE);
-        bench.world.store_refuses.set(false);
-        bench.world.store_is_full.set(true);
-        bench.world.longest_fetch.set(0);
+        let fixture = Fixture::with_seed(seed, RULE);
+        fixture.world.store_is_unreliable.set(false);
+        fixture.world.store_is_full.set(true);
+        fixture.world.longest_fetch.set(0);
         for _ in 0..30 {
-            bench.fault(Fault::Slow(500));
+            fixture.fault(Fault::Slow(500));
         }
-        let readers: Vec<_> = (0..20).map(|_| bench.start(Ask::default())).collect();
-        bench.pass(1_500);
+        let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
+        fixture.pass(1_500);
         for slot in readers {
-            let sent = slot.take().expect("answered in time").expect("an answer");
-            assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
-            assert_eq!(sent.body, Ok(content(PATH, 1)));
+            let response = slot.take().expect("answered in time").expect("an answer");
+            assert_eq!((response.status, response.cache_status()), (200, "MISS"));
+            assert_eq!(response.body, Ok(content(PATH, 1)));
         }
     }
 }
 
 #[test]
 fn a_remembered_404_has_neither_parts_nor_a_304() {
-    let bench = Bench::with_rule(FreshnessRule {
+    let fixture = Fixture::with_rule(FreshnessRule {
         negative_seconds: 10,
         ..RULE
     });
-    bench.world.set_version(PATH, None);
-    bench.world.stores_errors.set(true);
-    assert_eq!(bench.read(Ask::default()).err(), remembered(0));
-    bench.world.executor.run();
-    let mut stored = bench.world.stored.borrow_mut();
+    fixture.world.set_version(PATH, None);
+    fixture.world.stores_errors.set(true);
+    assert_eq!(fixture.read(Request::default()).err(), remembered(0));
+    fixture.world.executor.run();
+    let mut stored = fixture.world.stored.borrow_mut();
     let copy = stored.get_mut(PATH).expect("remembered");
     copy.headers.insert(ETAG, value("\"of an error\""));
     copy.headers.insert(CONTENT_LENGTH, value("4"));
     copy.bytes = b"none".to_vec();
     drop(stored);
-    for ask in [
-        Ask {
+    for request in [
+        Request {
             if_none_match: Some("\"of an error\"".to_owned()),
-            ..Ask::default()
+            ..Request::default()
         },
-        Ask {
+        Request {
             range: Some("bytes=0-1".to_owned()),
-            ..Ask::default()
+            ..Request::default()
         },
-        Ask {
+        Request {
             range: Some("bytes=9-".to_owned()),
-            ..Ask::default()
+            ..Request::default()
         },
     ] {
-        assert_eq!(bench.read(ask).err(), remembered(0));
+        assert_eq!(fixture.read(request).err(), remembered(0));
     }
-    assert_eq!(bench.world.fetches_of(PATH), 1);
+    assert_eq!(fixture.world.fetches_of(PATH), 1);
 }
 
 #[test]
-fn every_reader_of_a_remembered_404_is_told_when_it_ends() {
-    let bench = Bench::with_rule(FreshnessRule {
+fn every_reader_of_a_remembered_404_learns_when_it_ends() {
+    let fixture = Fixture::with_rule(FreshnessRule {
         negative_seconds: 10,
         ..RULE
     });
-    bench.world.set_version(PATH, None);
-    bench.world.stores_errors.set(true);
-    let readers: Vec<_> = (0..5).map(|_| bench.start(Ask::default())).collect();
-    bench.world.executor.run();
+    fixture.world.set_version(PATH, None);
+    fixture.world.stores_errors.set(true);
+    let readers: Vec<_> = (0..5).map(|_| fixture.start(Request::default())).collect();
+    fixture.world.executor.run();
     for slot in readers {
         assert_eq!(slot.take().expect("answered").err(), remembered(0));
     }
-    bench.pass(6_000);
+    fixture.pass(6_000);
     let Some(OriginError::Missing {
-        remembered: Some(told),
+        remembered: Some(remembered),
         ..
-    }) = bench.read(Ask::default()).err()
+    }) = fixture.read(Request::default()).err()
     else {
         panic!("it is remembered");
     };
-    assert!(told.max_age == 10 && (6..9).contains(&told.age), "{told:?}");
+    assert!(
+        remembered.max_age == 10 && (6..9).contains(&remembered.age),
+        "{remembered:?}"
+    );
 }
 
 #[test]
 fn a_missing_object_is_remembered_only_where_the_settings_say_so() {
-    let forgetful = Bench::new();
+    let forgetful = Fixture::new();
     forgetful.world.set_version(PATH, None);
-    let mindful = Bench::with_rule(FreshnessRule {
+    let mindful = Fixture::with_rule(FreshnessRule {
         negative_seconds: 10,
         ..RULE
     });
     mindful.world.set_version(PATH, None);
     mindful.world.stores_errors.set(true);
-    for bench in [&forgetful, &mindful] {
+    for fixture in [&forgetful, &mindful] {
         for _ in 0..2 {
-            let error = bench.read(Ask::default()).err();
+            let error = fixture.read(Request::default()).err();
             assert!(
                 matches!(error, Some(OriginError::Missing { .. })),
                 "{error:?}"
@@ -181,18 +184,18 @@ fn a_missing_object_takes_its_stale_copy_away_even_where_the_404_cannot_be_store
     };
     for refuses in [false, true] {
         for seed in 0..200 {
-            let bench = Bench::with_seed(seed, rule);
-            bench.world.stores_errors.set(true);
-            bench.check("MISS", 1, 1);
-            bench.pass(FRESH);
-            bench.world.set_version(PATH, None);
-            bench.world.store_refuses.set(refuses);
-            let first = bench.read(Ask::default()).err();
+            let fixture = Fixture::with_seed(seed, rule);
+            fixture.world.stores_errors.set(true);
+            fixture.check("MISS", 1, 1);
+            fixture.pass(FRESH);
+            fixture.world.set_version(PATH, None);
+            fixture.world.store_is_unreliable.set(refuses);
+            let first = fixture.read(Request::default()).err();
             assert_eq!(first, remembered(0));
-            bench.world.executor.run();
-            bench.world.store_refuses.set(false);
-            bench.fault(Fault::Connect);
-            let next = bench.read(Ask::default()).err();
+            fixture.world.executor.run();
+            fixture.world.store_is_unreliable.set(false);
+            fixture.fault(Fault::Connect);
+            let next = fixture.read(Request::default()).err();
             let is_remembered = matches!(next, Some(OriginError::Missing { .. }));
             assert!(
                 is_remembered || next == Some(OriginError::Connect),

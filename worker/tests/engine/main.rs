@@ -1,10 +1,9 @@
-//! The engine over a simulated store, origin and clock: the read table row by row, and random
-//! schedules.
+//! The engine over a simulated store, origin and clock: each row of the read table, and random schedules.
 
 #![cfg(not(target_arch = "wasm32"))]
 
-mod bench;
 mod errors;
+mod fixture;
 mod parts;
 mod purges;
 mod read_table;

@@ -1,26 +1,28 @@
-//! The read table, a test a row: what is stored, whether a fill is under way, and what follows.
+//! The read table, one test for each row: what is stored, whether a fill runs, and what a reader gets.
 
-use super::bench::{Bench, FRESH, MISSING, PATH};
+use super::fixture::{FRESH, Fixture, MISSING, PATH};
 use super::simulation::world::{Fault, content};
-use super::simulation::{Ask, RULE, read};
+use super::simulation::{RULE, Request, read};
+use edge_worker::engine::LONGEST_WAIT_MILLISECONDS;
 use edge_worker::policy::time::UnixMillis;
-use edge_worker::serve::LONGEST_WAIT_MILLISECONDS;
 
 #[test]
 fn absent_is_fetched_and_stored_fresh_is_served() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.check("HIT", 1, 1);
-    bench.pass(FRESH - 10_000);
-    bench.check("HIT", 1, 1);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.check("HIT", 1, 1);
+    fixture.pass(FRESH - 10_000);
+    fixture.check("HIT", 1, 1);
 }
 
 #[test]
 fn two_hundred_readers_of_an_absent_key_make_one_request() {
-    let bench = Bench::new();
-    let readers: Vec<_> = (0..200).map(|_| bench.start(Ask::default())).collect();
-    bench.world.executor.run();
-    let words: Vec<String> = readers
+    let fixture = Fixture::new();
+    let readers: Vec<_> = (0..200)
+        .map(|_| fixture.start(Request::default()))
+        .collect();
+    fixture.world.executor.run();
+    let statuses: Vec<String> = readers
         .iter()
         .map(|slot| {
             slot.take()
@@ -30,209 +32,221 @@ fn two_hundred_readers_of_an_absent_key_make_one_request() {
                 .to_owned()
         })
         .collect();
-    assert_eq!(words.iter().filter(|word| *word == "MISS").count(), 1);
-    assert_eq!(words.iter().filter(|word| *word == "HIT").count(), 199);
-    assert_eq!(bench.world.fetches_of(PATH), 1);
+    assert_eq!(
+        statuses.iter().filter(|status| *status == "MISS").count(),
+        1
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| *status == "HIT").count(),
+        199
+    );
+    assert_eq!(fixture.world.fetches_of(PATH), 1);
 }
 
 #[test]
-fn a_waiter_asks_the_origin_himself_after_five_seconds_and_stores_nothing() {
-    let bench = Bench::new();
-    let lock = bench.take_lock();
-    let slot = bench.start(Ask::default());
-    bench.pass(LONGEST_WAIT_MILLISECONDS - 1);
-    assert_eq!(bench.world.fetches_of(PATH), 0);
-    bench.world.executor.run();
-    let sent = slot.take().expect("answered").expect("an answer");
-    assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
-    assert!(bench.world.stored.borrow().is_empty());
+fn a_waiting_reader_asks_the_origin_after_five_seconds_and_stores_nothing() {
+    let fixture = Fixture::new();
+    let lock = fixture.take_lock();
+    let slot = fixture.start(Request::default());
+    fixture.pass(LONGEST_WAIT_MILLISECONDS - 1);
+    assert_eq!(fixture.world.fetches_of(PATH), 0);
+    fixture.world.executor.run();
+    let response = slot.take().expect("answered").expect("an answer");
+    assert_eq!((response.status, response.cache_status()), (200, "MISS"));
+    assert!(fixture.world.stored.borrow().is_empty());
     drop(lock);
 }
 
 #[test]
 fn stale_and_confirmed_is_revalidated_and_fresh_again() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    bench.check("REVALIDATED", 1, 2);
-    bench.check("HIT", 1, 2);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    fixture.check("REVALIDATED", 1, 2);
+    fixture.check("HIT", 1, 2);
 }
 
 #[test]
 fn stale_and_changed_is_replaced() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    bench.world.set_version(PATH, Some(2));
-    bench.check("EXPIRED", 2, 2);
-    bench.check("HIT", 2, 2);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    fixture.world.set_version(PATH, Some(2));
+    fixture.check("EXPIRED", 2, 2);
+    fixture.check("HIT", 2, 2);
 }
 
 #[test]
 fn a_successor_that_breaks_off_leaves_the_stale_copy() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    bench.world.set_version(PATH, Some(2));
-    bench.fault(Fault::Truncate(3));
-    bench.check("STALE", 1, 2);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    fixture.world.set_version(PATH, Some(2));
+    fixture.fault(Fault::Truncate(3));
+    fixture.check("STALE", 1, 2);
     // Still there, for the next fault too.
-    bench.fault(Fault::Connect);
-    bench.check("STALE", 1, 3);
-    bench.check("EXPIRED", 2, 4);
-    let names: Vec<_> = bench.world.stored.borrow().keys().cloned().collect();
+    fixture.fault(Fault::Connect);
+    fixture.check("STALE", 1, 3);
+    fixture.check("EXPIRED", 2, 4);
+    let names: Vec<_> = fixture.world.stored.borrow().keys().cloned().collect();
     assert_eq!(names, [PATH], "nothing is left beside it");
 }
 
 #[test]
 fn stale_is_served_after_five_seconds_where_the_origin_takes_its_time() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    bench.world.set_version(PATH, Some(2));
-    bench.fault(Fault::Slow(19_000));
-    let slot = bench.start(Ask::default());
-    bench.pass(LONGEST_WAIT_MILLISECONDS - 1);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    fixture.world.set_version(PATH, Some(2));
+    fixture.fault(Fault::Slow(19_000));
+    let slot = fixture.start(Request::default());
+    fixture.pass(LONGEST_WAIT_MILLISECONDS - 1);
     assert!(slot.borrow().is_none(), "the origin is given its time");
-    bench.pass(200);
-    let sent = slot.take().expect("answered").expect("an answer");
-    assert_eq!((sent.status, sent.cache_status()), (200, "STALE"));
-    assert_eq!(sent.body, Ok(content(PATH, 1)));
-    let sent = bench.read_now();
-    assert_eq!(sent.cache_status(), "UPDATING", "another's fill goes on");
-    // The fill has gone on meanwhile.
-    bench.world.executor.run();
-    bench.check("HIT", 2, 2);
+    fixture.pass(200);
+    let response = slot.take().expect("answered").expect("an answer");
+    assert_eq!((response.status, response.cache_status()), (200, "STALE"));
+    assert_eq!(response.body, Ok(content(PATH, 1)));
+    let response = fixture.read_now();
+    assert_eq!(
+        response.cache_status(),
+        "UPDATING",
+        "another's fill goes on"
+    );
+    // The refresh has gone on.
+    fixture.world.executor.run();
+    fixture.check("HIT", 2, 2);
 }
 
 #[test]
 fn stale_and_gone_is_deleted() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    bench.world.set_version(PATH, None);
-    assert_eq!(bench.read(Ask::default()).err(), Some(MISSING));
-    assert!(bench.world.stored.borrow().is_empty());
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    fixture.world.set_version(PATH, None);
+    assert_eq!(fixture.read(Request::default()).err(), Some(MISSING));
+    assert!(fixture.world.stored.borrow().is_empty());
 }
 
 #[test]
 fn stale_while_another_fetches_is_served_at_once() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    let lock = bench.take_lock();
-    let sent = bench.read(Ask::default()).expect("an answer");
-    assert_eq!(sent.cache_status(), "UPDATING");
-    assert_eq!(bench.world.fetches_of(PATH), 1);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    let lock = fixture.take_lock();
+    let response = fixture.read(Request::default()).expect("an answer");
+    assert_eq!(response.cache_status(), "UPDATING");
+    assert_eq!(fixture.world.fetches_of(PATH), 1);
     drop(lock);
 }
 
 #[test]
 fn a_body_that_breaks_off_reaches_the_reader_as_such_and_is_not_stored() {
-    let bench = Bench::new();
-    bench.fault(Fault::Truncate(3));
-    let sent = bench.read(Ask::default()).expect("headers");
-    assert_eq!((sent.status, sent.body), (200, Err(())));
-    assert!(bench.world.stored.borrow().is_empty());
-    bench.check("MISS", 1, 2);
+    let fixture = Fixture::new();
+    fixture.fault(Fault::Truncate(3));
+    let response = fixture.read(Request::default()).expect("headers");
+    assert_eq!((response.status, response.body), (200, Err(())));
+    assert!(fixture.world.stored.borrow().is_empty());
+    fixture.check("MISS", 1, 2);
 }
 
 #[test]
-fn a_body_of_unknown_length_that_breaks_off_is_never_to_be_found() {
+fn a_body_of_unknown_length_that_breaks_off_is_never_stored() {
     for seed in 0..200 {
-        let bench = Bench::with_seed(seed, RULE);
-        bench.world.store_refuses.set(true);
-        bench.fault(Fault::ChunkedTruncate(3));
-        let slot = bench.start(Ask::default());
+        let fixture = Fixture::with_seed(seed, RULE);
+        fixture.world.store_is_unreliable.set(true);
+        fixture.fault(Fault::ChunkedTruncate(3));
+        let slot = fixture.start(Request::default());
         while slot.borrow().is_none() {
-            bench.pass(1);
-            assert!(!bench.world.stored.borrow().contains_key(PATH));
+            fixture.pass(1);
+            assert!(!fixture.world.stored.borrow().contains_key(PATH));
         }
-        bench.world.executor.run();
-        assert!(bench.world.stored.borrow().is_empty(), "seed {seed}");
+        fixture.world.executor.run();
+        assert!(fixture.world.stored.borrow().is_empty(), "seed {seed}");
     }
 }
 
-/// Whenever a reader goes away, the next one need not wait for a lock that nobody holds.
+/// Whenever a reader leaves, the next one does not wait for its lock.
 #[test]
-fn a_reader_who_goes_away_leaves_no_lock_behind() {
+fn a_reader_who_leaves_leaves_no_lock_behind() {
     for seed in 0..300 {
-        let bench = Bench::with_seed(seed, RULE);
-        let engine = bench.engine.clone();
-        let executor = bench.world.executor.clone();
+        let fixture = Fixture::with_seed(seed, RULE);
+        let engine = fixture.engine.clone();
+        let executor = fixture.world.executor.clone();
         let reader = executor.spawn(async move {
-            let _ = read(&engine, PATH, &Ask::default()).await;
+            let _ = read(&engine, PATH, &Request::default()).await;
         });
-        bench.pass(executor.below(60));
+        fixture.pass(executor.below(60));
         executor.cancel(reader);
         executor.run();
-        let sent = bench.read(Ask::default()).expect("an answer");
-        assert_eq!(sent.body, Ok(content(PATH, 1)), "seed {seed}");
-        assert_eq!(bench.world.fetches_of(PATH), 1, "seed {seed}");
+        let response = fixture.read(Request::default()).expect("an answer");
+        assert_eq!(response.body, Ok(content(PATH, 1)), "seed {seed}");
+        assert_eq!(fixture.world.fetches_of(PATH), 1, "seed {seed}");
     }
 }
 
 #[test]
-fn a_reader_who_goes_away_does_not_stop_the_fill() {
-    let bench = Bench::new();
-    let engine = bench.engine.clone();
-    let reader = bench.world.executor.spawn(async move {
-        let _ = read(&engine, PATH, &Ask::default()).await;
+fn a_reader_who_leaves_does_not_stop_the_fill() {
+    let fixture = Fixture::new();
+    let engine = fixture.engine.clone();
+    let reader = fixture.world.executor.spawn(async move {
+        let _ = read(&engine, PATH, &Request::default()).await;
     });
-    while bench.world.fetches_of(PATH) == 0 {
-        bench.pass(1);
+    while fixture.world.fetches_of(PATH) == 0 {
+        fixture.pass(1);
     }
-    bench.world.executor.cancel(reader);
-    bench.world.executor.run();
-    bench.check("HIT", 1, 1);
+    fixture.world.executor.cancel(reader);
+    fixture.world.executor.run();
+    fixture.check("HIT", 1, 1);
 }
 
 #[test]
 fn the_age_of_a_hit_counts_from_the_moment_the_bucket_was_asked() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(30_000);
-    let stored = bench.world.stored.borrow()[PATH].entry().expect("a record");
-    let age = stored.age_seconds(UnixMillis(bench.world.executor.now()));
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(30_000);
+    let stored = fixture.world.stored.borrow()[PATH]
+        .record()
+        .expect("a record");
+    let age = stored.age_seconds(UnixMillis(fixture.world.executor.now()));
     assert!((30..34).contains(&age), "{age}");
 }
 
 #[test]
-fn a_copy_that_a_waiter_finds_stale_still_covers_for_the_origin() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
-    let stale = std::mem::take(&mut *bench.world.stored.borrow_mut());
-    let lock = bench.take_lock();
-    let slot = bench.start(Ask::default());
-    bench.pass(100);
+fn a_copy_that_a_waiting_reader_finds_stale_is_served_while_the_origin_fails() {
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
+    let stale = std::mem::take(&mut *fixture.world.stored.borrow_mut());
+    let lock = fixture.take_lock();
+    let slot = fixture.start(Request::default());
+    fixture.pass(100);
     assert!(slot.borrow().is_none(), "another is filling");
-    // What the other has stored is stale already when he ends.
-    *bench.world.stored.borrow_mut() = stale;
+    // What the other fill has stored is already stale when it ends.
+    *fixture.world.stored.borrow_mut() = stale;
     drop(lock);
-    bench.fault(Fault::Connect);
-    bench.fault(Fault::Connect);
-    bench.world.executor.run();
-    let sent = slot.take().expect("answered").expect("an answer");
-    assert_eq!((sent.status, sent.cache_status()), (200, "STALE"));
+    fixture.fault(Fault::Connect);
+    fixture.fault(Fault::Connect);
+    fixture.world.executor.run();
+    let response = slot.take().expect("answered").expect("an answer");
+    assert_eq!((response.status, response.cache_status()), (200, "STALE"));
 }
 
 #[test]
 fn readers_of_an_absent_key_who_come_within_five_seconds_make_one_request() {
     for seed in 0..500 {
-        let bench = Bench::with_seed(seed, RULE);
-        let executor = bench.world.executor.clone();
-        bench.world.longest_fetch.set(4_000);
+        let fixture = Fixture::with_seed(seed, RULE);
+        let executor = fixture.world.executor.clone();
+        fixture.world.longest_fetch.set(4_000);
         let mut readers = Vec::new();
         for _ in 0..2 + executor.below(30) {
-            readers.push(bench.start(Ask::default()));
-            bench.pass(executor.below(80));
+            readers.push(fixture.start(Request::default()));
+            fixture.pass(executor.below(80));
         }
         executor.run();
         for slot in readers {
-            let sent = slot.take().expect("answered").expect("an answer");
-            assert_eq!(sent.body, Ok(content(PATH, 1)), "seed {seed}");
+            let response = slot.take().expect("answered").expect("an answer");
+            assert_eq!(response.body, Ok(content(PATH, 1)), "seed {seed}");
         }
-        assert_eq!(bench.world.fetches_of(PATH), 1, "seed {seed}");
+        assert_eq!(fixture.world.fetches_of(PATH), 1, "seed {seed}");
     }
 }

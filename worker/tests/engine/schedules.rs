@@ -1,14 +1,14 @@
-//! Random schedules of readers, expiries, purges and faults, and what must hold in every one.
+//! Random schedules of reads, expiries, purges and faults, and the invariants of all of them.
 //!
-//! `SCHEDULES=N` runs another number of them; a failure prints the seed, and `SCHEDULE_SEED=N` runs
-//! that one alone.
+//! `SCHEDULES=N` runs another number of them. A failure prints its seed, and `SCHEDULE_SEED=N` runs that one
+//! alone.
 
 mod invariants;
 
 use super::simulation::executor::TaskId;
-use super::simulation::outside::UnderWay;
+use super::simulation::traits::UnderWay;
 use super::simulation::world::{Fault, World, etag};
-use super::simulation::{Ask, RULE, SimEngine, engine, read};
+use super::simulation::{RULE, Request, SimEngine, engine, read};
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,16 +16,16 @@ use std::rc::Rc;
 
 const PATHS: [&str; 3] = ["/a", "/accounts/b.png", "/c.mp4"];
 
-/// A purge that was answered: later reads see nothing older than `version`.
+/// A purge that has ended: later reads see nothing older than `version`.
 #[derive(Clone, Copy)]
 struct Purged {
     answered_at: u64,
     version: u32,
-    /// The isolate that it came to.
+    /// The isolate that has received it.
     isolate: usize,
 }
 
-/// How the seed's engines keep answers: every setting takes its turn.
+/// The freshness rule of a seed: each one occurs.
 fn rule_of(seed: u64) -> FreshnessRule {
     FreshnessRule {
         negative_seconds: [0, 10][usize::from(seed % 2 == 1)],
@@ -41,7 +41,7 @@ fn rule_of(seed: u64) -> FreshnessRule {
 #[derive(Clone)]
 struct Schedule {
     world: World,
-    /// Two isolates of one data centre: each with its own table of fills, one store for both.
+    /// Two isolates of one data centre: each with its own tables, one store for both.
     engines: [SimEngine; 2],
     rule: FreshnessRule,
     newest: Rc<RefCell<BTreeMap<&'static str, u32>>>,
@@ -51,14 +51,14 @@ struct Schedule {
     abandons: bool,
 }
 
-/// A reader's task, and what the engine has started in the background for him.
+/// A reader's task, and the background tasks that it has started.
 #[derive(Clone)]
 struct Reader {
     task: TaskId,
     background: Rc<RefCell<Vec<TaskId>>>,
 }
 
-/// Prints the seed where the schedule fails.
+/// Prints the seed of a schedule that fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -69,7 +69,7 @@ impl Drop for Seed {
     }
 }
 
-/// A quarter of the schedules, so that they run side by side.
+/// A quarter of the schedules: the four tests run in parallel.
 #[track_caller]
 fn check_quarter(quarter: u64) {
     let number = |name: &str| {
@@ -90,7 +90,7 @@ fn check_quarter(quarter: u64) {
     }
     assert!(
         answers >= seeds.len() as u64,
-        "the schedules hardly read anything"
+        "the schedules read almost nothing"
     );
 }
 
@@ -157,7 +157,7 @@ impl Schedule {
             2 => self.world.set_version(path, None),
             3 | 4 => self.purge(path),
             5..8 => self.world.faults.borrow_mut().push(self.fault()),
-            8 => self.give_up_a_reader(),
+            8 => self.end_a_reader(),
             9..12 => (0..1 + executor.below(12)).for_each(|_| self.start_reader(path)),
             _ => self.start_reader(path),
         }
@@ -189,7 +189,7 @@ impl Schedule {
         }
     }
 
-    /// The origin's object changes, and then a purge says so: the way of Mastodon's cache buster.
+    /// The origin's object changes, and is then purged, as by Mastodon's cache buster.
     fn purge(&self, path: &'static str) {
         self.change(path);
         let version = self.newest.borrow()[path];
@@ -216,7 +216,7 @@ impl Schedule {
         usize::from(self.world.executor.once_in(3))
     }
 
-    fn give_up_a_reader(&self) {
+    fn end_a_reader(&self) {
         let executor = &self.world.executor;
         let readers = self.readers.borrow();
         let alive: Vec<&Reader> = readers
@@ -228,7 +228,7 @@ impl Schedule {
         }
         let reader = alive[usize::try_from(executor.below(alive.len() as u64)).expect("small")];
         if self.abandons && executor.once_in(2) {
-            // The runtime gives the request up, and all that it has started.
+            // The runtime ends the request, with its background tasks.
             executor.abandon(reader.task);
             reader
                 .background
@@ -240,7 +240,7 @@ impl Schedule {
         }
     }
 
-    fn ask(&self, path: &str) -> Ask {
+    fn request(&self, path: &str) -> Request {
         let executor = &self.world.executor;
         let version = u32::try_from(executor.below(6)).expect("small");
         let range = match executor.below(8) {
@@ -253,7 +253,7 @@ impl Schedule {
             2 => Some("bytes=0-1,3-4".to_owned()),
             _ => None,
         };
-        Ask {
+        Request {
             head: executor.once_in(12),
             if_range: range
                 .as_ref()
@@ -265,7 +265,7 @@ impl Schedule {
     }
 
     fn start_reader(&self, path: &'static str) {
-        let (this, ask) = (self.clone(), self.ask(path));
+        let (this, request) = (self.clone(), self.request(path));
         let started_at = self.world.executor.now();
         let number = self.an_engine();
         let mut engine = self.engines[number].clone();
@@ -275,31 +275,31 @@ impl Schedule {
         let task = self.world.executor.spawn(async move {
             let may_be_late = this.may_be_late(path, number);
             let servable = this.servable_until(path, number);
-            let result = read(&engine, path, &ask).await;
+            let result = read(&engine, path, &request).await;
             this.answers.set(this.answers.get() + 1);
             this.check_time(started_at, &result);
             this.check_stale_covers(path, started_at, servable, &result);
             this.check_missing(path, &result);
-            if let Ok(sent) = result {
-                this.check_sent(path, &ask, &sent);
-                this.check_age(path, &sent);
+            if let Ok(response) = result {
+                this.check_sent(path, &request, &response);
+                this.check_age(path, &response);
                 if !may_be_late {
-                    this.check_purged(path, started_at, &sent);
+                    this.check_purged(path, started_at, &response);
                 }
             }
         });
         self.readers.borrow_mut().push(Reader { task, background });
     }
 
-    /// Until when the copy that is stored now may be served in one isolate; none while a purge is
-    /// being answered, and where one has overtaken the copy.
+    /// Until when the stored copy may be served in one isolate; `None` while a purge runs, and where one has
+    /// overtaken the copy.
     fn servable_until(&self, path: &str, number: usize) -> Option<u64> {
         if self.is_being_purged(path) {
             return None;
         }
-        let entry = self.world.stored.borrow().get(path)?.entry()?;
+        let record = self.world.stored.borrow().get(path)?.record()?;
         let purges = &self.engines[number].purges;
-        let servable = entry.status == 200 && !purges.has_overtaken(path, entry.asked_at);
-        servable.then_some(entry.stale_until.0)
+        let servable = record.status == 200 && !purges.has_overtaken(path, record.asked_at);
+        servable.then_some(record.stale_until.0)
     }
 }

@@ -1,8 +1,8 @@
-//! How long a stale copy covers for an origin that fails.
+//! For how long a stale copy is served while the origin fails.
 
-use super::bench::{Bench, FRESH, STALE};
+use super::fixture::{FRESH, Fixture, STALE};
 use super::simulation::world::{Fault, content};
-use super::simulation::{Ask, RULE};
+use super::simulation::{RULE, Request};
 use edge_worker::policy::freshness::FreshnessRule;
 use edge_worker::policy::origin_error::OriginError;
 
@@ -18,27 +18,30 @@ fn stale_is_served_for_every_fault_of_the_origin() {
         Fault::Status(429),
         Fault::CapExceeded,
     ];
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH);
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH);
     let mut fetches = 1;
     for fault in faults {
-        bench.fault(fault);
+        fixture.fault(fault);
         fetches += 1;
-        bench.check("STALE", 1, fetches);
+        fixture.check("STALE", 1, fetches);
     }
 }
 
 #[test]
 fn stale_is_served_to_the_end_of_its_window_and_not_after() {
-    let bench = Bench::new();
-    bench.check("MISS", 1, 1);
-    bench.pass(FRESH + STALE - 10_000);
-    bench.fault(Fault::Connect);
-    bench.check("STALE", 1, 2);
-    bench.pass(10_000);
-    bench.fault(Fault::Connect);
-    assert_eq!(bench.read(Ask::default()).err(), Some(OriginError::Connect));
+    let fixture = Fixture::new();
+    fixture.check("MISS", 1, 1);
+    fixture.pass(FRESH + STALE - 10_000);
+    fixture.fault(Fault::Connect);
+    fixture.check("STALE", 1, 2);
+    fixture.pass(10_000);
+    fixture.fault(Fault::Connect);
+    assert_eq!(
+        fixture.read(Request::default()).err(),
+        Some(OriginError::Connect)
+    );
 }
 
 #[test]
@@ -50,12 +53,12 @@ fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
         ..RULE
     };
     let (fresh, window) = (48 * hour, 48 * hour + 30 * 24 * hour);
-    let bench = Bench::with_rule(rule);
-    let executor = bench.world.executor.clone();
+    let fixture = Fixture::with_rule(rule);
+    let executor = fixture.world.executor.clone();
     let paths: Vec<String> = (0..40).map(|at| format!("/media/{at}.png")).collect();
     let read_all = |path: &str, count: u32| {
         let slots: Vec<_> = (0..count)
-            .map(|_| bench.start_at(path, Ask::default()))
+            .map(|_| fixture.start_at(path, Request::default()))
             .collect();
         executor.run();
         slots
@@ -65,7 +68,7 @@ fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
     };
     let mut stored_at = Vec::new();
     for path in &paths {
-        bench.world.set_version(path, Some(1));
+        fixture.world.set_version(path, Some(1));
         stored_at.push(executor.now());
         assert_eq!(
             read_all(path, 1)[0]
@@ -75,11 +78,11 @@ fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
             "MISS"
         );
     }
-    let mut words = [0; 3];
-    bench.world.lasting_fault.set(Some(Fault::Connect));
+    let mut counts = [0; 3];
+    fixture.world.lasting_fault.set(Some(Fault::Connect));
     let start = executor.now();
     while executor.now() < start + window - hour {
-        bench.pass(executor.below(20 * hour));
+        fixture.pass(executor.below(20 * hour));
         let at = usize::try_from(executor.below(paths.len() as u64)).expect("small");
         // A fetch may take some seconds: not right at the edge of either window.
         let age = executor.now() - stored_at[at];
@@ -90,22 +93,22 @@ fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
             &paths[at],
             1 + u32::try_from(executor.below(3)).expect("small"),
         ) {
-            let sent = answer.expect("the copy covers");
-            assert_eq!(sent.body, Ok(content(&paths[at], 1)));
-            let word = ["HIT", "STALE", "UPDATING"]
+            let response = answer.expect("the copy covers");
+            assert_eq!(response.body, Ok(content(&paths[at], 1)));
+            let index = ["HIT", "STALE", "UPDATING"]
                 .iter()
-                .position(|word| *word == sent.cache_status());
-            let word = word.expect("one of the three");
+                .position(|status| *status == response.cache_status());
+            let index = index.expect("one of the three");
             assert_eq!(
-                word == 0,
+                index == 0,
                 age < fresh,
                 "{} at an age of {age} ms",
-                sent.cache_status()
+                response.cache_status()
             );
-            words[word] += 1;
+            counts[index] += 1;
         }
     }
-    assert!(words.iter().all(|count| *count > 0), "{words:?}");
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
     for (path, stored_at) in paths.iter().zip(stored_at) {
         executor.run_until((stored_at + window + 10_000).max(executor.now()));
         assert_eq!(

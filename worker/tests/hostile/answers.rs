@@ -1,12 +1,13 @@
-//! Whatever a bucket answers, and whatever stands in the store.
+//! Hostile answers of a bucket, and hostile records in the store.
 
 use crate::config;
-use crate::strategies::{edge_moment, entry, fields, rule};
-use edge_worker::policy::decision::{self, AfterError, Freshness, Outcome};
-use edge_worker::policy::entry::Entry;
+use crate::strategies::{edge_moment, fields, record, rule};
+use edge_worker::policy::decision::{self, AfterError, AfterRefresh, Freshness};
+use edge_worker::policy::freshness;
 use edge_worker::policy::headers;
 use edge_worker::policy::origin_error::OriginError;
 use edge_worker::policy::platform;
+use edge_worker::policy::record::Record;
 use edge_worker::policy::status::CacheStatus;
 use http::StatusCode;
 use proptest::prelude::*;
@@ -15,18 +16,18 @@ proptest! {
     #![proptest_config(config(4_000))]
 
     #[test]
-    fn a_record_is_read_as_it_was_written(entry in entry()) {
-        let text = entry.encode();
+    fn a_record_is_read_as_it_was_written(record in record()) {
+        let text = record.encode();
         prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
-        prop_assert_eq!(Entry::decode(&text), Some(entry));
+        prop_assert_eq!(Record::decode(&text), Some(record));
     }
 
     #[test]
-    fn any_text_is_a_record_or_none(text in any::<String>(), cut in 0..200usize, entry in entry()) {
-        let _ = Entry::decode(&text);
-        let mut written = entry.encode();
+    fn any_text_is_a_record_or_none(text in any::<String>(), cut in 0..200usize, record in record()) {
+        let _ = Record::decode(&text);
+        let mut written = record.encode();
         written.truncate(cut);
-        if let Some(read) = Entry::decode(&written) {
+        if let Some(read) = Record::decode(&written) {
             prop_assert!(read.stale_until >= read.fresh_until);
         }
     }
@@ -49,48 +50,57 @@ proptest! {
         status in 100..600u16,
         fields in fields(),
         body in proptest::collection::vec(any::<u8>(), 0..64),
-        stored in proptest::option::of(entry()),
+        stored in proptest::option::of(record()),
         rule in rule(),
         asked_at in edge_moment(),
         now in edge_moment(),
     ) {
         let status = StatusCode::from_u16(status).unwrap();
-        let servable = stored.filter(|entry| now < entry.stale_until);
+        let servable = stored.filter(|record| now < record.stale_until);
         if let Some(error) = OriginError::of(status, &fields, &body) {
-            match decision::after_error(error, stored.as_ref(), &rule, asked_at, now) {
-                AfterError::ServeStale => prop_assert!(servable.is_some() && error.is_covered_by_stale()),
+            let is_covered = stored.is_some_and(|stale| decision::is_covered(error, &stale, now));
+            // While a copy may be served, no fault of the bucket reaches a reader.
+            prop_assert_eq!(is_covered, servable.is_some() && error.is_covered_by_stale());
+            match decision::after_error(error, &rule, asked_at, now) {
                 AfterError::Delete => prop_assert!(rule.negative_seconds == 0 && matches!(status.as_u16(), 404 | 410)),
-                AfterError::Remember(entry) => {
-                    prop_assert!(rule.negative_seconds > 0 && entry.status == status.as_u16());
-                    prop_assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+                AfterError::Remember(record) => {
+                    prop_assert!(rule.negative_seconds > 0 && record.status == status.as_u16());
+                    prop_assert_eq!(Record::decode(&record.encode()), Some(record));
                 }
-                // While a copy stands ready, no fault of the bucket reaches a reader.
-                AfterError::Fail => prop_assert!(servable.is_none() || !error.is_covered_by_stale()),
+                AfterError::Fail => {
+                    let is_missing = matches!(error, OriginError::Missing { .. });
+                    prop_assert!(!is_missing);
+                }
             }
             return Ok(());
         }
-        match decision::after_fetch(status, &fields, stored.as_ref(), &rule, asked_at, now) {
-            Outcome::Store(entry) => {
-                prop_assert!(status == StatusCode::OK && entry.status == 200);
-                prop_assert!(entry.stale_until >= entry.fresh_until && entry.asked_at == asked_at);
-                prop_assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+        let after = match stored {
+            Some(stale) => decision::after_refresh(status, &fields, &stale, &rule, asked_at, now),
+            None => freshness::record_for(status, &fields, &rule, asked_at, now)
+                .map_or_else(AfterRefresh::Pass, AfterRefresh::Replace),
+        };
+        match after {
+            AfterRefresh::Replace(record) => {
+                prop_assert!(status == StatusCode::OK && record.status == 200);
+                prop_assert!(record.stale_until >= record.fresh_until && record.asked_at == asked_at);
+                prop_assert_eq!(Record::decode(&record.encode()), Some(record));
             }
-            Outcome::Freshen(entry) => {
+            AfterRefresh::Revalidate(record) => {
                 prop_assert!(status == StatusCode::NOT_MODIFIED && servable.is_some());
-                prop_assert!(entry.stale_until >= entry.fresh_until);
+                prop_assert!(record.stale_until >= record.fresh_until);
             }
-            Outcome::Pass(_) => prop_assert!(status.is_success() || status.is_informational() || status == StatusCode::NOT_MODIFIED),
+            AfterRefresh::Pass(_) => prop_assert!(status.is_success() || status.is_informational() || status == StatusCode::NOT_MODIFIED),
         }
-        let _ = platform::rule_for_answer(status, &fields, &rule, now);
+        let _ = platform::cache_control_of_answer(status, &fields, &rule, now);
     }
 
     #[test]
-    fn nothing_is_served_past_its_window(entry in entry(), now in edge_moment()) {
+    fn nothing_is_served_past_its_window(record in record(), now in edge_moment()) {
         let expected = match () {
-            () if now < entry.fresh_until => Freshness::Fresh,
-            () if now < entry.stale_until => Freshness::Stale,
+            () if now < record.fresh_until => Freshness::Fresh,
+            () if now < record.stale_until => Freshness::Stale,
             () => Freshness::Absent,
         };
-        prop_assert_eq!(decision::freshness_of(Some(&entry), now), expected);
+        prop_assert_eq!(decision::freshness_of(&record, now), expected);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// The cases of a file: its lines, less comments and empty ones, with their escapes undone. Bytes
-/// that are no UTF-8 become replacement characters, as no runtime hands them over either.
+/// The cases of a file: its lines without comments and empty ones, unescaped. Bytes that are not UTF-8 become
+/// replacement characters, as in the runtime.
 pub(crate) fn lines(file: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/corpus")

@@ -1,5 +1,5 @@
-//! Hostile input against everything that reads what a client or a bucket wrote: nothing panics, no
-//! key lies outside the prefix, and no refusal is the server's fault.
+//! Hostile input to all code that reads the text of a client or a bucket: nothing panics, every key is under
+//! the prefix, and every refusal is a 4xx.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,7 +15,7 @@ mod strategies;
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::FileFailurePersistence;
 
-/// So many cases, after those that were found before.
+/// Runs the failing cases of former runs, then this number of new ones.
 fn config(cases: u32) -> ProptestConfig {
     let found = FileFailurePersistence::Direct("tests/corpus/found.txt");
     ProptestConfig {

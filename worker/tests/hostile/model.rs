@@ -1,4 +1,4 @@
-//! The same questions answered in the plainest way, to compare with.
+//! The same rules in their simplest form, to compare with.
 
 use edge_worker::policy::range::{self, RangePlan};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ pub(crate) fn header(specs: &[Spec]) -> String {
     format!("bytes={}", texts.join(", "))
 }
 
-/// Byte by byte: which of the object's offsets does each range name?
+/// Tests each offset of the object against each range.
 pub(crate) fn plan(specs: &[Spec], length: u64) -> RangePlan {
     let named = |spec: &Spec| -> Vec<u64> {
         (0..length)
@@ -42,7 +42,7 @@ pub(crate) fn plan(specs: &[Spec], length: u64) -> RangePlan {
             })
             .collect()
     };
-    // Of an empty object, what starts at its start is the whole of it.
+    // A range from the start of an empty object is the whole of it.
     let from_nothing = |spec: &Spec| {
         length == 0
             && match *spec {
@@ -68,7 +68,7 @@ pub(crate) fn plan(specs: &[Spec], length: u64) -> RangePlan {
     }
 }
 
-/// Percent-decodes what has no malformed escape.
+/// Percent-decodes a text without malformed escapes.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap().as_bytes().to_vec();
@@ -79,7 +79,7 @@ pub(crate) fn decode(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Escapes what must be escaped, and of the rest what the bits of `escapes` choose, the slash too.
+/// Escapes what must be escaped, and of the rest, the slash included, what the bits of `escapes` select.
 pub(crate) fn encode(key: &str, escapes: u64) -> String {
     let mut text = String::new();
     for (index, letter) in key.chars().enumerate() {

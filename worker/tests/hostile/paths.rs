@@ -1,15 +1,17 @@
-//! Methods and paths: what is admitted names a key inside the prefix.
+//! Hostile methods and paths: every admitted key is under the prefix.
 
 use crate::{config, corpus, model};
-use edge_worker::admission::{self, Admitted, Asked, LONGEST_KEY, Refusal};
-use edge_worker::settings::{Settings, VARIABLES};
-use http::Method;
+use edge_worker::admission::{self, Admitted, LONGEST_KEY, Refusal};
+use edge_worker::settings::{RawSettings, Settings};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::OnceLock;
 
-fn settings(variables: &[(&str, &str)]) -> Settings {
-    let local = [("ORIGIN_URL", "http://127.0.0.1:9000/media")];
+fn parse(variables: &[(&str, &str)]) -> Settings {
+    let local = [
+        ("ORIGIN_URL", "http://127.0.0.1:9000/media"),
+        ("PURGE_SECRET", "0123456789abcdef"),
+    ];
     let lookup = |name: &str| {
         let found = variables
             .iter()
@@ -17,48 +19,38 @@ fn settings(variables: &[(&str, &str)]) -> Settings {
             .find(|(other, _)| *other == name);
         found.map(|(_, text)| (*text).to_owned())
     };
-    let set = VARIABLES
-        .iter()
-        .filter_map(|variable| Some((variable.name, lookup(variable.name)?)));
-    let raw = serde_json::from_value(set.collect());
-    Settings::parse(&raw.unwrap()).unwrap()
+    Settings::parse(&RawSettings::read(lookup)).unwrap()
 }
 
 fn admit(
     method: &str,
     target: &str,
     has_purge_header: bool,
-    site: &Settings,
+    settings: &Settings,
 ) -> Result<Admitted, Refusal> {
-    let method = method.parse::<Method>().ok();
-    let asked = Asked {
-        method: method.as_ref(),
-        target,
-        has_purge_header,
-        is_preflight: false,
-    };
-    admission::admit(&asked, site)
+    let has_header = |name: &str| has_purge_header && name == "X-Purge-Secret";
+    admission::admit(method, target, &has_header, settings)
 }
 
-/// Every combination of what changes a key.
-fn sites() -> &'static [Settings] {
-    static SITES: OnceLock<Vec<Settings>> = OnceLock::new();
-    SITES.get_or_init(|| {
+/// All combinations of the settings that change a key.
+fn all_settings() -> &'static [Settings] {
+    static ALL: OnceLock<Vec<Settings>> = OnceLock::new();
+    ALL.get_or_init(|| {
         vec![
-            settings(&[]),
-            settings(&[("KEY_PREFIX", "media")]),
-            settings(&[("STRIP_PREFIX", "/system/")]),
-            settings(&[("KEY_PREFIX", "media"), ("STRIP_PREFIX", "/system/")]),
+            parse(&[]),
+            parse(&[("KEY_PREFIX", "media")]),
+            parse(&[("STRIP_PREFIX", "/system/")]),
+            parse(&[("KEY_PREFIX", "media"), ("STRIP_PREFIX", "/system/")]),
         ]
     })
 }
 
-/// What must hold for every target, whoever wrote it.
-fn check_target(site: &Settings, method: &str, target: &str) {
-    let key = match admit(method, target, true, site) {
+/// The invariants of every target.
+fn check_target(settings: &Settings, method: &str, target: &str) {
+    let key = match admit(method, target, true, settings) {
         Ok(Admitted::Read { key, .. } | Admitted::Purge { key }) => key,
         Ok(Admitted::Health { probe, .. }) => probe,
-        // No object, whatever its path.
+        // It names no object.
         Ok(Admitted::PurgeEverything) => return,
         Ok(Admitted::Preflight) => panic!("{method} is no preflight"),
         Err(refusal) => {
@@ -70,8 +62,8 @@ fn check_target(site: &Settings, method: &str, target: &str) {
         }
     };
     let text = key.as_str();
-    let inner = text.strip_prefix(site.key_prefix.as_str());
-    let inner = inner.unwrap_or_else(|| panic!("{target:?}: {text:?} lies outside the prefix"));
+    let inner = text.strip_prefix(settings.key_prefix.as_str());
+    let inner = inner.unwrap_or_else(|| panic!("{target:?}: {text:?} is not under the prefix"));
     assert!(
         !inner.is_empty() && text.len() <= LONGEST_KEY,
         "{target:?}: {text:?}"
@@ -94,7 +86,7 @@ fn check_target(site: &Settings, method: &str, target: &str) {
         "{target:?}: {text:?}"
     );
     assert!(
-        !last.is_empty() || others.len() > usize::from(!site.key_prefix.is_empty()),
+        !last.is_empty() || others.len() > usize::from(!settings.key_prefix.is_empty()),
         "{text:?}"
     );
 
@@ -106,8 +98,8 @@ fn check_target(site: &Settings, method: &str, target: &str) {
         text.as_bytes(),
         "the path is another key"
     );
-    if site.strip_prefix.is_none() {
-        let again = admit("GET", &path, false, site);
+    if settings.strip_prefix.is_none() {
+        let again = admit("GET", &path, false, settings);
         assert!(
             matches!(again, Ok(Admitted::Read { key: same, .. }) if same == key),
             "{path:?}"
@@ -115,7 +107,7 @@ fn check_target(site: &Settings, method: &str, target: &str) {
     }
 }
 
-/// Text that is made of what paths stumble over.
+/// A path made of difficult parts.
 fn hostile_path() -> impl Strategy<Value = String> {
     const PARTS: &[&str] = &[
         "/",
@@ -175,8 +167,8 @@ proptest! {
 
     #[test]
     fn no_path_leaves_the_bucket_and_the_prefix(target in hostile_path(), method in select(&["GET", "HEAD", "PURGE", "POST"][..])) {
-        for site in sites() {
-            check_target(site, method, &target);
+        for settings in all_settings() {
+            check_target(settings, method, &target);
         }
     }
 }
@@ -186,20 +178,20 @@ proptest! {
 
     #[test]
     fn any_text_at_all_is_admitted_or_refused(method in any::<String>(), target in any::<String>()) {
-        for site in sites() {
-            check_target(site, &method, &target);
-            check_target(site, "GET", &target);
+        for settings in all_settings() {
+            check_target(settings, &method, &target);
+            check_target(settings, "GET", &target);
         }
     }
 
-    /// Every key there can be is reached by the path that names it, whichever bytes are escaped.
+    /// Every key is reached by its path, whichever bytes are escaped.
     #[test]
     fn every_key_is_reached(segments in proptest::collection::vec("[^/\\p{Cc}]{1,20}", 1..5), escapes in any::<u64>()) {
         prop_assume!(!segments.iter().any(|segment| matches!(segment.as_str(), "." | "..")));
         let key = segments.join("/");
         prop_assume!(key.len() <= LONGEST_KEY && !key.starts_with("backups/"));
         let target = format!("/{}", model::encode(&key, escapes));
-        let admitted = admit("GET", &target, false, &sites()[0]);
+        let admitted = admit("GET", &target, false, &all_settings()[0]);
         let Ok(Admitted::Read { key: found, .. }) = admitted else { panic!("{target}: {admitted:?}") };
         prop_assert_eq!(found.as_str(), key);
     }
@@ -208,9 +200,9 @@ proptest! {
 #[test]
 fn the_corpus_of_targets_is_replayed() {
     for target in corpus::lines("targets.txt") {
-        for site in sites() {
+        for settings in all_settings() {
             for method in ["GET", "HEAD", "PURGE", "POST"] {
-                check_target(site, method, &target);
+                check_target(settings, method, &target);
             }
         }
     }
@@ -218,13 +210,13 @@ fn the_corpus_of_targets_is_replayed() {
 
 #[test]
 fn a_path_as_long_as_a_runtime_takes_is_refused_in_time() {
-    let site = &sites()[0];
+    let settings = &all_settings()[0];
     for part in ["a/", "../", "%2e%2e/", "/", "%41", "é"] {
         let target = format!("/{}", part.repeat(1 << 18));
-        check_target(site, "GET", &target);
+        check_target(settings, "GET", &target);
     }
     assert_eq!(
-        admit("GET", &"/a".repeat(1 << 18), false, site),
+        admit("GET", &"/a".repeat(1 << 18), false, settings),
         Err(Refusal::KeyTooLong)
     );
 }

@@ -1,4 +1,4 @@
-//! Ranges, and the conditions they stand under.
+//! Hostile ranges and conditions.
 
 use crate::strategies::{edge_number, value};
 use crate::{config, corpus, model};
@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
-/// The headers that a runtime hands over: what is no header value is not there.
+/// The headers as from a runtime: without invalid values.
 fn headers_of<const N: usize>(fields: [(HeaderName, Option<&str>); N]) -> HeaderMap {
     let parsed = |(name, text): (HeaderName, Option<&str>)| {
         Some((name, HeaderValue::from_bytes(text?.as_bytes()).ok()?))
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reader_who_has_the_version_is_told_so(tag in "[!#-~]{0,20}", others in proptest::collection::vec("\"[!#-~]{0,5}\"", 0..5), weak in any::<bool>()) {
+    fn a_reader_who_has_the_version_gets_a_304(tag in "[!#-~]{0,20}", others in proptest::collection::vec("\"[!#-~]{0,5}\"", 0..5), weak in any::<bool>()) {
         let etag = format!("{}\"{tag}\"", if weak { "W/" } else { "" });
         let list = [&others[..], std::slice::from_ref(&etag)].concat().join(", ");
         let stored = headers_of([(ETAG, Some(&etag))]);

@@ -1,13 +1,13 @@
-//! Numbers, header values and stored records where code breaks, if it breaks.
+//! Extreme numbers, header values and stored records.
 
-use edge_worker::policy::entry::Entry;
 use edge_worker::policy::freshness::{FreshnessRule, OriginCacheControl};
+use edge_worker::policy::record::Record;
 use edge_worker::policy::time::UnixMillis;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// A number where arithmetic breaks, if it breaks.
+/// A number near the limits of arithmetic.
 pub(crate) fn edge_number() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..4u64,
@@ -22,9 +22,9 @@ pub(crate) fn edge_moment() -> impl Strategy<Value = UnixMillis> {
     edge_number().prop_map(UnixMillis)
 }
 
-/// A header's value as a runtime hands it over: every byte a character, control characters too.
+/// A header's value as from a runtime: every byte is a character, control characters included.
 pub(crate) fn value() -> impl Strategy<Value = String> {
-    const WORDS: &[&str] = &[
+    const TEXTS: &[&str] = &[
         "no-cache",
         "no-store",
         "private",
@@ -48,12 +48,12 @@ pub(crate) fn value() -> impl Strategy<Value = String> {
         "\u{7f}",
         "ÿ",
     ];
-    let word = prop_oneof![
-        3 => select(WORDS).prop_map(str::to_owned),
+    let text = prop_oneof![
+        3 => select(TEXTS).prop_map(str::to_owned),
         // No header's value can hold a newline.
         1 => any::<u8>().prop_map(|byte| char::from(byte).to_string().replace('\n', "")),
     ];
-    proptest::collection::vec(word, 0..8).prop_map(|words| words.concat())
+    proptest::collection::vec(text, 0..8).prop_map(|texts| texts.concat())
 }
 
 pub(crate) fn fields() -> impl Strategy<Value = HeaderMap> {
@@ -77,7 +77,7 @@ pub(crate) fn fields() -> impl Strategy<Value = HeaderMap> {
         "x-hop",
     ];
     let field = (select(NAMES), value());
-    // The runtime hands over nothing that is no header value.
+    // A runtime gives valid values only.
     let parsed = |(name, text): (&'static str, String)| {
         let value = HeaderValue::from_bytes(text.as_bytes()).ok()?;
         Some((HeaderName::from_static(name), value))
@@ -86,9 +86,9 @@ pub(crate) fn fields() -> impl Strategy<Value = HeaderMap> {
         .prop_map(move |fields| fields.into_iter().filter_map(parsed).collect())
 }
 
-pub(crate) fn entry() -> impl Strategy<Value = Entry> {
+pub(crate) fn record() -> impl Strategy<Value = Record> {
     (100..1000u16, edge_moment(), edge_moment(), edge_moment()).prop_map(
-        |(status, asked_at, one, other)| Entry {
+        |(status, asked_at, one, other)| Record {
             status,
             asked_at,
             generated_at: asked_at,

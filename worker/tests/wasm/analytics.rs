@@ -1,4 +1,4 @@
-//! The figures of a read.
+//! The data point of a read.
 
 use crate::platform::{json, property, run};
 use edge_worker::analytics;
@@ -7,13 +7,13 @@ use wasm_bindgen_test::wasm_bindgen_test;
 use worker::Env;
 use worker::web_sys::Response;
 
-/// The point that is written of an answer, an expression in JavaScript.
+/// The point of an answer, which is an expression in JavaScript.
 fn point(path: &str, head: bool, answer: &str) -> String {
     let object = run("({ ANALYTICS: { writeDataPoint(point) { globalThis.point = point; } } })");
     let env: Env = object.unchecked_into();
     assert!(analytics::is_bound(&env));
     let answer: Response = run(answer).unchecked_into();
-    analytics::record(&env, path, head, &answer);
+    analytics::write_point(&env, path, head, &answer);
     json(&property(&run("globalThis"), "point"))
 }
 
@@ -59,7 +59,7 @@ fn what_asked_the_bucket_has_its_time_and_whether_it_failed() {
 }
 
 #[wasm_bindgen_test]
-fn where_nobody_wants_figures_there_are_none() {
+fn without_a_dataset_there_are_no_points() {
     let env: Env = run("({})").unchecked_into();
     assert!(!analytics::is_bound(&env));
 }

@@ -1,4 +1,4 @@
-//! Requests, responses and headers, from the runtime's form to ours and back.
+//! Conversions of requests, responses and headers between the runtime's types and those of `http`.
 
 use crate::platform::run;
 use edge_worker::engine::{Body, READ_HEADERS};
@@ -105,19 +105,19 @@ async fn a_range_is_cut_out_of_the_chunks_of_a_body() {
             controller.close();
         },
     }))"#;
-    for (asked, expected) in [
+    for (range, expected) in [
         ("bytes=0-8", "abcdefghi"),
         ("bytes=2-6", "cdefg"),
         ("bytes=4-4", "e"),
         ("bytes=-3", "ghi"),
     ] {
         let whole = worker::Response::from(run(whole).unchecked_into::<Response>());
-        let RangePlan::Part(range) = plan(Some(asked), Some(9)) else {
-            panic!("{asked} is no range");
+        let RangePlan::Part(part) = plan(Some(range), Some(9)) else {
+            panic!("{range} is no range");
         };
-        let part = Stream::of(&whole).unwrap().slice(range);
+        let part = Stream::of(&whole).unwrap().slice(part);
         let part = respond::made(StatusCode::PARTIAL_CONTENT, &HeaderMap::new(), Some(part));
-        assert_eq!(text(&part).await, expected, "{asked}");
+        assert_eq!(text(&part).await, expected, "{range}");
     }
 }
 

@@ -1,10 +1,10 @@
-//! What the platform has and Node.js has not, as far as the tests need it.
+//! Stubs of what the Workers runtime has and Node.js does not.
 
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{self, Array, Object, Reflect};
 use worker::{Context, worker_sys};
 
-/// Runs JavaScript; what its last expression gives.
+/// Runs JavaScript, and returns the value of the last expression.
 #[track_caller]
 pub(crate) fn run(code: &str) -> JsValue {
     js_sys::eval(code).expect("the code of a test throws nothing")
@@ -44,8 +44,7 @@ const RUNTIME: &str = r#"
     };
 "#;
 
-/// Puts a Cache API in place that keeps what is put into it, and notes the headers of each look-up in
-/// `asked`.
+/// Installs a Cache API that works. `asked` has the headers of each look-up.
 pub(crate) fn install_cache() -> JsValue {
     run(&[
         "(() => {",
@@ -73,8 +72,8 @@ pub(crate) fn install_cache() -> JsValue {
     .concat())
 }
 
-/// Puts a Cache API in place that finds a body without end under every key, and counts in `cancelled` how
-/// often one was cancelled.
+/// Installs a Cache API that has an endless body under every key. `cancelled` counts the bodies that were
+/// cancelled.
 pub(crate) fn install_endless_cache() -> JsValue {
     run(&[
         "(() => {",
@@ -97,7 +96,7 @@ pub(crate) fn install_endless_cache() -> JsValue {
     .concat())
 }
 
-/// Puts a Cache API in place each of whose calls fails: at once, or by its promise.
+/// Installs a Cache API whose calls fail: at once, or by their promises.
 pub(crate) fn install_broken_cache(at_once: bool) {
     run(&[
         "(() => {",
@@ -111,8 +110,7 @@ pub(crate) fn install_broken_cache(at_once: bool) {
     .concat());
 }
 
-/// A context whose media entry answers a purge with what `purge`, a function in JavaScript, gives. The
-/// object is there to be looked at.
+/// A context whose media entry has the method `purge`, a function in JavaScript; and its object.
 pub(crate) fn context_with_purge(purge: &str) -> (Context, JsValue) {
     let object = run(&format!(
         "({{ waitUntil() {{}}, exports: {{ Media: {{ purge: {purge} }} }} }})"
@@ -127,7 +125,7 @@ pub(crate) fn texts(array: &JsValue) -> Vec<String> {
     array.iter().filter_map(|text| text.as_string()).collect()
 }
 
-/// A thing in JavaScript, as JSON.
+/// A JavaScript value as JSON.
 pub(crate) fn json(value: &JsValue) -> String {
     let object: &Object = value.unchecked_ref();
     js_sys::JSON::stringify(object).map_or_else(|_| String::new(), String::from)

@@ -1,4 +1,4 @@
-//! The handler of queued purges: which messages it acknowledges, and which come again.
+//! The consumer of queued purges: which messages are acknowledged, and which are retried.
 
 use crate::platform::{context_with_purge, json, property, run, texts};
 use edge_worker::purge;
@@ -6,8 +6,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 use worker::{MessageBatch, worker_sys};
 
-/// A batch of messages with these bodies, in JavaScript, sent so many seconds ago; each notes in `end`
-/// what became of it.
+/// A batch of messages with these bodies, in JavaScript, sent `seconds_ago`. Each has its result in `end`.
 fn batch(bodies: &str, seconds_ago: u32) -> JsValue {
     run(&format!(
         r#"({{
@@ -22,14 +21,14 @@ fn batch(bodies: &str, seconds_ago: u32) -> JsValue {
     ))
 }
 
-/// Consumes a batch with a platform whose purge is `purge`. What became of the messages, and the tags
-/// of the calls to the platform.
+/// Consumes a batch with a platform whose method is `purge`. Returns the messages' results, and the tags of
+/// the calls to the platform.
 async fn consume(bodies: &str, purge: &str) -> (Vec<String>, String) {
     pass_a_minute();
     consume_at_once(&batch(bodies, 0), purge).await
 }
 
-/// Sets the clock forward, past the pause that the last call asks for. It goes on from there.
+/// Sets the clock forward, past the pause after the last call.
 fn pass_a_minute() {
     run("{ const { now } = Date; Date.now = () => now() + 60_000; }");
 }
@@ -68,7 +67,7 @@ async fn a_tag_is_named_once_in_whatever_letters() {
 }
 
 #[wasm_bindgen_test]
-async fn a_batch_that_it_refuses_comes_again_a_minute_later() {
+async fn a_batch_that_it_refuses_is_retried_a_minute_later() {
     for purge in [REFUSED, BROKEN] {
         let (ends, _) = consume(r#"["/a", "/b"]"#, purge).await;
         assert_eq!(ends, ["again after 60 s", "again after 60 s"], "{purge}");
@@ -103,7 +102,7 @@ async fn the_next_call_waits_until_twelve_seconds_after_the_last() {
 }
 
 #[wasm_bindgen_test]
-async fn a_message_that_is_no_purge_comes_again_and_keeps_nobody_waiting() {
+async fn a_message_that_is_no_purge_is_retried_and_delays_no_other() {
     let (ends, calls) = consume(r#"[{ not: "a text" }, "/b"]"#, TAKEN).await;
     assert_eq!(ends, ["again after 60 s", "acknowledged"]);
     assert_eq!(calls, r#"[["/b"]]"#);

@@ -4,7 +4,7 @@ use crate::platform::{
     install_broken_cache, install_cache, install_endless_cache, json, property, run,
 };
 use edge_worker::engine::{Answer, Found, Store, StoredCopy};
-use edge_worker::policy::entry::Entry;
+use edge_worker::policy::record::Record;
 use edge_worker::policy::status::CacheStatus;
 use edge_worker::policy::time::UnixMillis;
 use edge_worker::respond;
@@ -46,7 +46,7 @@ async fn what_was_put_is_found_whole_until_it_is_deleted() {
     assert_eq!(selected["etag"], "\"a\"");
     assert_eq!(selected["content-length"], "8");
     assert!(!selected.contains_key(CONTENT_TYPE));
-    assert!(found.entry().is_none(), "there is no record in it");
+    assert!(found.record().is_none(), "there is no record in it");
     let (all, body) = found.into_parts();
     assert_eq!(all["content-type"], "image/png");
     let response = edge_worker::respond::made(StatusCode::OK, &all, body);
@@ -72,7 +72,7 @@ async fn a_range_or_a_condition_goes_to_the_cache_and_nothing_else() {
 }
 
 #[wasm_bindgen_test]
-async fn a_cache_that_fails_stores_nothing_and_ends_nothing() {
+async fn a_cache_that_fails_is_an_empty_one() {
     for at_once in [false, true] {
         install_broken_cache(at_once);
         assert!(!EdgeCache.put(KEY, StatusCode::OK, headers(), body()).await);
@@ -81,7 +81,7 @@ async fn a_cache_that_fails_stores_nothing_and_ends_nothing() {
     }
 }
 
-/// How often the body of what is found was cancelled.
+/// How many bodies were cancelled.
 async fn cancelled(cache: &wasm_bindgen::JsValue) -> String {
     JsFuture::from(run("new Promise((done) => setTimeout(done, 10))").unchecked_into::<Promise>())
         .await
@@ -93,7 +93,7 @@ async fn cancelled(cache: &wasm_bindgen::JsValue) -> String {
 async fn a_stored_body_that_nobody_reads_is_cancelled() {
     let cache = install_endless_cache();
     let find = || async { EdgeCache.find(KEY, &HeaderMap::new()).await.unwrap() };
-    let entry = Entry {
+    let record = Record {
         status: 200,
         asked_at: UnixMillis(0),
         generated_at: UnixMillis(0),
@@ -104,8 +104,8 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
     assert_eq!(cancelled(&cache).await, "1");
 
     let found = find().await;
-    let head = Answer::Stored(StoredCopy { found, entry }, CacheStatus::Hit);
-    let head = respond::answer(head, true, 0);
+    let head = Answer::Stored(StoredCopy { found, record }, CacheStatus::Hit);
+    let head = respond::answer(Ok(head), true, UnixMillis(0));
     assert_eq!((head.status(), head.body().is_none()), (200, true));
     assert_eq!(
         head.headers().get("content-type").unwrap().unwrap(),
@@ -118,8 +118,8 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
     assert_eq!(cancelled(&cache).await, "2");
 
     let found = find().await;
-    let known = Answer::NotModified(StoredCopy { found, entry }, CacheStatus::Hit);
-    let known = respond::answer(known, false, 0);
+    let known = Answer::NotModified(StoredCopy { found, record }, CacheStatus::Hit);
+    let known = respond::answer(Ok(known), false, UnixMillis(0));
     assert_eq!((known.status(), known.body().is_none()), (304, true));
     assert_eq!(known.headers().get("etag").unwrap().unwrap(), "\"a\"");
     assert!(known.headers().get("content-type").unwrap().is_none());
@@ -127,14 +127,14 @@ async fn a_stored_body_that_nobody_reads_is_cancelled() {
     assert_eq!(cancelled(&cache).await, "3");
 
     let found = find().await;
-    let whole = Answer::Stored(StoredCopy { found, entry }, CacheStatus::Hit);
-    let whole = respond::answer(whole, false, 0);
+    let whole = Answer::Stored(StoredCopy { found, record }, CacheStatus::Hit);
+    let whole = respond::answer(Ok(whole), false, UnixMillis(0));
     assert!(whole.body().is_some());
     assert_eq!(cancelled(&cache).await, "3");
 }
 
 #[wasm_bindgen_test]
-async fn a_timer_that_nobody_waits_for_any_more_is_cleared() {
+async fn a_timer_that_is_no_longer_needed_is_cleared() {
     install_cache();
     let timers = run(r#"(() => {
         const timers = { set: 0, cleared: 0 };

@@ -1,4 +1,4 @@
-//! Whose turn it is, and what the others are told.
+//! What each reader does, and how waiting readers learn the end of a fill.
 
 use super::*;
 
@@ -32,7 +32,10 @@ fn a_permit_that_is_dropped_leaves_nothing_behind() {
     drop(take(&locks, "a", 0));
     assert!(locks.is_empty(at(LOCK_AGE_MILLISECONDS)));
     std::mem::forget(take(&locks, "b", LOCK_AGE_MILLISECONDS));
-    assert!(locks.is_empty(at(2 * LOCK_AGE_MILLISECONDS)), "given up");
+    assert!(
+        locks.is_empty(at(2 * LOCK_AGE_MILLISECONDS)),
+        "ended by the runtime"
+    );
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn a_permit_that_is_never_dropped_ends_with_its_age() {
 }
 
 #[test]
-fn one_who_was_overtaken_does_not_end_the_fill_of_another() {
+fn a_fill_past_its_lock_age_does_not_end_the_fill_of_another() {
     let locks = Locks::default();
     let late = take(&locks, "a", 0).unwrap();
     let _next = take(&locks, "a", LOCK_AGE_MILLISECONDS).unwrap();
@@ -71,7 +74,7 @@ fn one_who_was_overtaken_does_not_end_the_fill_of_another() {
 }
 
 #[test]
-fn who_looked_before_the_end_looks_again() {
+fn a_look_up_that_began_before_the_end_is_repeated() {
     let locks = Locks::default();
     take(&locks, "a", 0).unwrap().end(Ended::Stored, at(10));
     assert!(matches!(locks.turn("a", at(10), at(12)), Turn::LookUpAgain));
@@ -79,7 +82,7 @@ fn who_looked_before_the_end_looks_again() {
 }
 
 #[test]
-fn waiters_are_told_how_the_fill_they_waited_for_has_ended() {
+fn waiting_readers_learn_how_the_fill_has_ended() {
     for ended in [Ended::Stored, Ended::Uncacheable, FAILED] {
         let locks = Locks::default();
         let permit = take(&locks, "a", 0).unwrap();
@@ -107,7 +110,7 @@ fn the_next_fill_does_not_hide_the_end_of_the_last() {
 }
 
 #[test]
-fn for_a_moment_nobody_waits_for_what_is_not_stored() {
+fn for_a_moment_nobody_waits_for_what_is_uncacheable() {
     let locks = Locks::default();
     take(&locks, "a", 0)
         .unwrap()
@@ -126,5 +129,8 @@ fn a_purge_lets_the_next_reader_fill() {
     let after = take(&locks, "a", 1);
     assert!(after.is_some());
     before.end(Ended::Stored, at(2));
-    assert!(take(&locks, "a", 3).is_none(), "it is the next one's still");
+    assert!(
+        take(&locks, "a", 3).is_none(),
+        "the next fill still owns it"
+    );
 }

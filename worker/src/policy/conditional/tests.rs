@@ -176,7 +176,7 @@ fn versions_are_the_same_where_both_validators_are() {
 }
 
 #[test]
-fn what_a_cache_asks_about_its_copy_is_asked_as_if_the_copy_were_ours() {
+fn the_conditions_of_a_cache_are_passed_on_as_for_an_own_copy() {
     let passed = |fields: &[(http::HeaderName, &'static str)]| {
         let asked = fields
             .iter()

@@ -1,4 +1,4 @@
-//! The two decisions: each row of the read table that they carry.
+//! The decisions, for each row of the read table that depends on them.
 
 use super::*;
 use crate::policy::freshness::OriginCacheControl;
@@ -14,9 +14,9 @@ const RULE: FreshnessRule = FreshnessRule {
 };
 
 /// A 200 that was stored `seconds` ago.
-fn stored(seconds: u64) -> Entry {
+fn stored(seconds: u64) -> Record {
     let asked_at = UnixMillis(NOW.0 - seconds * 1000);
-    Entry {
+    Record {
         status: 200,
         asked_at,
         generated_at: asked_at,
@@ -25,7 +25,7 @@ fn stored(seconds: u64) -> Entry {
     }
 }
 
-const FRESH: Entry = Entry {
+const FRESH: Record = Record {
     status: 200,
     asked_at: NOW,
     generated_at: NOW,
@@ -35,24 +35,28 @@ const FRESH: Entry = Entry {
 
 #[track_caller]
 fn check_freshness(age: u64, expected: Freshness) {
-    assert_eq!(
-        freshness_of(Some(&stored(age)), NOW),
-        expected,
-        "stored {age} s ago"
-    );
+    let freshness = freshness_of(&stored(age), NOW);
+    assert_eq!(freshness, expected, "stored {age} s ago");
 }
 
+/// The decision after a fetch, with a stale copy or without.
 #[track_caller]
-fn check(status: u16, headers: &HeaderMap, stored: Option<Entry>, expected: Outcome) {
+fn check(status: u16, headers: &HeaderMap, stale: Option<Record>, expected: AfterRefresh) {
     let status = StatusCode::from_u16(status).unwrap();
-    let outcome = after_fetch(status, headers, stored.as_ref(), &RULE, NOW, NOW);
-    assert_eq!(outcome, expected, "{status} {headers:?}");
+    let after = match stale {
+        Some(stale) => after_refresh(status, headers, &stale, &RULE, NOW, NOW),
+        None => freshness::record_for(status, headers, &RULE, NOW, NOW)
+            .map_or_else(AfterRefresh::Pass, AfterRefresh::Replace),
+    };
+    assert_eq!(after, expected, "{status} {headers:?}");
 }
 
 #[track_caller]
-fn check_error(error: OriginError, stored: Option<Entry>, expected: AfterError) {
-    let after = after_error(error, stored.as_ref(), &RULE, NOW, NOW);
-    assert_eq!(after, expected, "{error:?}");
+fn check_error(error: OriginError, covered: bool, after: AfterError) {
+    assert_eq!(is_covered(error, &stored(200), NOW), covered, "{error:?}");
+    assert_eq!(after_error(error, &RULE, NOW, NOW), after, "{error:?}");
+    // No copy covers for anything past its window.
+    assert!(!is_covered(error, &stored(1100), NOW), "{error:?}");
 }
 
 const MISSING: OriginError = OriginError::Missing {
@@ -67,30 +71,34 @@ fn a_copy_is_fresh_then_stale_then_absent() {
     check_freshness(100, Freshness::Stale);
     check_freshness(1099, Freshness::Stale);
     check_freshness(1100, Freshness::Absent);
-    assert_eq!(freshness_of(None, NOW), Freshness::Absent);
 }
 
 /// The isolate's clock may be behind that of the one that stored the copy.
 #[test]
 fn a_copy_of_the_future_is_fresh() {
-    assert_eq!(freshness_of(Some(&FRESH), UnixMillis(0)), Freshness::Fresh);
+    assert_eq!(freshness_of(&FRESH, UnixMillis(0)), Freshness::Fresh);
 }
 
 #[test]
 fn a_200_is_stored_whether_or_not_there_is_a_copy() {
     let vary = HeaderMap::from_iter([(VARY, HeaderValue::from_static("*"))]);
     for copy in [None, Some(stored(200))] {
-        check(200, &HeaderMap::new(), copy, Outcome::Store(FRESH));
-        check(200, &vary, copy, Outcome::Pass(Uncacheable::VaryAny));
+        check(200, &HeaderMap::new(), copy, AfterRefresh::Replace(FRESH));
+        check(200, &vary, copy, AfterRefresh::Pass(Uncacheable::VaryAny));
     }
 }
 
 #[test]
-fn a_304_freshens_a_copy_and_nothing_else() {
+fn a_304_revalidates_a_copy_and_nothing_else() {
     let none = HeaderMap::new();
-    check(304, &none, Some(stored(200)), Outcome::Freshen(FRESH));
+    check(
+        304,
+        &none,
+        Some(stored(200)),
+        AfterRefresh::Revalidate(FRESH),
+    );
     for copy in [None, Some(stored(1100))] {
-        let passed = Outcome::Pass(Uncacheable::Status(StatusCode::NOT_MODIFIED));
+        let passed = AfterRefresh::Pass(Uncacheable::Status(StatusCode::NOT_MODIFIED));
         check(304, &none, copy, passed);
     }
 }
@@ -100,7 +108,7 @@ fn other_statuses_are_passed_on_and_the_copy_kept() {
     for status in [201, 204, 206] {
         for copy in [None, Some(stored(200))] {
             let reason = Uncacheable::Status(StatusCode::from_u16(status).unwrap());
-            check(status, &HeaderMap::new(), copy, Outcome::Pass(reason));
+            check(status, &HeaderMap::new(), copy, AfterRefresh::Pass(reason));
         }
     }
 }
@@ -123,24 +131,20 @@ fn a_fault_is_covered_by_a_stale_copy() {
         OriginError::Credentials,
         OriginError::WrongBucket,
     ] {
-        check_error(error, Some(stored(200)), AfterError::ServeStale);
-        check_error(error, Some(stored(1100)), AfterError::Fail);
-        check_error(error, None, AfterError::Fail);
+        check_error(error, true, AfterError::Fail);
     }
 }
 
 #[test]
 fn a_denial_is_passed_on_and_the_copy_kept() {
     for error in [OriginError::Denied, OriginError::Refused { status: 400 }] {
-        check_error(error, Some(stored(200)), AfterError::Fail);
-        check_error(error, None, AfterError::Fail);
+        check_error(error, false, AfterError::Fail);
     }
 }
 
 #[test]
 fn what_the_bucket_has_no_more_is_deleted() {
-    check_error(MISSING, Some(stored(200)), AfterError::Delete);
-    check_error(MISSING, None, AfterError::Delete);
+    check_error(MISSING, false, AfterError::Delete);
 }
 
 #[test]
@@ -150,18 +154,15 @@ fn a_remembered_404_takes_the_place_of_the_copy() {
         ..RULE
     };
     let until = NOW.plus_seconds(60);
-    let expected = Entry {
+    let expected = Record {
         status: 404,
         asked_at: NOW,
         generated_at: NOW,
         fresh_until: until,
         stale_until: until,
     };
-    let after = after_error(MISSING, Some(&stored(200)), &rule, NOW, NOW);
+    let after = after_error(MISSING, &rule, NOW, NOW);
     assert_eq!(after, AfterError::Remember(expected));
-    assert_eq!(
-        freshness_of(Some(&expected), until),
-        Freshness::Absent,
-        "it is never stale"
-    );
+    let freshness = freshness_of(&expected, until);
+    assert_eq!(freshness, Freshness::Absent, "it is never stale");
 }

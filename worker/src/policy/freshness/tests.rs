@@ -1,4 +1,5 @@
-//! Every form of the words on caching, as observed of nginx 1.22, and for how long each lets an answer live.
+//! Every form of the headers about caching, as observed of nginx 1.22, and how long each keeps an answer
+//! fresh.
 
 use super::*;
 use Uncacheable::{ByOrigin, NoTime, Status, VaryAny};
@@ -38,8 +39,8 @@ fn check(
     fields: &[(&str, &str)],
     expected: Result<u64, Uncacheable>,
 ) {
-    let entry = entry_for(of(status), &headers(fields), rule, NOW, NOW);
-    let seconds = entry.map(|entry| (entry.fresh_until.0.saturating_sub(NOW.0)).div_ceil(1000));
+    let record = record_for(of(status), &headers(fields), rule, NOW, NOW);
+    let seconds = record.map(|record| (record.fresh_until.0.saturating_sub(NOW.0)).div_ceil(1000));
     assert_eq!(seconds, expected, "{fields:?}");
 }
 
@@ -72,18 +73,18 @@ fn a_404_or_410_is_remembered_where_the_rule_says_so() {
         ..forgets
     };
     for status in [404, 410] {
-        assert_eq!(entry_for_missing(status, &forgets, NOW, NOW), None);
-        let entry = entry_for_missing(status, &remembers, NOW, NOW).unwrap();
+        assert_eq!(record_for_missing(status, &forgets, NOW, NOW), None);
+        let record = record_for_missing(status, &remembers, NOW, NOW).unwrap();
         assert_eq!(
-            (entry.status, entry.fresh_until),
+            (record.status, record.fresh_until),
             (status, NOW.plus_seconds(60))
         );
-        assert_eq!(entry.stale_until, entry.fresh_until, "no stale window");
+        assert_eq!(record.stale_until, record.fresh_until, "no stale window");
     }
 }
 
 #[test]
-fn by_default_the_buckets_words_do_not_count() {
+fn by_default_the_buckets_headers_do_not_count() {
     let ignore = rule(OriginCacheControl::Ignore);
     check(
         &ignore,
@@ -165,12 +166,12 @@ fn cache_control_is_read_as_nginx_reads_it() {
 }
 
 #[test]
-fn an_age_past_the_end_of_time_is_the_end_of_time() {
+fn an_age_that_overflows_is_the_longest() {
     let headers = headers(&[("cache-control", "max-age=99999999999999999999")]);
     let rule = rule(OriginCacheControl::Respect);
-    let entry = entry_for(StatusCode::OK, &headers, &rule, NOW, NOW).unwrap();
-    assert_eq!(entry.fresh_until, UnixMillis(u64::MAX));
-    assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+    let record = record_for(StatusCode::OK, &headers, &rule, NOW, NOW).unwrap();
+    assert_eq!(record.fresh_until, UnixMillis(u64::MAX));
+    assert_eq!(Record::decode(&record.encode()), Some(record));
 }
 
 #[test]
@@ -198,14 +199,14 @@ fn x_accel_expires_is_seconds_or_a_moment() {
     }
 }
 
-/// As nginx: it is stored, and the next reader finds it expired.
+/// As in nginx: it is stored, and the next reader finds it expired.
 #[test]
 fn a_moment_in_the_past_is_stored_but_not_fresh() {
     let headers = headers(&[("x-accel-expires", "@1")]);
     let rule = rule(OriginCacheControl::Respect);
-    let entry = entry_for(StatusCode::OK, &headers, &rule, NOW, NOW).unwrap();
-    assert_eq!(entry.fresh_until, UnixMillis(1000));
-    assert_eq!(entry.stale_until, NOW.plus_seconds(1000));
+    let record = record_for(StatusCode::OK, &headers, &rule, NOW, NOW).unwrap();
+    assert_eq!(record.fresh_until, UnixMillis(1000));
+    assert_eq!(record.stale_until, NOW.plus_seconds(1000));
 }
 
 #[test]
@@ -239,8 +240,8 @@ fn x_accel_expires_outranks_cache_control_and_that_expires() {
 }
 
 #[test]
-fn a_confirmed_copy_is_fresh_again() {
-    let old = Entry {
+fn a_revalidated_copy_is_fresh_again() {
+    let old = Record {
         status: 200,
         asked_at: UnixMillis(0),
         generated_at: UnixMillis(0),
@@ -249,10 +250,10 @@ fn a_confirmed_copy_is_fresh_again() {
     };
     let seconds = |fields: &[(&str, &str)]| {
         let rule = rule(OriginCacheControl::Respect);
-        let entry = confirmed(&old, &headers(fields), &rule, NOW, NOW);
-        assert_eq!(entry.asked_at, NOW);
-        assert_eq!(entry.stale_until, entry.fresh_until.plus_seconds(1000));
-        (entry.fresh_until.0 - NOW.0) / 1000
+        let record = revalidated(&old, &headers(fields), &rule, NOW, NOW);
+        assert_eq!(record.asked_at, NOW);
+        assert_eq!(record.stale_until, record.fresh_until.plus_seconds(1000));
+        (record.fresh_until.0 - NOW.0) / 1000
     };
     assert_eq!(seconds(&[]), HOURS_48);
     assert_eq!(seconds(&[("cache-control", "max-age=5")]), 5);
@@ -263,7 +264,8 @@ fn a_confirmed_copy_is_fresh_again() {
     );
 }
 
-/// RFC 9111, section 4.2.3: from the moment of the request on, and what a cache behind has added.
+/// RFC 9111, section 4.2.3: the time since the request, and the age that a cache behind the worker has
+/// stated.
 #[test]
 fn the_age_counts_from_the_request_and_includes_that_of_a_cache_behind() {
     let asked_at = UnixMillis(NOW.0 - 300);
@@ -273,11 +275,11 @@ fn the_age_counts_from_the_request_and_includes_that_of_a_cache_behind() {
         (&[("age", "10")], UnixMillis(asked_at.0 - 10_000)),
         (&[("age", "soon")], asked_at),
     ] {
-        let entry = entry_for(StatusCode::OK, &headers(fields), &rule, asked_at, NOW).unwrap();
+        let record = record_for(StatusCode::OK, &headers(fields), &rule, asked_at, NOW).unwrap();
         assert_eq!(
-            (entry.asked_at, entry.generated_at),
+            (record.asked_at, record.generated_at),
             (asked_at, generated_at)
         );
-        assert_eq!(entry.fresh_until, NOW.plus_seconds(HOURS_48));
+        assert_eq!(record.fresh_until, NOW.plus_seconds(HOURS_48));
     }
 }

@@ -1,4 +1,4 @@
-//! What of an answer of B2's reaches a client, and what reaches the store.
+//! Which headers of an answer of B2 reach a client, and which the store.
 
 use super::*;
 use crate::policy::freshness::{self, FreshnessRule, OriginCacheControl};
@@ -32,7 +32,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
         .collect()
 }
 
-/// A GetObject answer as B2 sends it to a browser's request with an `Origin`.
+/// B2's answer to a GetObject with an `Origin`, as a browser sends it.
 fn bucket() -> HeaderMap {
     map(&[
         ("accept-ranges", "bytes"),
@@ -118,7 +118,7 @@ fn a_status_that_gets_nothing_added_keeps_the_buckets_own_rule() {
     }
 }
 
-/// nginx's list, observed; and 416.
+/// nginx's list, as observed, and 416.
 #[test]
 fn these_statuses_get_the_added_headers_and_no_others() {
     let added: Vec<u16> = (100..600)
@@ -158,18 +158,18 @@ fn names_are_removed_whole_or_by_their_beginning() {
 fn the_record_is_stored_in_the_place_of_the_status() {
     let mut from_bucket = bucket();
     from_bucket.insert(AGE, HeaderValue::from_static("7"));
-    let entry = freshness::entry_for(StatusCode::OK, &from_bucket, &RULE, NOW, NOW).unwrap();
+    let record = freshness::record_for(StatusCode::OK, &from_bucket, &RULE, NOW, NOW).unwrap();
     let for_client = for_client(StatusCode::OK, &from_bucket, CacheStatus::Miss, NOW);
     assert_eq!(
         text(&for_client, AGE),
         Some("7"),
         "it is the bucket's answer"
     );
-    let stored = for_store(for_client, &entry);
-    assert_eq!(stored.get_all(entry::HEADER).iter().count(), 1);
+    let stored = for_store(for_client, &record);
+    assert_eq!(stored.get_all(record::HEADER).iter().count(), 1);
     assert_eq!(
-        text(&stored, entry::HEADER).and_then(Entry::decode),
-        Some(entry)
+        text(&stored, record::HEADER).and_then(Record::decode),
+        Some(record)
     );
     assert_eq!(stored.get(AGE), None, "computed from the record");
 }
@@ -177,22 +177,22 @@ fn the_record_is_stored_in_the_place_of_the_status() {
 #[test]
 fn a_missing_object_is_remembered_for_as_long_as_its_record_says() {
     let until = NOW.plus_seconds(60);
-    let entry = Entry {
+    let record = Record {
         status: 404,
         asked_at: NOW,
         generated_at: NOW,
         fresh_until: until,
         stale_until: until,
     };
-    let stored = for_missing(&entry, NOW);
+    let stored = for_missing(&record, NOW);
     assert_eq!(
-        text(&stored, entry::HEADER).and_then(Entry::decode),
-        Some(entry)
+        text(&stored, record::HEADER).and_then(Record::decode),
+        Some(record)
     );
     assert_eq!(text(&stored, CACHE_CONTROL), Some("public, max-age=60"));
 }
 
-/// A bucket cannot pass a record of its own making into the store, nor a status to a client.
+/// A bucket cannot put a forged record into the store, nor send a cache status to a client.
 #[test]
 fn a_record_from_the_bucket_is_removed() {
     let forged = map(&[("x-cache-status", "{\"v\":2}")]);

@@ -1,4 +1,4 @@
-//! Each answer of a bucket, and the error it means.
+//! Each answer of a bucket, and its error.
 
 use super::*;
 use http::HeaderValue;
@@ -24,7 +24,7 @@ fn answers_with_an_object_or_about_one_are_no_error() {
 }
 
 #[test]
-fn a_refusal_that_is_about_the_workers_key_is_told_apart() {
+fn a_refusal_of_the_workers_key_is_recognised() {
     for code in ["InvalidAccessKeyId", "SignatureDoesNotMatch"] {
         check(403, &xml(code), Some(OriginError::Credentials));
     }
@@ -39,7 +39,7 @@ fn a_refusal_that_is_about_the_workers_key_is_told_apart() {
 }
 
 #[test]
-fn an_exceeded_cap_is_known_by_b2s_words() {
+fn an_exceeded_cap_is_recognised_by_b2s_texts() {
     for body in [
         "<Error><Code>AccessDenied</Code><Message>Transaction cap exceeded</Message></Error>",
         r#"{"code": "download_cap_exceeded", "status": 403}"#,

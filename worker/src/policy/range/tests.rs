@@ -27,7 +27,7 @@ fn first_last_suffix_and_open_ranges() {
 }
 
 #[test]
-fn what_holds_no_byte_is_unsatisfiable() {
+fn a_range_without_a_byte_is_unsatisfiable() {
     for header in [
         "bytes=100-",
         "bytes=100-200",
@@ -122,7 +122,7 @@ fn a_416_tells_the_length() {
 }
 
 #[test]
-fn a_single_range_in_plain_form_is_every_caches() {
+fn a_single_range_in_plain_form_is_read_alike_by_every_cache() {
     for header in [
         "bytes=0-0",
         "bytes=5-",

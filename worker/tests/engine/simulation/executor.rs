@@ -1,4 +1,4 @@
-//! A single thread, a clock that jumps, and tasks polled in an order drawn by lot.
+//! A single thread with a simulated clock that polls tasks in random order.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -18,7 +18,7 @@ struct Tasks {
     spawned: Vec<(TaskId, Work)>,
 }
 
-/// The clock, the timers and the tasks of one schedule. A clone is another handle.
+/// The clock, the timers and the tasks of one schedule. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Executor {
     now: Rc<RefCell<u64>>,
@@ -36,7 +36,7 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let mut woken = self.woken.lock().expect("nobody panics with the lock");
+        let mut woken = self.woken.lock().expect("not poisoned");
         if !woken.contains(&self.id) {
             woken.push(self.id);
         }
@@ -65,7 +65,7 @@ impl Executor {
         *self.now.borrow()
     }
 
-    /// A number below `end`, drawn by lot.
+    /// A random number below `end`.
     pub(crate) fn below(&self, end: u64) -> u64 {
         self.random.borrow_mut().u64(..end)
     }
@@ -75,26 +75,23 @@ impl Executor {
         self.below(times) == 0
     }
 
-    /// Starts a task; may be called from within one.
+    /// Starts a task. A task may call it.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + 'static) -> TaskId {
         let mut tasks = self.tasks.borrow_mut();
         let id = tasks.work.len();
         tasks.work.push(None);
         tasks.spawned.push((id, Box::pin(work)));
-        self.woken
-            .lock()
-            .expect("nobody panics with the lock")
-            .push(id);
+        self.woken.lock().expect("not poisoned").push(id);
         id
     }
 
-    /// Drops a task, as when its client goes away.
+    /// Drops a task, as when its client leaves.
     pub(crate) fn cancel(&self, id: TaskId) {
         let work = self.take(id);
         drop(work);
     }
 
-    /// Never polls a task again and never drops it, as a runtime that gives a request up.
+    /// Never polls a task again and never drops it, as a runtime does that ends a request.
     pub(crate) fn abandon(&self, id: TaskId) {
         std::mem::forget(self.take(id));
     }
@@ -134,20 +131,20 @@ impl Executor {
         })
     }
 
-    /// A short wait of a random length, often none: where another task may come in between.
-    pub(crate) async fn breathe(&self, longest: u64) {
+    /// Waits for a random time, often none, so that other tasks can run in between.
+    pub(crate) async fn pause_up_to(&self, longest: u64) {
         if !self.once_in(3) {
             let time = self.below(longest + 1);
             self.sleep(time).await;
         }
     }
 
-    /// Runs until every task has ended or waits for something that never comes.
+    /// Runs until every task has ended or can never go on.
     pub(crate) fn run(&self) {
         self.run_until(u64::MAX);
     }
 
-    /// Runs until the clock would pass `end`; stands at `end` then, if anything was left to do.
+    /// Runs until the clock reaches `end`.
     pub(crate) fn run_until(&self, end: u64) {
         loop {
             self.poll_woken();
@@ -182,7 +179,7 @@ impl Executor {
                 self.tasks.borrow_mut().work[id] = Some(work);
             }
             let id = {
-                let mut woken = self.woken.lock().expect("nobody panics with the lock");
+                let mut woken = self.woken.lock().expect("not poisoned");
                 if woken.is_empty() {
                     return;
                 }

@@ -1,10 +1,11 @@
-//! What is in the simulated world: objects, bodies, what is stored. Every byte names the key and the version it belongs to.
+//! The simulated world: objects, bodies and stored answers. Each body repeats its key and its version, so
+//! that mixed bytes are found.
 
 use super::executor::Executor;
 use edge_worker::engine::{Body, Found};
-use edge_worker::policy::entry::{self, Entry};
 use edge_worker::policy::headers::{number, text};
 use edge_worker::policy::range::ByteRange;
+use edge_worker::policy::record::{self, Record};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::cell::{Cell, RefCell};
@@ -53,10 +54,10 @@ pub(crate) fn version_of(path: &str, tag: &str) -> Option<u32> {
         .ok()
 }
 
-/// How the origin misbehaves.
+/// A fault of the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It answers only after so many milliseconds.
+    /// The answer comes after so many milliseconds.
     Slow(u64),
     Connect,
     Timeout,
@@ -64,13 +65,13 @@ pub(crate) enum Fault {
     CapExceeded,
     /// The body breaks off after so many bytes.
     Truncate(usize),
-    /// A true answer whose length is not told.
+    /// A right answer without `Content-Length`.
     Chunked,
-    /// Both: nothing but its end could tell that the body is not whole.
+    /// Both of these: only the end of the body shows that it is not whole.
     ChunkedTruncate(usize),
 }
 
-/// A body: a window on bytes, perhaps with an early end.
+/// A body: a part of some bytes, which may break off.
 pub(crate) struct SimBody {
     bytes: Rc<Vec<u8>>,
     window: std::ops::Range<usize>,
@@ -105,7 +106,7 @@ impl SimBody {
 
     /// Reads to the end; `Err` where the transfer broke off.
     pub(crate) async fn read(self) -> Result<Vec<u8>, ()> {
-        self.executor.breathe(40).await;
+        self.executor.pause_up_to(40).await;
         let broken = self.breaks_at.is_some_and(|at| at < self.window.end);
         if broken {
             Err(())
@@ -143,12 +144,12 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn entry(&self) -> Option<Entry> {
-        Entry::decode(text(&self.headers, entry::HEADER)?)
+    pub(crate) fn record(&self) -> Option<Record> {
+        Record::decode(text(&self.headers, record::HEADER)?)
     }
 }
 
-/// An answer out of the simulated store.
+/// An answer from the simulated store.
 pub(crate) struct SimFound {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -162,8 +163,8 @@ impl Found for SimFound {
         self.status
     }
 
-    fn entry(&self) -> Option<Entry> {
-        Entry::decode(text(&self.headers, entry::HEADER)?)
+    fn record(&self) -> Option<Record> {
+        Record::decode(text(&self.headers, record::HEADER)?)
     }
 
     fn selected_headers(&self) -> HeaderMap {
@@ -175,26 +176,26 @@ impl Found for SimFound {
     }
 }
 
-/// What the origin has under a path, and what it has said of it.
+/// What the origin has under a path, and what it has answered about it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Object {
     /// The version; `None` where there is no object.
     pub(crate) version: Option<u32>,
     /// When each version was last delivered or confirmed, in milliseconds.
     pub(crate) confirmed_at: BTreeMap<u32, u64>,
-    /// When it last said 404, in milliseconds.
+    /// When it last answered 404, in milliseconds.
     pub(crate) missing_at: Option<u64>,
 }
 
-/// Everything outside the engine. A clone is another handle on the same world.
+/// Everything but the engine. Clones share one world.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) executor: Executor,
     pub(crate) stored: Rc<RefCell<BTreeMap<String, Stored>>>,
     pub(crate) objects: Rc<RefCell<BTreeMap<String, Object>>>,
-    /// Faults to come: the next request gets the first.
+    /// The faults of the next requests, in order.
     pub(crate) faults: Rc<RefCell<Vec<Fault>>>,
-    /// The fault of every request that none of `faults` is for.
+    /// The fault of every request after those.
     pub(crate) lasting_fault: Rc<Cell<Option<Fault>>>,
     /// When each path was last removed from the store.
     pub(crate) removed_at: Rc<RefCell<BTreeMap<String, u64>>>,
@@ -205,13 +206,14 @@ pub(crate) struct World {
     pub(crate) live_bodies: Rc<Cell<i64>>,
     /// Tasks that the engine has started in the background.
     pub(crate) background: Rc<RefCell<Vec<super::executor::TaskId>>>,
-    /// Whether the store refuses a write now and then.
-    pub(crate) store_refuses: Rc<Cell<bool>>,
-    /// How long a write takes besides, in milliseconds: its first reader is slow.
+    /// Whether the store sometimes does what a store is allowed to do: refuse a write, lose a copy, answer a
+    /// condition wrongly.
+    pub(crate) store_is_unreliable: Rc<Cell<bool>>,
+    /// How much longer a write takes, in milliseconds, as with a slow first reader.
     pub(crate) slow_write: Rc<Cell<u64>>,
-    /// The store keeps nothing of what it is given.
+    /// Whether the store keeps nothing.
     pub(crate) store_is_full: Rc<Cell<bool>>,
-    /// Whether a 404 may be stored.
+    /// Whether the mark of a missing object may be stored.
     pub(crate) stores_errors: Rc<Cell<bool>>,
 }
 
@@ -228,7 +230,7 @@ impl World {
             longest_fetch: Rc::new(Cell::new(2_000)),
             live_bodies: Rc::default(),
             background: Rc::default(),
-            store_refuses: Rc::new(Cell::new(true)),
+            store_is_unreliable: Rc::new(Cell::new(true)),
             slow_write: Rc::default(),
             store_is_full: Rc::default(),
             stores_errors: Rc::default(),
@@ -257,13 +259,13 @@ impl World {
             .insert(version, now);
     }
 
-    /// What is stored is a whole 200 of one version, or that an object is missing, and nothing else.
+    /// Only a whole 200 of one version, or the mark of a missing object, is stored.
     pub(super) fn check_stored(&self, path: &str, stored: &Stored) {
-        let entry = stored.entry().expect("what is stored has a record");
+        let record = stored.record().expect("what is stored has a record");
         assert_eq!(
-            entry.status,
+            record.status,
             stored.status.as_u16(),
-            "the record is of another status"
+            "the record has another status"
         );
         if self.stores_errors.get() && stored.status == StatusCode::NOT_FOUND {
             assert!(stored.bytes.is_empty(), "a mark has no body");
@@ -284,7 +286,7 @@ impl World {
     }
 }
 
-/// The length that an answer states.
+/// `Content-Length`.
 pub(crate) fn length_of(headers: &HeaderMap) -> Option<u64> {
     number(headers, CONTENT_LENGTH)
 }

@@ -1,4 +1,4 @@
-//! The engine's outside over a simulated world: store, origin, runtime.
+//! The engine's traits over the simulated world: store, origin and runtime.
 
 use super::SimEngine;
 use super::executor::TaskId;
@@ -9,10 +9,10 @@ use edge_worker::admission::ObjectKey;
 use edge_worker::engine::lock::LOCK_AGE_MILLISECONDS;
 use edge_worker::engine::{Origin, OriginAnswer, Runtime, Store};
 use edge_worker::origin::ANSWER_TIMEOUT_MILLISECONDS;
-use edge_worker::policy::entry;
 use edge_worker::policy::headers::text;
 use edge_worker::policy::origin_error::OriginError;
 use edge_worker::policy::range::{self, ByteRange, RangePlan};
+use edge_worker::policy::record;
 use edge_worker::policy::time::UnixMillis;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE,
@@ -23,15 +23,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
-/// The simulated store. It cuts whatever is stored, and answers conditions about it, whatever its
-/// status, as the Cache API does.
+/// The simulated store. As the Cache API, it applies ranges and conditions to a stored answer of any status.
 #[derive(Clone)]
 pub(crate) struct SimStore(pub World);
 
 impl SimStore {
-    /// A store may compare tags otherwise, or leave headers out of its 304.
-    fn says_so_wrongly(&self) -> bool {
-        self.0.store_refuses.get() && self.0.executor.once_in(4)
+    /// Whether it compares tags wrongly this time, or leaves the record out of its 304.
+    fn is_wrong(&self) -> bool {
+        self.0.store_is_unreliable.get() && self.0.executor.once_in(4)
     }
 
     fn remove(&self, path: &str) -> bool {
@@ -47,10 +46,10 @@ impl Store for SimStore {
 
     async fn find(&self, path: &str, request: &HeaderMap) -> Option<SimFound> {
         assert!(request.len() <= 1, "the store is asked for one thing");
-        self.0.executor.breathe(8).await;
+        self.0.executor.pause_up_to(8).await;
         let stored = self.0.stored.borrow().get(path).cloned();
-        // The answer was drawn up before it arrives.
-        self.0.executor.breathe(8).await;
+        // The world may change before the answer arrives.
+        self.0.executor.pause_up_to(8).await;
         let Stored {
             status,
             mut headers,
@@ -64,10 +63,10 @@ impl Store for SimStore {
             })
         };
         if let Some(tags) = request.get(IF_NONE_MATCH)
-            && (headers.get(ETAG) == Some(tags) || self.says_so_wrongly())
+            && (headers.get(ETAG) == Some(tags) || self.is_wrong())
         {
-            if self.says_so_wrongly() {
-                headers.remove(entry::HEADER);
+            if self.is_wrong() {
+                headers.remove(record::HEADER);
             }
             return found(StatusCode::NOT_MODIFIED, headers, Vec::new());
         }
@@ -102,8 +101,8 @@ impl Store for SimStore {
             .ok()
             .filter(|bytes| length_of(&headers).is_none_or(|length| length == bytes.len() as u64));
         let Some(bytes) = whole else {
-            // The worst that a store may do: what was there before is lost.
-            if world.store_refuses.get() && world.executor.once_in(2) {
+            // The worst case: the copy before it is lost.
+            if world.store_is_unreliable.get() && world.executor.once_in(2) {
                 self.remove(path);
             }
             return true;
@@ -111,9 +110,11 @@ impl Store for SimStore {
         if world.slow_write.get() > 0 {
             world.executor.sleep(world.slow_write.get()).await;
         }
-        world.executor.breathe(20).await;
-        if world.store_is_full.get() || world.store_refuses.get() && world.executor.once_in(25) {
-            // It may say so, or not.
+        world.executor.pause_up_to(20).await;
+        if world.store_is_full.get()
+            || world.store_is_unreliable.get() && world.executor.once_in(25)
+        {
+            // With a report or without.
             return world.executor.once_in(2);
         }
         let mut stored = Stored {
@@ -126,19 +127,19 @@ impl Store for SimStore {
         stored.headers.insert(CONTENT_LENGTH, length);
         world.check_stored(path, &stored);
         world.stored.borrow_mut().insert(path.to_owned(), stored);
-        world.executor.breathe(8).await;
+        world.executor.pause_up_to(8).await;
         true
     }
 
     async fn delete(&self, path: &str) -> bool {
-        self.0.executor.breathe(8).await;
+        self.0.executor.pause_up_to(8).await;
         let removed = self.remove(path);
-        self.0.executor.breathe(8).await;
+        self.0.executor.pause_up_to(8).await;
         removed
     }
 }
 
-/// Of a whole the bytes of a range, and the headers that go with them.
+/// The bytes of a range, with its headers.
 fn cut(headers: &mut HeaderMap, bytes: &[u8], range: ByteRange, length: u64) -> Vec<u8> {
     headers.insert(CONTENT_RANGE, value(&range.content_range(length)));
     headers.insert(CONTENT_LENGTH, value(&range.len().to_string()));
@@ -166,7 +167,10 @@ impl Origin for SimOrigin {
         let path = key.s3_path();
         self.under_way.note_fetch(world, &path);
         *world.fetches.borrow_mut().entry(path.clone()).or_default() += 1;
-        world.executor.breathe(world.longest_fetch.get() / 2).await;
+        world
+            .executor
+            .pause_up_to(world.longest_fetch.get() / 2)
+            .await;
         let object = world.objects.borrow().get(&path).cloned();
         let version = object.and_then(|object| object.version);
         let fault = {
@@ -175,7 +179,7 @@ impl Origin for SimOrigin {
             next.or(world.lasting_fault.get())
         };
         if let Some(Fault::Slow(milliseconds)) = fault {
-            // As `origin.rs` does it.
+            // As in `origin.rs`.
             let limit = ANSWER_TIMEOUT_MILLISECONDS;
             world.executor.sleep(milliseconds.min(limit)).await;
             if milliseconds > limit {
@@ -206,7 +210,10 @@ impl Origin for SimOrigin {
                 Ok(answer_of(world, &path, version, fault, request))
             }
         };
-        world.executor.breathe(world.longest_fetch.get() / 2).await;
+        world
+            .executor
+            .pause_up_to(world.longest_fetch.get() / 2)
+            .await;
         answer
     }
 }
@@ -257,16 +264,16 @@ fn answer_of(
     }
 }
 
-/// What the origin says of a version: B2's own words, or a short life.
+/// The origin's `Cache-Control` for a version: that of B2, a short age, or none of these.
 pub(crate) fn cache_control(version: u32) -> &'static str {
     ["max-age=0, no-store", "max-age=50", "public"][version as usize % 3]
 }
 
-/// The fills of one isolate, as they run and not as the engine's own table has them.
+/// The fills of one isolate as they really run, independent of the engine's own table.
 #[derive(Clone, Default)]
 pub(crate) struct UnderWay {
     fills: Rc<RefCell<BTreeMap<TaskId, Fill>>>,
-    /// When each path was last purged in this isolate; at the end of time while that is answered.
+    /// When each path was last purged in this isolate; `u64::MAX` while the purge runs.
     purged_at: Rc<RefCell<BTreeMap<String, u64>>>,
 }
 
@@ -274,16 +281,16 @@ pub(crate) struct UnderWay {
 struct Fill {
     path: String,
     began: u64,
-    /// `None` while it runs, and where it was given up.
+    /// `None` while it runs, and where the runtime has ended it.
     ended: Option<u64>,
 }
 
-/// How much later than its permit is taken a fill asks the origin, at most.
+/// The longest time between the permit and the request to the origin, in milliseconds.
 const SLACK: u64 = 10;
 
 impl UnderWay {
-    /// When the last fill of `path` ended that had begun by `moment`: at the end of time where it
-    /// runs still, or was given up.
+    /// When the last fill of `path` ended that had begun by `moment`; `u64::MAX` where it still runs, or the
+    /// runtime has ended it.
     pub(crate) fn last_end_of_fills_before(&self, path: &str, moment: u64) -> Option<u64> {
         let fills = self.fills.borrow();
         let before = fills
@@ -292,12 +299,12 @@ impl UnderWay {
         before.map(|fill| fill.ended.unwrap_or(u64::MAX)).max()
     }
 
-    /// Whether a purge of `path` is being answered.
+    /// Whether a purge of `path` runs.
     pub(crate) fn is_purging(&self, path: &str) -> bool {
         self.purged_at.borrow().get(path) == Some(&u64::MAX)
     }
 
-    /// Purges, as this isolate does it.
+    /// Purges in the isolate of `engine`.
     pub(crate) async fn purge(engine: &SimEngine, path: &str) -> bool {
         let now = || engine.runtime.world.executor.now();
         let set = |moment| {
@@ -310,8 +317,8 @@ impl UnderWay {
         was_there
     }
 
-    /// The task that runs asks the origin. In the background that is a fill: one at a time for a key,
-    /// unless a purge has overtaken the one before, or its lock is too old.
+    /// Notes that the running task asks the origin. In the background that is a fill: one at a time for a
+    /// key, unless a purge has overtaken the one before, or its lock is too old.
     fn note_fetch(&self, world: &World, path: &str) {
         let Some(task) = world.executor.running() else {
             return;

@@ -1,55 +1,52 @@
 //! What one isolate keeps between requests: valid settings, and the tables of locks and purges.
 
 use crate::admission::ObjectKey;
+use crate::engine::Engine;
 use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
 use crate::origin::Bucket;
-use crate::settings::{CacheMode, Fault, RawSettings, Settings, VARIABLES};
+use crate::runtime::RequestRuntime;
+use crate::settings::{CacheMode, Fault, RawSettings, Settings};
+use crate::store::EdgeCache;
 use crate::{analytics, log, sdk};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use worker::{Context, Env};
 
 thread_local! {
-    static SITE: OnceCell<Result<Rc<Site>, FaultyVariables>> = const { OnceCell::new() };
+    static ISOLATE: OnceCell<Result<Rc<Isolate>, FaultyVariables>> = const { OnceCell::new() };
 }
 
-/// The host of requests to the media entry: never looked up, and no part of the cache's key.
-pub const MEDIA_HOST: &str = "https://media.invalid";
+/// The start of the URL of a request to the media entry. No such host exists, and none is needed.
+const MEDIA_HOST: &str = "https://media.invalid";
 
-/// The names of the variables that keep the worker from answering.
+/// The names of the variables whose faults keep the worker from answering.
 pub type FaultyVariables = Rc<Vec<&'static str>>;
 
-/// One isolate's state.
+/// The state of one isolate, shared by its requests.
 #[derive(Debug)]
-pub struct Site {
-    /// The settings.
+pub struct Isolate {
     pub settings: Rc<Settings>,
-    /// The bucket.
     pub bucket: Bucket,
-    /// The same settings for paths that are keys already: nothing to strip, to add or to deny.
-    pub canonical: Settings,
-    /// The fills under way in this isolate.
-    pub locks: Locks,
-    /// The last purges of this isolate.
-    pub purges: Purges,
-    /// Whether an answer has come without the platform's cache saying anything.
-    has_missed_cache_status: Cell<bool>,
-    /// Whether somebody wants figures: see [`crate::analytics`].
+    /// Whether a dataset for [`crate::analytics`] is bound.
     pub has_analytics: bool,
-    /// Who caches, where the settings leave it to the platform and it was asked.
+    locks: Locks,
+    purges: Purges,
+    /// Whether the log has a line about an answer without `Cf-Cache-Status`.
+    has_missed_cache_status: Cell<bool>,
+    /// Which cache is used, once the platform was asked whether it has one.
     cache_mode: OnceCell<CacheMode>,
-    /// At the end of every cache key: tells deployments apart that answer differently.
+    /// [`Settings::cache_space`], at the end of every cache key.
     cache_space: String,
 }
 
-impl Site {
-    /// This isolate's state, made at the first call. `Err` where the settings are faulty: the log has
-    /// every fault by then, once per isolate.
+impl Isolate {
+    /// The state of this isolate, made by the first call. `Err` where settings are faulty: the first call
+    /// logs every fault.
     pub fn of(env: &Env) -> Result<Rc<Self>, FaultyVariables> {
-        SITE.with(|site| {
+        ISOLATE.with(|isolate| {
             let made = || match Self::new(env) {
-                Ok(site) => Ok(Rc::new(site)),
+                Ok(isolate) => Ok(Rc::new(isolate)),
                 Err(faults) => {
                     for fault in &faults {
                         log::settings_refused(fault.variable, &fault.problem);
@@ -57,42 +54,30 @@ impl Site {
                     Err(Rc::new(faults.iter().map(|fault| fault.variable).collect()))
                 }
             };
-            site.get_or_init(made).clone()
+            isolate.get_or_init(made).clone()
         })
     }
 
     fn new(env: &Env) -> Result<Self, Vec<Fault>> {
-        let names = VARIABLES.iter().map(|variable| variable.name);
-        let raw: RawSettings = sdk::variables(env, names).map_err(|error| {
-            vec![Fault {
-                variable: "",
-                problem: error.to_string(),
-            }]
-        })?;
+        let raw = RawSettings::read(|name| sdk::variable(env, name));
         let settings = Rc::new(Settings::parse(&raw)?);
-        let canonical = Settings {
-            key_prefix: String::new(),
-            strip_prefix: None,
-            deny_prefixes: Vec::new(),
-            ..(*settings).clone()
-        };
         Ok(Self {
             cache_space: settings.cache_space(),
             bucket: Bucket::new(settings.clone()),
             settings,
-            canonical,
+            has_analytics: analytics::is_bound(env),
             locks: Locks::default(),
             purges: Purges::default(),
             has_missed_cache_status: Cell::new(false),
-            has_analytics: analytics::is_bound(env),
             cache_mode: OnceCell::new(),
         })
     }
 
-    /// Who caches: as the settings have it, but for a platform that has no cache in front of the media
-    /// entry, such as `wrangler dev`. Its answer holds for the isolate; where it gives none, the settings
-    /// stand, and the next request asks again: an isolate that went over to the engine by mistake would
-    /// no longer reach the platform's copies with a purge.
+    /// Which cache is used: as `CACHE_MODE` says, but the engine where the platform has no cache in front of
+    /// the media entry, as under `wrangler dev`.
+    ///
+    /// The platform is asked until it answers once per isolate. Until then the setting holds: an isolate that
+    /// used the engine by mistake could not purge the platform's copies.
     pub async fn cache_mode(&self, context: &Context) -> CacheMode {
         if self.settings.cache_mode == CacheMode::Engine {
             return CacheMode::Engine;
@@ -115,29 +100,40 @@ impl Site {
         }
     }
 
-    /// Notes that an answer came through the platform's cache without a word of it: then there is none
-    /// (developers.cloudflare.com/workers/cache/debugging). The log says so once per isolate.
+    /// Logs, once per isolate, that the platform has no cache: an answer came without `Cf-Cache-Status`
+    /// (developers.cloudflare.com/workers/cache/debugging).
     pub fn note_missing_cache_status(&self) {
         if !self.has_missed_cache_status.replace(true) {
             log::platform_cache_absent("answers come without Cf-Cache-Status");
         }
     }
 
-    /// The URL under which the media entry is asked for an object. Its query tells deployments of other
-    /// settings apart, as in a cache key: the platform goes on with the copies of the versions before.
-    #[must_use]
+    /// The URL of an object at the media entry, in platform mode. Its query separates deployments with other
+    /// settings, as in a [`cache_key`](Self::cache_key): the platform keeps using the copies of former
+    /// versions.
     pub fn media_url(&self, key: &ObjectKey) -> String {
         [MEDIA_HOST, &key.s3_path(), "?", &self.cache_space].concat()
     }
 
-    /// The name of an object in the Cache API: on the host that was asked for, as the documentation
-    /// wants it (developers.cloudflare.com/workers/runtime-apis/cache: another host costs look-ups),
-    /// and apart from the zone's other copies, which all workers of a zone share. No path of an
-    /// object has a `?` in it. A request without encryption shares the copy.
-    #[must_use]
+    /// The name of an object in the Cache API, in engine mode: a URL on the host of the request, because
+    /// another host costs look-ups (developers.cloudflare.com/workers/runtime-apis/cache). All workers of a
+    /// zone share that cache; the query separates their copies, and no object's path has a `?` in it.
+    /// Requests without encryption share the copy.
     pub fn cache_key(&self, url: &str, key: &ObjectKey) -> String {
         let path = key.s3_path();
         ["https://", host_of(url), &path, "?", &self.cache_space].concat()
+    }
+
+    /// The engine for one request.
+    pub fn engine(&self, context: Context) -> Engine<EdgeCache, Bucket, RequestRuntime> {
+        Engine {
+            store: EdgeCache,
+            origin: self.bucket.clone(),
+            runtime: RequestRuntime::new(Rc::new(context)),
+            locks: self.locks.clone(),
+            purges: self.purges.clone(),
+            rule: self.settings.freshness,
+        }
     }
 }
 

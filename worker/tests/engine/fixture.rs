@@ -1,8 +1,8 @@
-//! A world with one object and an engine in front of it, for tests of one question each.
+//! A world with one object, and an engine over it.
 
-use super::simulation::outside::UnderWay;
+use super::simulation::traits::UnderWay;
 use super::simulation::world::{Fault, World, content, etag};
-use super::simulation::{Ask, RULE, Sent, SimEngine, engine, read};
+use super::simulation::{RULE, Request, Response, SimEngine, engine, read};
 use edge_worker::engine::lock::{LOCK_AGE_MILLISECONDS, Permit, Turn};
 use edge_worker::policy::freshness::FreshnessRule;
 use edge_worker::policy::headers::text;
@@ -12,7 +12,7 @@ use http::header::ETAG;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What a reader gets of an object that the bucket does not have.
+/// The error of a read of an object that the bucket does not have.
 pub(crate) const MISSING: OriginError = OriginError::Missing {
     status: 404,
     remembered: None,
@@ -22,17 +22,16 @@ pub(crate) const PATH: &str = "/a.png";
 pub(crate) const FRESH: u64 = RULE.fresh_seconds * 1_000;
 pub(crate) const STALE: u64 = RULE.stale_seconds * 1_000;
 
-/// Where a reader's answer comes to lie.
-pub(crate) type Slot = Rc<RefCell<Option<Result<Sent, OriginError>>>>;
+/// A reader's result, once there is one.
+pub(crate) type Slot = Rc<RefCell<Option<Result<Response, OriginError>>>>;
 
-/// A world with version 1 of one object, and an engine in front of it.
-pub(crate) struct Bench {
+/// A world with version 1 of one object, and an engine over it.
+pub(crate) struct Fixture {
     pub(crate) world: World,
     pub(crate) engine: SimEngine,
 }
 
-impl Bench {
-    /// The store of these seeds refuses nothing in the first requests.
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self::with_rule(RULE)
     }
@@ -43,42 +42,42 @@ impl Bench {
 
     pub(crate) fn with_seed(seed: u64, rule: FreshnessRule) -> Self {
         let world = World::new(seed);
-        world.store_refuses.set(false);
+        world.store_is_unreliable.set(false);
         world.set_version(PATH, Some(1));
         let engine = engine(&world, rule);
         Self { world, engine }
     }
 
-    pub(crate) fn start(&self, ask: Ask) -> Slot {
-        self.start_at(PATH, ask)
+    pub(crate) fn start(&self, request: Request) -> Slot {
+        self.start_at(PATH, request)
     }
 
-    pub(crate) fn start_at(&self, path: &str, ask: Ask) -> Slot {
+    pub(crate) fn start_at(&self, path: &str, request: Request) -> Slot {
         let slot = Slot::default();
         let (engine, target, path) = (self.engine.clone(), slot.clone(), path.to_owned());
         self.world.executor.spawn(async move {
-            let result = read(&engine, &path, &ask).await;
+            let result = read(&engine, &path, &request).await;
             *target.borrow_mut() = Some(result);
         });
         slot
     }
 
     #[track_caller]
-    pub(crate) fn read(&self, ask: Ask) -> Result<Sent, OriginError> {
-        let slot = self.start(ask);
+    pub(crate) fn read(&self, request: Request) -> Result<Response, OriginError> {
+        let slot = self.start(request);
         self.world.executor.run();
-        slot.take().expect("the reader has an answer")
+        slot.take().expect("answered")
     }
 
-    /// Reads for a second of simulated time at most.
+    /// Reads within a second of simulated time.
     #[track_caller]
-    pub(crate) fn read_now(&self) -> Sent {
-        let slot = self.start(Ask::default());
+    pub(crate) fn read_now(&self) -> Response {
+        let slot = self.start(Request::default());
         self.pass(1_000);
         slot.take().expect("answered").expect("an answer")
     }
 
-    /// Begins a purge.
+    /// Starts a purge.
     pub(crate) fn purge(&self) {
         let engine = self.engine.clone();
         self.world.executor.spawn(async move {
@@ -86,7 +85,7 @@ impl Bench {
         });
     }
 
-    /// Takes the lock, as a fill that runs for ever.
+    /// Takes the lock, as a fill that never ends.
     #[track_caller]
     pub(crate) fn take_lock(&self) -> Permit {
         let now = UnixMillis(self.world.executor.now());
@@ -105,16 +104,17 @@ impl Bench {
         self.world.faults.borrow_mut().push(fault);
     }
 
-    /// Reads the whole object and checks status, version and requests to the origin so far.
+    /// Reads the whole object and checks its cache status, its version and the number of requests to the
+    /// origin.
     #[track_caller]
-    pub(crate) fn check(&self, word: &str, version: u32, fetches: u32) {
-        let sent = self.read(Ask::default()).expect("an answer");
-        assert_eq!((sent.status, sent.cache_status()), (200, word));
+    pub(crate) fn check(&self, status: &str, version: u32, fetches: u32) {
+        let response = self.read(Request::default()).expect("an answer");
+        assert_eq!((response.status, response.cache_status()), (200, status));
         assert_eq!(
-            text(&sent.headers, ETAG),
+            text(&response.headers, ETAG),
             Some(etag(PATH, version).as_str())
         );
-        assert_eq!(sent.body, Ok(content(PATH, version)));
+        assert_eq!(response.body, Ok(content(PATH, version)));
         assert_eq!(
             self.world.fetches_of(PATH),
             fetches,
@@ -122,7 +122,7 @@ impl Bench {
         );
         self.world.executor.run();
         let later = UnixMillis(self.world.executor.now() + 2 * LOCK_AGE_MILLISECONDS);
-        assert!(self.engine.locks.is_empty(later), "the lock is free again");
-        assert_eq!(self.world.live_bodies.get(), 0, "no body is left open");
+        assert!(self.engine.locks.is_empty(later), "the lock is free");
+        assert_eq!(self.world.live_bodies.get(), 0, "no body is left");
     }
 }

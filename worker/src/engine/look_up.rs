@@ -1,0 +1,104 @@
+//! A look-up in the store: what the store is asked for, and whether its answer can be taken.
+
+use super::{Engine, Found, Origin, Read, Runtime, Store, StoredCopy};
+use crate::policy::conditional::{self, Evaluated};
+use crate::policy::decision::{self, Freshness};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// What the store has for a read.
+pub(super) enum Lookup<F> {
+    Fresh(StoredCopy<F>),
+    Stale(StoredCopy<F>),
+    Absent,
+}
+
+impl<S, O, R> Engine<S, O, R>
+where
+    S: Store,
+    O: Origin<Body = S::Body>,
+    R: Runtime,
+{
+    /// What the store has for a read. `found` is the part or the 304 that the reader wants, where the store
+    /// gives it at once, else the whole answer.
+    pub(super) async fn look_up(&self, read: &Read) -> Lookup<S::Found> {
+        let request = store_request(&read.headers);
+        let lookup = self.look_up_with(read, &request).await;
+        if request.is_empty() || is_conclusive(read, &lookup) {
+            return lookup;
+        }
+        self.look_up_with(read, &HeaderMap::new()).await
+    }
+
+    async fn look_up_with(&self, read: &Read, request: &HeaderMap) -> Lookup<S::Found> {
+        let Some(found) = self.store.find(&read.cache_key, request).await else {
+            return Lookup::Absent;
+        };
+        let Some(record) = found.record() else {
+            return Lookup::Absent;
+        };
+        if self.purges.has_overtaken(&read.cache_key, record.asked_at) {
+            return Lookup::Absent;
+        }
+        match decision::freshness_of(&record, self.runtime.now()) {
+            Freshness::Fresh => Lookup::Fresh(StoredCopy { found, record }),
+            Freshness::Stale => Lookup::Stale(StoredCopy { found, record }),
+            Freshness::Absent => Lookup::Absent,
+        }
+    }
+}
+
+/// What the store is asked for at once: a single range, or one condition on what the reader already has,
+/// where the read has no other headers.
+fn store_request(headers: &HeaderMap) -> HeaderMap {
+    if headers.len() == 1 && headers.contains_key(RANGE) {
+        return single_range(headers);
+    }
+    let only = |names: &[HeaderName]| headers.keys().all(|name| names.contains(name));
+    // A tag takes the place of a date (RFC 9110, section 13.1.3).
+    for (name, beside) in [
+        (IF_NONE_MATCH, &[IF_NONE_MATCH, IF_MODIFIED_SINCE][..]),
+        (IF_MODIFIED_SINCE, &[IF_MODIFIED_SINCE]),
+    ] {
+        if let Some(value) = headers.get(&name)
+            && only(beside)
+        {
+            return HeaderMap::from_iter([(name, value.clone())]);
+        }
+    }
+    HeaderMap::new()
+}
+
+/// The `Range`, where it is a single one in bytes.
+pub(super) fn single_range(headers: &HeaderMap) -> HeaderMap {
+    let is_single = |value: &&HeaderValue| {
+        let text = value.as_bytes();
+        text.starts_with(b"bytes=") && !text.contains(&b',')
+    };
+    let range = headers.get(RANGE).filter(is_single);
+    range
+        .map(|value| (RANGE, value.clone()))
+        .into_iter()
+        .collect()
+}
+
+/// Whether the store's answer to a range or a condition can be taken. The store applies both to whatever is
+/// stored, and may compare tags differently. A 304 from a stale copy is not taken: the origin has yet to
+/// confirm the copy.
+fn is_conclusive<F: Found>(read: &Read, lookup: &Lookup<F>) -> bool {
+    let (Lookup::Fresh(copy) | Lookup::Stale(copy)) = lookup else {
+        return false;
+    };
+    if copy.record.is_of_missing() {
+        return true;
+    }
+    match copy.found.status() {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => true,
+        StatusCode::NOT_MODIFIED => {
+            let stored = copy.found.selected_headers();
+            matches!(lookup, Lookup::Fresh(_))
+                && conditional::evaluate(&read.headers, &stored) == Evaluated::NotModified
+        }
+        _ => false,
+    }
+}
