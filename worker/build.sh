@@ -2,11 +2,11 @@
 # Builds the worker with `worker-build`. `[build]` in wrangler.toml and `cargo xtask build` both run this.
 #
 #   worker/build.sh [DIRECTORY [ARGUMENT…]]    into DIRECTORY (worker/build); arguments go to cargo
-#   worker/build.sh --tools                    only install what it takes
+#   worker/build.sh --tools                    only installs the tools
 #
-# `worker-build` and the `wasm-bindgen` command are compiled from crates.io, in the versions that
-# Cargo.lock has of `worker` and `wasm-bindgen`, once, into a cache outside the checkout; esbuild and
-# wasm-opt are npm's. Left alone, `worker-build` downloads them from GitHub, which not every network allows.
+# `worker-build` and the `wasm-bindgen` command are compiled from crates.io once, into a cache outside the
+# checkout, in the versions of `worker` and `wasm-bindgen` in Cargo.lock. esbuild and wasm-opt are from npm.
+# By default `worker-build` downloads all of them from GitHub, which not every network allows.
 set -eu
 cd "$(dirname "$0")"
 
@@ -17,17 +17,17 @@ fail() {
 
 cache=${MEDIALIFT_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/medialift}
 
-# Sets `tool` to the program $2 of the package $1, in the version that Cargo.lock has of the crate $3.
+# Installs the package $1 in the version of the crate $3 in Cargo.lock. Sets `tool` to its program $2.
 install() {
     version=$(sed -n "/^name = \"$3\"\$/{n;s/^version = \"\(.*\)\"\$/\1/p;}" ../Cargo.lock)
     tool=$cache/$1-$version/bin/$2
     [ -x "$tool" ] && return
     echo "build: installing $1 $version (minutes, once)" >&2
-    # Optimising them takes longer than it would save.
+    # Optimising takes longer than it saves.
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
         cargo install --quiet --locked --root "$cache/$1-$version" "$1@$version" ||
         fail "cannot install $1 $version" \
-            "it takes cargo's registry, a C compiler, pkg-config and OpenSSL's headers (Debian: \`libssl-dev\`)"
+            "it needs cargo's registry, a C compiler, pkg-config and OpenSSL's headers (Debian: \`libssl-dev\`)"
 }
 
 install worker-build worker-build worker
@@ -53,17 +53,18 @@ export WASM_BINDGEN_BIN="$tool" ESBUILD_BIN="$npm/esbuild" WASM_OPT_BIN="$npm/wa
 # The last two may be scripts for Node.js.
 export PATH="$npm:$PATH"
 
-# SHA-256 in its small form, since it is run over some hundred bytes for each signature. And panic
-# messages name files from the crate on, not from this machine's root.
+# SHA-256 in its small form: a signature hashes some hundred bytes. And panic messages without this machine's
+# paths.
 flags='--cfg=sha2_backend_soft="compact"'
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags=$(printf '%s\037--remap-path-prefix=%s=/' "$flags" "$registry")
 done
 export CARGO_ENCODED_RUSTFLAGS="$flags"
 
-# What is changed from here on is for the next build.
+# A file that changes after this causes the next build.
 echo "with $*" >"$output/.started"
 "$worker_build" --profile worker --out-dir "$output" --locked "$@"
-# `worker-build` keeps the names of functions, a fifth of the size. A second pass finds some more.
+# `worker-build` keeps the names of functions, a fifth of the size. A second pass of `wasm-opt` saves some
+# more.
 "$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug --strip-producers -Oz -o "$output/index_bg.wasm"
 mv "$output/.started" "$output/.built"

@@ -1,7 +1,6 @@
-// The two entries of the worker, both of the class that `worker-build` makes of `worker/src/lib.rs`: the
-// gateway, and behind the platform's cache the media entry. Only what the platform wants to find as a
-// method of an entry stands here. Calls by RPC never go through the cache
-// (developers.cloudflare.com/workers/cache/limitations).
+// The two entries of the worker: the gateway, which `worker-build` makes from `worker/src/lib.rs`, and behind
+// the platform's cache the media entry. Only the methods that the platform calls are here. Calls by RPC
+// bypass the cache (developers.cloudflare.com/workers/cache/limitations).
 import Gateway from "./build/index.js";
 
 export default Gateway;
@@ -11,14 +10,14 @@ export class Media extends Gateway {
     return super.media(request, this.env);
   }
 
-  // Under `wrangler dev`, and in an account without Workers Cache, there is none.
+  // False under `wrangler dev`, and in an account without Workers Cache.
   hasCache() {
     return this.ctx.cache !== undefined;
   }
 
-  // Called by the gateway, since a purge reaches only the cache of the entry that asks
-  // (developers.cloudflare.com/workers/cache/purge). Without tags everything goes. Returns why the
-  // platform refuses, or null where it does not.
+  // Called by the gateway, because a purge reaches only the cache of the entry that calls it
+  // (developers.cloudflare.com/workers/cache/purge). Without tags everything is purged. Returns null, or why
+  // the platform has refused.
   async purge(tags) {
     if (!this.hasCache()) return "the media entry has no cache";
     const what = tags ? { tags } : { purgeEverything: true };
