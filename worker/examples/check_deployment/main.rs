@@ -1,7 +1,7 @@
-//! What the worker asks of a deployment, put to one before it is made: reads a [`Question`] as JSON from standard
-//! input, writes an [`Answer`] as JSON. The text of a secret is in nothing that is written.
+//! Checks a deployment by the worker's own rules before it is made. Reads a [`Question`] as JSON from standard
+//! input, and writes an [`Answer`] as JSON, without the text of a secret.
 //!
-//! A program of its own, run by `cargo xtask deploy`, so that `xtask` need not be built with the worker.
+//! `cargo xtask deploy` runs this program, so `xtask` does not depend on the worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
