@@ -1,5 +1,5 @@
 // What `wrangler` asks of Cloudflare's API for a deployment, answered from memory: secrets by name, queues,
-// the upload, domains and consumers. Prints its address; every request goes to standard output as a line
+// the upload, domains and consumers; and the address for queries of Analytics Engine. Prints its address; every request goes to standard output as a line
 // of JSON, so that a test sees what would have been changed and in which order.
 //
 //   node api.mjs '{"worker": true, "secrets": ["PURGE_SECRET"], "queues": ["medialift-purges"]}'
@@ -41,6 +41,11 @@ function answer(method, path, search, body) {
     const missing = wanted.find((name) => name && !queues.includes(name));
     return missing ? refused(404, 11000, `Queue ${missing} not found`) : { result: {} };
   }
+  if (write && path.startsWith("/queues/id-of-")) {
+    // Paused, resumed or emptied.
+    return { result: queue(path.split("/")[2].replace("id-of-", "")) };
+  }
+  if (path === "/analytics_engine/sql") return { result: [] };
   if (path.includes("/domains/changeset")) {
     return { result: { added: [], removed: [], updated: [], conflicting: [] } };
   }
@@ -63,6 +68,7 @@ function answer(method, path, search, body) {
       deployments: [],
       versions: [],
       startup_time_ms: 1,
+      metadata: { has_preview: false },
       resources: { script: { etag: "etag" } },
       subdomain: { enabled: false, previews_enabled: false },
       default_environment: {

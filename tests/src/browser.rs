@@ -185,7 +185,19 @@ impl Page {
     /// # Errors
     /// Fails when the browser does not answer or the file cannot be written.
     pub fn screenshot(&mut self, file: &Path) -> Result<()> {
-        let parameters = json!({ "format": "png", "captureBeyondViewport": true });
+        self.capture(file, true)
+    }
+
+    /// Writes a picture of what the window shows.
+    ///
+    /// # Errors
+    /// As [`Self::screenshot`].
+    pub fn screenshot_of_window(&mut self, file: &Path) -> Result<()> {
+        self.capture(file, false)
+    }
+
+    fn capture(&mut self, file: &Path, whole: bool) -> Result<()> {
+        let parameters = json!({ "format": "png", "captureBeyondViewport": whole });
         let answer = self.call("Page.captureScreenshot", parameters)?;
         let data = answer["data"].as_str().context("a picture")?;
         if let Some(folder) = file.parent() {

@@ -1,9 +1,11 @@
 //! Everything a migration takes, on this machine: Backblaze's model of the native API, the B2-like
 //! origin, the real worker, and a simulated Mastodon behind a real nginx.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use testkit::process::scratch_directory;
@@ -57,8 +59,16 @@ impl World {
     /// # Errors
     /// Fails when one does not come up or a file cannot be written.
     pub fn start(deployment: Deployment, seed: u64) -> Result<World> {
+        Self::start_with(deployment, seed, "private")
+    }
+
+    /// As [`Self::start`], with a bucket that is `private` or `public`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(deployment: Deployment, seed: u64, visibility: &str) -> Result<World> {
         let origin = Origin::start(OriginOptions {
-            buckets: vec![format!("{BUCKET}=private")],
+            buckets: vec![format!("{BUCKET}={visibility}")],
             keys: vec![format!("{}={KEY}", OriginOptions::KEY_ID)],
             ..OriginOptions::default()
         })?;
@@ -127,6 +137,30 @@ impl World {
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.home().join("work")
+    }
+
+    /// A shell that runs `commands` as a person would, in the working directory; every command of them
+    /// must end well. Nothing of the test's own environment gets in.
+    #[must_use]
+    pub fn shell(&self, path: &OsStr, commands: &str) -> Command {
+        let mut command = Command::new("bash");
+        command
+            .args(["-euo", "pipefail", "-c", commands])
+            .current_dir(self.work())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.home())
+            .env("B2_ENVIRONMENT", &self.b2.url)
+            // The name of an endpoint on this machine does not tell it.
+            .env("B2_REGION", "us-west-004")
+            // Where a visitor finds the site.
+            .env("SITE_URL", self.instance_url())
+            .env("NGINX_PIDS", self.nginx.id().to_string())
+            .env(
+                "INSTANCE_ADDRESS",
+                self.mastodon.url().trim_start_matches("http://"),
+            );
+        command
     }
 
     /// The worker's address, without a slash at its end.

@@ -3,127 +3,37 @@
 //! looked up, what is changed and in which order, and that no secret shows.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result};
+use e2e::cloudflare::{Account, filled_in};
 use serde_json::{Value, json};
-use testkit::process::{Guarded, ScratchDirectory, find_program_in, run_logged, scratch_directory};
+use testkit::process::{find_program_in, run_logged, scratch_directory};
 use testkit::tools::Tools;
 
 const PURGE_SECRET: &str = "a-secret-of-thirty-two-letters-x";
 const KEY: &str = "K001-the-application-key-itself";
 
-/// The stand-in, and a configuration that is filled in.
-struct Account {
-    api: Guarded,
-    url: String,
-    scratch: ScratchDirectory,
-    configuration: PathBuf,
-}
-
-impl Account {
-    /// `state`: whether there is a `worker`, and the names of its `secrets` and of the account's `queues`.
-    fn start(state: &Value) -> Result<Self> {
-        let scratch = scratch_directory("account")?;
-        let mut command = Command::new(Tools::load()?.node);
-        command
-            .arg(testkit::root().join("tests/cloudflare/api.mjs"))
-            .arg(state.to_string());
-        let log = scratch.path().join("api.log");
-        let (api, url) = Guarded::server("Cloudflare's API", command, &log, |log| {
-            Some(log.lines().next()?.to_owned())
-        })?;
-        let configuration = scratch.path().join("wrangler.toml");
-        fs::write(&configuration, filled_in()?)?;
-        Ok(Self {
-            api,
-            url,
-            scratch,
-            configuration,
-        })
+/// Runs `cargo xtask deploy`; what is printed must never hold a secret.
+fn deploy(account: &Account, arguments: &[&str]) -> Result<Output> {
+    let output = Command::new(testkit::stack::binary("xtask")?)
+        .arg("deploy")
+        .arg("--config")
+        .arg(&account.configuration)
+        .args(arguments)
+        .envs(account.variables())
+        .stdin(Stdio::null())
+        .output()
+        .context("run `xtask deploy`")?;
+    for text in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(text);
+        assert!(
+            !text.contains(PURGE_SECRET) && !text.contains(KEY),
+            "{text}"
+        );
     }
-
-    /// Runs `cargo xtask deploy`; what is printed must never hold a secret.
-    fn deploy(&self, arguments: &[&str]) -> Result<Output> {
-        let inside = |name: &str| self.scratch.path().join(name);
-        let output = Command::new(testkit::stack::binary("xtask")?)
-            .arg("deploy")
-            .arg("--config")
-            .arg(&self.configuration)
-            .args(arguments)
-            .env("CLOUDFLARE_API_BASE_URL", format!("{}/client/v4", self.url))
-            .env("CLOUDFLARE_API_TOKEN", "a-token-of-nobody")
-            .env("CLOUDFLARE_ACCOUNT_ID", "0123456789abcdef0123456789abcdef")
-            .env("XDG_CONFIG_HOME", inside("config"))
-            .env("CI", "true")
-            .stdin(Stdio::null())
-            .output()
-            .context("run `xtask deploy`")?;
-        for text in [&output.stdout, &output.stderr] {
-            let text = String::from_utf8_lossy(text);
-            assert!(
-                !text.contains(PURGE_SECRET) && !text.contains(KEY),
-                "{text}"
-            );
-        }
-        Ok(output)
-    }
-
-    /// What changed something, as method and path below the account.
-    fn changes(&self) -> Vec<(String, Value)> {
-        let log = self.api.log();
-        let requests = log.lines().skip(1).map(|line| {
-            let request: Value = serde_json::from_str(line).expect("a line of the API's log");
-            let [method, path] =
-                ["method", "path"].map(|name| request[name].as_str().unwrap_or_default());
-            (format!("{method} {path}"), request["body"].clone())
-        });
-        requests
-            .filter(|(request, _)| !request.starts_with("GET "))
-            .collect()
-    }
-}
-
-/// The shipped configuration with its empty places filled in and its comments about optional parts made real,
-/// usable from anywhere.
-fn filled_in() -> Result<String> {
-    let root = testkit::root().display();
-    let shipped = fs::read_to_string(testkit::root().join("wrangler.toml"))?;
-    let mut table: toml::Table = with_optional_parts(&shipped).parse()?;
-    table["main"] = format!("{root}/worker/entry.mjs").into();
-    table["build"]["command"] = format!("sh '{root}/worker/build.sh'").into();
-    table["build"]["watch_dir"] = format!("{root}/worker/src").into();
-    let routes = toml::toml! {
-        domain = [{ pattern = "files.example.com", custom_domain = true }]
-        route = [{ pattern = "staging.example.com/*", zone_name = "example.com" }]
-    };
-    table["routes"] = routes["domain"].clone();
-    table["env"]["staging"]["routes"] = routes["route"].clone();
-    for (name, text) in [
-        ("B2_BUCKET", "my-media"),
-        ("B2_ENDPOINT", "s3.us-west-004.backblazeb2.com"),
-        ("ORIGIN_AUTH", "sigv4"),
-    ] {
-        table["vars"][name] = text.into();
-        table["env"]["staging"]["vars"][name] = text.into();
-    }
-    for part in [&toml::Value::Table(table.clone()), &table["env"]["staging"]] {
-        let binding = &part["analytics_engine_datasets"][0]["binding"];
-        assert_eq!(binding.as_str(), Some("ANALYTICS"));
-    }
-    Ok(toml::to_string(&table)?)
-}
-
-/// Takes the `#` away before the optional tables.
-fn with_optional_parts(configuration: &str) -> String {
-    let mut is_optional = false;
-    let lines = configuration.lines().map(|line| {
-        let content = line.strip_prefix("# ");
-        is_optional = content.is_some_and(|content| is_optional || content.starts_with("[["));
-        content.filter(|_| is_optional).unwrap_or(line)
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    Ok(output)
 }
 
 /// `cargo xtask deploy --dry-run`, which asks Cloudflare nothing.
@@ -256,7 +166,7 @@ fn a_first_deployment_makes_the_queues_before_the_worker_and_brings_its_secrets(
         ),
     )?;
     let secrets = secrets.to_str().context("a path that is not UTF-8")?;
-    let output = account.deploy(&["--no-verify", "--secrets-file", secrets])?;
+    let output = deploy(&account, &["--no-verify", "--secrets-file", secrets])?;
     expect(
         &output,
         0,
@@ -267,7 +177,7 @@ fn a_first_deployment_makes_the_queues_before_the_worker_and_brings_its_secrets(
         ],
     );
 
-    let changes = account.changes();
+    let changes = account.changes()?;
     let position = |request: &str| {
         let found = changes.iter().position(|(name, _)| name == request);
         found.unwrap_or_else(|| panic!("no `{request}` in {changes:?}"))
@@ -308,7 +218,7 @@ fn a_secret_that_the_worker_lacks_stops_it_before_anything_is_changed() -> Resul
         "secrets": ["PURGE_SECRET", "B2_APPLICATION_KEY_ID"],
         "queues": [],
     }))?;
-    let output = account.deploy(&["--no-verify"])?;
+    let output = deploy(&account, &["--no-verify"])?;
     expect(
         &output,
         2,
@@ -317,7 +227,7 @@ fn a_secret_that_the_worker_lacks_stops_it_before_anything_is_changed() -> Resul
             "`B2_APPLICATION_KEY` is a secret that the worker does not have",
         ],
     );
-    assert_eq!(account.changes(), []);
+    assert_eq!(account.changes()?, []);
     Ok(())
 }
 
@@ -328,9 +238,9 @@ fn a_later_deployment_uses_the_queues_and_secrets_that_are_there() -> Result<()>
         "secrets": ["PURGE_SECRET", "B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"],
         "queues": ["medialift-purges", "medialift-purges-dead"],
     }))?;
-    let output = account.deploy(&["--no-verify"])?;
+    let output = deploy(&account, &["--no-verify"])?;
     expect(&output, 0, &["B2_APPLICATION_KEY     set (at Cloudflare)"]);
-    let changes = account.changes();
+    let changes = account.changes()?;
     let is = |name: &str| changes.iter().any(|(request, _)| request == name);
     // As a version, which is then given to every reader.
     for part in ["versions", "deployments"] {

@@ -348,6 +348,9 @@ fn a_private_bucket_is_refused_with_what_to_do() -> Result<()> {
     for part in ["cannot sign", "make the bucket public", "the worker"] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
+    // The redirect of old addresses requests nothing of it.
+    let ran = medialift::run(command.arg("--old-addresses"))?.expect(0);
+    assert!(ran.stdout.contains("return 302 https://files.example.com/"));
     Ok(())
 }
 

@@ -108,7 +108,8 @@ pub struct NginxArgs {
 /// Runs `nginx`.
 pub async fn run(args: NginxArgs, context: &Context) -> Result<Exit> {
     let visibility = args.visibility.or(context.file.visibility);
-    if visibility == Some(Visibility::Private) {
+    // The redirect of old addresses needs no bucket: it is for the worker's files domain too.
+    if visibility == Some(Visibility::Private) && !args.old_addresses {
         return Err(Error::usage("print a proxy for a private bucket")
             .cause("nginx cannot sign requests, and a private bucket refuses unsigned ones")
             .hint("make the bucket public (in Backblaze's console, and `visibility = \"public\"` in medialift.toml), or use the worker, which signs requests: docs/migrate.md"));

@@ -1,8 +1,6 @@
 //! The host on which the page's commands run, and what is the same in every step.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::b2sim::{ACCOUNT_ID, MASTER_KEY};
@@ -10,38 +8,8 @@ use e2e::mastodon::{Deployment, Invariants};
 use e2e::medialift::{Ran, run};
 use e2e::migration::{BUCKET, KEY, World};
 use e2e::script::{Block, Kind};
+use e2e::stand_ins;
 use testkit::stack::binary;
-
-/// Stands in for the host's service manager: notes what it was asked, and does it.
-const SYSTEMCTL: &str = r#"#!/bin/bash
-echo "$@" >> "$HOME/systemctl.log"
-case "$*" in
-  'restart mastodon-*.service') exec ask-instance /restart ;;
-  # nginx reads its configuration again soon after it was asked to.
-  'reload nginx') kill -s HUP NGINX && sleep 0.5 ;;
-  *) echo "systemctl: unknown: $*" >&2; exit 1 ;;
-esac
-"#;
-
-/// Stands in for Docker: containers that are created anew, or only restarted.
-const DOCKER: &str = r#"#!/bin/bash
-case "$*" in
-  'compose --project-directory '*' up -d --force-recreate') exec ask-instance /recreate ;;
-  'compose --project-directory '*' restart') exec ask-instance /restart ;;
-  *) echo "docker: unknown: $*" >&2; exit 1 ;;
-esac
-"#;
-
-/// Has the simulated instance do something, and waits until it is done.
-const ASK_INSTANCE: &str = r#"#!/bin/bash
-exec 3<> /dev/tcp/HOST/PORT
-printf 'POST %s HTTP/1.1\r\n\r\n' "$1" >&3
-answer=$(cat <&3)
-case "$answer" in
-  'HTTP/1.1 200 '*) ;;
-  *) echo "$answer" >&2; exit 1 ;;
-esac
-"#;
 
 /// The services and directories, with what a host has besides.
 pub(crate) struct Host {
@@ -55,28 +23,16 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn start(deployment: Deployment, page: Vec<Block>) -> Result<Host> {
         let world = World::start(deployment, fastrand::u64(..))?;
-        let (address, port) = world
-            .mastodon
-            .url()
-            .trim_start_matches("http://")
-            .split_once(':')
-            .context("an address")?;
         let programs = world.home().join("bin");
         fs::create_dir_all(&programs)?;
-        for (name, text) in [
-            ("systemctl", SYSTEMCTL),
-            ("docker", DOCKER),
-            ("ask-instance", ASK_INSTANCE),
+        for (name, script) in [
+            ("systemctl", stand_ins::SYSTEMCTL),
+            ("docker", stand_ins::DOCKER),
+            ("ask-instance", stand_ins::ASK_INSTANCE),
             // Whether the configuration is right shows in what nginx then does.
-            ("nginx", "#!/bin/sh\ntest \"$*\" = -t\n"),
+            ("nginx", "test \"$*\" = -t\n"),
         ] {
-            let program = programs.join(name);
-            let text = text
-                .replace("NGINX", &world.nginx.id().to_string())
-                .replace("HOST", address)
-                .replace("PORT", port);
-            fs::write(&program, text)?;
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+            stand_ins::write(&programs, name, script)?;
         }
         std::os::unix::fs::symlink(binary("medialift")?, programs.join("medialift"))?;
         let rules = Invariants::new(world.client(), BUCKET);
@@ -140,19 +96,8 @@ impl Host {
             // which asks for the flag that the page names.
             commands = commands.replace('\n', " --max-deleted-in-bucket 1000 || test $? = 4\n");
         }
-        let mut command = Command::new("bash");
-        command
-            .args(["-euo", "pipefail", "-c"])
-            .arg(commands)
-            .current_dir(world.work())
-            .env_clear()
-            .env("PATH", format!("{}:{path}", programs.display()))
-            .env("HOME", world.home())
-            .env("B2_ENVIRONMENT", &world.b2.url)
-            // The name of an endpoint on this machine does not tell it.
-            .env("B2_REGION", "us-west-004")
-            // Where a visitor finds the site.
-            .env("SITE_URL", world.instance_url());
+        let path = format!("{}:{path}", programs.display());
+        let mut command = world.shell(path.as_ref(), &commands);
         if name == "provision" {
             // A person is asked for it at the terminal.
             command

@@ -8,7 +8,7 @@ mod steps;
 
 use anyhow::{Result, ensure};
 use e2e::mastodon::Deployment;
-use e2e::script::{Block, Kind, blocks};
+use e2e::script::{Block, Kind, read};
 
 use host::Host;
 
@@ -34,11 +34,12 @@ const STEPS: [&str; 14] = [
 /// Before `prune`, and instead of it.
 const WAY_BACK: &str = "undo";
 
-/// The page's blocks, those of the other page in the place of their namesakes.
+/// The page's marked blocks, those of the other page in the place of their namesakes.
 fn page(deployment: Deployment) -> Result<Vec<Block>> {
-    let mut page = blocks(PAGE)?;
+    let mut page = read(PAGE)?.blocks;
+    page.retain(|block| block.kind != Kind::Plain);
     if deployment == Deployment::Docker {
-        for other in blocks(DOCKER_PAGE)? {
+        for other in read(DOCKER_PAGE)?.blocks {
             let place = page.iter_mut().find(|block| block.name == other.name);
             let Some(place) = place else {
                 anyhow::bail!("migrate.md has no step `{}`", other.name);

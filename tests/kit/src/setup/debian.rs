@@ -41,7 +41,7 @@ esac
 exec "$program" "$@"
 "#;
 
-/// The program that only the bench uses: the system's, else the one of Debian's package of its name,
+/// A program that one suite or the bench uses: the system's, else the one of Debian's package of its name,
 /// unpacked into the cache.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub fn program(package: &'static str) -> Result<PathBuf> {
     if let Some(program) = unpacked(&cache, package) {
         return Ok(program);
     }
-    eprintln!("setup: getting {package}, for the bench");
+    eprintln!("setup: getting {package}");
     unpack(&Installer::new(&cache, package), package, &[package])
         .with_context(|| format!("cannot get {package}\n\nhint: install Debian's `{package}`"))?;
     unpacked(&cache, package).with_context(|| format!("Debian's `{package}` has no such program"))

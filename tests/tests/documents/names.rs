@@ -1,0 +1,69 @@
+//! Files and tests that the documents name are there: `worker/src/gateway.rs`, `gateway.rs`,
+//! `tests/tests/prune.rs::links_are_neither_followed_nor_deleted`, `…::another_test_of_that_file`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use regex::Regex;
+
+use super::pages;
+
+const FOLDERS: [&str; 6] = ["worker", "host-cli", "xtask", "tests", "docs", "deploy"];
+/// In the place of a name that somebody chooses.
+const CHOSEN: &str = "NAME.rs";
+
+#[test]
+fn every_file_and_every_test_that_a_page_names_is_there() -> Result<()> {
+    let root = testkit::root();
+    let mut files = Vec::new();
+    for folder in FOLDERS {
+        below(&root.join(folder), &mut files)?;
+    }
+    let source = Regex::new(r"^(…|[\w/.-]+\.rs)(?:::(\w+))?$")?;
+    let place = Regex::new(&format!(r"^({})/[\w./-]*$", FOLDERS.join("|")))?;
+    for (name, page) in pages()? {
+        let mut last = PathBuf::new();
+        for (line, code) in &page.spans {
+            if code.ends_with(CHOSEN) {
+                continue;
+            }
+            let at = || format!("{name}:{line}: `{code}` is not there");
+            if let Some(parts) = source.captures(code) {
+                if &parts[1] != "…" {
+                    last = PathBuf::from(&parts[1]);
+                }
+                let mut found = files.iter().filter(|file| file.ends_with(&last)).peekable();
+                ensure!(found.peek().is_some(), at());
+                if let Some(test) = parts.get(2) {
+                    let function = format!("fn {}(", test.as_str());
+                    let mut texts = found.map(fs::read_to_string);
+                    ensure!(
+                        texts.any(|text| text.is_ok_and(|text| text.contains(&function))),
+                        at()
+                    );
+                }
+            } else if place.is_match(code) {
+                ensure!(root.join(code).exists(), at());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("list `{}`", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        // What is built, and packages of npm.
+        if entry.file_type()?.is_dir() {
+            if name != "target" && name != "build" && name != "node_modules" {
+                below(&entry.path(), files)?;
+            }
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
