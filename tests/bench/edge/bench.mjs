@@ -1,8 +1,8 @@
 // The cases of engine mode, the same for every handler: `handler.mjs` is the one that is measured.
 import * as handler from "handler.mjs";
-import { forget, install } from "stub.mjs";
+import { ENV, forget, install, puts } from "stub.mjs";
 
-const ENV = { B2_BUCKET: "media", B2_ENDPOINT: "s3.us-west-004.backblazeb2.com", CACHE_MODE: "engine" };
+const IN_ENGINE = { ...ENV, CACHE_MODE: "engine" };
 const FILES = "https://files.example.com/media_attachments/files/109/302/111/222/333/444/original/";
 const SIZE = 100 * 1024;
 const URL_OF_HIT = FILES + "0123456789abcdef.png";
@@ -18,6 +18,12 @@ const TIME_OF_MISSES = { minTime: "2s", warmup: "1500ms", samples: 50 };
 async function expect(name, response, status, cache, bytes) {
   const headers = response.headers;
   const length = (await response.arrayBuffer()).byteLength;
+  // Somebody else's worker has headers and refusals of its own.
+  if (handler.call.published) {
+    const isRight = cache === null ? response.status === 405 : response.status === status && length === bytes;
+    if (!isRight) throw new Error(`${name}: ${response.status}, ${length} bytes; not ${status}, ${bytes} bytes`);
+    return;
+  }
   const isSecure =
     headers.get("X-Content-Type-Options") === "nosniff" &&
     headers.get("Content-Security-Policy") === "default-src 'none'; form-action 'none'";
@@ -41,7 +47,7 @@ export default {
     install();
     const pending = [];
     const ctx = { waitUntil: (work) => pending.push(work), passThroughOnException() {}, exports: {} };
-    const send = (url, init) => handler.call(new Request(url, init), ENV, ctx);
+    const send = (url, init) => handler.call(new Request(url, init), IN_ENGINE, ctx);
     const settle = async () => {
       while (pending.length) await Promise.all(pending.splice(0));
     };
@@ -68,14 +74,16 @@ export default {
     time("not modified", async () => c.blackBox(await send(URL_OF_HIT, known)));
     time("refusal", async () => c.blackBox(await send(URL_OF_HIT, post)));
     // What every miss has in it: the runtime's part and the bucket's.
-    time("the bucket alone", async () => (await fetch(URL_OF_HIT)).arrayBuffer());
+    const signed = { headers: { Authorization: "AWS4-HMAC-SHA256 Credential=" } };
+    time("the bucket alone", async () => (await fetch(URL_OF_HIT, signed)).arrayBuffer());
     // What comes of the last of each kind is looked at too: a bench that times a failure is none.
     let serial = 0;
     time("miss", async () => {
+      const before = puts();
       const response = await send(`${FILES}${serial++}.png`);
-      if (response.headers.get("X-Cache-Status") !== "MISS") throw new Error("a miss is none");
-      await response.arrayBuffer();
+      const length = (await response.arrayBuffer()).byteLength;
       await settle();
+      if (length !== SIZE || puts() !== before + 1) throw new Error("a miss is none");
       if (serial % 64 === 0) forget();
     }, TIME_OF_MISSES);
   },

@@ -25,6 +25,9 @@ let answers = 0;
 
 export default {
   fetch(request) {
+    // It is private.
+    const signature = request.headers.get("Authorization");
+    if (!signature?.startsWith("AWS4-HMAC-SHA256 Credential=")) return new Response(null, { status: 403 });
     // No two objects have the same tag: what was made of one's headers is of no use to the next.
     const number = (answers++).toString(16);
     const ETag = request.url.endsWith(KNOWN) ? KNOWN_TAG : `"${number.padStart(32, "0")}"`;

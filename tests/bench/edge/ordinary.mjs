@@ -1,5 +1,6 @@
 // The edge's rules by hand in plain JavaScript, in the ordinary way: what is stored is the bucket's
 // answer, and each hit is a copy of it whose headers are edited.
+import { AwsClient } from "aws4fetch";
 
 const FRESH_MS = 172_800_000;
 const STALE_MS = 2_592_000_000;
@@ -15,6 +16,8 @@ const SECURITY = {
 
 // The keys that this isolate is fetching.
 const fills = new Set();
+
+let signer;
 
 function dress(response, status) {
   const answer = new Response(response.body, response);
@@ -42,12 +45,20 @@ function age(found) {
   return Date.now() - Number(found.headers.get("X-Stored-At"));
 }
 
-async function ask(url, headers) {
+async function ask(env, path, headers) {
+  const url = `${env.ORIGIN_URL ?? `https://${env.B2_ENDPOINT}/${env.B2_BUCKET}`}/${path}`;
+  signer ??= new AwsClient({
+    accessKeyId: env.B2_APPLICATION_KEY_ID,
+    secretAccessKey: env.B2_APPLICATION_KEY,
+    service: "s3",
+    region: env.B2_ENDPOINT.split(".")[1],
+  });
   for (let attempt = 0; ; attempt++) {
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), ANSWER_TIMEOUT_MS);
     try {
-      const answer = await fetch(url, { headers, cache: "no-store", redirect: "manual", signal: controller.signal });
+      const signed = await signer.sign(url, { headers });
+      const answer = await fetch(signed, { cache: "no-store", redirect: "manual", signal: controller.signal });
       if (answer.status < 500 || attempt === 1) return answer;
     } catch (error) {
       if (attempt === 1) throw error;
@@ -72,11 +83,11 @@ function keep(name, fetched, ctx) {
   ctx.waitUntil(put.finally(() => fills.delete(name)));
 }
 
-async function fill(name, origin, stale, ctx) {
+async function fill(env, name, path, stale, ctx) {
   const etag = stale?.headers.get("ETag");
   let fetched;
   try {
-    fetched = await ask(origin, etag ? { "If-None-Match": etag } : {});
+    fetched = await ask(env, path, etag ? { "If-None-Match": etag } : {});
   } catch {
     fills.delete(name);
     return stale ? dress(stale, "STALE") : text(502, "Bad Gateway");
@@ -138,17 +149,18 @@ export async function call(request, env, ctx) {
   }
   if (env.CACHE_MODE === "platform") return through(path, method, headers, ctx);
   const asked = new Request(name, { headers });
-  const origin = `https://${env.B2_ENDPOINT}/${env.B2_BUCKET}/${path}`;
   for (const start = Date.now(); ; ) {
     const found = await caches.default.match(asked);
     if (found && age(found) < FRESH_MS) return dress(found, "HIT");
     const stale = found && age(found) < FRESH_MS + STALE_MS ? found : undefined;
     if (!fills.has(name)) {
       fills.add(name);
-      return fill(name, origin, stale, ctx);
+      return fill(env, name, path, stale, ctx);
     }
     if (stale) return dress(stale, "UPDATING");
-    if (Date.now() - start > LONGEST_WAIT_MS) return dress(await ask(origin, {}), "MISS");
+    if (Date.now() - start > LONGEST_WAIT_MS) return dress(await ask(env, path, {}), "MISS");
     await new Promise((done) => setTimeout(done, 50));
   }
 }
+
+export default { fetch: call };

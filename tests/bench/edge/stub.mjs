@@ -1,7 +1,17 @@
 // What stands in for Cloudflare's Cache API in the bench: one in memory, the same for every handler that
 // is measured.
 
+/** What a worker is given that reads a private bucket. */
+export const ENV = {
+  B2_BUCKET: "media",
+  B2_ENDPOINT: "s3.us-west-004.backblazeb2.com",
+  ORIGIN_AUTH: "sigv4",
+  B2_APPLICATION_KEY_ID: "00161f959a5f87b0000000005",
+  B2_APPLICATION_KEY: "K001testsecretkeyofthetestserver",
+};
+
 const stored = new Map();
+let stores = 0;
 
 const cache = {
   async match(request) {
@@ -25,6 +35,7 @@ const cache = {
     return new Response(entry.body, entry.answer);
   },
   async put(request, response) {
+    stores++;
     const url = typeof request === "string" ? request : request.url;
     const bytes = await response.arrayBuffer();
     stored.set(url, {
@@ -43,6 +54,11 @@ const cache = {
 /** Puts it in place. */
 export function install() {
   Object.defineProperty(globalThis, "caches", { value: { default: cache }, configurable: true });
+}
+
+/** How often something was stored. */
+export function puts() {
+  return stores;
 }
 
 /** Forgets what is stored. */

@@ -1,22 +1,22 @@
-//! `cargo xtask bench crowd`: the worker under `wrangler dev` and nginx, in front of the same origin
-//! and behind the same client.
+//! `cargo xtask bench crowd`: the worker, workers in JavaScript and nginx, in front of the same origin and
+//! behind the same client.
 //!
-//! Beside them two workers that tell which part of the worker's figures is the local simulator's:
-//! one that answers a constant, and the usual one written by hand in JavaScript. What a single
-//! request costs inside the runtime is the part `edge`'s to say.
+//! A worker that answers a constant tells which part of the others' figures is the local simulator's. What a
+//! single request costs inside the runtime is the part `edge`'s to say.
 
 mod cases;
 mod memory;
 mod wrk;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::{Report, Target};
-use super::rounds;
+use super::Effort;
+use super::edge::{COMPATIBILITY_DATE, ENDPOINT, ORDINARY, published};
+use super::report::{Report, Target, figure};
 use cases::{CASES, Case, HIT, Kind, LARGE, SMALL};
 use memory::Watch;
 use testkit::pins;
@@ -25,10 +25,11 @@ use testkit::setup::debian_program;
 use testkit::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions, Profile};
 use testkit::tools::Tools;
 use testkit::upload;
+use wrk::Load;
 
-/// How often everything is measured at most, and how long that may take.
-const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(210);
+/// How often everything is measured, and how long that may take.
+const ROUNDS: (usize, usize) = (3, 4);
+const BUDGET: Duration = Duration::from_secs(290);
 
 /// What the origin waits before each answer to the flash crowd.
 const LATENCY_MILLISECONDS: u64 = 100;
@@ -42,8 +43,10 @@ const RATE: &str = "requests/s";
 enum Who {
     Worker,
     Nginx,
-    /// The same service by hand, in JavaScript, without a lock.
-    ByHand,
+    /// The same rules by hand in JavaScript, with a lock.
+    Ordinary,
+    /// Somebody else's worker, without a lock.
+    Published,
     /// A constant, from memory.
     Empty,
     /// The bucket itself: what the others cannot be faster than on a cold read.
@@ -51,20 +54,22 @@ enum Who {
 }
 
 impl Who {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Worker,
         Self::Nginx,
-        Self::ByHand,
+        Self::Ordinary,
+        Self::Published,
         Self::Empty,
         Self::Origin,
     ];
 
     const fn name(self) -> &'static str {
         match self {
-            Self::Worker => "worker, `wrangler dev`",
+            Self::Worker => "the worker",
             Self::Nginx => "nginx",
-            Self::ByHand => "worker by hand in JavaScript, `wrangler dev`",
-            Self::Empty => "empty worker, `wrangler dev`",
+            Self::Ordinary => ORDINARY,
+            Self::Published => "a published worker",
+            Self::Empty => "a worker that answers a constant",
             Self::Origin => "the origin itself",
         }
     }
@@ -72,17 +77,25 @@ impl Who {
     /// Whether it can do what the case asks for.
     fn takes(self, kind: Kind) -> bool {
         match self {
-            Self::Worker | Self::Nginx => true,
-            // Without a lock the crowd would be another case than for the others.
-            Self::ByHand => kind != Kind::Crowd,
+            Self::Worker | Self::Nginx | Self::Ordinary | Self::Published => true,
             Self::Empty => kind == Kind::Hit,
             Self::Origin => kind == Kind::Cold,
         }
     }
 
-    /// Whether it is bound to ask the origin once for each key, and not more often.
+    /// Whether it is to ask the origin once for each key, and not more often.
     const fn locks(self) -> bool {
         matches!(self, Self::Worker | Self::Nginx)
+    }
+
+    /// Its module below `tests/bench`, where it is a worker that is not ours.
+    const fn module(self) -> Option<&'static str> {
+        match self {
+            Self::Ordinary => Some("edge/ordinary.mjs"),
+            Self::Published => Some("edge/published.mjs"),
+            Self::Empty => Some("crowd/empty.mjs"),
+            Self::Worker | Self::Nginx | Self::Origin => None,
+        }
     }
 }
 
@@ -96,27 +109,32 @@ enum Running {
 impl Running {
     fn start(who: Who, tools: &Tools, origin: &Origin) -> Result<Self> {
         let bucket = origin.bucket_url(BUCKET);
-        let edge = |configuration: Option<&str>, variables: &[(&str, &str)]| {
-            let options = EdgeOptions {
-                configuration: configuration.map(|path| testkit::root().join(path)),
-                variables: variables
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                    .collect(),
-                ..EdgeOptions::default()
-            };
-            Edge::start_with(tools, options).map(Self::Edge)
-        };
         match who {
-            Who::Worker => edge(None, &[("ORIGIN_URL", &bucket), ("CACHE_MODE", "engine")]),
-            Who::ByHand => edge(
-                Some("tests/fixtures/ordinary-worker/wrangler.toml"),
-                &[("ORIGIN_URL", &bucket)],
-            ),
-            Who::Empty => edge(Some("tests/bench/crowd/empty.toml"), &[]),
-            Who::Nginx => Nginx::start(&bucket).map(Self::Nginx),
-            Who::Origin => Ok(Self::Origin(bucket)),
+            Who::Nginx => return Nginx::start(&bucket).map(Self::Nginx),
+            Who::Origin => return Ok(Self::Origin(bucket)),
+            Who::Worker | Who::Ordinary | Who::Published | Who::Empty => {}
         }
+        let scratch = scratch_directory("crowd-worker")?;
+        let configuration = who
+            .module()
+            .map(|module| configure(module, &scratch.path().join("wrangler.toml")))
+            .transpose()?;
+        let variables = [
+            ("ORIGIN_URL", &*bucket),
+            ("ORIGIN_AUTH", "sigv4"),
+            ("B2_ENDPOINT", ENDPOINT),
+            ("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID),
+            ("B2_APPLICATION_KEY", OriginOptions::KEY),
+            ("CACHE_MODE", "engine"),
+        ];
+        let options = EdgeOptions {
+            configuration,
+            variables: variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .to_vec(),
+            ..EdgeOptions::default()
+        };
+        Edge::start_with(tools, options).map(Self::Edge)
     }
 
     fn url(&self) -> String {
@@ -136,8 +154,22 @@ impl Running {
     }
 }
 
+/// Writes the settings of a worker in JavaScript. It has a queue as ours has, so that the simulator's own
+/// services weigh the same beside all.
+fn configure(module: &str, file: &Path) -> Result<PathBuf> {
+    let main = testkit::root().join("tests/bench").join(module);
+    let text = format!(
+        "name = \"javascript\"\nmain = '{}'\ncompatibility_date = \"{COMPATIBILITY_DATE}\"\n\
+         [[queues.producers]]\nbinding = \"PURGES\"\nqueue = \"medialift-purges\"\n\
+         [[queues.consumers]]\nqueue = \"medialift-purges\"\n",
+        main.display()
+    );
+    fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))?;
+    Ok(file.to_owned())
+}
+
 /// Measures everything, everyone in turn, and says what it came to.
-pub(super) fn measure() -> Result<Report> {
+pub(super) fn measure(effort: Effort) -> Result<Report> {
     let tools = Tools::load()?;
     let wrk = debian_program(pins::DEBIAN_WRK)?;
     let origin = Origin::start(OriginOptions {
@@ -146,7 +178,7 @@ pub(super) fn measure() -> Result<Report> {
     })?;
     fill(&origin)?;
     let mut report = Report::default();
-    for round in rounds(2, ROUNDS, BUDGET) {
+    for round in effort.rounds(ROUNDS.0, ROUNDS.1, BUDGET) {
         let mut everyone = Who::ALL;
         everyone.rotate_left((round - 1) % Who::ALL.len());
         for who in everyone {
@@ -156,7 +188,7 @@ pub(super) fn measure() -> Result<Report> {
         }
     }
     set_targets(&mut report);
-    report.notes = notes(&report);
+    report.notes = notes(&report)?;
     Ok(report)
 }
 
@@ -240,7 +272,7 @@ fn one_round(
         add(RATE, outcome.requests as f64 / outcome.seconds);
         add("p50, ms", outcome.p50_us / 1_000.0);
         add("p99, ms", outcome.p99_us / 1_000.0);
-        if who.locks() {
+        if !matches!(who, Who::Empty | Who::Origin) {
             add(ORIGIN_REQUESTS, asked as f64);
         }
         if let Some(peak) = watch.map(|watch| watch.peak()) {
@@ -331,36 +363,59 @@ fn set_targets(report: &mut Report) {
     }
 }
 
-fn notes(report: &Report) -> Vec<String> {
+fn notes(report: &Report) -> Result<Vec<String>> {
     let rate = |who: Who| report.median(HIT, who.name(), RATE);
     let percent = |who: Who| format!("{:.0} %", rate(Who::Worker) / rate(who) * 100.0);
-    vec![
+    let loads = CASES.map(|case| {
+        let Load {
+            keys,
+            each,
+            connections,
+            ..
+        } = case.load;
+        let repeated = match each {
+            1 => String::new(),
+            _ => format!(", each {each} times in a row"),
+        };
         format!(
-            "The client is `wrk` from Debian: 20 connections for what is small, 4 for what is large, \
-             200 for the flash crowd, which asks for each of its 500 keys 20 times in a row, from an \
-             origin that waits {LATENCY_MILLISECONDS} ms. Its p50 and p99 are as it tells them, corrected for what waits to be sent. \
+            "*{}*: {connections} connections ask for {} objects{repeated}",
+            case.name,
+            figure(keys as f64)
+        )
+    });
+    Ok(vec![
+        format!(
+            "The client is `wrk` from Debian. {}. The origin waits {LATENCY_MILLISECONDS} ms before each answer \
+             to the flash crowd. p50 and p99 are as `wrk` tells them, corrected for what waits to be sent. \
              Every contender starts anew in each round, with nothing stored, and is \
              alone with the origin and the client meanwhile. Answers that are not 200, bytes that \
              are too few, and hits that reach the origin end the bench. nginx's p50 in the flash crowd \
-             is its lock's: whoever waits for another's fetch looks again each half second."
+             is its lock's: whoever waits for another's fetch looks again at intervals.",
+            loads.join("; ")
         ),
         format!(
-            "nginx runs in one process with the directives that the worker replaces. The worker runs \
-             under `wrangler dev`, in engine mode, and most of what is measured there is the local \
-             simulator's: a proxy in Node.js and one in `workerd` stand before the worker, each \
-             request is written into a log, and the Cache API is a worker of its own over SQLite and \
-             files. A worker that answers a constant takes {} of the time that ours takes for a small \
-             hit, and the usual worker by hand in JavaScript, over the same Cache API, {}: only what \
-             is beyond that can be our worker's own. None of this exists in production. The part `edge` \
-             measures the worker without it.",
+            "nginx runs in one process with the directives that the worker replaces. All workers run under \
+             `wrangler dev`, ours in engine mode, and sign what they ask of the bucket; nginx cannot, so the \
+             bucket is a public one. *{ORDINARY}* and *{}*, {}, are those of the part `edge`; the former has a \
+             lock and the latter has none.",
+            Who::Published.name(),
+            published()?
+        ),
+        format!(
+            "Most of what is measured of a worker is the local simulator's: a proxy in Node.js and one in \
+             `workerd` stand before it, each request is written into a log, and the Cache API is a worker of \
+             its own over SQLite and files. A worker that answers a constant takes {} of the time that ours \
+             takes for a small hit, and *{ORDINARY}*, over the same Cache API, {}: only what is beyond that can \
+             be our worker's own. None of this exists in production. The part `edge` measures the worker \
+             without it.",
             percent(Who::Empty),
-            percent(Who::ByHand),
+            percent(Who::Ordinary),
         ),
         "Memory is the most that all processes of a contender held at once during the case, pages \
          that they share counted for each; for `wrangler dev` that is Node.js, esbuild and `workerd`. Files \
          in the system's page cache do not count."
             .to_owned(),
-    ]
+    ])
 }
 
 #[cfg(test)]
@@ -379,14 +434,16 @@ mod tests {
     #[test]
     fn one_request_too_many_misses_the_target() {
         let mut report = Report::default();
-        for requests in [500.0, 501.0, 500.0] {
+        for requests in [250.0, 251.0, 250.0] {
             report.add(FLASH, Who::Worker.name(), ORIGIN_REQUESTS, requests);
         }
         set_targets(&mut report);
         let target = report
             .targets
             .iter()
-            .find(|target| target.name.starts_with(FLASH) && target.name.contains("worker"))
+            .find(|target| {
+                target.name.starts_with(FLASH) && target.name.ends_with(Who::Worker.name())
+            })
             .unwrap();
         assert!(!target.is_reached());
     }

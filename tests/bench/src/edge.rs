@@ -11,27 +11,31 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use super::Effort;
 use super::report::{Report, Target};
-use super::rounds;
 use testkit::process::{run_logged, scratch_directory};
 use testkit::tools::Tools;
 
-/// How often each contender is measured at most, in turn with the others, and how long that may take.
-const ROUNDS: usize = 6;
+/// How often each contender is measured, in turn with the others, and how long that may take.
+const ROUNDS: (usize, usize) = (3, 6);
 const BUDGET: Duration = Duration::from_secs(250);
+
+/// What the workers of this part and of the part `crowd` are given.
+pub(super) const COMPATIBILITY_DATE: &str = "2026-11-01";
+pub(super) const ENDPOINT: &str = "s3.us-west-004.backblazeb2.com";
 
 const CPU: &str = "CPU, µs";
 const RATIO: &str = "ratio";
 
 const WORKER: &str = "the worker";
-const ORDINARY: &str = "ordinary JavaScript";
-const LEAN: &str = "lean JavaScript";
+pub(super) const ORDINARY: &str = "ordinary JavaScript";
+const PUBLISHED: &str = "a published worker";
 
 /// Who is measured: the name in the report, and the handler's file without its ending.
 const CONTENDERS: [Contender; 3] = [
     Contender::new(WORKER, "rust"),
     Contender::new(ORDINARY, "ordinary"),
-    Contender::new(LEAN, "lean"),
+    Contender::new(PUBLISHED, "published"),
 ];
 
 /// What each case may cost at most, as a multiple of what it costs in ordinary JavaScript.
@@ -55,14 +59,6 @@ const START: &str = "startup:total";
 /// anything is as unsteady.
 const MORE_STARTS: usize = 2;
 
-/// How it was measured.
-const NOTES: [&str; 4] = [
-    "Each round starts `workerd bench` anew for each contender; the worker is called by the entry that is deployed, made one file as `wrangler` makes it. CPU is the median that it tells of a case, its own overhead subtracted; a refusal, a miss, a 206 and a 304 are looked at, headers and bytes, before anything is timed. The store is a stub in memory that hands out a 100 KB blob without copying it. The bucket is a worker of its own in the same process that answers at once; its part is in everybody's figure for a miss, and so is the runtime's for the subrequest: *the bucket alone* tells how much that is, a fetch whose body is read and no more.",
-    "*Ordinary* keeps the bucket's answer and edits a copy's headers at each hit; *lean* keeps final headers and sets one. *Ordinary* has nginx's rules too: the lock and its time limit, stale answers, one more try, the rules for paths, and purges. *Lean* has of them what the timed requests meet (the lock, the rules for paths), and no stale answers, no second try and no purge. That a body that breaks off is not stored is the platform's part in all of them.",
-    "*Hit in platform mode* is the gateway's own work: its call to the media entry is answered by a stub in memory, as the platform's cache would answer a hit. It has no target.",
-    "A miss is measured for longer than the other cases: a miss leaves streams behind, and for its first thousands the collector of garbage has not come to them yet. Every object has a tag of its own: were all the same, headers that were kept from one miss would serve the next.",
-];
-
 #[derive(Clone, Copy)]
 struct Contender {
     name: &'static str,
@@ -82,7 +78,7 @@ impl Contender {
     fn does(self, case: &str) -> bool {
         match case {
             "the bucket alone" => self.name == ORDINARY,
-            GATEWAY_HIT => self.name != LEAN,
+            GATEWAY_HIT => self.name != PUBLISHED,
             _ => true,
         }
     }
@@ -92,7 +88,7 @@ impl Contender {
 ///
 /// # Errors
 /// Fails when a case of a contender is not what it says.
-pub(super) fn measure() -> Result<Report> {
+pub(super) fn measure(effort: Effort) -> Result<Report> {
     let tools = Tools::load()?;
     let scratch = scratch_directory("bench-edge")?;
     let mut configurations = Vec::new();
@@ -100,7 +96,7 @@ pub(super) fn measure() -> Result<Report> {
         configurations.push((contender, configure(&tools, contender, scratch.path())?));
     }
     let mut report = Report::default();
-    for round in rounds(3, ROUNDS, BUDGET) {
+    for round in effort.rounds(ROUNDS.0, ROUNDS.1, BUDGET) {
         configurations.rotate_left(1);
         for (contender, configuration) in &configurations {
             eprintln!("bench: round {round}: {}", contender.name);
@@ -138,8 +134,41 @@ pub(super) fn measure() -> Result<Report> {
         }
     }
     conclude(&mut report);
-    report.notes = NOTES.map(str::to_owned).to_vec();
+    report.notes = notes(&published()?);
     Ok(report)
+}
+
+/// How it was measured.
+fn notes(published: &str) -> Vec<String> {
+    [
+        "Each round starts `workerd bench` anew for each contender; the worker is called by the entry that is deployed, made one file as `wrangler` makes it. CPU is the median that it tells of a case, its own overhead subtracted; a refusal, a miss, a part and a 304 are looked at, headers and bytes, before anything is timed. The store is a stub in memory that hands out a blob without copying it. The bucket is private, and takes signed requests only (`ORIGIN_AUTH = \"sigv4\"`): a worker of its own in the same process that answers at once and checks no more than that there is a signature. Its part is in everybody's figure for a miss, and so is the runtime's for the subrequest: *the bucket alone* tells how much that is, a fetch whose body is read and no more.",
+        "*Ordinary JavaScript*, which the targets are about, was written for this bench by hand: it keeps the bucket's answer and edits a copy's headers at each hit, and it has nginx's rules too: the lock and its time limit, stale answers, one more try, the rules for paths, and purges. It signs by `aws4fetch`. That a body that breaks off is not stored is the platform's part in all of them.",
+        &format!("*A published worker* is somebody else's: {published}. It serves buckets of R2, so that its binding is replaced by one that asks the S3 API. It hands out what the Cache API has as it is: no lock, no stale answers, no second try, no purge, no headers of security, and what is stored is as fresh as its `Cache-Control` says."),
+        "*Hit in platform mode* is the gateway's own work: its call to the media entry is answered by a stub in memory, as the platform's cache would answer a hit. It has no target.",
+        "A miss is measured for longer than the other cases: a miss leaves streams behind, and the collector of garbage comes to the first of them late. Every object has a tag of its own: were all the same, headers that were kept from one miss would serve the next.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// The packages of npm that the published worker is made of, with their versions.
+pub(super) fn published() -> Result<String> {
+    #[derive(Deserialize)]
+    struct Package {
+        version: String,
+    }
+    let version = |name: &str| {
+        let path = testkit::root().join(format!("node_modules/{name}/package.json"));
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let package: Package = serde_json::from_str(&text)?;
+        anyhow::Ok(format!("`{name}` {}", package.version))
+    };
+    Ok(format!(
+        "npm's {} over the S3 API, signed by {}",
+        version("render2")?,
+        version("aws4fetch")?
+    ))
 }
 
 fn add(report: &mut Report, contender: Contender, figures: Vec<(String, f64)>) {
@@ -203,12 +232,12 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
          (name = \"main\", worker = .main), (name = \"bucket\", worker = .bucket),\n  \
          (name = \"gateway\", worker = .gateway),\n]);\n\
          const main :Workerd.Worker = (\n  modules = [\n{of_main}  ],\n  \
-         compatibilityDate = \"2026-11-01\",\n  globalOutbound = \"bucket\",\n);\n\
+         compatibilityDate = \"{COMPATIBILITY_DATE}\",\n  globalOutbound = \"bucket\",\n);\n\
          const gateway :Workerd.Worker = (\n  modules = [\n{of_gateway}  ],\n  \
-         compatibilityDate = \"2026-11-01\",\n  globalOutbound = \"bucket\",\n);\n\
+         compatibilityDate = \"{COMPATIBILITY_DATE}\",\n  globalOutbound = \"bucket\",\n);\n\
          const bucket :Workerd.Worker = (\n  \
          modules = [(name = \"bucket.mjs\", esModule = embed \"bucket.mjs\")],\n  \
-         compatibilityDate = \"2026-11-01\",\n);\n"
+         compatibilityDate = \"{COMPATIBILITY_DATE}\",\n);\n"
     );
     fs::write(&configuration, text)
         .with_context(|| format!("cannot write `{}`", configuration.display()))?;
@@ -280,12 +309,12 @@ fn run(
     Ok(figures)
 }
 
-/// The targets, and how far the worker is from the leanest JavaScript: ratios of what was measured in
+/// The targets, and how far the worker is from the others: ratios of what was measured in
 /// the same round, since the machine changes its pace from round to round.
 fn conclude(report: &mut Report) {
     let bounds = TARGETS.map(|(case, bound)| (case, Some(bound)));
     for (case, bound) in bounds.into_iter().chain([(GATEWAY_HIT, None)]) {
-        for other in [ORDINARY, LEAN] {
+        for other in [ORDINARY, PUBLISHED] {
             let (own, theirs) = (
                 report.rounds(case, WORKER, CPU),
                 report.rounds(case, other, CPU),

@@ -1,30 +1,32 @@
 //! How `medialift sync` takes more files, and larger ones.
 //!
-//! More files: the same small files, 1,000 to 1,000,000 of them, all to be sent, then nothing to do.
+//! More files: the same small files, up to a million of them, all to be sent, then nothing to do.
 //! Larger files: [`large`].
 
 mod large;
+mod tree;
 
-pub(super) use large::check_disk;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::{Plot, Report, Target};
-use super::rounds;
-use crate::scale::{ScaleOptions, count, make_tree, remove_tree, sync_command};
-use crate::usage::{Meter, Usage};
+use super::Effort;
+use super::report::{Report, Target, figure};
+use crate::peers::{OURS, sync_command};
+use crate::usage::Meter;
 use testkit::process::{ScratchDirectory, scratch_directory};
 use testkit::stack::{Bodies, Origin, OriginOptions, Profile};
 
 /// The trees, by their number of files.
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// How often each tree is looked at again at most, in turn with the others, and how long that may take.
-const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(70);
+/// How often each tree is sent, in turn with the others, and how long that may take; then how often it is
+/// looked at again.
+const SENDING: (usize, usize) = (2, 3);
+const BUDGET_SENDING: Duration = Duration::from_secs(150);
+const LOOKING: (usize, usize) = (3, 5);
+const BUDGET_LOOKING: Duration = Duration::from_secs(60);
 
 /// Uploads at once. Left to itself, a longer run finds time to try more of them at once, which takes
 /// memory of its own: here the number of files is to be all that differs.
@@ -34,55 +36,67 @@ const FIRST: &str = "all to send";
 const AGAIN: &str = "nothing to do";
 const WITHOUT_JOURNAL: &str = "nothing to do, no journal";
 
-/// The runs over one tree, in this order.
+/// The runs over one tree.
 const RUNS: [&str; 3] = [FIRST, AGAIN, WITHOUT_JOURNAL];
 
 const PER_FILE: &str = "time a file, µs";
 const PEAK: &str = "peak, MiB";
-const OURS: &str = "medialift";
+
+/// Bytes of the disk that a small file takes.
+const BLOCK: u64 = 4096;
+
+/// Sees, before anything is measured, that the trees find room.
+pub(super) fn check_disk(effort: Effort) -> Result<()> {
+    let files: u64 = SIZES.iter().map(|files| effort.amount(*files)).sum();
+    large::check_disk(files * BLOCK)
+}
 
 /// Measures.
-pub(super) fn measure() -> Result<Report> {
+pub(super) fn measure(effort: Effort) -> Result<Report> {
     let mut report = Report {
         notes: vec![format!(
-            "More files: as many as the line says, of some 30 bytes each, a thousand to a directory, are \
-             sent once to a server of their own on loopback, {AT_ONCE} at once: left to itself, a longer run \
-             finds time to try more at once, which takes memory of its own (the part `sync` shows how \
-             much). Then the same command again, with the journal and without one, when every file is read \
-             and compared, in rounds, all trees in turn. Time is that of the whole command divided by \
-             the number of files; a plain `find` with a look at each file's size takes up to a fifth longer \
-             for each of a million files than for each of 100,000."
+            "More files: as many as the line says, of one short line each, {} to a directory, are sent to a \
+             server of their own on loopback, {AT_ONCE} at once: left to itself, a longer run finds time to \
+             try more at once, which takes memory of its own (the part `sync` shows how much). Then the same \
+             command again, with the journal and without one, when every file is read and compared. Time is \
+             that of the whole command divided by the number of files.",
+            figure(tree::FILES_A_DIRECTORY as f64)
         )],
         ..Report::default()
     };
+    let sizes = SIZES.map(|files| effort.amount(files));
     let mut stands = Vec::new();
-    for files in SIZES {
-        let stand = Stand::make(files)?;
-        // What was just made is still being written.
-        rustix::fs::sync();
-        stand.run(&mut report, FIRST, "state")?;
-        stands.push(stand);
+    for files in sizes {
+        eprintln!("bench: growth: writing {files} files");
+        stands.push(Stand::make(files)?);
     }
-    for round in rounds(2, ROUNDS, BUDGET) {
+    // What was just made is still being written.
+    rustix::fs::sync();
+    for round in effort.rounds(SENDING.0, SENDING.1, BUDGET_SENDING) {
+        for stand in &mut stands {
+            stand.send(round, &mut report)?;
+        }
+    }
+    for round in effort.rounds(LOOKING.0, LOOKING.1, BUDGET_LOOKING) {
         for stand in &stands {
-            stand.run(&mut report, AGAIN, "state")?;
-            stand.run(&mut report, WITHOUT_JOURNAL, &format!("state-{round}"))?;
+            stand.run(AGAIN, &mut report)?;
+            stand.run_with(WITHOUT_JOURNAL, &format!("no-journal-{round}"), &mut report)?;
         }
     }
     for stand in stands {
-        remove_tree(&stand.tree)?;
+        tree::remove(&stand.tree)?;
     }
-    flatness(&mut report);
-    plots(&mut report);
-    large::measure(&mut report)?;
+    flatness(sizes, &mut report);
+    large::measure(effort, &mut report)?;
     Ok(report)
 }
 
-/// A tree and the server it is sent to.
+/// A tree, the server it is sent to, and the journal of that.
 struct Stand {
     files: u64,
     tree: PathBuf,
     origin: Origin,
+    state: String,
     meter: Meter,
     scratch: ScratchDirectory,
 }
@@ -91,118 +105,81 @@ impl Stand {
     fn make(files: u64) -> Result<Self> {
         let scratch = scratch_directory("bench-growth")?;
         let tree = scratch.path().join("system");
-        let origin = Origin::start(OriginOptions {
-            profile: Profile::Release,
-            bodies: Bodies::Discarded,
-            ..OriginOptions::default()
-        })?;
-        let missing = files;
-        make_tree(&tree, &origin, ScaleOptions { files, missing })?;
+        tree::make(&tree, files)?;
         Ok(Self {
             files,
             tree,
-            origin,
+            origin: empty_origin()?,
+            state: String::new(),
             meter: Meter::new(&scratch)?,
             scratch,
         })
     }
 
+    /// Sends the tree to an empty bucket.
+    fn send(&mut self, round: usize, report: &mut Report) -> Result<()> {
+        self.state = format!("state-{round}");
+        self.origin = empty_origin()?;
+        self.run(FIRST, report)
+    }
+
+    fn run(&self, what: &str, report: &mut Report) -> Result<()> {
+        self.run_with(what, &self.state, report)
+    }
+
     /// One run, its journal in the directory `state`, and a look whether it did what it should.
-    fn run(&self, report: &mut Report, what: &str, state: &str) -> Result<()> {
+    fn run_with(&self, what: &str, state: &str, report: &mut Report) -> Result<()> {
         let files = self.files;
         let state = self.scratch.path().join(state);
-        let (usage, uploaded, unchanged) = sync(
-            &self.meter,
-            &self.origin,
-            &self.tree,
-            &state,
-            &["--concurrency", AT_ONCE],
-        )?;
+        let mut command = sync_command(&self.origin, &self.tree, &state)?;
+        command.args(["--concurrency", AT_ONCE]);
+        let (usage, summary) = self.meter.run("`medialift sync`", &command)?;
+        let summary: serde_json::Value =
+            serde_json::from_str(&summary).context("`medialift sync --json` printed no JSON")?;
+        let count = |what: &str| summary[what].as_u64().or(summary[what]["files"].as_u64());
         let sent = if what == FIRST { files } else { 0 };
         ensure!(
-            (uploaded, unchanged) == (sent, files - sent),
-            "`medialift sync` of {files} files, {what}: {uploaded} sent, {unchanged} unchanged"
+            (count("uploaded"), count("unchanged")) == (Some(sent), Some(files - sent)),
+            "`medialift sync` of {files} files, {what}: {summary}"
         );
         let held = self.origin.totals("media")?.objects;
         ensure!(held == files, "the bucket holds {held} of {files} objects");
-        let per_file = usage.wall / files as f64 * 1e6;
-        let peak = usage.peak_kib as f64 / 1024.0;
-        eprintln!(
-            "bench: growth: {files} files, {what}: {:.2} s, {per_file:.1} µs a file, {peak:.1} MiB",
-            usage.wall
-        );
+        eprintln!("bench: growth: {files} files, {what}: {usage}");
         let case = case(files, what);
-        report.add(&case, OURS, PER_FILE, per_file);
-        report.add(&case, OURS, PEAK, peak);
+        report.add(&case, OURS, PER_FILE, usage.wall / files as f64 * 1e6);
+        report.add(&case, OURS, PEAK, usage.peak_mib());
         Ok(())
     }
 }
 
-fn case(files: u64, what: &str) -> String {
-    format!("{files} files, {what}")
+fn empty_origin() -> Result<Origin> {
+    Origin::start(OriginOptions {
+        profile: Profile::Release,
+        bodies: Bodies::Discarded,
+        ..OriginOptions::default()
+    })
 }
 
-/// A run with `more` arguments, and how many files it sent and left alone.
-fn sync(
-    meter: &Meter,
-    origin: &Origin,
-    tree: &Path,
-    state: &Path,
-    more: &[&str],
-) -> Result<(Usage, u64, u64)> {
-    let mut command = sync_command(Profile::Release, origin, tree, state)?;
-    command.args(more);
-    let (usage, summary) = meter.run("`medialift sync`", &command)?;
-    let summary: serde_json::Value =
-        serde_json::from_str(&summary).context("`medialift sync --json` printed no JSON")?;
-    Ok((
-        usage,
-        count(&summary, "uploaded")?,
-        count(&summary, "unchanged")?,
-    ))
+fn case(files: u64, what: &str) -> String {
+    format!("{} files, {what}", figure(files as f64))
 }
 
 /// Flat: the largest tree takes no more, for each file and in all, than one a tenth as large.
-fn flatness(report: &mut Report) {
-    let [.., tenth, most] = SIZES;
+fn flatness([.., tenth, most]: [u64; 4], report: &mut Report) {
     for what in RUNS {
+        let (of_most, of_tenth) = (case(most, what), case(tenth, what));
         for (quantity, name) in [(PER_FILE, "time a file"), (PEAK, "peak memory")] {
-            let ratio = report.median(&case(most, what), OURS, quantity)
-                / report.median(&case(tenth, what), OURS, quantity);
+            let ratio =
+                report.median(&of_most, OURS, quantity) / report.median(&of_tenth, OURS, quantity);
+            let [most, tenth] = [most, tenth].map(|files| figure(files as f64));
             report.targets.push(Target::at_most(
                 format!("{what}: {name}, {most} files ÷ {tenth} files"),
                 ratio,
                 1.25,
             ));
         }
-        let peak = report.median(&case(most, what), OURS, PEAK);
-        report.targets.push(Target::at_most(
-            format!("{most} files, {what}: peak memory, MiB"),
-            peak,
-            32.0,
-        ));
-    }
-}
-
-fn plots(report: &mut Report) {
-    for (quantity, name, title) in [
-        (PER_FILE, "growth-time", "Time a file over files"),
-        (PEAK, "growth-memory", "Peak memory over files"),
-    ] {
-        let line = |what: &str| {
-            let point = |files| {
-                let value = report.median(&case(files, what), OURS, quantity);
-                (files as f64, value)
-            };
-            (what.to_owned(), SIZES.map(point).to_vec())
-        };
-        let lines = RUNS.map(line).to_vec();
-        report.plots.push(Plot {
-            name: name.to_owned(),
-            title: title.to_owned(),
-            x: "files".to_owned(),
-            y: quantity.to_owned(),
-            lines,
-        });
+        let peak = report.median(&of_most, OURS, PEAK);
+        let name = format!("{of_most}: peak memory, MiB");
+        report.targets.push(Target::at_most(name, peak, 32.0));
     }
 }

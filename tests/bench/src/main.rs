@@ -9,8 +9,8 @@ mod crowd;
 mod edge;
 mod growth;
 mod page;
+mod peers;
 mod report;
-mod scale;
 mod size;
 mod sync;
 mod usage;
@@ -24,11 +24,10 @@ use clap::{Parser, Subcommand};
 
 use crate::usage::require_linux;
 use report::{Run, Target};
-use scale::ScaleOptions;
 use testkit::build;
 use testkit::pins;
 use testkit::progress::duration;
-use testkit::setup::{Need, debian_program, setup};
+use testkit::setup::{self, Need, debian_program, setup};
 use testkit::tools::Tools;
 
 /// Measure the worker and the command beside their peers, and write `docs/performance.md`
@@ -43,8 +42,6 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Sync a million files against a bucket that has nearly all, and measure the memory it takes
-    Scale(ScaleOptions),
     /// Write the page again from the rounds that were kept
     Page {
         /// Only say whether it is up to date
@@ -62,6 +59,36 @@ struct BenchOptions {
     /// Exit with 1 where a target is missed
     #[arg(long)]
     check: bool,
+    /// Try everything: one round on small trees, shown and not kept
+    #[arg(long, conflicts_with = "check")]
+    quick: bool,
+}
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    quick: bool,
+}
+
+impl Effort {
+    /// Files or bytes.
+    const fn amount(self, whole: u64) -> u64 {
+        if self.quick { whole / 20 } else { whole }
+    }
+
+    /// The numbers of a part's rounds, from 1: `least` of them in any case, and up to `most` while another
+    /// that takes as long as the last ends within `budget` from now. On a slow day the bench has fewer
+    /// rounds, not more time.
+    fn rounds(self, least: usize, most: usize, budget: Duration) -> impl Iterator<Item = usize> {
+        let start = Instant::now();
+        let mut last = start;
+        let most = if self.quick { 1 } else { most };
+        (1..=most).take_while(move |&round| {
+            let lasted = last.elapsed();
+            last = Instant::now();
+            round <= least || start.elapsed() + lasted <= budget
+        })
+    }
 }
 
 /// A part of the bench, in the order in which they run, but for `size`: see [`prepare`].
@@ -110,34 +137,58 @@ impl Part {
         }
     }
 
-    /// Measures it, once [`prepare`] has been at work, and saves what came of it; whether its targets
-    /// were reached.
-    fn measure(self) -> Result<bool> {
+    /// Measures it, once [`prepare`] has been at work, and keeps what came of it.
+    fn measure(self, effort: Effort, run: &Run) -> Result<Measured> {
         eprintln!("bench: {}", self.name());
         let start = Instant::now();
         let mut report = match self {
-            Self::Edge => edge::measure(),
+            Self::Edge => edge::measure(effort),
             Self::Size => size::measure(),
-            Self::Sync => sync::measure(),
-            Self::Growth => growth::measure(),
-            Self::Crowd => crowd::measure(),
+            Self::Sync => sync::measure(effort),
+            Self::Growth => growth::measure(effort),
+            Self::Crowd => crowd::measure(effort),
         }?;
         report.processors = thread::available_parallelism()?.get();
-        report.run = Some(Run::now(&Tools::load()?)?);
-        report.save(self.name())?;
-        eprintln!("bench: {}: {}", self.name(), duration(start.elapsed()));
+        let mut run = run.clone();
+        if matches!(self, Self::Edge | Self::Crowd) {
+            run.add_version("workerd", &Tools::load()?.workerd, "--version");
+        }
+        if self == Self::Crowd {
+            run.add_version("nginx", &setup::place(Need::Nginx)?, "-v");
+            run.add_version("wrk", &debian_program(pins::DEBIAN_WRK)?, "-v");
+        }
+        report.run = Some(run);
+        if effort.quick {
+            let mut chapter = String::new();
+            page::chapter(&mut chapter, self, &report)?;
+            eprintln!("{chapter}");
+        } else {
+            report.save(self.name())?;
+        }
+        let took = start.elapsed();
+        eprintln!("bench: {}: {}", self.name(), duration(took));
         for target in &report.targets {
             eprintln!("  {target}");
         }
-        Ok(report.targets.iter().all(Target::is_reached))
+        Ok(Measured {
+            part: self,
+            took,
+            reached: report.targets.iter().all(Target::is_reached),
+        })
     }
+}
+
+/// What became of a part.
+struct Measured {
+    part: Part,
+    took: Duration,
+    reached: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = testkit::process::end_children_on_interrupt().and_then(|()| match arguments.chore {
         None => run(&arguments.options),
-        Some(Chore::Scale(options)) => scale::run(options),
         Some(Chore::Page { check }) => page::write(check).map(|()| true),
     });
     match done {
@@ -162,27 +213,36 @@ fn run(options: &BenchOptions) -> Result<bool> {
     } else {
         options.parts.clone()
     };
+    let effort = Effort {
+        quick: options.quick,
+    };
     let start = Instant::now();
-    let mut reached = prepare(&parts)?;
+    let run = Run::now()?;
+    let mut measured = prepare(&parts, effort, &run)?;
+    let prepared = start.elapsed();
     for part in parts.into_iter().filter(|part| *part != Part::Size) {
-        reached &= part.measure()?;
+        measured.push(part.measure(effort, &run)?);
     }
-    page::write(false)?;
+    if !effort.quick {
+        page::write(false)?;
+    }
+    eprintln!("bench: prepared in {}", duration(prepared));
+    for Measured { part, took, .. } in &measured {
+        eprintln!("bench: {}: {}", part.name(), duration(*took));
+    }
     eprintln!("bench: all in {}", duration(start.elapsed()));
-    Ok(reached || !options.check)
+    Ok(measured.iter().all(|part| part.reached) || !options.check)
 }
 
 /// Installs and compiles what `parts` measure, so that no compiler runs while something is timed.
 ///
-/// The part `size` takes no times and keeps one processor busy: it is measured meanwhile. Whether its
-/// targets were reached, if it is wanted.
-fn prepare(parts: &[Part]) -> Result<bool> {
+/// The part `size` takes no times and keeps one processor busy: if it is wanted, it is measured meanwhile.
+fn prepare(parts: &[Part], effort: Effort, run: &Run) -> Result<Vec<Measured>> {
     let any = |of: &[Part]| of.iter().any(|part| parts.contains(part));
-    let start = Instant::now();
     if any(&[Part::Growth]) {
-        growth::check_disk()?;
+        growth::check_disk(effort)?;
     }
-    if any(&[Part::Sync, Part::Crowd]) {
+    if any(&[Part::Sync, Part::Growth, Part::Crowd]) {
         setup(&[Need::Npm, Need::Python, Need::Nginx])?;
     }
     if any(&[Part::Edge, Part::Size, Part::Crowd]) {
@@ -194,30 +254,16 @@ fn prepare(parts: &[Part]) -> Result<bool> {
     if any(&[Part::Crowd]) {
         debian_program(pins::DEBIAN_WRK)?;
     }
-    let reached = thread::scope(|scope| {
-        let size = any(&[Part::Size]).then(|| scope.spawn(|| Part::Size.measure()));
+    thread::scope(|scope| {
+        let size = any(&[Part::Size]).then(|| scope.spawn(|| Part::Size.measure(effort, run)));
         if any(&[Part::Sync, Part::Growth, Part::Crowd]) {
             build::optimised()?;
         }
-        size.map_or(Ok(true), |size| {
+        let size = size.map(|size| {
             size.join()
                 .map_err(|_| anyhow!("the part `size` panicked"))?
-        })
-    })?;
-    eprintln!("bench: prepared in {}", duration(start.elapsed()));
-    Ok(reached)
-}
-
-/// The numbers of a part's rounds, from 1: `least` of them in any case, and up to `most` while another
-/// that takes as long as the last ends within `budget` from now. On a slow day the bench has fewer
-/// rounds, not more time.
-fn rounds(least: usize, most: usize, budget: Duration) -> impl Iterator<Item = usize> {
-    let start = Instant::now();
-    let mut last = start;
-    (1..=most).take_while(move |&round| {
-        let lasted = last.elapsed();
-        last = Instant::now();
-        round <= least || start.elapsed() + lasted <= budget
+        });
+        size.into_iter().collect()
     })
 }
 
@@ -227,9 +273,10 @@ mod tests {
 
     #[test]
     fn there_are_as_many_rounds_as_fit_and_never_too_few() {
-        let short =
-            || rounds(2, 4, Duration::ZERO).inspect(|_| thread::sleep(Duration::from_millis(1)));
-        assert_eq!(short().collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(rounds(2, 4, Duration::MAX).count(), 4);
+        let whole = Effort { quick: false };
+        let short = whole.rounds(2, 4, Duration::ZERO);
+        let slow = short.inspect(|_| thread::sleep(Duration::from_millis(1)));
+        assert_eq!(slow.collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(whole.rounds(2, 4, Duration::MAX).count(), 4);
     }
 }

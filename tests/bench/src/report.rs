@@ -1,13 +1,13 @@
-//! What a part of the bench has to say: raw rounds, targets and plots; kept as JSON, shown as a page.
+//! What a part of the bench has to say: raw rounds and targets; kept as JSON, shown as a page.
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use testkit::process::output;
-use testkit::tools::Tools;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -25,8 +25,6 @@ pub(super) struct Report {
     pub(crate) series: Vec<Series>,
     /// What was to be reached.
     pub(crate) targets: Vec<Target>,
-    /// Pictures of them.
-    pub(crate) plots: Vec<Plot>,
 }
 
 /// What was measured, and when.
@@ -41,25 +39,35 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// What is checked out, and what is installed, now.
-    pub(super) fn now(tools: &Tools) -> Result<Self> {
-        let git = ["describe", "--always", "--dirty", "--abbrev=10"];
-        let commit = output("git", &git).context("cannot ask `git` for the commit")?;
+    /// What is checked out now; what the bench itself writes does not count as a change.
+    pub(super) fn now() -> Result<Self> {
+        let git = |arguments: &[&str]| {
+            output("git", arguments).context("cannot ask `git` for the commit")
+        };
+        let mut commit = git(&["rev-parse", "--short=10", "HEAD"])?;
+        let others = [":/", ":!/docs/performance", ":!/docs/performance.md"];
+        if !git(&[&["status", "--porcelain", "--"], &others[..]].concat())?.is_empty() {
+            commit.push_str("-dirty");
+        }
         let day = format_description!("[year]-[month]-[day]");
         let date = OffsetDateTime::now_utc().format(&day)?;
-        let workerd = tools.workerd.as_os_str();
-        let versions = [
-            ("rustc", output("rustc", &["--version"])),
-            ("workerd", output(workerd, &["--version"])),
-        ]
-        .into_iter()
-        .filter_map(|(name, version)| Some((name.to_owned(), version?)))
-        .collect();
-        Ok(Self {
+        let mut run = Self {
             commit,
             date,
-            versions,
-        })
+            versions: Vec::new(),
+        };
+        run.add_version("system", "uname".as_ref(), "-sm");
+        run.add_version("rustc", "rustc".as_ref(), "--version");
+        Ok(run)
+    }
+
+    /// Notes what a program says of itself, on either stream; `wrk` calls that a failure.
+    pub(super) fn add_version(&mut self, name: &str, program: &Path, argument: &str) {
+        let answer = Command::new(program).arg(argument).output();
+        let said = answer.map_or_else(|_| Vec::new(), |all| [all.stdout, all.stderr].concat());
+        let said = String::from_utf8_lossy(&said);
+        let line = said.lines().next().unwrap_or("unknown").trim();
+        self.versions.push((name.to_owned(), line.to_owned()));
     }
 }
 
@@ -137,21 +145,6 @@ pub(super) enum Bound {
     AtMost(f64),
     /// At least this.
     AtLeast(f64),
-}
-
-/// Lines over a common scale.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Plot {
-    /// The file's name without its ending: `growth-memory`.
-    pub(crate) name: String,
-    /// What it shows.
-    pub(crate) title: String,
-    /// The horizontal scale, with its unit; it is logarithmic.
-    pub(crate) x: String,
-    /// The vertical scale, with its unit.
-    pub(crate) y: String,
-    /// Each line's name and points.
-    pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Series {
@@ -267,7 +260,7 @@ impl Report {
     }
 }
 
-/// Where raw rounds and pictures are kept.
+/// Where raw rounds are kept.
 pub(super) fn directory() -> PathBuf {
     testkit::root().join("docs/performance")
 }

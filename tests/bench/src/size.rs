@@ -10,6 +10,12 @@ use testkit::tools::Tools;
 const PLAIN: &str = "kB";
 const GZIPPED: &str = "kB gzipped";
 
+/// What the worker is to weigh at most. [`build::BUDGET`], which `cargo xtask ci` holds, is wider.
+const BOUND: Size = Size {
+    plain: 400_000,
+    gzipped: 170_000,
+};
+
 /// `opt-level` of the profile `worker` in `Cargo.toml`; the first is what is shipped.
 const OPT_LEVELS: [&str; 3] = ["z", "s", "3"];
 
@@ -35,19 +41,15 @@ pub(super) fn measure() -> Result<Report> {
         add(&mut report, "opt-level", level, size);
     }
     for (what, size, bound) in [
-        ("index_bg.wasm, kB", shipped.plain, build::BUDGET.plain),
-        (
-            "index_bg.wasm, kB gzipped",
-            shipped.gzipped,
-            build::BUDGET.gzipped,
-        ),
+        ("index_bg.wasm, kB", shipped.plain, BOUND.plain),
+        ("index_bg.wasm, kB gzipped", shipped.gzipped, BOUND.gzipped),
     ] {
         report
             .targets
             .push(Target::at_most(what, kilobytes(size), kilobytes(bound)));
     }
     report.notes = vec![
-        "The worker is shipped as `worker/build.sh` makes it: the profile `worker` of `Cargo.toml` with fat LTO (thin came to the same size when that was tried), `wasm-opt -Oz`, and no names of functions, which would be a fifth more.".to_owned(),
+        "The worker is shipped as `worker/build.sh` makes it: the profile `worker` of `Cargo.toml`, `wasm-opt -Oz`, and no names of functions.".to_owned(),
     ];
     Ok(report)
 }

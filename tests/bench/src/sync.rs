@@ -3,36 +3,31 @@
 //! Every run has a server of its own with an empty bucket, which digests what it is sent and throws
 //! it away, so that no disk is measured. After every run the bucket is compared with the tree.
 
-mod peers;
 mod tree;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use self::peers::{Contender, Share, Way, contenders};
 use self::tree::Tree;
-use super::report::{Report, Target};
-use super::rounds;
-use crate::usage::{Meter, Usage, cpu_of};
-use testkit::process::{ScratchDirectory, scratch_directory};
-use testkit::setup::debian_program;
+use super::Effort;
+use super::report::{Report, Target, figure};
+use crate::peers::{Contender, OURS, Way, contenders};
+use crate::usage::{Meter, cpu_of};
+use testkit::process::scratch_directory;
 use testkit::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 
-/// Files of the tree.
-const FILES: u64 = 20_000;
+/// Files of the tree, and of the smaller one for clients that are slow.
+const FILES: u64 = 10_000;
+const FEW: u64 = 1_000;
 
-/// Rounds at most of those who are measured in every one, and how long all may take.
-const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(300);
+/// Rounds, and how long all may take.
+const ROUNDS: (usize, usize) = (3, 5);
+const BUDGET: Duration = Duration::from_secs(270);
 
 /// Added to every request, milliseconds.
 const LATENCY: u64 = 30;
-
-const FIRST: &str = "20,000 files, 0 ms";
-const FAR: &str = "20,000 files, 30 ms";
-const AGAIN: &str = "nothing to do, 0 ms";
-const OURS: &str = "medialift";
 
 const WALL: &str = "wall, s";
 const CPU: &str = "CPU, s";
@@ -40,124 +35,135 @@ const PEAK: &str = "peak, MiB";
 const REQUESTS: &str = "requests";
 const SERVER: &str = "server's CPU, s";
 
-/// Both trees, and where the clients live.
-struct Bench {
-    whole: Tree,
-    tenth: Tree,
-    meter: Meter,
-    _scratch: ScratchDirectory,
-    report: Report,
+/// An upload of a tree, and perhaps a run that finds nothing to do afterwards.
+struct Case<'a> {
+    name: String,
+    again: Option<String>,
+    tree: &'a Tree,
+    latency_ms: u64,
+    /// Whether slow clients take part.
+    is_small: bool,
+}
+
+impl<'a> Case<'a> {
+    fn new(tree: &'a Tree, latency_ms: u64, is_small: bool) -> Self {
+        let files = figure(tree.files as f64);
+        Self {
+            name: format!("{files} files, {latency_ms} ms"),
+            again: (latency_ms == 0).then(|| format!("nothing to do, {files} files, 0 ms")),
+            tree,
+            latency_ms,
+            is_small,
+        }
+    }
 }
 
 /// Measures all contenders.
-pub(super) fn measure() -> Result<Report> {
-    // Where it cannot be had it takes no part, which the notes say.
-    let debian_rclone = debian_program("rclone")
-        .inspect_err(|error| eprintln!("bench: sync: without Debian's rclone: {error:#}"))
-        .ok();
-    let (contenders, notes) = contenders(debian_rclone.as_deref())?;
+pub(super) fn measure(effort: Effort) -> Result<Report> {
+    let mut contenders = contenders()?;
     let scratch = scratch_directory("bench-sync")?;
-    let whole = tree::make(scratch.path().join("whole"), FILES)?;
-    let tenth = tree::make(scratch.path().join("tenth"), FILES / 10)?;
-    let mut bench = Bench {
-        meter: Meter::new(&scratch)?,
-        report: Report::default(),
-        whole,
-        tenth,
-        _scratch: scratch,
+    let meter = Meter::new(&scratch)?;
+    let whole = tree::make(scratch.path().join("whole"), effort.amount(FILES))?;
+    let few = tree::make(scratch.path().join("few"), effort.amount(FEW))?;
+    // What was just made is still being written.
+    rustix::fs::sync();
+    let cases = [
+        Case::new(&whole, 0, false),
+        Case::new(&whole, LATENCY, false),
+        Case::new(&few, 0, true),
+    ];
+    let mut report = Report {
+        notes: described(&whole),
+        ..Report::default()
     };
-    bench.report.notes = described(&bench.whole, notes);
-    for round in rounds(2, ROUNDS, BUDGET) {
-        for latency in [0, LATENCY] {
+    for round in effort.rounds(ROUNDS.0, ROUNDS.1, BUDGET) {
+        eprintln!("bench: sync: round {round}");
+        for case in &cases {
             for contender in &contenders {
-                bench.contend(contender, latency, round)?;
+                if case.is_small || !contender.is_slow {
+                    contend(contender, case, &meter, &mut report)?;
+                }
             }
         }
+        contenders.rotate_left(1);
     }
-    set_targets(&mut bench.report);
-    Ok(bench.report)
+    set_targets(&mut report, &cases);
+    Ok(report)
 }
 
-impl Bench {
-    /// One contender's turn: an upload to an empty bucket, then, without latency, runs that find
-    /// nothing to do.
-    fn contend(&mut self, contender: &Contender, latency: u64, round: usize) -> Result<()> {
-        let share = if latency == 0 {
-            contender.share
-        } else {
-            contender.share_with_latency
-        };
-        let (factor, label) = match share {
-            Share::No => return Ok(()),
-            Share::Tenth if round > 1 => return Ok(()),
-            Share::EveryRound => (1.0, ""),
-            Share::Tenth => (10.0, " (a tenth, times ten)"),
-        };
-        let home = scratch_directory("bench-client")?;
-        let origin = Origin::start(OriginOptions {
-            profile: Profile::Release,
-            bodies: Bodies::Discarded,
-            latency_ms: latency,
-            ..OriginOptions::default()
-        })?;
-        let case = if latency == 0 { FIRST } else { FAR };
-        let mut runs = vec![(case, &contender.first)];
-        if latency == 0 {
-            runs.extend(contender.again.iter().map(|way| (AGAIN, way)));
-        }
-        for (case, way) in runs {
-            let run = self.run(way, &origin, share, &home)?;
-            let who = format!("{}{label}", way.who);
-            eprintln!(
-                "bench: sync: round {round}: {case}: {who}: {:.2} s, CPU {:.2} s, {} KiB, {} requests, server's CPU {:.2} s",
-                run.usage.wall, run.usage.cpu, run.usage.peak_kib, run.requests, run.server_cpu
-            );
-            for (quantity, value) in [
-                (WALL, run.usage.wall * factor),
-                (CPU, run.usage.cpu * factor),
-                (PEAK, run.usage.peak_kib as f64 / 1024.0),
-                (REQUESTS, run.requests as f64 * factor),
-                (SERVER, run.server_cpu * factor),
-            ] {
-                self.report.add(case, &who, quantity, value);
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs a client and looks whether the bucket now holds the tree.
-    fn run(
-        &self,
-        way: &Way,
-        origin: &Origin,
-        share: Share,
-        home: &ScratchDirectory,
-    ) -> Result<Run> {
-        let tree = if share == Share::Tenth {
-            &self.tenth
-        } else {
-            &self.whole
-        };
-        let command = way.command(origin, &tree.path, home.path())?;
-        origin.reset_requests()?;
-        let before = cpu_of(origin.id())?;
-        let (usage, _) = self.meter.run(&format!("`{}`", way.who), &command)?;
-        let server_cpu = cpu_of(origin.id())? - before;
-        let requests = origin.requests()?;
-        check_bucket(origin, tree).with_context(|| format!("{} did not do its work", way.who))?;
-        Ok(Run {
-            usage,
-            requests: requests.total,
-            server_cpu,
-        })
+/// One contender's turn: an upload to an empty bucket, then a run that finds nothing to do.
+fn contend(
+    contender: &Contender,
+    case: &Case<'_>,
+    meter: &Meter,
+    report: &mut Report,
+) -> Result<()> {
+    let home = scratch_directory("bench-client")?;
+    let origin = Origin::start(OriginOptions {
+        profile: Profile::Release,
+        bodies: Bodies::Discarded,
+        latency_ms: case.latency_ms,
+        tls: true,
+        ..OriginOptions::default()
+    })?;
+    let first = match case.latency_ms {
+        0 => &contender.first,
+        _ => &contender.far,
+    };
+    run(
+        first,
+        &case.name,
+        case.tree,
+        &origin,
+        home.path(),
+        meter,
+        report,
+    )?;
+    match &case.again {
+        Some(name) => run(
+            &contender.again,
+            name,
+            case.tree,
+            &origin,
+            home.path(),
+            meter,
+            report,
+        ),
+        None => Ok(()),
     }
 }
 
-/// What one run took of both sides.
-struct Run {
-    usage: Usage,
-    requests: u64,
-    server_cpu: f64,
+/// Runs a client and looks whether the bucket now holds the tree.
+fn run(
+    way: &Way,
+    case: &str,
+    tree: &Tree,
+    origin: &Origin,
+    home: &Path,
+    meter: &Meter,
+    report: &mut Report,
+) -> Result<()> {
+    let command = way.command(origin, &tree.path, home)?;
+    origin.reset_requests()?;
+    let before = cpu_of(origin.id())?;
+    let (usage, _) = meter.run(&format!("`{}`", way.who), &command)?;
+    let server_cpu = cpu_of(origin.id())? - before;
+    let requests = origin.requests()?.total;
+    check_bucket(origin, tree).with_context(|| format!("{} did not do its work", way.who))?;
+    eprintln!(
+        "bench: sync: {case}: {}: {usage}, {requests} requests",
+        way.who
+    );
+    for (quantity, value) in [
+        (WALL, usage.wall),
+        (CPU, usage.cpu),
+        (PEAK, usage.peak_mib()),
+        (REQUESTS, requests as f64),
+        (SERVER, server_cpu),
+    ] {
+        report.add(case, &way.who, quantity, value);
+    }
+    Ok(())
 }
 
 /// Every file is there, with its size, and some with the right digest.
@@ -181,70 +187,62 @@ fn check_bucket(origin: &Origin, tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-fn described(tree: &Tree, more: Vec<String>) -> Vec<String> {
-    let mut notes = vec![
+fn described(tree: &Tree) -> Vec<String> {
+    vec![
         format!(
-            "{} files of 10 to 100 KB, {:.2} GB in all, laid out as Mastodon lays them out, are uploaded \
-             to a server on loopback: `b2-origin` (the crate `s3s`), compiled with optimisation, which \
-             checks every signature, digests every body and throws it away. Each run has a server of its \
-             own with an empty bucket; afterwards the number of objects, their bytes and {} ETags are \
-             compared with the tree. \"Nothing to do\" is the same command once more, or its user's way \
-             to look for changes. The server's own CPU during each run stands beside: it shares the \
-             machine with the client.",
-            tree.files,
-            tree.bytes as f64 / 1e9,
+            "{} The tree is uploaded over TLS to a server on loopback: `b2-origin` (the crate `s3s`), compiled \
+             with optimisation, which checks every signature, digests every body and throws it away. Each run \
+             has a server of its own with an empty bucket; afterwards the number of objects, their bytes and {} \
+             ETags are compared with the tree. \"Nothing to do\" is the same command once more, or its user's \
+             way to look for changes. The server's own CPU during each run stands beside: it shares the machine \
+             with the client.",
+            tree.described,
             tree.samples.len()
         ),
         format!(
-            "With {LATENCY} ms, every request waits that long at the server. Where a line says so, the \
-             client was measured on a tenth of the tree and in the first round alone, its times and \
-             requests multiplied by ten, its memory as it was, and was not asked to find nothing to do: the \
-             bench is to end within half an hour. `medialift` compares by MD5 through its journal, rclone \
-             and s5cmd compare sizes. How many are under way at once is each client's own choice but where \
-             the line names it; rclone, which has four by itself, is given s5cmd's 256 where requests wait."
+            "With {LATENCY} ms, every request waits that long at the server. `medialift` runs with its default \
+             settings and compares by MD5 through its journal; the others compare sizes, with the flags \
+             that the lines name, which their documentation gives for speed. A client that would take minutes takes part \
+             in the case of {} files alone. `b2 sync` takes no part: it speaks Backblaze's native API only, \
+             which this server does not.",
+            figure(FEW as f64)
         ),
-        "s5cmd and aws sign each body by its SHA-256 over plain HTTP; medialift and rclone send it \
-         unsigned and with its MD5, which the server compares."
-            .to_owned(),
-    ];
-    notes.extend(more);
-    notes
+    ]
 }
 
 /// The ratios against whoever is best in each quantity.
-fn set_targets(report: &mut Report) {
-    let bounds = [
-        (FIRST, WALL, 0.6),
-        (FIRST, CPU, 0.6),
-        (FAR, WALL, 0.65),
-        (AGAIN, WALL, 0.4),
-    ];
-    for (case, quantity, bound) in bounds {
+fn set_targets(report: &mut Report, [near, far, _]: &[Case<'_>; 3]) {
+    let (near_name, far_name) = (&*near.name, &*far.name);
+    let again = near.again.as_deref().unwrap_or_default();
+    for (case, quantity, bound) in [
+        (near_name, WALL, 0.6),
+        (near_name, CPU, 0.6),
+        (far_name, WALL, 0.65),
+        (again, WALL, 0.4),
+    ] {
         let (peer, best) = best_peer(report, case, quantity);
         let ratio = report.median(case, OURS, quantity) / best;
         let name = format!("{case}: {quantity}: medialift ÷ best peer ({peer})");
         report.targets.push(Target::at_most(name, ratio, bound));
     }
-    for case in [FIRST, FAR, AGAIN] {
+    for case in [near_name, far_name, again] {
         let peak = report.median(case, OURS, PEAK);
         let name = format!("{case}: peak memory of medialift, MiB");
         report.targets.push(Target::at_most(name, peak, 48.0));
     }
-    let files = FILES as f64;
-    let first = report.median(FIRST, OURS, REQUESTS) - files;
-    let again = report.median(AGAIN, OURS, REQUESTS) / (files / 1000.0);
-    report.targets.extend([
-        Target::at_most(
-            format!("{FIRST}: requests of medialift beyond one a file"),
-            first,
-            1.0,
+    let files = near.tree.files as f64;
+    for (name, value) in [
+        (
+            format!("{near_name}: requests of medialift beyond one a file"),
+            report.median(near_name, OURS, REQUESTS) - files,
         ),
-        Target::at_most(
-            format!("{AGAIN}: requests of medialift per 1,000 objects"),
-            again,
-            1.0,
+        (
+            format!("{again}: requests of medialift per 1,000 objects"),
+            report.median(again, OURS, REQUESTS) / (files / 1000.0),
         ),
-    ]);
+    ] {
+        report.targets.push(Target::at_most(name, value, 1.0));
+    }
 }
 
 /// The peer with the least of a quantity.

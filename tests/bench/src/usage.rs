@@ -1,5 +1,6 @@
 //! What a child takes of the machine: time, processor and memory, as the system's `time` tells it.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
@@ -30,6 +31,19 @@ pub(crate) struct Usage {
     pub(crate) cpu: f64,
     /// Most memory held at once, KiB.
     pub(crate) peak_kib: u64,
+}
+
+impl Usage {
+    pub(crate) fn peak_mib(self) -> f64 {
+        self.peak_kib as f64 / 1024.0
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wall, cpu, peak) = (self.wall, self.cpu, self.peak_mib());
+        write!(f, "{wall:.2} s, CPU {cpu:.2} s, {peak:.1} MiB")
+    }
 }
 
 /// Runs commands and measures them. Its files go into a scratch directory.

@@ -17,7 +17,9 @@ use hyper_util::rt::TokioIo;
 use s3s::dto::{ETagCondition, Range, Timestamp, TimestampFormat};
 use s3s::service::S3Service;
 use s3s::{Body, S3Error, S3ErrorCode};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use super::bodies::{self, Tapped};
 use super::conditions::NO_CACHE;
@@ -38,6 +40,13 @@ pub struct Front {
     pub latency: Duration,
 }
 
+/// What a connection is to the requests that come over it.
+struct Connection {
+    /// A second handle: hyper has the first.
+    socket: OwnedFd,
+    encrypted: bool,
+}
+
 /// The connection is to be dropped without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was dropped on purpose")]
@@ -47,12 +56,16 @@ struct Dropped;
 ///
 /// # Errors
 /// When the listening socket itself fails.
-pub async fn serve(front: Arc<Front>, listener: TcpListener) -> io::Result<()> {
+pub async fn serve(
+    front: Arc<Front>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let front = front.clone();
-                tokio::spawn(async move { connection(front, stream).await });
+                let (front, tls) = (front.clone(), tls.clone());
+                tokio::spawn(async move { connection(front, stream, tls).await });
             }
             // A client that went away at once, or too many open files: neither ends the origin.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
@@ -61,7 +74,7 @@ pub async fn serve(front: Arc<Front>, listener: TcpListener) -> io::Result<()> {
     }
 }
 
-async fn connection(front: Arc<Front>, stream: TcpStream) {
+async fn connection(front: Arc<Front>, stream: TcpStream, tls: Option<TlsAcceptor>) {
     // Without a second handle there is no way to reset the connection once hyper has it.
     let (Ok(()), Ok(socket)) = (
         stream.set_nodelay(true),
@@ -69,10 +82,30 @@ async fn connection(front: Arc<Front>, stream: TcpStream) {
     ) else {
         return;
     };
-    let socket = Arc::new(socket);
+    let connection = Connection {
+        socket,
+        encrypted: tls.is_some(),
+    };
+    match tls {
+        None => exchange(front, connection, stream).await,
+        // A client that does not trust the certificate has gone away.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                exchange(front, connection, stream).await;
+            }
+        }
+    }
+}
+
+async fn exchange(
+    front: Arc<Front>,
+    connection: Connection,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+) {
+    let connection = Arc::new(connection);
     let service = hyper::service::service_fn(|request| {
-        let (front, socket) = (front.clone(), socket.clone());
-        async move { front.answer(request, &socket).await }
+        let (front, connection) = (front.clone(), connection.clone());
+        async move { front.answer(request, &connection).await }
     });
     // An error here is a connection that broke or was broken on purpose; the client sees it, nobody else must.
     drop(
@@ -86,7 +119,7 @@ impl Front {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        socket: &OwnedFd,
+        connection: &Connection,
     ) -> Result<Response<Body>, Dropped> {
         let (mut parts, body) = request.into_parts();
         let target = Target::of(&parts);
@@ -117,7 +150,10 @@ impl Front {
                 let passes = fault.and_then(|fault| fault.after_bytes);
                 bodies::read_some(body, passes).await;
                 // Closing with this set sends RST; an error only means that it is closed already.
-                let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+                let _ = rustix::net::sockopt::set_socket_linger(
+                    &connection.socket,
+                    Some(Duration::ZERO),
+                );
                 return Err(Dropped);
             }
             Some(FaultKind::Hang) => {
@@ -134,10 +170,11 @@ impl Front {
 
         drop_unreadable_conditions(&mut parts.headers);
         let expects = parts.headers.contains_key(header::EXPECT);
-        if expects && body.is_end_stream() {
+        if expects && body.is_end_stream() && !connection.encrypted {
             // hyper leaves the interim answer out when the body is empty. The server before B2 sends it,
-            // and Amazon's SDK for Python loses its place in the connection without it.
-            let _ = rustix::io::write(socket, b"HTTP/1.1 100 Continue\r\n\r\n");
+            // and Amazon's SDK for Python loses its place in the connection without it. Over TLS it cannot be
+            // written beside hyper.
+            let _ = rustix::io::write(&connection.socket, b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         let (tapped, rest) = Tapped::new(body);
         let request = Request::from_parts(parts, Body::http_body_unsync(tapped));

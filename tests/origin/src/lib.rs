@@ -9,6 +9,7 @@
 //! Modules in reading order.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub mod refusals;
 pub mod service;
 pub mod store;
 pub mod target;
+mod tls;
 pub mod uploads;
 
 use self::options::Options;
@@ -72,8 +74,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         listen(options.listen).await?,
         listen(options.control).await?,
     );
+    let encrypted = match &options.tls {
+        Some(certificate) => Some((
+            listen(SocketAddr::new(options.listen.ip(), 0)).await?,
+            tls::acceptor(certificate)?,
+        )),
+        None => None,
+    };
+    let tls_address = encrypted
+        .as_ref()
+        .map(|(listener, _)| listener.local_addr())
+        .transpose()?;
     let ready = serde_json::json!({
         "s3": format!("http://{}", s3.local_addr()?),
+        "tls": tls_address.map(|address| format!("https://{address}")),
         "control": format!("http://{}", control.local_addr()?),
         "pid": std::process::id(),
     });
@@ -85,7 +99,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         front: front.clone(),
         store,
     });
-    tokio::try_join!(front::serve(front, s3), control::serve(controller, control))
-        .context("a listening socket failed")?;
+    let over_tls = async {
+        match encrypted {
+            Some((listener, tls)) => front::serve(front.clone(), listener, Some(tls)).await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(
+        front::serve(front.clone(), s3, None),
+        over_tls,
+        control::serve(controller, control)
+    )
+    .context("a listening socket failed")?;
     Ok(())
 }

@@ -20,6 +20,9 @@ pub struct Options {
     /// Address of the S3 endpoint
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    /// Listen over TLS too, with a certificate of its own making that is written to this file
+    #[arg(long, value_name = "FILE")]
+    pub tls: Option<PathBuf>,
     /// Address of the control endpoint
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub control: SocketAddr,

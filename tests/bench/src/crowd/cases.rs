@@ -19,7 +19,7 @@ pub(super) struct Case {
 pub(super) enum Kind {
     /// Nothing of it is stored yet.
     Cold,
-    /// As [`Kind::Cold`], from an origin that takes its time.
+    /// As [`Kind::Cold`], for many readers at once from an origin that takes its time.
     Crowd,
     /// All of it is stored already.
     Hit,
@@ -80,7 +80,7 @@ pub(super) const CASES: [Case; 5] = [
         kind: Kind::Crowd,
         load: Load {
             prefix: "/crowd/",
-            keys: 500,
+            keys: 250,
             each: 20,
             end: End::Once,
             connections: 200,
@@ -89,7 +89,7 @@ pub(super) const CASES: [Case; 5] = [
     },
 ];
 
-pub(super) const FLASH: &str = "flash crowd: 10,000 requests, 500 cold keys";
+pub(super) const FLASH: &str = "flash crowd: 5,000 requests, 250 cold keys";
 pub(super) const HIT: &str = "hit, 20 KB";
 
 #[cfg(test)]

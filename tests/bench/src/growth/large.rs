@@ -1,8 +1,9 @@
-//! Large files: `medialift sync` of one and of ten beside plain copies of the same bytes to sockets.
+//! Large files: `medialift sync` of one and of ten beside other people's clients, and beside plain copies of
+//! the same bytes to sockets.
 //!
 //! A plain copy reads a piece, writes it to a connection and throws it away at the other end: from the
-//! first byte to the last over one connection, which the target is about, or over several at once. Before every run the files are put out of the system's
-//! cache, so that all really read the disk.
+//! first byte to the last over one connection, or a part after the other over several at once. Before every
+//! run the files are put out of the system's cache, so that all really read the disk.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -14,62 +15,63 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::report::{Report, Target, figure};
-use super::super::rounds;
-use super::{OURS, sync};
-use crate::usage::Meter;
+use super::super::Effort;
+use super::super::report::{Report, Target};
+use super::PEAK;
+use crate::peers::{OURS, PART, Way, for_large_files};
 #[cfg(not(target_os = "linux"))]
 use crate::usage::require_linux;
+use crate::usage::{Meter, Usage};
 use anyhow::{Context, Result, anyhow, ensure};
 use md5::{Digest, Md5};
-use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::process::scratch_directory;
 use testkit::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 
-/// Bytes of all large files together; `BENCH_LARGE_MB` scales it down, in MB.
-const TOTAL: u64 = 10_000_000_000;
+/// Bytes of all large files together: enough for each of ten to be sent in parts by everybody.
+const TOTAL: u64 = 3_000_000_000;
 
 /// Bytes that the disk must have free beyond that.
 const MARGIN: u64 = 1_000_000_000;
 
-/// How often each is measured at most, once in each place of the order, and how long that may take.
-const ROUNDS: usize = 3;
-const BUDGET: Duration = Duration::from_secs(85);
+/// How often each is measured, and how long that may take, for each of the two trees.
+const ROUNDS: (usize, usize) = (3, 5);
+const BUDGET: Duration = Duration::from_secs(65);
 
 /// Read and written at a time by the plain copy.
 const PIECE: usize = 1 << 20;
 
-/// Bytes of a part, as `medialift sync` has it by itself.
-const PART: u64 = 16 << 20;
-
 const WALL: &str = "wall, s";
-const PEAK: &str = "peak, MiB";
+const CPU: &str = "CPU, s";
 const RATE: &str = "MB/s";
 
-/// The plain copy, and over how many connections at once.
-const PLAIN: (&str, usize) = ("plain copy to a socket", 1);
-const PLAIN_AT_ONCE: (&str, usize) = ("plain copy to eight sockets at once", 8);
+/// The least share of a plain copy's rate.
+const SHARE: f64 = 0.9;
+
+/// The plain copies, by the number of their connections.
+const COPIES: [usize; 2] = [1, 8];
 
 /// Who is measured, in turn.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Who {
-    Plain((&'static str, usize)),
-    Medialift,
+    /// A plain copy over so many connections.
+    Copy(usize),
+    Client(Way),
 }
 
-/// Bytes of all large files together.
-fn total() -> Result<u64> {
-    match std::env::var("BENCH_LARGE_MB") {
-        Ok(text) => {
-            let megabytes = text.parse::<u64>();
-            Ok(megabytes.context("`BENCH_LARGE_MB` is not a number")? * 1_000_000)
+impl Who {
+    fn name(&self) -> String {
+        match self {
+            Self::Copy(1) => "plain copy to a socket".to_owned(),
+            Self::Copy(sockets) => format!("plain copy to {sockets} sockets at once"),
+            Self::Client(way) => way.who.clone(),
         }
-        Err(_) => Ok(TOTAL),
     }
 }
 
-/// Sees, before anything is measured, that large files will find a disk with room for them.
-pub(in super::super) fn check_disk() -> Result<()> {
-    let (total, place) = (total()?, std::env::temp_dir());
+/// Sees, before anything is measured, that the large files, and before them small ones of `before` bytes, will
+/// find a disk with room for them.
+pub(super) fn check_disk(before: u64) -> Result<()> {
+    let place = std::env::temp_dir();
     ensure!(
         !is_in_memory(&place)?,
         "`{}` is in memory, and large files are to be read from a disk\n\n\
@@ -78,13 +80,14 @@ pub(in super::super) fn check_disk() -> Result<()> {
     );
     let there = rustix::fs::statvfs(&place).context("cannot ask how much room is left")?;
     let free = there.f_bavail * there.f_frsize;
+    let wanted = TOTAL.max(before) + MARGIN;
     ensure!(
-        free >= total + MARGIN,
-        "`{}` has {} MB free, and large files of {} MB in all are to be written there\n\n\
-         hint: set `BENCH_LARGE_MB` to fewer, or `TMPDIR` to a larger disk",
+        free >= wanted,
+        "`{}` has {} MB free, and the trees take {} MB there\n\n\
+         hint: set `TMPDIR` to a directory on a larger disk",
         place.display(),
         free / 1_000_000,
-        total / 1_000_000
+        wanted / 1_000_000
     );
     Ok(())
 }
@@ -103,54 +106,58 @@ fn is_in_memory(_: &Path) -> Result<bool> {
 }
 
 /// Measures one large file and ten smaller ones of as many bytes in all.
-pub(super) fn measure(report: &mut Report) -> Result<()> {
-    let total = total()?;
+pub(super) fn measure(effort: Effort, report: &mut Report) -> Result<()> {
     let scratch = scratch_directory("bench-large")?;
+    let [_, sockets] = COPIES;
     report.notes.push(format!(
         "Larger files: {:.1} GB in one file and in ten, on disk and not in the system's cache, are sent in \
-         parts to the same server, which here takes the digest of each part that the client has announced \
+         parts of {} MiB to a server that here takes the digest of each part that the client has announced \
          (`Content-MD5`) for true: digesting is the client's work, and the server shares its processors. \
-         The plain copy reads the same files a mebibyte at a time, writes them to a socket on loopback and \
-         throws them away at the other end, and digests nothing. It takes part a second time with {} \
-         connections and pieces of the files at once. Who goes first changes from round to round. \
-         Afterwards each object's ETag is compared with the digest that its file's parts must have.",
-        total as f64 / 1e9,
-        PLAIN_AT_ONCE.1
+         The plain copy reads the same files {} KiB at a time, writes them to a socket on loopback and \
+         throws them away at the other end, and digests nothing. It takes part a second time with {sockets} \
+         connections and parts of the files at once, as a client sends them. There is no TLS in this part, \
+         since the copy has none. Afterwards each object's ETag is compared with the digest that its file's \
+         parts must have.",
+        TOTAL as f64 / 1e9,
+        PART >> 20,
+        PIECE >> 10,
     ));
     let meter = Meter::new(&scratch)?;
-    let mut of_several = Vec::new();
+    let mut turns: Vec<Who> = COPIES.map(Who::Copy).to_vec();
+    turns.extend(for_large_files()?.into_iter().map(Who::Client));
     for (count, case) in [(1, "one large file"), (10, "ten large files")] {
         let tree = scratch.path().join("system");
-        eprintln!("bench: growth: writing {case}, {} MB", total / 1_000_000);
-        let files = make(&tree, count, total / count)?;
+        eprintln!("bench: growth: writing {case}, {} MB", TOTAL / 1_000_000);
+        let files = make(&tree, count, TOTAL / count)?;
         // What was removed before this is still being written.
         rustix::fs::sync();
-        let mut turns = [Who::Plain(PLAIN), Who::Plain(PLAIN_AT_ONCE), Who::Medialift];
-        for round in rounds(2, ROUNDS, BUDGET) {
-            for turn in turns {
-                let (who, wall) = match turn {
-                    Who::Plain((who, at_once)) => (who, plain_copy(&files, at_once)?),
-                    Who::Medialift => {
-                        let (wall, peak) = upload(&meter, &scratch, &tree, &files, round)?;
-                        report.add(case, OURS, PEAK, peak);
-                        (OURS, wall)
+        for _ in effort.rounds(ROUNDS.0, ROUNDS.1, BUDGET) {
+            for turn in &turns {
+                let who = turn.name();
+                let (wall, used) = match turn {
+                    Who::Copy(sockets) => (plain_copy(&files, *sockets)?, None),
+                    Who::Client(way) => {
+                        let usage = upload(way, &meter, &tree, &files)?;
+                        (usage.wall, Some(usage))
                     }
                 };
-                let rate = total as f64 / 1e6 / wall;
+                let rate = TOTAL as f64 / 1e6 / wall;
                 eprintln!("bench: growth: {case}: {who}: {wall:.1} s, {rate:.0} MB/s");
-                report.add(case, who, WALL, wall);
-                report.add(case, who, RATE, rate);
+                report.add(case, &who, WALL, wall);
+                report.add(case, &who, RATE, rate);
+                if let Some(usage) = used {
+                    report.add(case, &who, CPU, usage.cpu);
+                    report.add(case, &who, PEAK, usage.peak_mib());
+                }
             }
             turns.rotate_left(1);
         }
-        let ratio = |to: &str| report.median(case, to, WALL) / report.median(case, OURS, WALL);
-        let (to_one, to_several) = (ratio(PLAIN.0), ratio(PLAIN_AT_ONCE.0));
-        report.targets.push(Target::at_least(
-            format!("{case}: rate, medialift ÷ {}", PLAIN.0),
-            to_one,
-            0.9,
-        ));
-        of_several.push(figure(to_several));
+        for copy in COPIES.map(Who::Copy) {
+            let copy = copy.name();
+            let ratio = report.median(case, &copy, WALL) / report.median(case, OURS, WALL);
+            let name = format!("{case}: rate, medialift ÷ {copy}");
+            report.targets.push(Target::at_least(name, ratio, SHARE));
+        }
         report.targets.push(Target::at_most(
             format!("{case}: peak memory, MiB"),
             report.median(case, OURS, PEAK),
@@ -158,12 +165,6 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         ));
         std::fs::remove_dir_all(&tree)?;
     }
-    report.notes.push(format!(
-        "The target is about the plain copy over one connection. Of the rate of the one over several \
-         `medialift` has {} with one file and {} with ten: its digests and the server's part of the requests \
-         come on top, on the same processors.",
-        of_several[0], of_several[1]
-    ));
     Ok(())
 }
 
@@ -334,41 +335,36 @@ fn receive(mut stream: TcpStream) -> Result<u64> {
     }
 }
 
-/// One upload to an empty bucket; seconds and MiB.
-fn upload(
-    meter: &Meter,
-    scratch: &ScratchDirectory,
-    tree: &Path,
-    files: &[LargeFile],
-    round: usize,
-) -> Result<(f64, f64)> {
+/// One upload to an empty bucket, in parts of [`PART`].
+fn upload(way: &Way, meter: &Meter, tree: &Path, files: &[LargeFile]) -> Result<Usage> {
     let origin = Origin::start(OriginOptions {
         profile: Profile::Release,
         bodies: Bodies::Trusted,
         ..OriginOptions::default()
     })?;
+    let home = scratch_directory("bench-client")?;
+    let command = way.command(&origin, tree, home.path())?;
     forget(files)?;
-    let state = scratch
-        .path()
-        .join(format!("state-{}-{round}", files.len()));
-    let (usage, uploaded, _) = sync(meter, &origin, tree, &state, &[])?;
+    let (usage, _) = meter.run(&format!("`{}`", way.who), &command)?;
     let should = Totals {
         objects: files.len() as u64,
         bytes: files.iter().map(|file| file.size).sum(),
     };
     let there = origin.totals("media")?;
     ensure!(
-        uploaded == should.objects && there == should,
-        "{uploaded} files were sent; the bucket holds {there:?}, the tree {should:?}"
+        there == should,
+        "{}: the bucket holds {there:?}, the tree {should:?}",
+        way.who
     );
     for file in files {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let etag = origin.etag("media", &name)?;
         ensure!(
             etag == file.etag,
-            "`{name}` has the ETag `{etag}`, its file's parts make `{}`",
+            "{}: `{name}` has the ETag `{etag}`, its file's parts make `{}`",
+            way.who,
             file.etag
         );
     }
-    Ok((usage.wall, usage.peak_kib as f64 / 1024.0))
+    Ok(usage)
 }

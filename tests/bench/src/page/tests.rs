@@ -25,16 +25,6 @@ fn report() -> Report {
         Target::at_most("hit: ratio", 0.5, 1.0),
         Target::at_least("miss: ratio", 0.5, 0.9),
     ];
-    report.plots.push(Plot {
-        name: "growth".to_owned(),
-        title: "Time & memory".to_owned(),
-        x: "files".to_owned(),
-        y: "MiB".to_owned(),
-        lines: vec![
-            ("worker".to_owned(), vec![(1e3, 10.0), (1e6, 12.0)]),
-            ("nginx".to_owned(), vec![(1e3, 20.0), (1e6, 40.0)]),
-        ],
-    });
     report
 }
 
@@ -76,7 +66,7 @@ impl Place {
 }
 
 #[test]
-fn a_chapter_has_its_notes_targets_tables_and_pictures() {
+fn a_chapter_has_its_notes_targets_and_tables() {
     let page = page(&[(Part::Crowd, report())]).unwrap();
     let chapter = page.strip_prefix(INTRODUCTION).unwrap();
     assert_eq!(
@@ -102,8 +92,6 @@ How it was measured.
 | case | who | MiB |
 |---|---|---:|
 | memory | worker | 100 |
-
-![Time & memory](performance/growth.svg)
 "
     );
 }
@@ -113,18 +101,6 @@ fn what_was_written_passes_the_check() {
     let place = Place::with_report();
     place.write(false).unwrap();
     place.write(true).unwrap();
-    let picture = fs::read_to_string(place.directory().join("growth.svg")).unwrap();
-    for word in [
-        "Time &amp; memory",
-        "files",
-        "MiB",
-        "worker",
-        "nginx",
-        "#1F77B4",
-        "#D62728",
-    ] {
-        assert!(picture.contains(word), "`{word}` is not in {picture}");
-    }
 }
 
 #[test]
@@ -145,27 +121,9 @@ fn a_page_that_is_missing_does_not_pass() {
 }
 
 #[test]
-fn a_picture_that_is_missing_does_not_pass() {
-    let place = Place::with_report();
-    place.write(false).unwrap();
-    fs::remove_file(place.directory().join("growth.svg")).unwrap();
-    place.refused("growth.svg");
-}
-
-#[test]
 fn where_nothing_was_measured_nothing_is_written() {
     let place = Place::new();
     place.write(true).unwrap();
     place.write(false).unwrap();
     assert!(!place.page().exists());
-}
-
-#[test]
-fn a_plot_without_a_scale_is_refused() {
-    let place = Place::new();
-    let mut plot = report().plots.remove(0);
-    plot.lines.truncate(1);
-    plot.lines[0].1.truncate(1);
-    let error = draw(&plot, &place.directory().join("a.svg")).unwrap_err();
-    assert!(error.to_string().contains("too few points"), "{error}");
 }

@@ -86,13 +86,6 @@ fn what_is_kept_is_read_back() {
     report.notes.push("How.".to_owned());
     report.add("hit", "a", "wall, s", 1.5);
     report.targets.push(Target::at_least("b", 2.0, 1.0));
-    report.plots.push(Plot {
-        name: "c".to_owned(),
-        title: "C".to_owned(),
-        x: "files".to_owned(),
-        y: "s".to_owned(),
-        lines: vec![("a".to_owned(), vec![(1.0, 2.0)])],
-    });
     let text = serde_json::to_string(&report).unwrap();
     let back: Report = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string(&back).unwrap(), text);

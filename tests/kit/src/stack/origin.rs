@@ -31,6 +31,8 @@ pub struct OriginOptions {
     pub latency_ms: u64,
     /// Which build of the origin to run.
     pub profile: Profile,
+    /// Whether clients come over TLS; [`Origin::s3_url`] is there besides.
+    pub tls: bool,
 }
 
 /// What becomes of the bytes of an upload.
@@ -73,6 +75,7 @@ impl Default for OriginOptions {
             bodies: Bodies::Kept,
             latency_ms: 0,
             profile: Profile::Debug,
+            tls: false,
         }
     }
 }
@@ -84,6 +87,8 @@ pub struct Origin {
     child: Guarded,
     /// The S3 endpoint, `http://127.0.0.1:PORT`.
     pub s3_url: String,
+    /// The S3 endpoint over TLS, and the certificate to trust, where that was asked for.
+    pub tls: Option<(String, PathBuf)>,
     /// The endpoint that sets faults and counts requests.
     pub control_url: String,
     /// Where the objects are kept.
@@ -145,6 +150,7 @@ impl Origin {
         #[derive(Deserialize)]
         struct Ready {
             s3: String,
+            tls: Option<String>,
             control: String,
         }
         let scratch = scratch_directory("origin")?;
@@ -171,6 +177,10 @@ impl Origin {
         for key in &options.keys {
             command.args(["--key", key]);
         }
+        let certificate = scratch.path().join("certificate.pem");
+        if options.tls {
+            command.arg("--tls").arg(&certificate);
+        }
         let log = scratch.path().join("origin.log");
         let (child, ready) = Guarded::server("the origin", command, &log, |log| {
             let mut lines = log.lines();
@@ -179,11 +189,18 @@ impl Origin {
         Ok(Self {
             child,
             s3_url: ready.s3,
+            tls: ready.tls.map(|url| (url, certificate)),
             control_url: ready.control,
             directory,
             agent: control_agent(),
             _scratch: scratch,
         })
+    }
+
+    /// The S3 endpoint that clients are given: over TLS where that was asked for.
+    #[must_use]
+    pub fn client_url(&self) -> &str {
+        self.tls.as_ref().map_or(&self.s3_url, |(url, _)| url)
     }
 
     /// The URL of a bucket, as `ORIGIN_URL` of the worker wants it.
