@@ -3,7 +3,6 @@
 //!
 //! Leaves to others: installing it (`cargo xtask setup`).
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
 use testkit::setup::{self, Need};
+use testkit::stack::free_addresses;
 
 use crate::client::Client;
 
@@ -55,18 +55,10 @@ impl Seaweed {
     /// # Errors
     /// When it is not installed, or, with the end of its log, when it does not come up.
     pub fn start() -> Result<Self> {
-        // It takes the numbers of its ports, not the ports: another test's server may be quicker.
-        Self::start_once().or_else(|error| {
-            eprintln!("SeaweedFS is started once more, on other ports: {error:#}");
-            Self::start_once()
-        })
-    }
-
-    fn start_once() -> Result<Self> {
         let scratch = scratch_directory("seaweedfs")?;
         let (key_id, key) = ("seaweedtestkey", "seaweedtestsecret");
         write_identities(scratch.path(), key_id, key)?;
-        let ports = free_ports()?;
+        let ports = free_addresses()?.map(|address| address.port());
         let sockets = Sockets(ports.map(internal_sockets).into_iter().flatten().collect());
         let (command, port) = (command(scratch.path(), ports)?, ports[S3]);
         let mut child = Guarded::spawn("SeaweedFS", command, &scratch.path().join("log"))?;
@@ -169,16 +161,4 @@ fn command(directory: &Path, ports: [u16; 8]) -> Result<Command> {
         "-volume.max=64".to_owned(),
     ]);
     Ok(command)
-}
-
-/// Ports that nobody listened on a moment ago. They are held all at once, so that they differ.
-fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
-    let listeners: Vec<_> = (0..COUNT)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<std::io::Result<_>>()?;
-    let mut ports = [0; COUNT];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }

@@ -249,7 +249,7 @@ fn nextest(
         .current_dir(testkit::root());
     if profile == "e2e" {
         // `.config/nextest.toml` says how many of them a test takes.
-        let threads = 4 * std::thread::available_parallelism()?.get();
+        let threads = 3 * std::thread::available_parallelism()?.get();
         command.arg("--test-threads").arg(threads.to_string());
     }
     // Its store is below the root, wherever cargo is told to build.

@@ -4,14 +4,16 @@
 mod edge;
 mod nginx;
 mod origin;
+mod ports;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
 pub use edge::{Edge, EdgeOptions};
-pub use nginx::{Nginx, command as nginx_command, free_address};
+pub use nginx::{Nginx, command as nginx_command};
 pub use origin::{Bodies, Origin, OriginOptions, Requests, Totals};
+pub use ports::{free_address, free_addresses};
 
 /// How a program of this workspace was compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::stack::free_addresses;
 use testkit::tools::Tools;
 
 use super::configuration::Configuration;
 use super::varnish::Varnish;
-use super::workerd::{Process, Worker, bundle, free_addresses, service, text};
+use super::workerd::{Process, Worker, bundle, service, text};
 
 /// The entries, each in a process of its own, and Varnish between them.
 #[derive(Debug)]

@@ -10,10 +10,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory, tail};
+use testkit::stack::free_addresses;
 use testkit::tools::Tools;
 
 use super::configuration::Configuration;
-use super::workerd::{Process, Worker, bundle, copy, free_addresses, json, service, text};
+use super::workerd::{Process, Worker, bundle, copy, json, service, text};
 use crate::client::Client;
 
 /// How many lines of each log a message shows.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -178,22 +178,4 @@ pub fn copy(module: &str, folder: &Path) -> Result<()> {
     fs::copy(&source, folder.join(module))
         .with_context(|| format!("copy `{}`", source.display()))?;
     Ok(())
-}
-
-/// Loopback addresses nobody listens on right now, no two the same.
-///
-/// # Errors
-/// When no port can be had.
-pub fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
-    let listeners: Vec<_> = (0..COUNT)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)).context("no free port"))
-        .collect::<Result<_>>()?;
-    let addresses: Vec<_> = listeners
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?))
-        .collect::<Result<_>>()?;
-    addresses
-        .try_into()
-        .ok()
-        .context("fewer ports than asked for")
 }

@@ -4,10 +4,10 @@
 use e2e::client::{Answer, Client};
 use e2e::edge;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use testkit::process::scratch_directory;
-use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions};
+use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, free_address};
 use testkit::tools::Tools;
 
 use super::stack::{address_of, default_stack};
@@ -97,7 +97,7 @@ fn no_deployment_serves_what_one_with_other_settings_has_stored() {
     let zone = Zone {
         origin,
         cache: cache.path(),
-        port: free_port(),
+        port: free_address().unwrap().port(),
     };
 
     let first = zone.deploy("one", &[]);
@@ -147,9 +147,4 @@ fn an_object_is_stored_under_the_host_it_was_asked_for() {
     assert_eq!(status("files.example.com"), "miss");
     while status("files.example.com") != "hit" {}
     assert_eq!(status("files.example.net"), "miss");
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }

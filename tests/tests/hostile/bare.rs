@@ -1,9 +1,10 @@
 //! The runtime without our worker: what it answers to a request that never reaches one.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+use testkit::stack::free_address;
 use testkit::tools::Tools;
 
 const WORKER: &str = "export default { fetch() { return new Response(\"reached\"); } };\n";
@@ -23,11 +24,7 @@ impl BareRuntime {
         let inside = |name: &str| scratch.path().join(name);
         fs::write(inside("worker.mjs"), WORKER).unwrap();
         fs::write(inside("wrangler.toml"), SETTINGS).unwrap();
-        let inspector = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let inspector = free_address().unwrap().port();
         let mut command = tools.wrangler();
         command
             .args(["dev", "--local", "--ip", "127.0.0.1", "--port", "0"])

@@ -1,11 +1,11 @@
 //! The edge worker under `wrangler dev`: real workerd, no network, no state kept.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::free_address;
 use crate::build;
 use crate::process::{Guarded, ScratchDirectory, scratch_directory};
 use crate::tools::Tools;
@@ -91,7 +91,9 @@ impl Edge {
         command
             .args(["dev", "--local", "--ip", "127.0.0.1", "--port"])
             .arg(options.port.unwrap_or(0).to_string())
-            .args(["--inspector-port", &free_port()?.to_string()])
+            // It takes 0 for its usual port.
+            .arg("--inspector-port")
+            .arg(free_address()?.port().to_string())
             .args(["--show-interactive-dev-session=false", "--log-level", "log"])
             .arg("--persist-to")
             .arg(&persist)
@@ -176,11 +178,4 @@ fn write_configuration(source: &Path, main: &Path, copy: &Path) -> Result<()> {
     table.insert("main".to_owned(), main.into());
     fs::write(copy, toml::to_string(&table)?)
         .with_context(|| format!("cannot write `{}`", copy.display()))
-}
-
-/// A port that was free just now. wrangler takes 0 for the inspector as its usual port.
-fn free_port() -> Result<u16> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
 }

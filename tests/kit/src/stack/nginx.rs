@@ -4,13 +4,14 @@
 //! It is started as an ordinary child, not as the service: no file outside its temporary folder is
 //! read or written. The directives stand in `tests/nginx/files.conf`.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::free_address;
 use crate::process::{Guarded, ScratchDirectory, scratch_directory};
 use crate::setup::{self, Need};
 
@@ -109,14 +110,4 @@ pub fn command(folder: &ScratchDirectory, file: &Path, log: &Path) -> Result<Com
         .arg("-e")
         .arg(log);
     Ok(command)
-}
-
-/// A loopback address nobody listens on right now.
-///
-/// # Errors
-/// There is none.
-pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))
-        .context("no free port")?
-        .local_addr()?)
 }
