@@ -149,17 +149,38 @@ pub fn crates(member: &str, target: &str, directory: &Path, name: &str) -> Resul
         "cyclonedx",
         "--quiet",
         "--format=json",
+        "--spec-version=1.5",
         "--override-filename=crates",
     ])
     .args(["--target", target, "--manifest-path"])
     .arg(Path::new(member).join("Cargo.toml"));
     process::run("`cargo cyclonedx`", list)?;
-    let (from, to) = (
-        crate::root().join(member).join("crates.json"),
-        directory.join(format!("{name}-{VERSION}.cdx.json")),
-    );
-    copy(&from, &to)?;
-    fs::remove_file(&from).with_context(|| format!("cannot remove `{}`", from.display()))
+    let list = directory.join(format!("{name}-{VERSION}.cdx.json"));
+    let text = fs::read_to_string(crate::root().join(member).join("crates.json"))
+        .context("`cargo cyclonedx` has written no list")?;
+    // It names each member by its path: the same wherever the repository is.
+    let text = text.replace(&format!("{}/", crate::root().display()), "/medialift/");
+    fs::write(&list, text).with_context(|| format!("cannot write `{}`", list.display()))?;
+    // It has written one for every member.
+    for manifest in process::output(
+        "git",
+        &[
+            "-C",
+            &crate::root().to_string_lossy(),
+            "ls-files",
+            "*Cargo.toml",
+        ],
+    )
+    .context("`git` does not list the members")?
+    .lines()
+    {
+        let list = crate::root().join(manifest).with_file_name("crates.json");
+        if list.exists() {
+            fs::remove_file(&list)
+                .with_context(|| format!("cannot remove `{}`", list.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes `SHA256SUMS` of all files of `directory`.
