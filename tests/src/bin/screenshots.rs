@@ -15,7 +15,7 @@ use testkit::process::{Guarded, scratch_directory};
 use testkit::stack::binary;
 
 /// The terminal, in characters.
-const COLUMNS: u16 = 112;
+const COLUMNS: u16 = 124;
 const ROWS: u16 = 60;
 
 /// How long the demonstration may take, which builds what is missing.
@@ -25,7 +25,7 @@ const UP: &str = "  control ";
 
 /// What the terminal's window shows besides.
 const STYLE: &str = "body { margin: 0; background: #1d2026 } pre { margin: 0; padding: 14px 18px; \
-color: #d8dbe2; font: 12px/1.35 'DejaVu Sans Mono', 'Liberation Mono', monospace; width: max-content }";
+color: #d8dbe2; font: 11px/1.35 'DejaVu Sans Mono', 'Liberation Mono', monospace; width: max-content }";
 
 /// The sixteen colours of a terminal.
 const COLOURS: [&str; 16] = [
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let page = testkit::target_directory().join("demo.html");
     let window = Window {
         width: 1000,
-        height: 560,
+        height: 500,
         mobile: false,
     };
     picture(&browser, &page, Some(window), &images.join("verify.png"))
