@@ -108,7 +108,10 @@ fn as_page(command: &str, output: &str) -> Result<String> {
     terminal.process(format!("\x1b[1m$ {command}\x1b[m\r\n").as_bytes());
     terminal.process(output.as_bytes());
     let screen = terminal.screen();
-    let used = screen.contents().lines().count();
+    // Wrapped lines are several rows.
+    let rows: Vec<String> = screen.rows(0, COLUMNS).collect();
+    let used = rows.iter().rposition(|row| !row.trim().is_empty());
+    let used = used.map_or(0, |last| last + 1);
     let mut text = String::new();
     for row in 0..u16::try_from(used)? {
         for column in 0..COLUMNS {
