@@ -123,7 +123,7 @@ where
     /// Answers a read. `Err` only where neither the store nor the origin has the object.
     pub async fn read(&self, read: &Rc<Read>) -> Result<Answer<S::Found>, OriginError> {
         let end = self.runtime.now().plus_millis(LONGEST_WAIT_MILLISECONDS);
-        let mut was_stored = false;
+        let mut fills_waited_for = 0;
         loop {
             let looked_up_at = self.runtime.now();
             let lookup = self.look_up(read).await;
@@ -142,8 +142,9 @@ where
                         return self.serve_stored(read, copy, CacheStatus::Updating).await;
                     }
                 },
-                // The store did not keep what the last fill stored: it would not keep the next one either.
-                Lookup::Absent if was_stored => return self.pass_through(read).await,
+                // One body may have broken off: the store says nothing of it. Two, and it is the store that
+                // loses what it is given: the next fill would be lost as well.
+                Lookup::Absent if fills_waited_for > 1 => return self.pass_through(read).await,
                 Lookup::Absent => match turn() {
                     Turn::Fill(permit) => return self.fill_and_serve(read, permit).await,
                     Turn::LookUpAgain => continue,
@@ -152,7 +153,7 @@ where
                 },
             }
             match self.wait(&read.cache_key, looked_up_at, end).await {
-                Some(Ended::Stored) => was_stored = true,
+                Some(Ended::Stored) => fills_waited_for += 1,
                 Some(Ended::Abandoned) => {}
                 Some(Ended::Failed(error)) => return Err(error),
                 Some(Ended::Uncacheable) | None => return self.pass_through(read).await,

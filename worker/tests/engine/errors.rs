@@ -79,7 +79,8 @@ fn twenty_readers_of_what_the_store_does_not_keep_do_not_wait_for_each_other() {
             fixture.fault(Fault::Slow(500));
         }
         let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
-        fixture.pass(1_500);
+        // Two fills of which the store says nothing, then each for itself.
+        fixture.pass(2_000);
         for slot in readers {
             let response = slot.take().expect("answered in time").expect("an answer");
             assert_eq!((response.status, response.cache_status()), (200, "MISS"));

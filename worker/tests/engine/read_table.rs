@@ -4,6 +4,7 @@ use super::fixture::{FRESH, Fixture, MISSING, PATH};
 use super::simulation::world::{Fault, content};
 use super::simulation::{RULE, Request, read};
 use edge_worker::engine::LONGEST_WAIT_MILLISECONDS;
+use edge_worker::engine::lock::Ended;
 use edge_worker::policy::time::UnixMillis;
 
 #[test]
@@ -147,6 +148,55 @@ fn a_body_that_breaks_off_reaches_the_reader_as_such_and_is_not_stored() {
     assert_eq!((response.status, response.body), (200, Err(())));
     assert!(fixture.world.stored.borrow().is_empty());
     fixture.check("MISS", 1, 2);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_fetched_once_more_for_all_who_waited() {
+    for seed in 0..50 {
+        let fixture = Fixture::with_seed(seed, RULE);
+        fixture.fault(Fault::Truncate(3));
+        let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
+        fixture.world.executor.run();
+        let answers = readers.iter().map(|slot| slot.take().expect("answered"));
+        let bodies = answers.map(|answer| answer.expect("an answer").body);
+        let whole = bodies.filter(|body| *body == Ok(content(PATH, 1)));
+        assert_eq!(whole.count(), 19, "all but the first reader's");
+        fixture.check("HIT", 1, 2);
+    }
+}
+
+#[test]
+fn two_bodies_that_break_off_are_seen_by_their_own_readers_alone() {
+    for seed in 0..50 {
+        let fixture = Fixture::with_seed(seed, RULE);
+        fixture.fault(Fault::Truncate(3));
+        fixture.fault(Fault::Truncate(3));
+        let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
+        fixture.world.executor.run();
+        let answers = readers.iter().map(|slot| slot.take().expect("answered"));
+        let bodies = answers.map(|answer| answer.expect("an answer").body);
+        let whole = bodies.filter(|body| *body == Ok(content(PATH, 1)));
+        assert_eq!(whole.count(), 18);
+    }
+}
+
+#[test]
+fn a_waiter_waits_five_seconds_in_all_however_many_fills_come_to_nothing() {
+    let fixture = Fixture::new();
+    let lost = fixture.take_lock();
+    let slot = fixture.start(Request::default());
+    fixture.pass(3_000);
+    lost.end(Ended::Stored, UnixMillis(fixture.world.executor.now()));
+    fixture.pass(1);
+    let lock = fixture.take_lock();
+    fixture.pass(LONGEST_WAIT_MILLISECONDS - 3_002);
+    assert_eq!(fixture.world.fetches_of(PATH), 0);
+    fixture.pass(100);
+    assert_eq!(fixture.world.fetches_of(PATH), 1, "it waits no longer");
+    fixture.world.executor.run();
+    let sent = slot.take().expect("answered").expect("an answer");
+    assert_eq!((sent.status, sent.cache_status()), (200, "MISS"));
+    drop(lock);
 }
 
 #[test]
