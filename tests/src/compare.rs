@@ -3,11 +3,13 @@
 //!
 //! [`scenario`] is the data, [`exchange`] one request on the wire, [`outcome`] what is compared of
 //! its answer, [`runner`] puts the questions, [`deviation`] knows the accepted differences, [`judge`]
-//! judges a scenario and [`suite`] makes tests of it all. What the two sides are is left to the caller.
+//! judges a scenario and [`suite`] makes tests of it all. [`model`] is the corrected nginx. What the two
+//! sides are is left to the caller.
 
 pub mod deviation;
 pub mod exchange;
 pub mod judge;
+pub mod model;
 pub mod outcome;
 pub mod runner;
 pub mod scenario;
@@ -23,9 +25,6 @@ use testkit::stack::{Edge, Nginx, nginx_command};
 use crate::edge;
 use crate::scripted::{ScriptedOrigin, Side};
 use runner::{Proxy, Stack};
-
-/// The nginx of today; `IGNORED` stands for headers of the origin, `FRESH` for seconds.
-const CORRECTED: &str = include_str!("../nginx/corrected.conf");
 
 /// Who says how long a copy is fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +44,26 @@ impl Rule {
         match self {
             Self::Bucket | Self::SettingsOfSeconds => "respect",
             Self::Settings => "ignore",
+        }
+    }
+
+    /// What the names of tests by this rule begin with.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Bucket => "",
+            Self::Settings => "ignore/",
+            Self::SettingsOfSeconds => "seconds/",
+        }
+    }
+
+    /// What it is called in the output.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Bucket => "by the bucket's rule",
+            Self::Settings => "by the rule of the settings",
+            Self::SettingsOfSeconds => "by a rule of the settings of two seconds",
         }
     }
 
@@ -81,14 +100,8 @@ pub const fn edge_settings(origin: &str, rule: Rule) -> [(&str, &str); 4] {
 pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     let url = origin.url(Side::Nginx);
     let as_found = Nginx::start(&url)?;
-    let ignored = match rule {
-        Rule::Bucket => "",
-        Rule::Settings | Rule::SettingsOfSeconds => "Cache-Control Expires X-Accel-Expires",
-    };
-    let configuration = CORRECTED
-        .replace("IGNORED", ignored)
-        .replace("FRESH", rule.fresh_seconds());
-    let corrected = Nginx::start_in(scratch_directory("corrected")?, &configuration, &url)?;
+    let folder = scratch_directory("corrected")?;
+    let corrected = Nginx::start_in(folder, &model::corrected(rule), &url)?;
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
     let model = Proxy {
         as_found: Some(as_found.address),

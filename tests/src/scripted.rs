@@ -410,18 +410,7 @@ async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> 
     if !has_body || request.head_only {
         return Ok(());
     }
-    let sent = if answer.fault.is_some() {
-        answer.after.min(answer.body.len())
-    } else {
-        answer.body.len()
-    };
-    send_body(
-        stream,
-        &answer.body[..sent],
-        framing,
-        answer.fault.is_none(),
-    )
-    .await?;
+    send_body(stream, answer, framing).await?;
     if answer.fault == Some(Fault::Stall) {
         return linger(stream).await;
     }
@@ -441,24 +430,36 @@ fn octets(text: &str) -> Vec<u8> {
         .collect()
 }
 
-async fn send_body(
-    stream: &mut TcpStream,
-    body: &[u8],
-    framing: Framing,
-    whole: bool,
-) -> io::Result<()> {
-    if framing != Framing::Chunked {
-        return stream.write_all(body).await;
+/// The body as far as the answer's fault lets it come.
+async fn send_body(stream: &mut TcpStream, answer: &Answer, framing: Framing) -> io::Result<()> {
+    let after = answer.after.min(answer.body.len());
+    let end = match answer.fault {
+        Some(_) => after,
+        None => answer.body.len(),
+    };
+    let (first, rest) = match answer.pause > 0.0 {
+        true => answer.body[..end].split_at(after),
+        false => (&answer.body[..end], &[][..]),
+    };
+    send_bytes(stream, first, framing).await?;
+    tokio::time::sleep(Duration::from_secs_f64(answer.pause)).await;
+    send_bytes(stream, rest, framing).await?;
+    if framing == Framing::Chunked && answer.fault.is_none() {
+        stream.write_all(b"0\r\n\r\n").await?;
     }
-    for chunk in body.chunks(16 * 1024) {
+    Ok(())
+}
+
+async fn send_bytes(stream: &mut TcpStream, bytes: &[u8], framing: Framing) -> io::Result<()> {
+    if framing != Framing::Chunked {
+        return stream.write_all(bytes).await;
+    }
+    for chunk in bytes.chunks(16 * 1024) {
         stream
             .write_all(format!("{:x}\r\n", chunk.len()).as_bytes())
             .await?;
         stream.write_all(chunk).await?;
         stream.write_all(b"\r\n").await?;
-    }
-    if whole {
-        stream.write_all(b"0\r\n\r\n").await?;
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use e2e::compare::scenario::{self, Scenario};
-use e2e::compare::suite::{self, Comparison};
-use e2e::compare::{Rule, nginx_and_worker};
+use e2e::compare::suite::{self, Comparison, Sides};
+use e2e::compare::{Rule, model, nginx_and_worker};
 
 /// Files of scenarios in which a copy expires.
 const EXPIRING: [&str; 3] = ["expiry", "stale", "updating"];
@@ -23,38 +23,23 @@ fn main() -> anyhow::Result<ExitCode> {
             let file = scenario.id.split('/').next();
             file.is_some_and(|file| EXPIRING.contains(&file))
         });
-    let comparison = |rule, prefix, name, fewest, scenarios| Comparison {
-        name,
-        prefix,
-        rule,
-        is_whole: rule != Rule::SettingsOfSeconds,
-        fewest,
-        scenarios,
-        deviations: "deviations.toml",
-        most_deviations: 15,
+    let sides = Sides {
+        name: "nginx",
         start: nginx_and_worker,
+        deviations: "deviations.toml",
+        choices: model::choices(),
+        most_choices: Some(15),
     };
-    Ok(suite::main(&[
-        comparison(
-            Rule::Bucket,
-            "",
-            "nginx, by the bucket's rule",
-            350,
-            scenarios,
-        ),
-        comparison(
-            Rule::Settings,
-            "ignore/",
-            "nginx, by the rule of the settings",
-            250,
-            others,
-        ),
-        comparison(
-            Rule::SettingsOfSeconds,
-            "seconds/",
-            "nginx, by a rule of the settings of two seconds",
-            30,
-            expiring,
-        ),
-    ]))
+    let comparison = |rule, fewest, scenarios| Comparison {
+        rule,
+        scenarios,
+        fewest,
+        is_whole: rule != Rule::SettingsOfSeconds,
+    };
+    let comparisons = [
+        comparison(Rule::Bucket, 350, scenarios),
+        comparison(Rule::Settings, 250, others),
+        comparison(Rule::SettingsOfSeconds, 30, expiring),
+    ];
+    Ok(suite::main(&sides, &comparisons))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use e2e::compare::runner::{Proxy, Stack};
-use e2e::compare::suite::{self, Comparison};
+use e2e::compare::suite::{self, Comparison, Sides};
 use e2e::compare::{Rule, address, edge_settings, scenario};
 use e2e::scripted::{ScriptedOrigin, Side};
 use e2e::{edge, own_nginx};
@@ -24,33 +24,24 @@ fn main() -> Result<ExitCode> {
         })
         .cloned()
         .collect();
-    let comparison = |rule, prefix, name, fewest, scenarios| Comparison {
-        name,
-        prefix,
-        rule,
-        is_whole: true,
-        fewest,
-        scenarios,
-        deviations: "deviations-own-nginx.toml",
-        most_deviations: usize::MAX,
+    let sides = Sides {
+        name: "own nginx",
         start: own_nginx_and_worker,
+        deviations: "deviations-own-nginx.toml",
+        choices: Vec::new(),
+        most_choices: None,
     };
-    Ok(suite::main(&[
-        comparison(
-            Rule::Bucket,
-            "",
-            "own nginx, by the bucket's rule",
-            350,
-            scenarios,
-        ),
-        comparison(
-            Rule::Settings,
-            "ignore/",
-            "own nginx, by the rule of the settings",
-            100,
-            about_the_rule,
-        ),
-    ]))
+    let comparison = |rule, fewest, scenarios| Comparison {
+        rule,
+        scenarios,
+        fewest,
+        is_whole: true,
+    };
+    let comparisons = [
+        comparison(Rule::Bucket, 350, scenarios),
+        comparison(Rule::Settings, 100, about_the_rule),
+    ];
+    Ok(suite::main(&sides, &comparisons))
 }
 
 fn own_nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {

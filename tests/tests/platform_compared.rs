@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::compare::deviation::pattern;
 use e2e::compare::runner::{Proxy, Stack};
 use e2e::compare::scenario::{self, Scenario};
-use e2e::compare::suite::{self, Comparison};
+use e2e::compare::suite::{self, Comparison, Sides};
 use e2e::compare::{Rule, address, edge_settings};
 use e2e::edge;
 use e2e::platform::cached::Cached;
@@ -50,33 +50,24 @@ fn main() -> Result<ExitCode> {
         .filter(|scenario| scenario.id.starts_with("freshness/"))
         .cloned()
         .collect();
-    let comparison = |rule, prefix, name, fewest, scenarios| Comparison {
-        name,
-        prefix,
-        rule,
-        is_whole: rule == Rule::Bucket,
-        deviations: "deviations-platform.toml",
-        most_deviations: usize::MAX,
-        fewest,
-        scenarios,
+    let sides = Sides {
+        name: "platform mode compared with engine mode",
         start: both_modes,
+        deviations: "deviations-platform.toml",
+        choices: Vec::new(),
+        most_choices: None,
     };
-    Ok(suite::main(&[
-        comparison(
-            Rule::Bucket,
-            "",
-            "platform mode compared with engine mode",
-            330,
-            all,
-        ),
-        comparison(
-            Rule::Settings,
-            "ignore/",
-            "platform mode compared with engine mode, by the rule of the settings",
-            30,
-            about_the_rule,
-        ),
-    ]))
+    let comparison = |rule, fewest, scenarios| Comparison {
+        rule,
+        scenarios,
+        fewest,
+        is_whole: rule == Rule::Bucket,
+    };
+    let comparisons = [
+        comparison(Rule::Bucket, 330, all),
+        comparison(Rule::Settings, 30, about_the_rule),
+    ];
+    Ok(suite::main(&sides, &comparisons))
 }
 
 /// The scenarios that make sense in both modes, with the pauses of this comparison. Those that are left

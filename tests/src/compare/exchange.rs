@@ -14,6 +14,9 @@ use tokio::net::TcpStream;
 /// How long one answer may take, last byte included: nginx itself gives up on an origin after 60 s.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// How long the connection may stay open after an answer to `Connection: close`.
+const CLOSED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A request.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
@@ -53,6 +56,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// How it ended.
     pub end: BodyEnd,
+    /// How many bytes came after it, before the connection's end.
+    pub extra: usize,
 }
 
 impl Reply {
@@ -75,10 +80,12 @@ pub enum BodyEnd {
     Left,
 }
 
-/// Sends one request on a connection of its own and reads the answer.
+/// Sends one request on a connection of its own and reads the answer, to the connection's end: what comes
+/// after it, as the body of an answer that may have none, shows.
 ///
 /// # Errors
-/// No connection, no whole head of an answer, or no end within [`PATIENCE`].
+/// No connection, no whole head of an answer, no end within [`PATIENCE`], or a connection that stays
+/// open.
 pub async fn exchange(address: SocketAddr, question: &Question) -> Result<Reply> {
     let mut request = format!(
         "{} {} HTTP/1.1\r\nHost: files.example.com\r\nConnection: close\r\n",
@@ -106,16 +113,30 @@ pub async fn exchange(address: SocketAddr, question: &Question) -> Result<Reply>
             true => read_body(&mut reader, &headers, question.leave_after).await?,
             false => (Vec::new(), BodyEnd::Whole),
         };
+        let extra = match end {
+            BodyEnd::Whole => count_rest(&mut reader).await?,
+            BodyEnd::CutShort | BodyEnd::Left => 0,
+        };
         Ok(Reply {
             status,
             headers,
             body,
             end,
+            extra,
         })
     };
     tokio::time::timeout(PATIENCE, talk)
         .await
         .context("no end of the answer")?
+}
+
+/// How many bytes come until the connection ends.
+async fn count_rest(reader: &mut BufReader<TcpStream>) -> Result<usize> {
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(CLOSED_WITHIN, reader.read_to_end(&mut rest)).await;
+    // A reset is an end as well.
+    _ = ended.context("the connection stays open after the answer")?;
+    Ok(rest.len())
 }
 
 fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

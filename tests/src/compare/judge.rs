@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::deviation::{ARROW, Deviation, Difference, Used, accepts, idle};
-use super::outcome::{ABSENT, Outcome};
+use super::outcome::{ABSENT, Outcome, wanted};
 use super::runner::Observed;
 use super::scenario::Scenario;
 
@@ -40,7 +40,7 @@ pub fn judge(
     }
     let steps = model.outcomes.iter().zip(&other.outcomes);
     for (number, (model, other)) in (1..).zip(steps) {
-        let mut unexplained = Vec::new();
+        let mut unexplained = wrong_alike(number, model, other);
         for difference in differences(number, model, other, &mut verdict.same) {
             match accepts(deviations, &scenario.id, &difference, &mut verdict.used) {
                 Some(deviation) => *verdict.accepted.entry(deviation).or_default() += 1,
@@ -68,6 +68,23 @@ pub fn judge(
         let _ = writeln!(verdict.faults, "accepted, and does not differ: {idle}");
     }
     verdict
+}
+
+/// What both sides say, and neither should.
+fn wrong_alike(step: usize, model: &Outcome, other: &Outcome) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (field, value) in model {
+        let is_wrong = wanted(field).is_some_and(|wanted| wanted != value);
+        if is_wrong && other.get(field) == Some(value) {
+            found.push(Difference {
+                step,
+                field: field.clone(),
+                model: value.clone(),
+                other: value.clone(),
+            });
+        }
+    }
+    found
 }
 
 fn differences(step: usize, model: &Outcome, other: &Outcome, same: &mut usize) -> Vec<Difference> {
@@ -130,6 +147,16 @@ mod tests {
     fn two_that_give_no_answer_do_not_agree() {
         let silence = ("status", "no answer");
         assert!(!passes(silence, silence, NONE));
+    }
+
+    #[test]
+    fn two_that_fail_alike_do_not_agree() {
+        for (field, right, wrong) in [("within 3 s", "true", "false"), ("beside", "200", "502")] {
+            assert!(passes((field, right), (field, right), NONE));
+            assert!(!passes((field, wrong), (field, wrong), NONE));
+        }
+        let extra = ("bytes after the end", "4");
+        assert!(!passes(extra, extra, NONE));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Only normalising is done here. Two answers that mean the same to every client give the same
 //! fields; anything else that differs is left to [`super::deviation`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::time::{Duration, SystemTime};
 
@@ -13,9 +13,10 @@ use flate2::read::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::exchange::{BodyEnd, Reply};
+use crate::scripted::Asked;
 
 /// Field to value. `status`, `body`, `header NAME`, `origin_requests`, `upstream NAME`, and what a
-/// step asks for besides.
+/// step asks for besides. Of many readers also `whole answers`.
 pub type Outcome = BTreeMap<String, String>;
 
 /// How a field shows that is not there.
@@ -27,6 +28,29 @@ pub const RIGHT_AGE: &str = "as RFC 9111 wants it";
 /// Header lines that belong to one connection or one moment and not to the answer; the age is judged
 /// by itself.
 const OF_THE_MOMENT: [&str; 4] = ["age", "connection", "date", "transfer-encoding"];
+
+/// The bytes that came after an answer's end.
+const EXTRA: &str = "bytes after the end";
+
+/// What together is one version of an object: in a crowd, of one answer each.
+const OF_A_VERSION: [&str; 5] = [
+    "status",
+    "body",
+    "header etag",
+    "header last-modified",
+    "header content-length",
+];
+
+/// Request headers that nginx or the worker's runtime adds by itself, with their values; `*` stands for
+/// any. What else reaches the origin is compared.
+const OF_THE_CLIENT: [(&str, &str); 4] = [
+    ("host", "*"),
+    // Of a fetch past the runtime's own cache.
+    ("cache-control", "no-cache"),
+    ("pragma", "no-cache"),
+    // Whose worker asks, as the platform says it.
+    ("cf-worker", "medialift-edge.example.com"),
+];
 
 /// The longest text that is shown as it is, in bytes.
 const LONGEST_SHOWN: usize = 96;
@@ -50,6 +74,9 @@ pub fn of_reply(reply: &Reply, bodies: &[Bytes], now: SystemTime) -> Outcome {
                 .push(of_header(name, value, now));
         }
     }
+    if reply.extra > 0 {
+        outcome.insert(EXTRA.to_owned(), reply.extra.to_string());
+    }
     for (name, mut values) in lines {
         if is_unordered_list(name) {
             // Two lines of a list are one line with a comma (RFC 9110, section 5.3), and the order
@@ -66,9 +93,51 @@ pub fn of_reply(reply: &Reply, bodies: &[Bytes], now: SystemTime) -> Outcome {
     outcome
 }
 
+/// What the origin saw of a step's requests: methods other than GET, queries and header fields, of each
+/// the different values.
+pub fn of_upstream(requests: &[Asked]) -> Outcome {
+    let mut values: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    let mut add = |field: String, value| _ = values.entry(field).or_default().insert(value);
+    let is_added = |(name, value): &(&str, &str)| {
+        let mut added = OF_THE_CLIENT.iter();
+        added.any(|(of, with)| of == name && (with == value || *with == "*"))
+    };
+    for request in requests {
+        let mut parts = request.line.split(' ');
+        if let Some(method) = parts.next().filter(|method| *method != "GET") {
+            add("upstream method".to_owned(), method);
+        }
+        if let Some((_, query)) = parts.next().and_then(|target| target.split_once('?')) {
+            add("upstream query".to_owned(), query);
+        }
+        let lines = request.headers.iter();
+        let lines = lines.map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in lines.filter(|line| !is_added(line)) {
+            add(format!("upstream {name}"), value);
+        }
+    }
+    let joined = |of: BTreeSet<&str>| Vec::from_iter(of).join(", ");
+    values
+        .into_iter()
+        .map(|(field, of)| (field, joined(of)))
+        .collect()
+}
+
+/// What a field must say on both sides, where it is not enough that they agree.
+#[must_use]
+pub fn wanted(field: &str) -> Option<&'static str> {
+    match field {
+        "beside" => Some("200"),
+        EXTRA => Some(ABSENT),
+        _ if field.starts_with("within ") => Some("true"),
+        _ => None,
+    }
+}
+
 /// The field `header age` of an answer, judged by RFC 9111, section 4: what a store serves without
 /// asking has an age; every age that is given counts from an answer of the origin. `fills` are the
-/// least and the most seconds since each of those.
+/// least and the most seconds since each of those. A 416 is made at that moment, of nothing stored but
+/// the length: it has none.
 pub fn of_age(reply: &Reply, fills: &[(f64, f64)]) -> String {
     let is_stored = matches!(reply.status, 200 | 206 | 304)
         && matches!(
@@ -78,6 +147,7 @@ pub fn of_age(reply: &Reply, fills: &[(f64, f64)]) -> String {
     let age = reply.header("age");
     let is_right = match age.map(str::parse::<f64>) {
         None => !is_stored,
+        Some(_) if reply.status == 416 => false,
         Some(Ok(age)) => fills
             .iter()
             .any(|(least, most)| (least.floor() - 1.0..=most.ceil()).contains(&age)),
@@ -94,7 +164,8 @@ pub fn of_silence() -> Outcome {
     Outcome::from([("status".to_owned(), "no answer".to_owned())])
 }
 
-/// The fields of many readers of one step as one: `HIT ×199, MISS ×1`.
+/// The fields of many readers of one step as one: `HIT ×199, MISS ×1`. Field by field a mixture of two
+/// versions in one answer would not show, so whole answers are counted too.
 pub fn of_many(outcomes: &[Outcome]) -> Outcome {
     if let [one] = outcomes {
         return one.clone();
@@ -102,23 +173,35 @@ pub fn of_many(outcomes: &[Outcome]) -> Outcome {
     let mut fields: Vec<&String> = outcomes.iter().flat_map(BTreeMap::keys).collect();
     fields.sort();
     fields.dedup();
-    let count = |field: &String| {
-        let mut values: BTreeMap<&str, usize> = BTreeMap::new();
-        for outcome in outcomes {
-            *values
-                .entry(outcome.get(field).map_or(ABSENT, String::as_str))
-                .or_default() += 1;
-        }
-        let each: Vec<_> = values
-            .iter()
-            .map(|(value, count)| format!("{value} ×{count}"))
-            .collect();
-        each.join(", ")
+    let of_field = |field: &str| {
+        let values = outcomes.iter().map(|outcome| outcome.get(field));
+        counts(values.map(|value| value.map_or(ABSENT, String::as_str)))
     };
-    fields
+    let mut many: Outcome = fields
         .into_iter()
-        .map(|field| (field.clone(), count(field)))
-        .collect()
+        .map(|field| (field.clone(), of_field(field)))
+        .collect();
+    let versions: Vec<String> = outcomes.iter().map(of_version).collect();
+    let versions = counts(versions.iter().map(String::as_str));
+    many.insert("whole answers".to_owned(), versions);
+    many
+}
+
+fn of_version(outcome: &Outcome) -> String {
+    let value = |field: &str| outcome.get(field).map_or(ABSENT, String::as_str);
+    OF_A_VERSION.map(value).join(" | ")
+}
+
+fn counts<'a>(values: impl Iterator<Item = &'a str>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let each = counts.iter();
+    let each: Vec<_> = each
+        .map(|(value, count)| format!("{value} ×{count}"))
+        .collect();
+    each.join(", ")
 }
 
 fn is_unordered_list(name: &str) -> bool {
@@ -224,6 +307,7 @@ mod tests {
             headers,
             body: Vec::new(),
             end: BodyEnd::Whole,
+            extra: 0,
         }
     }
 
@@ -275,6 +359,45 @@ mod tests {
     }
 
     #[test]
+    fn whatever_reaches_the_origin_shows_but_what_software_adds() {
+        let asked = |line: &str, headers: &[(&str, &str)]| Asked {
+            line: line.to_owned(),
+            key: None,
+            headers: reply(headers).headers,
+            at: std::time::Instant::now(),
+            is_good: true,
+            is_whole: true,
+        };
+        let first = asked(
+            "GET /media/a?b HTTP/1.1",
+            &[("host", "x"), ("cookie", "c=1")],
+        );
+        let second = asked("HEAD /media/a HTTP/1.1", &[("cookie", "c=2")]);
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            of_upstream(&[first.clone(), second, first]),
+            Outcome::from([
+                field("upstream method", "HEAD"),
+                field("upstream query", "b"),
+                field("upstream cookie", "c=1, c=2"),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_mixture_of_versions_in_one_answer_shows() {
+        let answer = |body: &str, tag: &str| {
+            let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            Outcome::from([field("body", body), field("header etag", tag)])
+        };
+        let right = of_many(&[answer("one", "1"), answer("two", "2")]);
+        let mixed = of_many(&[answer("one", "2"), answer("two", "1")]);
+        assert_eq!(right["body"], mixed["body"]);
+        assert_eq!(right["header etag"], mixed["header etag"]);
+        assert_ne!(right["whole answers"], mixed["whole answers"]);
+    }
+
+    #[test]
     fn what_broke_off_must_be_a_beginning_of_what_was_sent() {
         let cut = |body: &[u8]| Reply {
             body: body.to_vec(),
@@ -299,5 +422,10 @@ mod tests {
         let without = |status| of_age(&reply(&[("x-cache-status", status)]), &fills);
         assert_ne!(without("HIT"), RIGHT_AGE);
         assert_eq!(without("MISS"), RIGHT_AGE);
+        let unsatisfiable = Reply {
+            status: 416,
+            ..reply(&[("x-cache-status", "HIT"), ("age", "0")])
+        };
+        assert_ne!(of_age(&unsatisfiable, &fills), RIGHT_AGE);
     }
 }

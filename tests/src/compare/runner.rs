@@ -1,12 +1,13 @@
 //! Puts every scenario's questions to both sides, all scenarios at the same time.
 //!
-//! Those with crowds of readers or large bodies come one after the other when the rest is done: what
-//! a crowd measures is the lock, not how long a busy machine lets it wait.
+//! Those with crowds of readers or large bodies come when the rest is done, on each side one after the
+//! other: what a crowd measures is the lock, not how long a busy machine lets it wait.
 //!
 //! Scenarios that stop the origin wait at that step until all others have ended, but those that say
 //! they need it no more; then the origin is stopped once, for good, and they go on.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::exchange::{Question, Reply, exchange};
-use super::outcome::{ABSENT, Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence};
+use super::outcome::{Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence, of_upstream};
 use super::scenario::{Model, Scenario, Step};
 use crate::scripted::{Asked, BUCKET_PATH, ScriptedOrigin, Side};
 
@@ -116,7 +117,7 @@ async fn run(
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let (mut ordinary, mut lasting, mut stopping) =
         (JoinSet::new(), JoinSet::new(), JoinSet::new());
-    let mut one_by_one = Vec::new();
+    let mut one_by_one: BTreeMap<Side, Vec<One>> = BTreeMap::new();
     for (number, scenario) in scenarios.iter().enumerate() {
         for proxy in proxies {
             let one = One {
@@ -133,7 +134,7 @@ async fn run(
             } else if scenario.outlasts_the_origin {
                 &mut lasting
             } else if pace == Pace::Alone || scenario.needs_the_machine() {
-                one_by_one.push(one);
+                one_by_one.entry(proxy.side).or_default().push(one);
                 continue;
             } else {
                 &mut ordinary
@@ -143,9 +144,22 @@ async fn run(
         tokio::time::sleep(BETWEEN_STARTS).await;
     }
     let mut observed = ordinary.join_all().await;
-    for one in one_by_one {
-        observed.push(one.run().await);
+    let mut sides = JoinSet::new();
+    for of_side in one_by_one.into_values() {
+        let in_turn = async move {
+            let mut observed = Vec::new();
+            for one in of_side {
+                observed.push(one.run().await);
+            }
+            observed
+        };
+        sides.spawn(in_turn);
+        if pace == Pace::Alone {
+            let ended = std::mem::take(&mut sides).join_all().await;
+            observed.extend(ended.into_iter().flatten());
+        }
     }
+    observed.extend(sides.join_all().await.into_iter().flatten());
     for _ in 0..stopping.len() {
         arrived
             .recv()
@@ -189,20 +203,9 @@ impl One {
             let (mut outcome, errors) = self.ask(&step, &bodies).await;
             silences.extend(errors.iter().map(|error| format!("step {number}: {error}")));
             let asked = self.asked();
-            let mut requests = asked[before.min(asked.len())..].iter();
+            let requests = &asked[before.min(asked.len())..];
             outcome.insert("origin_requests".to_owned(), requests.len().to_string());
-            let target = |asked: &Asked| asked.line.split(' ').nth(1).map(str::to_owned);
-            let query = |asked: &Asked| Some(target(asked)?.split_once('?')?.1.to_owned());
-            let queries: Vec<String> = requests.clone().filter_map(query).collect();
-            if !queries.is_empty() {
-                outcome.insert("upstream query".to_owned(), queries.join(", "));
-            }
-            if let Some(last) = requests.next_back() {
-                for name in &self.scenario.watch {
-                    let value = last.header(name).unwrap_or(ABSENT);
-                    outcome.insert(format!("upstream {name}"), value.to_owned());
-                }
-            }
+            outcome.extend(of_upstream(requests));
             outcomes.push(outcome);
         }
         Observed {

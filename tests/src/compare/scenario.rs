@@ -32,8 +32,6 @@ struct ScenarioText {
     origin: BTreeMap<String, OneOrMany>,
     steps: Vec<StepText>,
     #[serde(default)]
-    watch: Vec<String>,
-    #[serde(default)]
     outlasts_the_origin: bool,
     model: Option<Model>,
 }
@@ -75,8 +73,6 @@ pub struct Scenario {
     pub script: Script,
     /// What is asked, in order.
     pub steps: Vec<Step>,
-    /// Request headers, in lower case, of which it is compared what reached the origin.
-    pub watch: Vec<String>,
     /// The last request takes a minute and needs no other of the origin: the origin may be stopped
     /// meanwhile, which saves that minute.
     pub outlasts_the_origin: bool,
@@ -113,9 +109,9 @@ pub struct Step {
     /// The body of the request.
     #[serde(default)]
     pub body: String,
-    /// Another request, begun 0.2 seconds before and awaited after; its status is compared.
+    /// Another request, begun 0.2 seconds before and awaited after; both sides must answer it 200.
     pub beside: Option<String>,
-    /// Whether all readers have their answers within so many seconds is compared.
+    /// Both sides must give all readers their answers within so many seconds.
     pub within: Option<f64>,
 }
 
@@ -149,7 +145,7 @@ impl Scenario {
                 .script
                 .values()
                 .flatten()
-                .any(|answer| answer.delay > 0.0)
+                .any(|answer| answer.delay > 0.0 || answer.pause > 0.0)
     }
 
     /// Whether so many readers ask at once, or for so much, that nothing else should go on.
@@ -257,7 +253,6 @@ fn resolve(stem: &str, number: usize, model: Model, text: ScenarioText) -> Resul
         folder,
         script,
         steps,
-        watch: text.watch,
         outlasts_the_origin: text.outlasts_the_origin,
         model: text.model.unwrap_or(model),
     })

@@ -19,25 +19,29 @@ use super::scenario::{self, Scenario};
 use crate::scripted::{ScriptedOrigin, Side};
 
 /// Two sides that are compared.
-pub struct Comparison {
-    /// What it is called in the output.
+pub struct Sides {
+    /// What they are called in the output.
     pub name: &'static str,
-    /// What the names of its tests begin with.
-    pub prefix: &'static str,
-    /// Who says how long a copy is fresh.
-    pub rule: Rule,
-    /// Whether all scenarios are asked, so that every accepted difference must occur.
-    pub is_whole: bool,
+    /// Starts both in front of an origin.
+    pub start: fn(&ScriptedOrigin, Rule) -> Result<Stack>,
     /// The file of accepted differences, in `tests/scenarios`.
     pub deviations: &'static str,
-    /// How many of them there may be.
-    pub most_deviations: usize,
-    /// What the comparison must not shrink below unnoticed.
-    pub fewest: usize,
+    /// Choices of the product that stand in the model: they count as accepted differences do.
+    pub choices: Vec<String>,
+    /// How many of both there may be, where the product is held to a number.
+    pub most_choices: Option<usize>,
+}
+
+/// What two sides are asked by one rule.
+pub struct Comparison {
+    /// Who says how long a copy is fresh.
+    pub rule: Rule,
     /// What is asked.
     pub scenarios: Vec<Scenario>,
-    /// Starts both sides in front of an origin, with the value of `rule`.
-    pub start: fn(&ScriptedOrigin, Rule) -> Result<Stack>,
+    /// What the comparison must not shrink below unnoticed.
+    pub fewest: usize,
+    /// Whether all scenarios are asked, so that every accepted difference must occur.
+    pub is_whole: bool,
 }
 
 /// Of the scenarios in which seconds count, so many in a hundred may be put a second time.
@@ -48,23 +52,22 @@ const ALL: &str = "all: accepted differences occur, repetitions are few";
 
 /// Runs the tests that the command line asks for.
 #[must_use]
-pub fn main(comparisons: &[Comparison]) -> ExitCode {
+pub fn main(sides: &Sides, comparisons: &[Comparison]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let mut chosen: Vec<&Comparison> = comparisons.iter().collect();
     if std::env::var_os("NEXTEST").is_some() {
         if arguments.list {
-            let names = comparisons
-                .iter()
-                .map(|one| Trial::test(one.name, || Ok(())));
-            return libtest_mimic::run(&arguments, names.collect()).exit_code();
+            let names = comparisons.iter().map(|one| sides.name_by(one.rule));
+            let trials = names.map(|name| Trial::test(name, || Ok(()))).collect();
+            return libtest_mimic::run(&arguments, trials).exit_code();
         }
-        chosen.retain(|one| arguments.filter.as_deref() == Some(one.name));
+        chosen.retain(|one| arguments.filter.as_deref() == Some(&sides.name_by(one.rule)));
         arguments = Arguments::default();
         arguments.quiet = true;
     }
     let trials = chosen
         .into_iter()
-        .map(|comparison| comparison.trials(&arguments))
+        .map(|comparison| comparison.trials(sides, &arguments))
         .collect::<Result<Vec<_>>>();
     match trials {
         Ok(trials) => {
@@ -85,10 +88,17 @@ fn is_selected(arguments: &Arguments, name: &str) -> bool {
     arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
 }
 
+impl Sides {
+    /// What the comparison by that rule is called.
+    fn name_by(&self, rule: Rule) -> String {
+        format!("{}, {}", self.name, rule.text())
+    }
+}
+
 impl Comparison {
     /// Its tests, with their verdicts already found where they are to run.
-    fn trials(&self, arguments: &Arguments) -> Result<Vec<Trial>> {
-        let name = |id: &str| format!("{}{id}", self.prefix);
+    fn trials(&self, sides: &Sides, arguments: &Arguments) -> Result<Vec<Trial>> {
+        let name = |id: &str| format!("{}{id}", self.rule.prefix());
         let all = is_selected(arguments, &name(ALL));
         let is_asked = |scenario: &Scenario| all || is_selected(arguments, &name(&scenario.id));
         let (asked, others): (Vec<Scenario>, Vec<Scenario>) =
@@ -107,7 +117,7 @@ impl Comparison {
         if arguments.list || asked.is_empty() {
             return Ok(trials);
         }
-        let run = Run::of(self, &asked)?;
+        let run = Run::of(sides, self, &asked)?;
         // Before the tests' own lines: the counts are the point of the run, passed or not.
         write!(std::io::stdout(), "{}", run.text)?;
         let verdicts = run.verdicts.into_iter().zip(&asked);
@@ -137,14 +147,14 @@ struct Run {
 }
 
 impl Run {
-    fn of(comparison: &Comparison, scenarios: &[Scenario]) -> Result<Self> {
+    fn of(sides: &Sides, comparison: &Comparison, scenarios: &[Scenario]) -> Result<Self> {
         let folder = testkit::root().join("tests/scenarios");
-        let file = folder.join(comparison.deviations);
+        let file = folder.join(sides.deviations);
         let version = super::nginx_version()?;
         let deviations = deviation::load(&file, comparison.rule.name(), &version)?;
         let runtime = tokio::runtime::Runtime::new()?;
         let see = |scenarios: &[Scenario], pace| -> Result<Vec<Verdict>> {
-            let start = |origin: &ScriptedOrigin| (comparison.start)(origin, comparison.rule);
+            let start = |origin: &ScriptedOrigin| (sides.start)(origin, comparison.rule);
             let observed = runtime.block_on(observe(scenarios, start, pace))?;
             verdicts(scenarios, &observed, &deviations)
         };
@@ -180,8 +190,9 @@ impl Run {
         if comparison.scenarios.len() < comparison.fewest {
             faults.push(format!("only {} scenarios", comparison.scenarios.len()));
         }
-        if deviations.len() > comparison.most_deviations {
-            faults.push(format!("{} accepted deviations", deviations.len()));
+        let choices = deviations.len() + sides.choices.len();
+        if let Some(most) = sides.most_choices.filter(|most| choices > *most) {
+            faults.push(format!("{choices} choices: at most {most}"));
         }
         if doubtful.len() > limit {
             faults.push(format!(
@@ -202,10 +213,11 @@ impl Run {
         faults.extend(
             unknown
                 .iter()
-                .map(|steps| format!("{}: there is no `{steps}`", comparison.deviations)),
+                .map(|steps| format!("{}: there is no `{steps}`", sides.deviations)),
         );
         let counts = Counts {
-            comparison,
+            sides,
+            rule: comparison.rule,
             scenarios,
             verdicts: &verdicts,
             deviations: &deviations,
@@ -242,7 +254,8 @@ fn verdicts(
 
 /// What is counted of a run.
 struct Counts<'a> {
-    comparison: &'a Comparison,
+    sides: &'a Sides,
+    rule: Rule,
     scenarios: &'a [Scenario],
     verdicts: &'a [Verdict],
     deviations: &'a [Deviation],
@@ -257,9 +270,10 @@ impl Counts<'_> {
                 .filter_map(|verdict| verdict.accepted.get(&place))
                 .sum()
         };
+        let name = self.sides.name_by(self.rule);
         let mut text = format!(
-            "{}: accepted differences (tests/scenarios/{}):\n",
-            self.comparison.name, self.comparison.deviations
+            "{name}: accepted differences (tests/scenarios/{}):\n",
+            self.sides.deviations
         );
         let mut reasons = 0;
         for (place, deviation) in self.deviations.iter().enumerate() {
@@ -268,6 +282,9 @@ impl Counts<'_> {
             if count > 0 {
                 text += &format!("{count:>7} × {}\n", deviation.reason);
             }
+        }
+        for choice in &self.sides.choices {
+            text += &format!("{:>9} {choice}\n", "model:");
         }
         let everywhere: BTreeSet<usize> = (0..self.deviations.len())
             .filter(|place| self.deviations[*place].is_everywhere())
@@ -291,15 +308,16 @@ impl Counts<'_> {
             .filter(|step| !step.stop_origin)
             .count();
         text + &format!(
-            "{}: {} scenarios, {steps} steps on each side: {same} the same, {} with accepted \
+            "{name}: {} scenarios, {steps} steps on each side: {same} the same, {} with accepted \
              differences, {wrong} not as they should be; {repeated} put a second time (at most {limit})\n\
-             values: {} the same, {} differ as accepted ({reasons} reasons), {} unexplained\n",
-            self.comparison.name,
+             values: {} the same, {} differ as accepted, {} unexplained\n\
+             choices: {reasons} by which values differ, {} in the model\n",
             self.verdicts.len(),
             self.verdicts.len() - same - wrong,
             sum(|verdict| verdict.same),
             sum(|verdict| verdict.accepted.values().sum()),
             sum(|verdict| verdict.unexplained),
+            self.sides.choices.len(),
         )
     }
 }

@@ -71,8 +71,11 @@ pub struct Answer {
     pub delay: f64,
     /// What goes wrong.
     pub fault: Option<Fault>,
-    /// For faults in mid-body: how many bytes of it are sent.
+    /// For faults in mid-body and for `pause`: how many bytes of it are sent before.
     pub after: usize,
+    /// Seconds between these bytes and what follows: the rest, or the fault. Whoever passes bytes on as they
+    /// come has begun to answer then.
+    pub pause: f64,
     /// Whether a matching `If-None-Match` or `If-Modified-Since` is answered 304.
     pub conditional: bool,
     /// The bytes, made from the above once, before the origin listens.
@@ -93,6 +96,7 @@ impl Default for Answer {
             delay: 0.0,
             fault: None,
             after: 0,
+            pause: 0.0,
             conditional: true,
             body: Bytes::new(),
         }

@@ -93,6 +93,49 @@ async fn faults_show_as_what_they_are() {
 }
 
 #[tokio::test]
+async fn bytes_after_an_answers_end_are_counted() {
+    let origin = start(vec![Answer::default()]).await;
+    let head = Question {
+        method: "HEAD".to_owned(),
+        ..Question::get("/media/folder/a%20b.jpg", &[])
+    };
+    let reply = exchange(address(&origin, Side::Nginx), &head)
+        .await
+        .unwrap();
+    assert_eq!((reply.status, reply.extra), (200, 0));
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let liar = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nbody";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+                .await
+                .unwrap();
+        }
+    });
+    let reply = exchange(liar, &head).await.unwrap();
+    assert_eq!((reply.body.len(), reply.extra), (0, 4));
+    let reply = exchange(liar, &Question::get("/", &[])).await.unwrap();
+    assert_eq!((reply.body.len(), reply.extra), (2, 2));
+}
+
+#[tokio::test]
+async fn a_body_can_pause_and_then_go_on_or_break_off() {
+    let pausing = |fault| Answer {
+        after: 10,
+        pause: 0.2,
+        fault,
+        ..Answer::default()
+    };
+    let origin = start(vec![pausing(None), pausing(Some(Fault::Cut))]).await;
+    for (length, end) in [(1000, BodyEnd::Whole), (10, BodyEnd::CutShort)] {
+        let reply = get(&origin, Side::Nginx, &[]).await.unwrap();
+        assert_eq!((reply.body.len(), reply.end), (length, end));
+    }
+}
+
+#[tokio::test]
 async fn a_path_that_is_not_escaped_is_refused() {
     let origin = start(vec![Answer::default()]).await;
     for target in [
