@@ -13,6 +13,8 @@ use testkit::tools::Tools;
 const LENGTH: usize = 300_000_000;
 const READERS: usize = 20;
 const BLOCK: usize = 1_000_000;
+/// Runs of each worker. When garbage is collected is chance and only adds to a peak, so the least counts.
+const RUNS: usize = 2;
 const KEY: &str = "large.mp4";
 
 /// The object is this block over and over, and the block differs at every place.
@@ -139,14 +141,25 @@ fn a_large_object_passes_without_being_held() {
     assert_eq!(writer.put("media", KEY, &[], &body).unwrap().status, 200);
     drop(body);
     let tools = Tools::load().unwrap();
-    let bucket = origin.bucket_url("media");
+    let least = |peak: fn(&Tools, &Origin, &[u8]) -> u64| {
+        let peaks: Vec<u64> = (0..RUNS).map(|_| peak(&tools, &origin, &block)).collect();
+        eprintln!("peaks: {peaks:?} bytes");
+        peaks.into_iter().min().unwrap()
+    };
+    let ordinary = least(ordinary_worker_peak);
+    let ours = least(our_peak);
+    assert!(
+        ours <= ordinary + ordinary / 10,
+        "the runtime had {ours} bytes at most, for an ordinary worker {ordinary}"
+    );
+}
 
-    let ordinary = ordinary_worker_peak(&tools, &origin, &block);
-
+/// The most memory of the runtime under the worker, whose WebAssembly must not grow meanwhile.
+fn our_peak(tools: &Tools, origin: &Origin, block: &[u8]) -> u64 {
     let edge = Edge::start_with(
-        &tools,
+        tools,
         EdgeOptions {
-            variables: vec![("ORIGIN_URL".to_owned(), bucket)],
+            variables: vec![("ORIGIN_URL".to_owned(), origin.bucket_url("media"))],
             test_hooks: true,
             ..EdgeOptions::default()
         },
@@ -158,23 +171,18 @@ fn a_large_object_passes_without_being_held() {
         let answer = client
             .send("GET", "/", &[("X-Medialift-Test", "memory")], &[])
             .unwrap();
-        let told = answer.header("X-Memory");
-        told.parse::<u64>().unwrap()
+        let memory = answer.header("X-Memory");
+        memory.parse::<u64>().unwrap()
     };
     let before = wasm_memory();
-    read_all(url, &origin, &block, || {
+    read_all(url, origin, block, || {
         let grown = wasm_memory() - before;
         assert!(
             grown <= 512 * 1024,
             "WebAssembly's memory has grown by {grown} bytes"
         );
     });
-    let ours = peak_of(edge.id());
-    eprintln!("peak: {ours} bytes, of an ordinary worker {ordinary}");
-    assert!(
-        ours <= ordinary + ordinary / 10,
-        "the runtime had {ours} bytes at most, for an ordinary worker {ordinary}"
-    );
+    peak_of(edge.id())
 }
 
 /// The same through a worker in JavaScript.

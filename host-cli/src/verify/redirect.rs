@@ -4,6 +4,7 @@
 //! they need a redirect in the instance's nginx.
 
 use http::{Method, header};
+use percent_encoding::percent_decode_str;
 
 use super::Domain;
 use super::domain::path_of;
@@ -34,6 +35,11 @@ pub async fn check(domain: &Domain, site: &str, reads: &[SampleRead], key_prefix
     finding
 }
 
+/// Whether both name the same object: nginx writes some characters bare that are encoded elsewhere.
+fn is_same_address(one: &str, other: &str) -> bool {
+    percent_decode_str(one).eq(percent_decode_str(other))
+}
+
 async fn read_one(domain: &Domain, site: &str, key: &str, key_prefix: &str) -> Finding {
     let path = key.strip_prefix(key_prefix).unwrap_or(key);
     let old = format!("{site}/system{}", path_of(path));
@@ -47,7 +53,7 @@ async fn read_one(domain: &Domain, site: &str, key: &str, key_prefix: &str) -> F
     match location {
         Some(location) if response.status.is_redirection() => {
             let target = location.split(['?', '#']).next().unwrap_or_default();
-            if target == domain.url.of(key) {
+            if is_same_address(target, &domain.url.of(key)) {
                 Finding::passed(
                     CHECK,
                     format!("`{site}/system/` is redirected to `{}`", domain.url),
@@ -74,5 +80,31 @@ async fn read_one(domain: &Domain, site: &str, key: &str, key_prefix: &str) -> F
             format!("`{old}` is answered {}", response.status),
             HINT,
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_address;
+
+    #[test]
+    fn an_address_is_the_same_however_its_characters_are_encoded() {
+        #[track_caller]
+        fn check(one: &str, other: &str, same: bool) {
+            assert_eq!(is_same_address(one, other), same, "{one} {other}");
+        }
+        check(
+            "https://f.example/a;b,c.png",
+            "https://f.example/a%3Bb%2cc.png",
+            true,
+        );
+        check("https://f.example/a%20b", "https://f.example/a%20b", true);
+        check(
+            "https://f.example/a%2520b",
+            "https://f.example/a%20b",
+            false,
+        );
+        check("https://f.example/a+b", "https://f.example/a%20b", false);
+        check("https://g.example/a.png", "https://f.example/a.png", false);
     }
 }

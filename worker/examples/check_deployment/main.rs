@@ -15,7 +15,8 @@ use configuration::Configuration;
 mod configuration;
 mod faults;
 mod report;
-#[cfg(test)]
+// It reads files, and `cargo build --tests` for WebAssembly compiles examples too.
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 /// A deployment that is to be made.
