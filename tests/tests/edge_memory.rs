@@ -14,7 +14,7 @@ const LENGTH: usize = 300_000_000;
 const READERS: usize = 20;
 const BLOCK: usize = 1_000_000;
 /// Runs of each worker. When garbage is collected is chance and only adds to a peak, so the least counts.
-const RUNS: usize = 2;
+const RUNS: usize = 3;
 const KEY: &str = "large.mp4";
 
 /// The object is this block over and over, and the block differs at every place.
