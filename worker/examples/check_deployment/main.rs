@@ -16,7 +16,8 @@ mod configuration;
 mod faults;
 mod report;
 // It reads files, and `cargo build --tests` for WebAssembly compiles examples too.
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 /// A deployment that is to be made.
