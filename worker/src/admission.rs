@@ -8,20 +8,20 @@ use crate::settings::Settings;
 use http::StatusCode;
 
 /// The longest key that B2 takes, in bytes of UTF-8.
-pub const LONGEST_KEY: usize = 1024;
+pub const MAX_KEY_BYTES: usize = 1024;
 
 /// The path of the health document.
-pub const HEALTH: &str = "/.well-known/medialift-health";
+pub const HEALTH_PATH: &str = "/.well-known/medialift-health";
 
 /// The path of the whole cache: a purge of it drops everything.
-pub const CACHE: &str = "/.well-known/medialift-cache";
+pub const CACHE_PATH: &str = "/.well-known/medialift-cache";
 
 /// The key that `/` serves, below `KEY_PREFIX`.
 const INDEX: &str = "index.html";
 
 /// An object's key in the bucket, `KEY_PREFIX` included, decoded.
 ///
-/// **Invariant:** it has 1 to [`LONGEST_KEY`] bytes, no `/` at its start, no dot segment, no empty segment
+/// **Invariant:** it has 1 to [`MAX_KEY_BYTES`] bytes, no `/` at its start, no dot segment, no empty segment
 /// but a last one, and no control character.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectKey(String);
@@ -30,7 +30,9 @@ impl ObjectKey {
     /// The key whose [`s3_path`](Self::s3_path) this is; `None` for a path that names no key.
     pub fn from_s3_path(path: &str) -> Option<Self> {
         let key = resolved(&decoded(path).ok()?).ok()?;
-        (1..=LONGEST_KEY).contains(&key.len()).then_some(Self(key))
+        (1..=MAX_KEY_BYTES)
+            .contains(&key.len())
+            .then_some(Self(key))
     }
 
     pub fn as_str(&self) -> &str {
@@ -38,7 +40,7 @@ impl ObjectKey {
     }
 
     /// The key without `prefix`, with which it starts.
-    pub fn below(&self, prefix: &str) -> &str {
+    pub fn without_prefix(&self, prefix: &str) -> &str {
         self.0.strip_prefix(prefix).unwrap_or(&self.0)
     }
 
@@ -83,7 +85,7 @@ pub enum Admitted {
     Purge { key: ObjectKey },
     /// A purge of the whole cache. The secret is still to be checked.
     PurgeEverything,
-    /// A request for the document at [`HEALTH`].
+    /// A request for the document at [`HEALTH_PATH`].
     Health {
         /// The object that the bucket is asked for, to see whether it answers.
         probe: ObjectKey,
@@ -106,7 +108,7 @@ pub enum Refusal {
     InvalidUtf8,
     /// `..` above the root: 400.
     AboveRoot,
-    /// A key of more than [`LONGEST_KEY`] bytes: 414.
+    /// A key of more than [`MAX_KEY_BYTES`] bytes: 414.
     KeyTooLong,
     /// A key under `DENY_PREFIXES`: 403.
     Denied,
@@ -153,9 +155,9 @@ pub fn admit(
     let path = resolved(&decoded(raw)?)?;
     let (key, is_index) = object_key(&path, settings)?;
     Ok(match is_purge {
-        true if raw == CACHE => Admitted::PurgeEverything,
+        true if raw == CACHE_PATH => Admitted::PurgeEverything,
         true => Admitted::Purge { key },
-        false if raw == HEALTH => Admitted::Health { probe: key, head },
+        false if raw == HEALTH_PATH => Admitted::Health { probe: key, head },
         false => Admitted::Read {
             key,
             head,
@@ -253,7 +255,7 @@ fn object_key(path: &str, settings: &Settings) -> Result<(ObjectKey, bool), Refu
     if [path, inner, &key].into_iter().any(is_denied) {
         return Err(Refusal::Denied);
     }
-    if key.len() > LONGEST_KEY {
+    if key.len() > MAX_KEY_BYTES {
         return Err(Refusal::KeyTooLong);
     }
     Ok((ObjectKey(key), is_index))

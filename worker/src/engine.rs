@@ -9,7 +9,7 @@
 //! its stream: the runtime forbids both. Requests share the store and the plain data of [`lock`] and
 //! [`purges`], and nothing else.
 
-pub mod ports;
+pub mod traits;
 
 mod look_up;
 
@@ -34,10 +34,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, StatusCode};
 use lock::{Ended, Locks, Permit, Turn};
 use look_up::Lookup;
-pub use ports::{Body, Found, Origin, OriginAnswer, Runtime, Store};
 use purges::Purges;
 use std::pin::pin;
 use std::rc::Rc;
+pub use traits::{Body, Found, Origin, OriginAnswer, Runtime, Store};
 
 /// How long a reader waits for another's fill before it asks the origin itself, without storing:
 /// nginx's `proxy_cache_lock_timeout`. Also how long it waits for its own refresh of a stale copy before
@@ -83,7 +83,7 @@ pub enum Answer<F: Found> {
     /// A 304 made from a stored answer, without the headers that describe a body.
     NotModified(StoredCopy<F>, CacheStatus),
     /// An answer that is not taken from the store. Its headers are final.
-    Made {
+    FromParts {
         status: StatusCode,
         headers: HeaderMap,
         body: Option<F::Body>,
@@ -216,7 +216,7 @@ where
                 let cache_status = CacheStatus::Revalidated;
                 self.serve_stored(read, copy, cache_status).await
             }
-            Refreshed::Passed(fetched) => {
+            Refreshed::PassedThrough(fetched) => {
                 Ok(self.serve_fetched(read, fetched, CacheStatus::Expired))
             }
             Refreshed::Covered => self.serve_stored(read, copy, CacheStatus::Stale).await,

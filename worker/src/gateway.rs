@@ -3,7 +3,7 @@
 //! It runs for every request and is never cached. Behind it a request is canonical: one spelling of the
 //! key, no query, and no headers but those in [`READ_HEADERS`].
 
-use crate::admission::{Admitted, HEALTH, admit, raw_path};
+use crate::admission::{Admitted, HEALTH_PATH, admit, raw_path};
 use crate::engine::{READ_HEADERS, Read};
 use crate::isolate::Isolate;
 use crate::settings::CacheMode;
@@ -18,7 +18,9 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     let (method, url) = (request.method(), request.url());
     let isolate = match Isolate::of(&env) {
         Ok(isolate) => isolate,
-        Err(faults) if matches!(method.as_str(), "GET" | "HEAD") && raw_path(&url) == HEALTH => {
+        Err(faults)
+            if matches!(method.as_str(), "GET" | "HEAD") && raw_path(&url) == HEALTH_PATH =>
+        {
             return health::respond_faulty(&faults, method == "HEAD");
         }
         Err(_) => return respond::plain(StatusCode::INTERNAL_SERVER_ERROR),
@@ -75,7 +77,7 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
                 response = respond::plain(when_missing);
             }
             if isolate.has_analytics {
-                let path = key.below(&isolate.settings.key_prefix);
+                let path = key.without_prefix(&isolate.settings.key_prefix);
                 analytics::write_point(&env, path, head, &response);
             }
             response

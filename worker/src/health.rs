@@ -15,7 +15,7 @@ use worker::web_sys::Response;
 /// For how long the bucket's last answer counts, in seconds.
 const RECENT_SECONDS: u64 = 300;
 
-/// The document at [`crate::admission::HEALTH`].
+/// The document at [`crate::admission::HEALTH_PATH`].
 #[derive(Debug, Serialize)]
 struct Health<'a> {
     version: &'static str,

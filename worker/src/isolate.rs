@@ -33,7 +33,7 @@ pub struct Isolate {
     locks: Locks,
     purges: Purges,
     /// Whether the log has a line about an answer without `Cf-Cache-Status`.
-    has_missed_cache_status: Cell<bool>,
+    has_logged_missing_cache_status: Cell<bool>,
     /// Which cache is used, once the platform was asked whether it has one.
     cache_mode: OnceCell<CacheMode>,
     /// [`Settings::cache_space`], at the end of every cache key.
@@ -68,7 +68,7 @@ impl Isolate {
             has_analytics: analytics::is_bound(env),
             locks: Locks::default(),
             purges: Purges::default(),
-            has_missed_cache_status: Cell::new(false),
+            has_logged_missing_cache_status: Cell::new(false),
             cache_mode: OnceCell::new(),
         })
     }
@@ -102,8 +102,8 @@ impl Isolate {
 
     /// Logs, once per isolate, that the platform has no cache: an answer came without `Cf-Cache-Status`
     /// (developers.cloudflare.com/workers/cache/debugging).
-    pub fn note_missing_cache_status(&self) {
-        if !self.has_missed_cache_status.replace(true) {
+    pub fn log_missing_cache_status(&self) {
+        if !self.has_logged_missing_cache_status.replace(true) {
             log::platform_cache_absent("answers come without Cf-Cache-Status");
         }
     }

@@ -1,7 +1,7 @@
 //! The media entry, in platform mode: the platform's cache asks it for what it does not have.
 //!
 //! It keeps nothing. It asks the bucket, under the cache's own conditions where the cache has a copy. Each
-//! answer states for how long it may be kept ([`crate::policy::platform`]), and the tag that a purge names. A
+//! answer states for how long it may be kept ([`crate::policy::platform_cache`]), and the tag that a purge names. A
 //! reader's range and conditions never come here: see [`crate::platform`].
 
 use crate::admission::{ObjectKey, raw_path};
@@ -10,7 +10,7 @@ use crate::isolate::Isolate;
 use crate::policy::conditional;
 use crate::policy::headers::{self, X_CACHE_STATUS, value};
 use crate::policy::origin_error::OriginError;
-use crate::policy::platform::{self, CACHE_TAG, CDN_CACHE_CONTROL};
+use crate::policy::platform_cache::{self, CACHE_TAG, CDN_CACHE_CONTROL};
 use crate::policy::status::CacheStatus;
 use crate::{log, respond, runtime, sdk};
 use futures_util::future::{Either, select};
@@ -22,13 +22,13 @@ use worker::web_sys::{Request, Response};
 use worker::{Delay, Env};
 
 /// The longest cache tag that the platform takes, in bytes.
-const LONGEST_TAG: usize = 1024;
+const MAX_TAG_BYTES: usize = 1024;
 
 /// The cache tag of an object: its encoded path, which is printable ASCII without spaces and commas. A tag
 /// that is too long is cut: a purge of it reaches other objects too, each of which costs one fetch.
 pub fn tag_of(key: &ObjectKey) -> String {
     let mut tag = key.s3_path();
-    tag.truncate(LONGEST_TAG);
+    tag.truncate(MAX_TAG_BYTES);
     tag
 }
 
@@ -46,7 +46,7 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     };
     let names = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
     let of_the_cache = sdk::selected_headers(&request.headers(), &names);
-    let conditions = conditional::passed_on(&of_the_cache);
+    let conditions = conditional::for_bucket(&of_the_cache);
     let fetch = pin!(isolate.bucket.fetch(&key, &conditions));
     let answer = if conditions.is_empty() {
         fetch.await
@@ -63,19 +63,19 @@ pub async fn fetch(request: Request, env: Env) -> Response {
         Ok(answer) => answer,
         Err(error) => {
             log::origin_failed(&key, error, None);
-            let response = respond::origin_error(platform::as_reported(error, rule));
+            let response = respond::origin_error(platform_cache::as_reported(error, rule));
             let headers = response.headers();
             // The cache states the age. The tag lets a purge drop the mark of a missing object.
             _ = headers.delete(AGE.as_str());
             _ = headers.set(CACHE_TAG.as_str(), &tag_of(&key));
-            if let Some(cache_control) = platform::cache_control_of_error(error, rule) {
+            if let Some(cache_control) = platform_cache::cache_control_of_error(error, rule) {
                 _ = headers.set(CDN_CACHE_CONTROL.as_str(), &cache_control);
             }
             return response;
         }
     };
     let (status, now) = (answer.status, runtime::now());
-    let cache_control = platform::cache_control_of_answer(status, &answer.headers, rule, now);
+    let cache_control = platform_cache::cache_control_of_answer(status, &answer.headers, rule, now);
     let mut headers = headers::for_client(status, &answer.headers, CacheStatus::Miss, now);
     // The gateway states the cache status for each reader, and the cache the age.
     headers.remove(X_CACHE_STATUS);
@@ -85,5 +85,5 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     }
     headers.insert(CDN_CACHE_CONTROL, value(&cache_control));
     headers.insert(CACHE_TAG, value(&tag_of(&key)));
-    respond::made(status, &headers, answer.body)
+    respond::from_parts(status, &headers, answer.body)
 }

@@ -83,7 +83,7 @@ impl Bucket {
                 runtime::now(),
             ));
         }
-        let answer = fetch(&url, &request).await;
+        let answer = send(&url, &request).await;
         self.last.set(Some(LastAnswer {
             at: runtime::now(),
             is_healthy: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
@@ -98,8 +98,8 @@ impl Bucket {
         key: &ObjectKey,
         request: &HeaderMap,
     ) -> Result<Option<OriginAnswer<Stream>>, OriginError> {
-        let path = s3_path(key.below(&self.settings.key_prefix));
-        match fetch(&[fallback, &path].concat(), request).await {
+        let path = s3_path(key.without_prefix(&self.settings.key_prefix));
+        match send(&[fallback, &path].concat(), request).await {
             Ok(answer) => Ok(Some(answer)),
             // A redirect, too: after the switch the instance's own server redirects what it does not have to
             // the files domain (docs/migrate.md).
@@ -148,9 +148,9 @@ impl Origin for Bucket {
     }
 }
 
-/// One request, with these headers only.
-async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
-    let request = sdk::get(url, request, true).map_err(|_| OriginError::Connect)?;
+/// Sends one request, with these headers only.
+async fn send(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
+    let request = sdk::get_request(url, request, true).map_err(|_| OriginError::Connect)?;
     let fetch = Fetch::Request(request.into());
     // It can end the transfer of the body too.
     let transfer = AbortController::new().map_err(|_| OriginError::Connect)?;
@@ -165,7 +165,7 @@ async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, O
         }
     };
     let status = StatusCode::from_u16(response.status_code()).map_err(|_| OriginError::Connect)?;
-    let headers = as_read(sdk::header_map(&response.headers().0));
+    let headers = as_decoded(sdk::header_map(&response.headers().0));
     let body = Stream::of(&response);
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         let body = body.map(|body| body.with_transfer(transfer));
@@ -175,29 +175,29 @@ async fn fetch(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, O
             body,
         });
     }
-    let beginning = match body.and_then(Stream::take) {
-        Some(stream) => beginning(stream.into()).await,
+    let error_body = match body.and_then(Stream::take) {
+        Some(stream) => start_of(stream.into()).await,
         None => Vec::new(),
     };
-    Err(OriginError::of(status, &headers, &beginning).unwrap_or(OriginError::Connect))
+    Err(OriginError::of(status, &headers, &error_body).unwrap_or(OriginError::Connect))
 }
 
 /// The first [`ERROR_BODY_LIMIT`] bytes of an error's body or more, or less where it ends or breaks off.
-async fn beginning(mut body: ByteStream) -> Vec<u8> {
-    let mut beginning = Vec::new();
+async fn start_of(mut body: ByteStream) -> Vec<u8> {
+    let mut start = Vec::new();
     let mut timeout = Delay::from(Duration::from_millis(ANSWER_TIMEOUT_MILLISECONDS));
-    while beginning.len() < ERROR_BODY_LIMIT {
+    while start.len() < ERROR_BODY_LIMIT {
         match select(body.next(), &mut timeout).await {
-            Either::Left((Some(Ok(chunk)), _)) => beginning.extend(chunk),
+            Either::Left((Some(Ok(chunk)), _)) => start.extend(chunk),
             Either::Left(_) | Either::Right(_) => break,
         }
     }
-    beginning
+    start
 }
 
-/// The headers of the body as the worker reads it. The runtime decodes a compressed body when a worker reads
-/// it: its coding, its length and the strong form of its tag are no longer right.
-fn as_read(mut headers: HeaderMap) -> HeaderMap {
+/// The headers of the body that the worker reads. The runtime decodes a compressed body: its coding, its length
+/// and the strong form of its tag are no longer right.
+fn as_decoded(mut headers: HeaderMap) -> HeaderMap {
     let is_decoded = headers::text(&headers, CONTENT_ENCODING)
         .is_some_and(|coding| DECODED.iter().any(|name| coding.eq_ignore_ascii_case(name)));
     if is_decoded {
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_the_runtime_decodes_has_neither_coding_nor_length_nor_a_strong_tag() {
         let headers = |coding: &'static str| {
-            as_read(HeaderMap::from_iter([
+            as_decoded(HeaderMap::from_iter([
                 (CONTENT_ENCODING, HeaderValue::from_static(coding)),
                 (CONTENT_LENGTH, HeaderValue::from_static("5")),
                 (ETAG, HeaderValue::from_static("\"a\"")),

@@ -12,7 +12,7 @@ use crate::engine::Found;
 use crate::isolate::Isolate;
 use crate::policy::conditional::{if_range_holds, same_version};
 use crate::policy::headers::{self, CF_CACHE_STATUS, SERVER_TIMING, X_CACHE_STATUS, text, value};
-use crate::policy::platform::{CACHE_TAG, CDN_CACHE_CONTROL};
+use crate::policy::platform_cache::{CACHE_TAG, CDN_CACHE_CONTROL};
 use crate::policy::range::{self, ByteRange, RangePlan};
 use crate::policy::shape::{Shape, shape};
 use crate::policy::status::CacheStatus;
@@ -31,7 +31,7 @@ pub async fn read(
     head: bool,
     headers: &HeaderMap,
 ) -> Response {
-    let media = Media {
+    let media = MediaClient {
         isolate,
         context,
         key,
@@ -47,45 +47,64 @@ pub async fn read(
 }
 
 /// The media entry behind the platform's cache, for one object.
-struct Media<'a> {
+struct MediaClient<'a> {
     isolate: &'a Isolate,
     context: &'a Context,
     key: &'a ObjectKey,
     url: String,
 }
 
-impl Media<'_> {
+impl MediaClient<'_> {
     async fn read(&self, head: bool, headers: &HeaderMap) -> Result<Response, String> {
-        let whole = HeaderMap::new();
-        let (mut request, mut first) = (whole.clone(), None);
-        if let Some(at_once) = request_at_once(head, headers) {
-            request = at_once;
-        } else {
-            let object = self.ask(&whole, true).await?;
-            let status = object.found.status();
-            if status.is_client_error() || status.is_server_error() {
-                return Ok(object.into_error(head));
-            }
-            let stored = object.found.selected_headers();
-            if status == StatusCode::OK {
-                match shape(headers, &stored) {
-                    Shape::NotModified => return Ok(object.into_not_modified()),
-                    Shape::PreconditionFailed => return Ok(respond::precondition_failed()),
-                    Shape::Unsatisfiable { length } => return Ok(object.unsatisfiable(length)),
-                    Shape::Part { range, length } if head => {
-                        return Ok(object.into_part_without_body(range, length));
-                    }
-                    Shape::Whole if head => return Ok(object.into_response(true)),
-                    Shape::Part { range, .. } => _ = request.insert(RANGE, value(&range.header())),
-                    Shape::Whole => {}
-                }
-            }
-            first = Some((object, stored));
+        match request_at_once(head, headers) {
+            Some(request) => self.fetch(&request, head, headers, None).await,
+            None => self.evaluate_and_fetch(head, headers).await,
         }
-        let mut answer = self.ask(&request, head).await?;
-        let needs_whole = match (answer.found.status(), &first) {
+    }
+
+    /// Evaluates the reader's conditions and range on the object's headers, then fetches what they ask for.
+    async fn evaluate_and_fetch(
+        &self,
+        head: bool,
+        headers: &HeaderMap,
+    ) -> Result<Response, String> {
+        let mut request = HeaderMap::new();
+        let object = self.ask(&request, true).await?;
+        let status = object.found.status();
+        if status.is_client_error() || status.is_server_error() {
+            return Ok(object.into_error(head));
+        }
+        let stored = object.found.selected_headers();
+        if status == StatusCode::OK {
+            match shape(headers, &stored) {
+                Shape::NotModified => return Ok(object.into_not_modified()),
+                Shape::PreconditionFailed => return Ok(respond::precondition_failed()),
+                Shape::Unsatisfiable { length } => return Ok(object.unsatisfiable(length)),
+                Shape::Part { range, length } if head => {
+                    return Ok(object.into_part_without_body(range, length));
+                }
+                Shape::Whole if head => return Ok(object.into_response(true)),
+                Shape::Part { range, .. } => _ = request.insert(RANGE, value(&range.header())),
+                Shape::Whole => {}
+            }
+        }
+        let evaluated = Some((&object, &stored));
+        self.fetch(&request, head, headers, evaluated).await
+    }
+
+    /// Fetches the object or one part, and the whole object where that part cannot be the answer. `evaluated`:
+    /// the response to the HEAD before it, and its headers.
+    async fn fetch(
+        &self,
+        request: &HeaderMap,
+        head: bool,
+        headers: &HeaderMap,
+        evaluated: Option<(&MediaResponse, &HeaderMap)>,
+    ) -> Result<Response, String> {
+        let mut answer = self.ask(request, head).await?;
+        let needs_whole = match (answer.found.status(), evaluated) {
             (StatusCode::RANGE_NOT_SATISFIABLE, _) if let Some(length) = answer.length_in_416() => {
-                match range::plan(text(&request, RANGE), Some(length)) {
+                match range::plan(text(request, RANGE), Some(length)) {
                     // It has no validator, so `If-Range` cannot be evaluated.
                     RangePlan::Unsatisfiable if headers.contains_key(IF_RANGE) => true,
                     RangePlan::Unsatisfiable => return Ok(answer.unsatisfiable(length)),
@@ -105,15 +124,15 @@ impl Media<'_> {
         };
         if needs_whole {
             let part = answer;
-            answer = self.ask(&whole, false).await?;
-            answer.follows(&part);
+            answer = self.ask(&HeaderMap::new(), false).await?;
+            answer.add_earlier(&part);
             let stored = answer.found.selected_headers();
             if let Shape::Unsatisfiable { length } = shape(headers, &stored) {
                 return Ok(answer.unsatisfiable(length));
             }
         }
-        if let Some((object, _)) = &first {
-            answer.follows(object);
+        if let Some((object, _)) = evaluated {
+            answer.add_earlier(object);
         }
         Ok(answer.into_response(head))
     }
@@ -125,7 +144,7 @@ impl Media<'_> {
         let found = CachedResponse::new(answer.map_err(|error| sdk::error_text(&error))?);
         let status = found.header(CF_CACHE_STATUS.as_str());
         if status.is_none() {
-            self.isolate.note_missing_cache_status();
+            self.isolate.log_missing_cache_status();
         }
         let cache_status = CacheStatus::from_platform(status.as_deref().unwrap_or_default());
         let now = runtime::now();
@@ -149,7 +168,7 @@ fn request_at_once(head: bool, headers: &HeaderMap) -> Option<HeaderMap> {
     }
     let range = headers.get(RANGE)?;
     let is_plain = !head
-        && text(headers, RANGE).is_some_and(range::is_single)
+        && text(headers, RANGE).is_some_and(range::is_plain)
         && headers
             .keys()
             .all(|name| *name == RANGE || *name == IF_RANGE);
@@ -173,14 +192,14 @@ impl MediaResponse {
         headers::digits(text.strip_prefix("bytes */")?)
     }
 
-    /// Adds up with the response before it in the same read, and takes over its cache status where the bucket
-    /// was asked then.
-    fn follows(&mut self, first: &Self) {
-        if first.cache_status.has_asked() {
-            self.cache_status = first.cache_status;
-            self.is_new = first.cache_status == CacheStatus::Miss;
+    /// Adds the time of an earlier response in the same read, and takes its cache status where the bucket was
+    /// asked then.
+    fn add_earlier(&mut self, earlier: &Self) {
+        if earlier.cache_status.has_asked() {
+            self.cache_status = earlier.cache_status;
+            self.is_new = earlier.cache_status == CacheStatus::Miss;
         }
-        self.waited += first.waited;
+        self.waited += earlier.waited;
     }
 
     fn into_response(self, head: bool) -> Response {
@@ -204,7 +223,7 @@ impl MediaResponse {
         let response = self.into_response(true);
         match head {
             true => response,
-            false => respond::error_like(status, &response.headers()),
+            false => respond::error_with_headers(status, &response.headers()),
         }
     }
 
@@ -218,7 +237,7 @@ impl MediaResponse {
     fn unsatisfiable(&self, length: u64) -> Response {
         let mut headers = headers::for_unsatisfiable(length, self.cache_status, runtime::now());
         headers::set_server_timing(&mut headers, Some(self.waited));
-        respond::made(StatusCode::RANGE_NOT_SATISFIABLE, &headers, None)
+        respond::from_parts(StatusCode::RANGE_NOT_SATISFIABLE, &headers, None)
     }
 
     fn into_part_without_body(self, range: ByteRange, length: u64) -> Response {

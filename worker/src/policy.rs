@@ -23,4 +23,4 @@ pub mod status;
 pub mod time;
 
 pub mod cors;
-pub mod platform;
+pub mod platform_cache;

@@ -148,17 +148,17 @@ pub async fn consume(batch: MessageBatch<PurgeMessage>, context: &Context) {
     match sdk::purge_media(context, Some(&tags)).await {
         Ok(()) => {
             purges.iter().for_each(MessageExt::ack);
-            log::purged(&several(&tags));
+            log::purged(&summary(&tags));
         }
         Err(reason) => {
-            log::purge_failed(&several(&tags), &reason);
+            log::purge_failed(&summary(&tags), &reason);
             purges.iter().for_each(retry);
         }
     }
 }
 
 /// The tags of one call, in short, for the log.
-fn several(tags: &[String]) -> String {
+fn summary(tags: &[String]) -> String {
     let first = tags.first().map_or("", String::as_str);
     match tags.len() {
         1 => first.to_owned(),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_secret_is_right() {
+    fn only_the_configured_secret_is_accepted() {
         check("abc", Some("abc"), true);
         check("abc", Some("abd"), false);
         check("abc", Some("ab"), false);

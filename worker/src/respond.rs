@@ -32,20 +32,20 @@ pub fn answer(
             set_cache_status(&response.headers(), cache_status, &copy.record, began);
             response
         }
-        Ok(Answer::Made {
+        Ok(Answer::FromParts {
             status,
             mut headers,
             body,
         }) => {
-            headers::set_server_timing(&mut headers, Some(since(began, runtime::now())));
-            made(status, &headers, body.filter(|_| !head))
+            headers::set_server_timing(&mut headers, Some(waited_since(began, runtime::now())));
+            from_parts(status, &headers, body.filter(|_| !head))
         }
         Err(error) => origin_error(error),
     }
 }
 
 /// A response made from its parts.
-pub fn made(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Response {
+pub fn from_parts(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Response {
     let body = body.and_then(Stream::take);
     sdk::response(status.as_u16(), &sdk::headers(headers).0, body.as_ref())
 }
@@ -54,7 +54,7 @@ pub fn made(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Re
 /// `Access-Control-Request-Headers`.
 pub fn preflight(requested: &str) -> Response {
     let headers = cors::preflight(requested, &READ_HEADERS);
-    made(StatusCode::NO_CONTENT, &headers, None)
+    from_parts(StatusCode::NO_CONTENT, &headers, None)
 }
 
 /// The answer where the bucket has not given the object. Nothing of the bucket's own answer is in it but
@@ -103,7 +103,11 @@ pub fn origin_error(error: OriginError) -> Response {
 
 /// 412: the object does not meet the reader's precondition.
 pub fn precondition_failed() -> Response {
-    made(StatusCode::PRECONDITION_FAILED, &headers::secured(), None)
+    from_parts(
+        StatusCode::PRECONDITION_FAILED,
+        &headers::security_only(),
+        None,
+    )
 }
 
 /// 503, with `Retry-After` in seconds.
@@ -125,7 +129,7 @@ pub fn json(status: StatusCode, json: &str, head: bool) -> Response {
 }
 
 /// A status and its name, as plain text, with the headers of the answer to a HEAD.
-pub fn error_like(status: StatusCode, headers: &web_sys::Headers) -> Response {
+pub fn error_with_headers(status: StatusCode, headers: &web_sys::Headers) -> Response {
     // It is the length of another body.
     _ = headers.delete(CONTENT_LENGTH.as_str());
     sdk::text_response(status.as_u16(), headers, &format!("{status}\n"))
@@ -164,13 +168,13 @@ fn set_cache_status(
     _ = headers.set(AGE.as_str(), &record.age_seconds(now).to_string());
     // The stored value is that of a hit.
     if cache_status != CacheStatus::Hit {
-        let timing = cache_status.server_timing(Some(since(began, now)));
+        let timing = cache_status.server_timing(Some(waited_since(began, now)));
         _ = headers.set(SERVER_TIMING.as_str(), &timing);
     }
 }
 
 /// How long the bucket was waited for, in milliseconds. Look-ups in the cache, a millisecond or two, are
 /// included.
-fn since(began: UnixMillis, now: UnixMillis) -> u64 {
+fn waited_since(began: UnixMillis, now: UnixMillis) -> u64 {
     now.0.saturating_sub(began.0)
 }

@@ -19,13 +19,13 @@ use worker::{Context, Env, Headers};
 extern "C" {
     /// A `ReadableStream`. These calls throw where the stream is locked; `web_sys` declares that they never
     /// do.
-    type Throwing;
+    type ThrowingStream;
 
     #[wasm_bindgen(method, catch)]
-    fn tee(this: &Throwing) -> Result<Array, JsValue>;
+    fn tee(this: &ThrowingStream) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    fn cancel(this: &Throwing) -> Result<Promise, JsValue>;
+    fn cancel(this: &ThrowingStream) -> Result<Promise, JsValue>;
 
     /// The global object, with the Cache API. The SDK's `Cache` uses the calls of `web_sys`, which are
     /// declared as never throwing, and makes a stream of the body of every response that it finds.
@@ -51,17 +51,17 @@ extern "C" {
     fn delete(this: &DefaultCache, url: &str) -> Result<Promise, JsValue>;
 
     /// `Headers`, with one call for each pair. The SDK's iterator takes seven.
-    type Pairs;
+    type HeaderPairs;
 
     #[wasm_bindgen(method, catch, js_name = forEach)]
-    fn for_each(this: &Pairs, each: &mut dyn FnMut(String, String)) -> Result<(), JsValue>;
+    fn for_each(this: &HeaderPairs, each: &mut dyn FnMut(String, String)) -> Result<(), JsValue>;
 
     /// The execution context. The SDK's `Context` does not have `exports`, which came with Workers Cache in
     /// 2026 (developers.cloudflare.com/workers/cache).
-    type Platform;
+    type PlatformContext;
 
     #[wasm_bindgen(method, getter, catch)]
-    fn exports(this: &Platform) -> Result<Exports, JsValue>;
+    fn exports(this: &PlatformContext) -> Result<Exports, JsValue>;
 
     type Exports;
 
@@ -96,7 +96,7 @@ pub fn header_map(headers: &web_sys::Headers) -> HeaderMap {
         }
     };
     // It fails only for another object than `Headers`.
-    _ = headers.unchecked_ref::<Pairs>().for_each(each);
+    _ = headers.unchecked_ref::<HeaderPairs>().for_each(each);
     map
 }
 
@@ -135,7 +135,7 @@ pub fn selected_headers(headers: &web_sys::Headers, names: &[HeaderName]) -> Hea
 ///
 /// `from_origin`: redirects are not followed, and `no-store` bypasses Cloudflare's CDN, which would drop a
 /// `Range` for the file names that it caches, and so break signatures.
-pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request, JsValue> {
+pub fn get_request(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request, JsValue> {
     let init = RequestInit::new();
     init.set_headers(headers(request).as_ref());
     if from_origin {
@@ -146,10 +146,10 @@ pub fn get(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request,
 }
 
 /// The response in the Cache API under a key. `request` has a range or a condition for it.
-pub async fn cached(cache_key: &str, request: &HeaderMap) -> Result<Option<Response>, JsValue> {
+pub async fn cache_find(cache_key: &str, request: &HeaderMap) -> Result<Option<Response>, JsValue> {
     let key = match request.is_empty() {
         true => JsValue::from_str(cache_key),
-        false => get(cache_key, request, false)?.into(),
+        false => get_request(cache_key, request, false)?.into(),
     };
     let found = JsFuture::from(cache()?.find(&key)?).await?;
     Ok((!found.is_undefined()).then(|| found.unchecked_into()))
@@ -201,14 +201,14 @@ fn init(status: u16, headers: &web_sys::Headers) -> ResponseInit {
 }
 
 /// A response with the same status, headers that can be changed, and this body. The SDK copies headers twice.
-pub fn copied(response: &Response, body: Option<&ReadableStream>) -> Response {
+pub fn mutable_copy(response: &Response, body: Option<&ReadableStream>) -> Response {
     let made = Response::new_with_opt_readable_stream_and_init(body, response.unchecked_ref());
     made.unwrap_or_else(|_| Response::error())
 }
 
 /// Two streams with the same bytes; `Err` where the stream is locked.
 pub fn tee(stream: &ReadableStream) -> Result<(ReadableStream, ReadableStream), JsValue> {
-    let branches = stream.unchecked_ref::<Throwing>().tee()?;
+    let branches = stream.unchecked_ref::<ThrowingStream>().tee()?;
     Ok((
         branches.get(0).unchecked_into(),
         branches.get(1).unchecked_into(),
@@ -217,7 +217,7 @@ pub fn tee(stream: &ReadableStream) -> Result<(ReadableStream, ReadableStream), 
 
 /// Cancels a stream that nobody will read.
 pub fn cancel(stream: &ReadableStream) {
-    if let Ok(promise) = stream.unchecked_ref::<Throwing>().cancel() {
+    if let Ok(promise) = stream.unchecked_ref::<ThrowingStream>().cancel() {
         // It fails where the stream has ended already.
         spawn_local(async move { _ = JsFuture::from(promise).await });
     }
@@ -254,7 +254,10 @@ pub async fn fetch_media(
 
 /// Whether the platform has a cache in front of the media entry.
 pub async fn has_media_cache(context: &Context) -> Result<bool, JsValue> {
-    let exports = context.as_ref().unchecked_ref::<Platform>().exports()?;
+    let exports = context
+        .as_ref()
+        .unchecked_ref::<PlatformContext>()
+        .exports()?;
     // An older runtime has no loopbacks.
     if exports.is_undefined() || exports.media()?.is_undefined() {
         return Ok(false);
@@ -275,7 +278,7 @@ pub async fn purge_media(context: &Context, tags: Option<&[String]>) -> Result<(
 }
 
 fn media(context: &Context) -> Result<MediaEntry, JsValue> {
-    let platform = context.as_ref().unchecked_ref::<Platform>();
+    let platform = context.as_ref().unchecked_ref::<PlatformContext>();
     platform.exports()?.media()
 }
 

@@ -9,16 +9,13 @@ mod variables;
 
 use crate::policy::freshness::{FreshnessRule, OriginCacheControl};
 pub use document::document;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use variables::variable;
 pub use variables::{VARIABLES, Variable};
 
 /// The variables that are bound to the worker: names and texts.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub struct RawSettings(HashMap<String, String>);
+#[derive(Clone, Debug, Default)]
+pub struct RawSettings(Vec<(&'static str, String)>);
 
 /// Valid settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,13 +104,14 @@ pub struct Fault {
 impl RawSettings {
     /// Reads all variables by `text`, which returns `None` for one that is not set.
     pub fn read(text: impl Fn(&str) -> Option<String>) -> Self {
-        let variable = |variable: &Variable| Some((variable.name.to_owned(), text(variable.name)?));
+        let variable = |variable: &Variable| Some((variable.name, text(variable.name)?));
         Self(VARIABLES.iter().filter_map(variable).collect())
     }
 
     /// The text of a variable without blanks at its ends, or its default. An empty text counts as not set.
     fn get(&self, name: &'static str) -> Option<&str> {
-        let text = self.0.get(name).map(|text| text.trim());
+        let found = self.0.iter().find(|(other, _)| *other == name);
+        let text = found.map(|(_, text)| text.trim());
         text.filter(|text| !text.is_empty())
             .or(variable(name).default)
     }
@@ -135,33 +133,33 @@ impl Settings {
 
     /// Parses the settings, or returns all their faults.
     pub fn parse(raw: &RawSettings) -> Result<Self, Vec<Fault>> {
-        let mut reader = Reader {
+        let mut parser = Parser {
             raw,
             faults: Vec::new(),
         };
         let settings = Self {
-            cache_mode: reader.one_of(
+            cache_mode: parser.one_of(
                 "CACHE_MODE",
                 &[
                     ("engine", CacheMode::Engine),
                     ("platform", CacheMode::Platform),
                 ],
             ),
-            origin_url: reader.origin_url(),
-            key_prefix: reader
+            origin_url: parser.origin_url(),
+            key_prefix: parser
                 .optional("KEY_PREFIX", forms::directory)
                 .unwrap_or_default(),
             freshness: FreshnessRule {
-                fresh_seconds: reader
+                fresh_seconds: parser
                     .optional("FRESH_SECONDS", forms::seconds)
                     .unwrap_or_default(),
-                stale_seconds: reader
+                stale_seconds: parser
                     .optional("STALE_SECONDS", forms::seconds)
                     .unwrap_or_default(),
-                negative_seconds: reader
+                negative_seconds: parser
                     .optional("NEGATIVE_SECONDS", forms::seconds)
                     .unwrap_or_default(),
-                origin: reader.one_of(
+                origin: parser.one_of(
                     "ORIGIN_CACHE_CONTROL",
                     &[
                         ("ignore", OriginCacheControl::Ignore),
@@ -169,29 +167,29 @@ impl Settings {
                     ],
                 ),
             },
-            fallback_origin: reader.optional("FALLBACK_ORIGIN", forms::url_with_path),
-            strip_prefix: reader.optional("STRIP_PREFIX", forms::directory),
-            deny_prefixes: reader
+            fallback_origin: parser.optional("FALLBACK_ORIGIN", forms::url_with_path),
+            strip_prefix: parser.optional("STRIP_PREFIX", forms::directory),
+            deny_prefixes: parser
                 .optional("DENY_PREFIXES", forms::deny_list)
                 .unwrap_or_default(),
-            origin_auth: reader.origin_auth(),
-            purge: reader.purge(),
+            origin_auth: parser.origin_auth(),
+            purge: parser.purge(),
         };
-        if reader.faults.is_empty() {
+        if parser.faults.is_empty() {
             Ok(settings)
         } else {
-            Err(reader.faults)
+            Err(parser.faults)
         }
     }
 }
 
 /// Reads variables, and collects their faults.
-struct Reader<'a> {
+struct Parser<'a> {
     raw: &'a RawSettings,
     faults: Vec<Fault>,
 }
 
-impl Reader<'_> {
+impl Parser<'_> {
     fn fault(&mut self, name: &'static str, problem: &[&str]) {
         self.faults.push(Fault {
             variable: name,

@@ -8,9 +8,9 @@
 //! `Cache::put`). It does not report that.
 
 use crate::engine::{Body, Found, Store};
-use crate::policy::headers::{ABOUT_THE_BODY, CF_CACHE_STATUS, number};
+use crate::policy::headers::{ABOUT_THE_BODY, CF_CACHE_STATUS, RECORD, number};
 use crate::policy::range::ByteRange;
-use crate::policy::record::{self, Record};
+use crate::policy::record::Record;
 use crate::{log, sdk};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -157,7 +157,7 @@ impl CachedResponse {
             true => self.take_body().and_then(Stream::take),
             false => None,
         };
-        sdk::copied(&self.response, body.as_ref())
+        sdk::mutable_copy(&self.response, body.as_ref())
     }
 
     /// A 304 with the same headers, but those that describe a body.
@@ -193,7 +193,7 @@ impl Found for CachedResponse {
     }
 
     fn record(&self) -> Option<Record> {
-        Record::decode(&self.header(record::HEADER.as_str())?)
+        Record::decode(&self.header(RECORD.as_str())?)
     }
 
     fn selected_headers(&self) -> HeaderMap {
@@ -214,7 +214,7 @@ impl Store for EdgeCache {
     type Found = CachedResponse;
 
     async fn find(&self, cache_key: &str, request: &HeaderMap) -> Option<CachedResponse> {
-        let found = sdk::cached(cache_key, request).await;
+        let found = sdk::cache_find(cache_key, request).await;
         // A cache that fails is an empty one.
         found.ok().flatten().map(CachedResponse::new)
     }

@@ -17,7 +17,7 @@ pub(crate) async fn run(headers: &Headers) -> Option<Response> {
         "memory" => {
             let bytes = HeaderValue::from_str(&memory_bytes().to_string()).ok()?;
             let headers = HeaderMap::from_iter([(HeaderName::from_static("x-memory"), bytes)]);
-            Some(respond::made(StatusCode::OK, &headers, None))
+            Some(respond::from_parts(StatusCode::OK, &headers, None))
         }
         _ => None,
     }

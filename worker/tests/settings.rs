@@ -33,7 +33,7 @@ fn the_example_of_secrets_names_every_secret_and_no_other() {
 }
 
 #[test]
-fn what_the_deploy_button_asks_for_is_there_and_every_secret_is_explained() {
+fn the_deploy_button_asks_for_known_variables_and_for_every_secret() {
     let package: serde_json::Value = serde_json::from_str(&read("../deploy/package.json")).unwrap();
     let bindings = package["cloudflare"]["bindings"].as_object().unwrap();
     let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();

@@ -67,7 +67,7 @@ fn check_under(variables: &[(&str, &str)], target: &str, expected: Result<&str, 
 }
 
 #[test]
-fn get_and_head_are_read_and_purge_purges() {
+fn get_and_head_read_and_purge_post_and_delete_purge() {
     let settings = settings(&[]);
     let key = ObjectKey("a".to_owned());
     for (method, headers, head) in [("GET", &[][..], false), ("HEAD", PURGE_HEADER, true)] {
@@ -279,7 +279,7 @@ fn account_archives_are_denied() {
 }
 
 #[test]
-fn no_setting_opens_a_way_around_the_deny_list() {
+fn no_setting_bypasses_the_deny_list() {
     check_under(
         &[("STRIP_PREFIX", "/system/")],
         "/system/backups/a",
@@ -327,7 +327,7 @@ fn every_key_lies_under_the_key_prefix_once() {
 }
 
 #[test]
-fn the_path_for_the_bucket_leaves_nothing_bare_that_signing_encodes() {
+fn the_path_for_the_bucket_is_encoded_as_sigv4_requires() {
     let path = |key: &str| {
         let key = ObjectKey(key.to_owned());
         assert_eq!(ObjectKey::from_s3_path(&key.s3_path()), Some(key.clone()));
@@ -346,7 +346,7 @@ fn the_path_for_the_bucket_leaves_nothing_bare_that_signing_encodes() {
 }
 
 #[test]
-fn the_health_and_the_whole_cache_have_paths_of_their_own_whatever_the_prefixes() {
+fn the_paths_of_health_and_cache_do_not_depend_on_the_prefixes() {
     let settings = settings(&[("STRIP_PREFIX", "/system/"), ("KEY_PREFIX", "media/")]);
     let admitted = |method, url, headers| admit_with(method, url, headers, &settings);
     let cache = "https://files.example.com/.well-known/medialift-cache?x=1";

@@ -1,13 +1,11 @@
 //! From a stored copy, or from the origin's answer, to the answer that the reader gets: whole, a part, or
 //! only a status.
 
-use super::fill::Fetched;
-use super::look_up::single_range;
 use super::{Answer, Body, Engine, Found, Origin, Read, Runtime, Store, StoredCopy};
 use crate::policy::conditional;
 use crate::policy::headers::{self, text, value};
 use crate::policy::origin_error::OriginError;
-use crate::policy::range::ByteRange;
+use crate::policy::range::{self, ByteRange};
 use crate::policy::shape::{Shape, shape};
 use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
@@ -17,6 +15,15 @@ use http::{HeaderMap, StatusCode};
 /// The longest distance from the start of a body to the end of a part that is cut out of the body as it
 /// passes, in bytes. These bytes go through WebAssembly's memory, which costs processor time for each.
 const LONGEST_SLICE: u64 = 4 << 20;
+
+/// The origin's answer, for the reader who asked for it.
+pub(super) struct Fetched<B> {
+    pub(super) status: StatusCode,
+    /// The headers: final, if the answer is sent whole.
+    pub(super) headers: HeaderMap,
+    /// The body; `None` where the reader takes it from the store, or needs none.
+    pub(super) body: Option<B>,
+}
 
 impl<S, O, R> Engine<S, O, R>
 where
@@ -31,9 +38,9 @@ where
         copy: StoredCopy<S::Found>,
         cache_status: CacheStatus,
     ) -> Result<Answer<S::Found>, OriginError> {
-        if copy.record.is_of_missing() {
+        if copy.record.marks_missing() {
             let now = self.runtime.now();
-            return Err(OriginError::remembered(&copy.record, now));
+            return Err(OriginError::from_mark(&copy.record, now));
         }
         match copy.found.status() {
             StatusCode::OK if !read.headers.is_empty() => {}
@@ -73,7 +80,7 @@ where
     /// The time of the body is not limited. The runtime does not show the progress of a stream that it passes
     /// on without us, and a timer would end with the request, thirty seconds after the answer.
     pub(super) async fn pass_through(&self, read: &Read) -> Result<Answer<S::Found>, OriginError> {
-        let range = single_range(&read.headers);
+        let range = range::single(&read.headers);
         let mut fetched = self.origin.fetch(&read.key, &range).await;
         let needs_whole = match &fetched {
             // The length in a 416 is that of the whole object.
@@ -142,7 +149,7 @@ where
             // The whole is always a right answer.
             Shape::Whole | Shape::Part { .. } => {}
         }
-        Answer::Made {
+        Answer::FromParts {
             status,
             headers,
             body,
@@ -181,16 +188,16 @@ const fn is_sliced(range: ByteRange, length: u64) -> bool {
 
 /// 412.
 fn precondition_failed<F: Found>() -> Answer<F> {
-    Answer::Made {
+    Answer::FromParts {
         status: StatusCode::PRECONDITION_FAILED,
-        headers: headers::secured(),
+        headers: headers::security_only(),
         body: None,
     }
 }
 
 /// 416 about an object of `length` bytes.
 fn unsatisfiable<F: Found>(length: u64, cache_status: CacheStatus, now: UnixMillis) -> Answer<F> {
-    Answer::Made {
+    Answer::FromParts {
         status: StatusCode::RANGE_NOT_SATISFIABLE,
         headers: headers::for_unsatisfiable(length, cache_status, now),
         body: None,

@@ -6,6 +6,7 @@
 //! reader fills as well. A reader who has left does not receive what is sent to it, which changes nothing
 //! here.
 
+use super::answer::Fetched;
 use super::lock::{Ended, Permit};
 use super::{Body, Engine, Found, Origin, OriginAnswer, Read, Runtime, Store, StoredCopy};
 use crate::policy::conditional;
@@ -19,15 +20,6 @@ use futures_channel::oneshot;
 use http::{HeaderMap, StatusCode};
 use std::rc::Rc;
 
-/// The origin's answer, for the reader who asked for it.
-pub(super) struct Fetched<B> {
-    pub(super) status: StatusCode,
-    /// The headers: final, if the answer is sent whole.
-    pub(super) headers: HeaderMap,
-    /// The body; `None` where the reader takes it from the store, or needs none.
-    pub(super) body: Option<B>,
-}
-
 /// The result of a fill, for the reader who started it.
 type Filled<B> = Result<Fetched<B>, OriginError>;
 
@@ -38,7 +30,7 @@ pub(super) enum Refreshed<B> {
     /// The copy still holds; this is its new record.
     Revalidated(Record),
     /// The origin's answer is not one that is stored: it is this reader's alone.
-    Passed(Fetched<B>),
+    PassedThrough(Fetched<B>),
     /// The origin has no answer: the copy is served.
     Covered,
     /// There is nothing to serve.
@@ -207,10 +199,10 @@ where
                 self.store_revalidated(&read, &record, &stale.headers).await;
                 permit.end(Ended::Stored, self.runtime.now());
             }
-            AfterRefresh::Pass(_) => {
+            AfterRefresh::PassThrough(_) => {
                 permit.end(Ended::Uncacheable, now);
                 let body = body.filter(|_| read.takes_body(status, &headers));
-                _ = reader.send(Refreshed::Passed(Fetched {
+                _ = reader.send(Refreshed::PassedThrough(Fetched {
                     status,
                     headers,
                     body,
@@ -228,7 +220,7 @@ where
         has_copy: bool,
     ) -> OriginError {
         // Before the mark is stored: the store may refuse that.
-        if has_copy && after != AfterError::Fail {
+        if has_copy && after != AfterError::KeepCopy {
             self.store.delete(&read.cache_key).await;
         }
         let AfterError::Remember(record) = after else {
@@ -236,7 +228,7 @@ where
         };
         let to_store = headers::for_missing(&record, self.runtime.now());
         self.put(read, &record, to_store, None).await;
-        OriginError::remembered(&record, record.generated_at)
+        OriginError::from_mark(&record, record.generated_at)
     }
 
     /// Stores an answer, unless a purge has overtaken this fill. An answer that a purge overtakes during the

@@ -20,7 +20,7 @@ pub const LOCK_AGE_MILLISECONDS: u64 = 10_000;
 
 /// How long the end of a fill is remembered, in milliseconds: longer than a waiting reader's longest pause,
 /// and than a look-up in the store takes.
-const MEMORY_MILLISECONDS: u64 = 1_000;
+const END_REMEMBERED_MILLISECONDS: u64 = 1_000;
 
 /// The locks of one isolate. Clones share one table.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ struct Table {
 #[derive(Debug, Default)]
 struct KeyState {
     filling: Option<Filling>,
-    last: Option<(Ended, UnixMillis)>,
+    last_end: Option<(Ended, UnixMillis)>,
 }
 
 #[derive(Debug)]
@@ -87,15 +87,15 @@ impl Locks {
         let mut table = self.0.borrow_mut();
         table.forget(now);
         let state = table.keys.get(cache_key);
-        let last = state.and_then(|state| state.last);
-        let last = last.filter(|(_, at)| now < at.plus_millis(MEMORY_MILLISECONDS));
-        if let Some((Ended::Stored, at)) = last
+        let last_end = state.and_then(|state| state.last_end);
+        let last_end = last_end.filter(|(_, at)| now < at.plus_millis(END_REMEMBERED_MILLISECONDS));
+        if let Some((Ended::Stored, at)) = last_end
             && at >= looked_up_at
         {
             return Turn::LookUpAgain;
         }
         if state.is_some_and(|state| state.is_being_filled(now)) {
-            return match last {
+            return match last_end {
                 Some((Ended::Uncacheable, _)) => Turn::Bypass,
                 _ => Turn::Wait,
             };
@@ -111,7 +111,7 @@ impl Locks {
         } else {
             let state = KeyState {
                 filling,
-                last: None,
+                last_end: None,
             };
             table.keys.insert(cache_key.to_owned(), state);
             table.order.push_back((now, cache_key.to_owned()));
@@ -134,7 +134,7 @@ impl Locks {
         let Some(state) = table.keys.get(cache_key) else {
             return Some(Ended::Abandoned);
         };
-        match state.last {
+        match state.last_end {
             Some((ended, at)) if at >= since => Some(ended),
             _ if state.is_being_filled(now) => None,
             _ => Some(Ended::Abandoned),
@@ -165,8 +165,8 @@ impl Table {
         {
             let is_known = |state: &KeyState| {
                 let is_remembered =
-                    |(_, at): (_, UnixMillis)| now < at.plus_millis(MEMORY_MILLISECONDS);
-                state.is_being_filled(now) || state.last.is_some_and(is_remembered)
+                    |(_, at): (_, UnixMillis)| now < at.plus_millis(END_REMEMBERED_MILLISECONDS);
+                state.is_being_filled(now) || state.last_end.is_some_and(is_remembered)
             };
             if self.keys.get(&cache_key).is_some_and(is_known) {
                 self.order.push_back((now, cache_key));
@@ -186,7 +186,7 @@ impl Permit {
             && let Some(state) = table.keys.get_mut(&self.cache_key)
             && (state.is_filled_by(self.number) || ended == Ended::Stored)
         {
-            state.last = Some((ended, now));
+            state.last_end = Some((ended, now));
         }
         // `drop` removes the lock.
     }

@@ -3,8 +3,9 @@
 use super::{Engine, Found, Origin, Read, Runtime, Store, StoredCopy};
 use crate::policy::conditional::{self, Evaluated};
 use crate::policy::decision::{self, Freshness};
+use crate::policy::range;
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 /// What the store has for a read.
 pub(super) enum Lookup<F> {
@@ -52,7 +53,7 @@ where
 /// where the read has no other headers.
 fn store_request(headers: &HeaderMap) -> HeaderMap {
     if headers.len() == 1 && headers.contains_key(RANGE) {
-        return single_range(headers);
+        return range::single(headers);
     }
     let only = |names: &[HeaderName]| headers.keys().all(|name| names.contains(name));
     // A tag takes the place of a date (RFC 9110, section 13.1.3).
@@ -69,19 +70,6 @@ fn store_request(headers: &HeaderMap) -> HeaderMap {
     HeaderMap::new()
 }
 
-/// The `Range`, where it is a single one in bytes.
-pub(super) fn single_range(headers: &HeaderMap) -> HeaderMap {
-    let is_single = |value: &&HeaderValue| {
-        let text = value.as_bytes();
-        text.starts_with(b"bytes=") && !text.contains(&b',')
-    };
-    let range = headers.get(RANGE).filter(is_single);
-    range
-        .map(|value| (RANGE, value.clone()))
-        .into_iter()
-        .collect()
-}
-
 /// Whether the store's answer to a range or a condition can be taken. The store applies both to whatever is
 /// stored, and may compare tags differently. A 304 from a stale copy is not taken: the origin has yet to
 /// confirm the copy.
@@ -89,7 +77,7 @@ fn is_conclusive<F: Found>(read: &Read, lookup: &Lookup<F>) -> bool {
     let (Lookup::Fresh(copy) | Lookup::Stale(copy)) = lookup else {
         return false;
     };
-    if copy.record.is_of_missing() {
+    if copy.record.marks_missing() {
         return true;
     }
     match copy.found.status() {

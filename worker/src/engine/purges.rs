@@ -16,7 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 /// How many purges are remembered, the newest ones. Some 200 bytes each.
-const REMEMBERED: usize = 4_096;
+const MAX_REMEMBERED: usize = 4_096;
 
 /// The pauses before each check whether another isolate has stored old bytes after a purge, in milliseconds.
 /// Their sum is less than the 30 seconds that the runtime gives to work after an answer
@@ -30,7 +30,7 @@ pub struct Purges(Rc<RefCell<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     purged_at: HashMap<String, UnixMillis>,
-    order: VecDeque<(String, UnixMillis)>,
+    order: VecDeque<(UnixMillis, String)>,
 }
 
 impl Purges {
@@ -38,9 +38,9 @@ impl Purges {
     pub fn note(&self, cache_key: &str, now: UnixMillis) {
         let mut table = self.0.borrow_mut();
         table.purged_at.insert(cache_key.to_owned(), now);
-        table.order.push_back((cache_key.to_owned(), now));
-        if table.order.len() > REMEMBERED
-            && let Some((oldest, at)) = table.order.pop_front()
+        table.order.push_back((now, cache_key.to_owned()));
+        if table.order.len() > MAX_REMEMBERED
+            && let Some((at, oldest)) = table.order.pop_front()
             && table.purged_at.get(&oldest) == Some(&at)
         {
             table.purged_at.remove(&oldest);
@@ -106,21 +106,21 @@ mod tests {
     #[test]
     fn the_oldest_is_forgotten_first() {
         let purges = Purges::default();
-        for number in 0..=REMEMBERED {
+        for number in 0..=MAX_REMEMBERED {
             purges.note(&number.to_string(), UnixMillis(10));
         }
         assert!(!purges.has_overtaken("0", UnixMillis(0)));
         assert!(purges.has_overtaken("1", UnixMillis(0)));
         let table = purges.0.borrow();
-        assert_eq!(table.purged_at.len(), REMEMBERED);
+        assert_eq!(table.purged_at.len(), MAX_REMEMBERED);
     }
 
     #[test]
     fn a_key_that_is_purged_again_is_remembered_by_its_last_purge() {
         let purges = Purges::default();
-        for now in 0..=REMEMBERED as u64 {
+        for now in 0..=MAX_REMEMBERED as u64 {
             purges.note("a", UnixMillis(now));
         }
-        assert!(purges.has_overtaken("a", UnixMillis(REMEMBERED as u64)));
+        assert!(purges.has_overtaken("a", UnixMillis(MAX_REMEMBERED as u64)));
     }
 }

@@ -76,7 +76,7 @@ pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
 }
 
 /// The conditions for the bucket where a cache in front of the worker has the copy, from the cache's own.
-pub fn passed_on(of_the_cache: &HeaderMap) -> HeaderMap {
+pub fn for_bucket(of_the_cache: &HeaderMap) -> HeaderMap {
     let of_the_copy = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)];
     let validator =
         |(condition, validator)| Some((validator, of_the_cache.get(condition)?.clone()));

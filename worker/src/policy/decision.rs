@@ -26,7 +26,7 @@ pub enum AfterRefresh {
     /// Serve the copy, and put this record in the place of its own.
     Revalidate(Record),
     /// Serve the answer, store nothing, and keep the copy.
-    Pass(Uncacheable),
+    PassThrough(Uncacheable),
 }
 
 /// What to do in the store where the origin has not given an object. The reader gets the error.
@@ -37,7 +37,7 @@ pub enum AfterError {
     /// As `Delete`, and store this record as the mark that the object is missing.
     Remember(Record),
     /// Keep any copy.
-    Fail,
+    KeepCopy,
 }
 
 /// The decision before the origin is asked.
@@ -69,7 +69,7 @@ pub fn after_refresh(
     }
     match freshness::record_for(status, headers, rule, asked_at, now) {
         Ok(record) => AfterRefresh::Replace(record),
-        Err(reason) => AfterRefresh::Pass(reason),
+        Err(reason) => AfterRefresh::PassThrough(reason),
     }
 }
 
@@ -90,7 +90,7 @@ pub fn after_error(
             freshness::record_for_missing(status, rule, asked_at, now)
                 .map_or(AfterError::Delete, AfterError::Remember)
         }
-        _ => AfterError::Fail,
+        _ => AfterError::KeepCopy,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which of the bucket's headers a client sees, which are added, and how header values are read.
 
 use super::range::unsatisfied_content_range;
-use super::record::{self, Record};
+use super::record::Record;
 use super::status::CacheStatus;
 use super::time::{UnixMillis, http_date};
 use http::header::{
@@ -13,6 +13,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// The header with the [`CacheStatus`] of the answer.
 pub const X_CACHE_STATUS: HeaderName = HeaderName::from_static("x-cache-status");
+
+/// The header of a stored response that holds its [`Record`]. Every answer overwrites it with the cache status:
+/// a hit reads and writes one header, and no client sees the record.
+pub const RECORD: HeaderName = X_CACHE_STATUS;
 
 /// The header in which browsers' tools find the cache status, and how long the bucket took
 /// (www.w3.org/TR/server-timing).
@@ -156,7 +160,7 @@ pub fn set_server_timing(headers: &mut HeaderMap, waited: Option<u64>) {
 /// of the cache status, and without `Age`, which is computed from the record.
 pub fn for_store(mut for_client: HeaderMap, record: &Record) -> HeaderMap {
     for_client.remove(AGE);
-    for_client.insert(record::HEADER, value(&record.encode()));
+    for_client.insert(RECORD, value(&record.encode()));
     // A hit needs no change of it.
     let timing = CacheStatus::Hit.server_timing(None);
     for_client.insert(SERVER_TIMING, value(&timing));
@@ -169,7 +173,7 @@ pub fn for_missing(record: &Record, now: UnixMillis) -> HeaderMap {
     let seconds = record.fresh_until.0.saturating_sub(now.0).div_ceil(1000);
     HeaderMap::from_iter([
         (CACHE_CONTROL, value(&format!("public, max-age={seconds}"))),
-        (record::HEADER, value(&record.encode())),
+        (RECORD, value(&record.encode())),
     ])
 }
 
@@ -182,7 +186,7 @@ pub fn for_not_modified(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// The headers of an answer without a body and without an object's headers.
-pub fn secured() -> HeaderMap {
+pub fn security_only() -> HeaderMap {
     let headers = SECURITY.map(|(name, text)| (name, HeaderValue::from_static(text)));
     HeaderMap::from_iter(headers)
 }

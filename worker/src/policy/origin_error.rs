@@ -96,7 +96,7 @@ impl OriginError {
     }
 
     /// The error of a read that finds the mark of a missing object, at `now`.
-    pub fn remembered(mark: &Record, now: UnixMillis) -> Self {
+    pub fn from_mark(mark: &Record, now: UnixMillis) -> Self {
         Self::Missing {
             status: mark.status,
             remembered: Some(Remembered {

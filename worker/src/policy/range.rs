@@ -4,6 +4,9 @@
 //! and an empty object has no ranges. A number too long for nginx counts as the greatest possible number.
 //! [`super::conditional::if_range_holds`] decides whether `Range` counts at all.
 
+use http::header::RANGE;
+use http::{HeaderMap, HeaderValue};
+
 /// A satisfiable range: at least one byte, all of them within the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
@@ -45,8 +48,21 @@ pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
     only.map_or(RangePlan::Unsatisfiable, RangePlan::Part)
 }
 
+/// The `Range` of a request, where it is one range in bytes.
+pub fn single(headers: &HeaderMap) -> HeaderMap {
+    let is_single = |value: &&HeaderValue| {
+        let text = value.as_bytes();
+        text.starts_with(b"bytes=") && !text.contains(&b',')
+    };
+    let range = headers.get(RANGE).filter(is_single);
+    range
+        .map(|value| (RANGE, value.clone()))
+        .into_iter()
+        .collect()
+}
+
 /// Whether a `Range` header asks for one range, in a form that every cache reads alike.
-pub fn is_single(header: &str) -> bool {
+pub fn is_plain(header: &str) -> bool {
     // 18 digits fit into 64 bits.
     let is_number = |text: &str| text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
     let range = header.strip_prefix("bytes=");

@@ -1,15 +1,11 @@
 //! The record that is stored with a body: when the bucket was asked for it, and how long it may be served.
 //!
-//! The record is postcard, in hexadecimal, in one header of the stored response: [`HEADER`], the cache
-//! status. Every answer overwrites it with the real cache status. So a hit reads and writes one header, and
-//! no client sees the record.
+//! The record is postcard, in hexadecimal, in one header of the stored response:
+//! [`RECORD`](super::headers::RECORD).
 
 use super::time::UnixMillis;
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
-
-/// The header of the stored response that holds the record.
-pub const HEADER: HeaderName = super::headers::X_CACHE_STATUS;
 
 /// The version that [`Record::encode`] writes, and the only one that [`Record::decode`] reads.
 ///
@@ -54,7 +50,7 @@ impl Record {
     }
 
     /// Whether it is the mark that the bucket does not have the object.
-    pub const fn is_of_missing(&self) -> bool {
+    pub const fn marks_missing(&self) -> bool {
         self.status != StatusCode::OK.as_u16()
     }
 

@@ -3,17 +3,17 @@
 use crate::policy::headers::digits;
 
 /// Ten years.
-const MOST_SECONDS: u64 = 315_360_000;
+const MAX_SECONDS: u64 = 315_360_000;
 
 /// The shortest secret of a purge, in characters: guesses are not limited.
-const LEAST_SECRET: usize = 16;
+const MIN_SECRET_CHARACTERS: usize = 16;
 
 /// The longest prefix, in bytes: half of what a key may have.
-const LONGEST_PREFIX: usize = 512;
+const MAX_PREFIX_BYTES: usize = 512;
 
 /// A number of seconds.
 pub(super) fn seconds(text: &str) -> Option<u64> {
-    digits(text).filter(|seconds| *seconds <= MOST_SECONDS)
+    digits(text).filter(|seconds| *seconds <= MAX_SECONDS)
 }
 
 /// A path of directories: without `/` at its start, with one at its end.
@@ -34,21 +34,21 @@ pub(super) fn deny_list(text: &str) -> Option<Vec<String>> {
 fn prefix(text: &str) -> Option<String> {
     let path = text.trim_start_matches('/');
     let directories = path.strip_suffix('/').unwrap_or(path);
-    let sound = |segment: &str| !matches!(segment, "" | "." | "..");
-    let possible = path.len() <= LONGEST_PREFIX
-        && directories.split('/').all(sound)
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    let is_possible = path.len() <= MAX_PREFIX_BYTES
+        && directories.split('/').all(is_segment)
         && !path.chars().any(char::is_control);
-    possible.then(|| path.to_owned())
+    is_possible.then(|| path.to_owned())
 }
 
 /// A bucket's name.
 pub(super) fn bucket(text: &str) -> Option<String> {
-    let possible = (3..=63).contains(&text.len())
+    let is_possible = (3..=63).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
         && !text.starts_with('.');
-    possible.then(|| text.to_owned())
+    is_possible.then(|| text.to_owned())
 }
 
 /// A host, with or without the scheme that `S3_ENDPOINT` has.
@@ -64,12 +64,12 @@ pub(super) fn endpoint(text: &str) -> Option<String> {
 pub(super) fn url(text: &str) -> Option<String> {
     let host = host_of(text)?;
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let local = name == "localhost" || name == "[::1]" || is_loopback(name);
+    let is_local = name == "localhost" || name == "[::1]" || is_loopback(name);
     let path = &text[text.find(host)? + host.len()..];
-    let plain = path
+    let is_path = path
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte));
-    (plain && (local || text.starts_with("https://")))
+    (is_path && (is_local || text.starts_with("https://")))
         .then(|| text.trim_end_matches('/').to_owned())
 }
 
@@ -90,8 +90,8 @@ pub(super) fn host_of(url: &str) -> Option<&str> {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let port_possible = port.is_none_or(|port| digits(port).is_some_and(|port| port <= 65_535));
-    (port_possible && (name == "[::1]" || is_host(name))).then_some(host)
+    let is_port = port.is_none_or(|port| digits(port).is_some_and(|port| port <= 65_535));
+    (is_port && (name == "[::1]" || is_host(name))).then_some(host)
 }
 
 /// `us-west-004` of `s3.us-west-004.backblazeb2.com`.
@@ -102,19 +102,19 @@ pub(super) fn region(host: &str) -> Option<String> {
 
 /// The id of an application key, which is longer than the twelve digits of a master key's.
 pub(super) fn application_key_id(text: &str) -> Option<String> {
-    let master = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    secret(text).filter(|_| !master && !text.contains('/'))
+    let is_master = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    secret(text).filter(|_| !is_master && !text.contains('/'))
 }
 
 /// A text that is a header value: visible ASCII.
 pub(super) fn secret(text: &str) -> Option<String> {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-    (visible && !text.is_empty()).then(|| text.to_owned())
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_visible && !text.is_empty()).then(|| text.to_owned())
 }
 
-/// A secret of at least [`LEAST_SECRET`] characters.
+/// A secret of at least [`MIN_SECRET_CHARACTERS`] characters.
 pub(super) fn purge_secret(text: &str) -> Option<String> {
-    secret(text).filter(|secret| secret.len() >= LEAST_SECRET)
+    secret(text).filter(|secret| secret.len() >= MIN_SECRET_CHARACTERS)
 }
 
 /// A header's name that clients do not use for something else.
@@ -130,23 +130,23 @@ pub(super) fn header_name(text: &str) -> Option<String> {
         "te",
         "user-agent",
     ];
-    let possible = !text.is_empty()
+    let is_possible = !text.is_empty()
         && text.len() <= 128
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(text));
-    possible.then(|| text.to_owned())
+    is_possible.then(|| text.to_owned())
 }
 
 /// A text for a message: on one line, and not longer than 80 characters.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 80;
-    let plain = |letter: char| match letter.is_control() {
+    let printable = |letter: char| match letter.is_control() {
         true => char::REPLACEMENT_CHARACTER,
         false => letter,
     };
-    let mut shown: String = text.chars().take(LONGEST).map(plain).collect();
+    let mut shown: String = text.chars().take(LONGEST).map(printable).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
@@ -154,17 +154,17 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 fn is_host(text: &str) -> bool {
-    let label = |label: &str| {
+    let is_label = |label: &str| {
         !label.is_empty()
             && label
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
     };
-    text.len() <= 253 && text.split('.').all(label)
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 fn is_loopback(name: &str) -> bool {
-    let number = |text: &str| digits(text).is_some_and(|number| number <= 255);
-    name.starts_with("127.") && name.split('.').count() == 4 && name.split('.').all(number)
+    let is_byte = |text: &str| digits(text).is_some_and(|number| number <= 255);
+    name.starts_with("127.") && name.split('.').count() == 4 && name.split('.').all(is_byte)
 }

@@ -164,7 +164,7 @@ fn every_fault_is_found_at_once() {
 }
 
 #[test]
-fn without_an_origin_there_is_nothing_to_serve() {
+fn without_an_origin_the_settings_are_faulty() {
     let faults = parse(&[]).unwrap_err();
     let variables: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
     assert_eq!(variables, ["B2_BUCKET", "B2_ENDPOINT"]);
@@ -207,7 +207,7 @@ fn seconds_are_whole_and_bounded() {
 }
 
 #[test]
-fn plain_http_is_for_this_machine_alone() {
+fn http_is_accepted_for_this_machine_only() {
     for text in [
         "https://example.com/a",
         "https://example.com:8443/a/b",
@@ -243,7 +243,7 @@ fn plain_http_is_for_this_machine_alone() {
 }
 
 #[test]
-fn prefixes_are_paths_without_surprises() {
+fn prefixes_have_no_empty_and_no_dot_segments() {
     for text in ["a", "/a/", "a/b", "图/x y", "a.b/..c"] {
         valid("KEY_PREFIX", text);
         valid("STRIP_PREFIX", text);
@@ -342,9 +342,9 @@ fn a_secret_is_never_shown() {
     ])
     .unwrap_err();
     assert_eq!(faults.len(), 3);
-    let told = format!("{faults:?}");
+    let shown = format!("{faults:?}");
     for text in ["not an id", "not a key", "not a secret"] {
-        assert!(!told.contains(text), "{told}");
+        assert!(!shown.contains(text), "{shown}");
     }
     let settings = with_bucket(&[("PURGE_SECRET", "a-secret-of-16-or-more")]).unwrap();
     assert!(!format!("{settings:?}").contains("a-secret-of-16-or-more"));
@@ -368,7 +368,7 @@ fn a_secret_that_can_be_guessed_is_refused() {
 }
 
 #[test]
-fn deployments_that_answer_differently_have_caches_of_their_own() {
+fn deployments_that_answer_differently_have_separate_caches() {
     let space = |variables: &[(&str, &str)]| with_bucket(variables).unwrap().cache_space();
     let same = space(&[]);
     assert_eq!(space(&[("PURGE_SECRET", "0123456789abcdef")]), same);
@@ -393,7 +393,7 @@ fn deployments_that_answer_differently_have_caches_of_their_own() {
 }
 
 #[test]
-fn a_purge_header_is_one_of_its_own() {
+fn the_purge_header_is_not_one_that_clients_use() {
     valid("PURGE_SECRET_HEADER", "X-Purge");
     faulty(
         "PURGE_SECRET_HEADER",
@@ -402,7 +402,7 @@ fn a_purge_header_is_one_of_its_own() {
 }
 
 #[test]
-fn every_variable_in_the_table_has_a_name_of_its_own_and_a_sound_default() {
+fn every_variable_in_the_table_has_a_unique_name_and_a_valid_default() {
     for variable in VARIABLES {
         assert_eq!(
             VARIABLES

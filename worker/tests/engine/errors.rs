@@ -125,7 +125,7 @@ fn a_remembered_404_has_neither_parts_nor_a_304() {
 }
 
 #[test]
-fn every_reader_of_a_remembered_404_learns_when_it_ends() {
+fn every_reader_of_a_remembered_404_gets_its_age() {
     let fixture = Fixture::with_rule(FreshnessRule {
         negative_seconds: 10,
         ..RULE
@@ -178,7 +178,7 @@ fn a_missing_object_is_remembered_only_where_the_settings_say_so() {
 }
 
 #[test]
-fn a_missing_object_takes_its_stale_copy_away_even_where_the_404_cannot_be_stored() {
+fn a_missing_object_deletes_its_stale_copy_even_where_the_404_cannot_be_stored() {
     let rule = FreshnessRule {
         negative_seconds: 10,
         ..RULE

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 #[test]
-fn a_purge_drops_the_copy_and_says_whether_there_was_one() {
+fn a_purge_drops_the_copy_and_reports_whether_there_was_one() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
     let purge = || {
@@ -27,7 +27,7 @@ fn a_purge_drops_the_copy_and_says_whether_there_was_one() {
 }
 
 #[test]
-fn a_fill_that_began_before_a_purge_does_not_bring_the_old_bytes_back() {
+fn a_fill_that_began_before_a_purge_does_not_restore_the_old_bytes() {
     let fixture = Fixture::new();
     let _first = fixture.start(Request::default());
     while fixture.world.objects.borrow()[PATH].confirmed_at.is_empty() {
@@ -45,7 +45,7 @@ fn a_fill_that_began_before_a_purge_does_not_bring_the_old_bytes_back() {
 
 /// The other isolates of a data centre share the store, and not the table of purges.
 #[test]
-fn a_purge_during_a_write_that_outlasts_its_looks_leaves_no_old_bytes_to_other_isolates() {
+fn a_write_that_outlasts_the_checks_of_a_purge_leaves_no_old_bytes_to_other_isolates() {
     let fixture = Fixture::new();
     fixture.world.slow_write.set(60_000);
     let first = fixture.start(Request::default());

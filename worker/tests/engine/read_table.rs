@@ -33,14 +33,8 @@ fn two_hundred_readers_of_an_absent_key_make_one_request() {
                 .to_owned()
         })
         .collect();
-    assert_eq!(
-        statuses.iter().filter(|status| *status == "MISS").count(),
-        1
-    );
-    assert_eq!(
-        statuses.iter().filter(|status| *status == "HIT").count(),
-        199
-    );
+    let count = |status: &str| statuses.iter().filter(|other| *other == status).count();
+    assert_eq!((count("MISS"), count("HIT")), (1, 199));
     assert_eq!(fixture.world.fetches_of(PATH), 1);
 }
 
@@ -78,7 +72,7 @@ fn stale_and_changed_is_replaced() {
 }
 
 #[test]
-fn a_successor_that_breaks_off_leaves_the_stale_copy() {
+fn a_new_version_that_breaks_off_leaves_the_stale_copy() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
     fixture.pass(FRESH);
@@ -90,11 +84,11 @@ fn a_successor_that_breaks_off_leaves_the_stale_copy() {
     fixture.check("STALE", 1, 3);
     fixture.check("EXPIRED", 2, 4);
     let names: Vec<_> = fixture.world.stored.borrow().keys().cloned().collect();
-    assert_eq!(names, [PATH], "nothing is left beside it");
+    assert_eq!(names, [PATH], "no other copy is stored");
 }
 
 #[test]
-fn stale_is_served_after_five_seconds_where_the_origin_takes_its_time() {
+fn stale_is_served_after_five_seconds_where_the_origin_is_slow() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
     fixture.pass(FRESH);
@@ -102,7 +96,10 @@ fn stale_is_served_after_five_seconds_where_the_origin_takes_its_time() {
     fixture.fault(Fault::Slow(19_000));
     let slot = fixture.start(Request::default());
     fixture.pass(LONGEST_WAIT_MILLISECONDS - 1);
-    assert!(slot.borrow().is_none(), "the origin is given its time");
+    assert!(
+        slot.borrow().is_none(),
+        "the copy is served only after five seconds"
+    );
     fixture.pass(200);
     let response = slot.take().expect("answered").expect("an answer");
     assert_eq!((response.status, response.cache_status()), (200, "STALE"));
@@ -150,38 +147,37 @@ fn a_body_that_breaks_off_reaches_the_reader_as_such_and_is_not_stored() {
     fixture.check("MISS", 1, 2);
 }
 
+/// Twenty readers of an absent key, of whose bodies the first `broken` break off. Returns how many readers got the
+/// whole body.
+#[track_caller]
+fn whole_bodies(fixture: &Fixture, broken: usize) -> usize {
+    (0..broken).for_each(|_| fixture.fault(Fault::Truncate(3)));
+    let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
+    fixture.world.executor.run();
+    let answers = readers.iter().map(|slot| slot.take().expect("answered"));
+    let bodies = answers.map(|answer| answer.expect("an answer").body);
+    bodies.filter(|body| *body == Ok(content(PATH, 1))).count()
+}
+
 #[test]
 fn a_body_that_breaks_off_is_fetched_once_more_for_all_who_waited() {
     for seed in 0..50 {
         let fixture = Fixture::with_seed(seed, RULE);
-        fixture.fault(Fault::Truncate(3));
-        let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
-        fixture.world.executor.run();
-        let answers = readers.iter().map(|slot| slot.take().expect("answered"));
-        let bodies = answers.map(|answer| answer.expect("an answer").body);
-        let whole = bodies.filter(|body| *body == Ok(content(PATH, 1)));
-        assert_eq!(whole.count(), 19, "all but the first reader's");
+        assert_eq!(whole_bodies(&fixture, 1), 19, "seed {seed}");
         fixture.check("HIT", 1, 2);
     }
 }
 
 #[test]
-fn two_bodies_that_break_off_are_seen_by_their_own_readers_alone() {
+fn two_bodies_that_break_off_reach_only_the_two_readers_who_fetched_them() {
     for seed in 0..50 {
         let fixture = Fixture::with_seed(seed, RULE);
-        fixture.fault(Fault::Truncate(3));
-        fixture.fault(Fault::Truncate(3));
-        let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
-        fixture.world.executor.run();
-        let answers = readers.iter().map(|slot| slot.take().expect("answered"));
-        let bodies = answers.map(|answer| answer.expect("an answer").body);
-        let whole = bodies.filter(|body| *body == Ok(content(PATH, 1)));
-        assert_eq!(whole.count(), 18);
+        assert_eq!(whole_bodies(&fixture, 2), 18, "seed {seed}");
     }
 }
 
 #[test]
-fn a_waiter_waits_five_seconds_in_all_however_many_fills_come_to_nothing() {
+fn a_reader_waits_five_seconds_in_all_however_many_fills_are_lost() {
     let fixture = Fixture::new();
     let lost = fixture.take_lock();
     let slot = fixture.start(Request::default());
@@ -217,7 +213,7 @@ fn a_body_of_unknown_length_that_breaks_off_is_never_stored() {
 
 /// Whenever a reader leaves, the next one does not wait for its lock.
 #[test]
-fn a_reader_who_leaves_leaves_no_lock_behind() {
+fn a_reader_who_leaves_holds_no_lock() {
     for seed in 0..300 {
         let fixture = Fixture::with_seed(seed, RULE);
         let engine = fixture.engine.clone();

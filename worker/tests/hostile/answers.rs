@@ -6,7 +6,7 @@ use edge_worker::policy::decision::{self, AfterError, AfterRefresh, Freshness};
 use edge_worker::policy::freshness;
 use edge_worker::policy::headers;
 use edge_worker::policy::origin_error::OriginError;
-use edge_worker::policy::platform;
+use edge_worker::policy::platform_cache;
 use edge_worker::policy::record::Record;
 use edge_worker::policy::status::CacheStatus;
 use http::StatusCode;
@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_bucket_writes_is_stripped(status in 100..600u16, fields in fields(), now in edge_moment()) {
+    fn the_headers_of_any_answer_are_stripped(status in 100..600u16, fields in fields(), now in edge_moment()) {
         let status = StatusCode::from_u16(status).unwrap();
         let sent = headers::for_client(status, &fields, CacheStatus::Miss, now);
         let has_added = headers::has_added_headers(status);
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_bucket_answers_is_decided(
+    fn any_answer_of_the_bucket_has_a_decision(
         status in 100..600u16,
         fields in fields(),
         body in proptest::collection::vec(any::<u8>(), 0..64),
@@ -67,7 +67,7 @@ proptest! {
                     prop_assert!(rule.negative_seconds > 0 && record.status == status.as_u16());
                     prop_assert_eq!(Record::decode(&record.encode()), Some(record));
                 }
-                AfterError::Fail => {
+                AfterError::KeepCopy => {
                     let is_missing = matches!(error, OriginError::Missing { .. });
                     prop_assert!(!is_missing);
                 }
@@ -77,7 +77,7 @@ proptest! {
         let after = match stored {
             Some(stale) => decision::after_refresh(status, &fields, &stale, &rule, asked_at, now),
             None => freshness::record_for(status, &fields, &rule, asked_at, now)
-                .map_or_else(AfterRefresh::Pass, AfterRefresh::Replace),
+                .map_or_else(AfterRefresh::PassThrough, AfterRefresh::Replace),
         };
         match after {
             AfterRefresh::Replace(record) => {
@@ -89,9 +89,9 @@ proptest! {
                 prop_assert!(status == StatusCode::NOT_MODIFIED && servable.is_some());
                 prop_assert!(record.stale_until >= record.fresh_until);
             }
-            AfterRefresh::Pass(_) => prop_assert!(status.is_success() || status.is_informational() || status == StatusCode::NOT_MODIFIED),
+            AfterRefresh::PassThrough(_) => prop_assert!(status.is_success() || status.is_informational() || status == StatusCode::NOT_MODIFIED),
         }
-        let _ = platform::cache_control_of_answer(status, &fields, &rule, now);
+        let _ = platform_cache::cache_control_of_answer(status, &fields, &rule, now);
     }
 
     #[test]

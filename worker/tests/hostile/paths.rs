@@ -1,7 +1,7 @@
 //! Hostile methods and paths: every admitted key is under the prefix.
 
 use crate::{config, corpus, model};
-use edge_worker::admission::{self, Admitted, LONGEST_KEY, Refusal};
+use edge_worker::admission::{self, Admitted, MAX_KEY_BYTES, Refusal};
 use edge_worker::settings::{RawSettings, Settings};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -65,7 +65,7 @@ fn check_target(settings: &Settings, method: &str, target: &str) {
     let inner = text.strip_prefix(settings.key_prefix.as_str());
     let inner = inner.unwrap_or_else(|| panic!("{target:?}: {text:?} is not under the prefix"));
     assert!(
-        !inner.is_empty() && text.len() <= LONGEST_KEY,
+        !inner.is_empty() && text.len() <= MAX_KEY_BYTES,
         "{target:?}: {text:?}"
     );
     assert!(!text.chars().any(char::is_control), "{target:?}: {text:?}");
@@ -189,7 +189,7 @@ proptest! {
     fn every_key_is_reached(segments in proptest::collection::vec("[^/\\p{Cc}]{1,20}", 1..5), escapes in any::<u64>()) {
         prop_assume!(!segments.iter().any(|segment| matches!(segment.as_str(), "." | "..")));
         let key = segments.join("/");
-        prop_assume!(key.len() <= LONGEST_KEY && !key.starts_with("backups/"));
+        prop_assume!(key.len() <= MAX_KEY_BYTES && !key.starts_with("backups/"));
         let target = format!("/{}", model::encode(&key, escapes));
         let admitted = admit("GET", &target, false, &all_settings()[0]);
         let Ok(Admitted::Read { key: found, .. }) = admitted else { panic!("{target}: {admitted:?}") };

@@ -32,7 +32,7 @@ proptest! {
     }
 
     #[test]
-    fn ranges_stay_within_the_object_at_the_edges_of_the_numbers(
+    fn ranges_stay_within_the_object_near_the_limit_of_64_bits(
         numbers in proptest::collection::vec((proptest::option::of(edge_number()), proptest::option::of(edge_number())), 1..4),
         length in edge_number(),
     ) {

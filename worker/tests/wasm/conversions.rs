@@ -53,14 +53,14 @@ fn of_a_request_only_the_headers_of_a_read_are_taken() {
 }
 
 #[wasm_bindgen_test]
-fn the_origin_is_asked_past_the_cdn_and_its_redirects_are_answers() {
+fn requests_to_the_origin_bypass_the_cdn_and_do_not_follow_redirects() {
     let map = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-1"))]);
-    let raw = sdk::get("https://bucket.example/a", &map, true).unwrap();
+    let raw = sdk::get_request("https://bucket.example/a", &map, true).unwrap();
     assert_eq!(raw.method(), "GET");
     assert_eq!(raw.cache(), RequestCache::NoStore);
     assert_eq!(raw.redirect(), RequestRedirect::Manual);
     assert_eq!(raw.headers().get("range").unwrap().unwrap(), "bytes=0-1");
-    assert!(sdk::get("no URL", &map, true).is_err());
+    assert!(sdk::get_request("no URL", &map, true).is_err());
 }
 
 #[wasm_bindgen_test]
@@ -69,18 +69,18 @@ async fn a_response_has_the_status_headers_and_body_it_was_made_of() {
     let body = Stream::of(&worker::Response::from(
         run(r#"new Response("the body")"#).unchecked_into::<Response>(),
     ));
-    let made = respond::made(StatusCode::PARTIAL_CONTENT, &map, body);
+    let made = respond::from_parts(StatusCode::PARTIAL_CONTENT, &map, body);
     assert_eq!(made.status(), 206);
     assert_eq!(header(&made, "content-type").unwrap(), "image/png");
     assert_eq!(text(&made).await, "the body");
 
-    let empty = respond::made(StatusCode::NOT_MODIFIED, &map, None);
+    let empty = respond::from_parts(StatusCode::NOT_MODIFIED, &map, None);
     assert_eq!(empty.status(), 304);
     assert!(empty.body().is_none());
 }
 
 #[wasm_bindgen_test]
-async fn an_error_is_a_short_text_of_our_own() {
+async fn an_error_is_a_short_text_of_the_workers_own() {
     let refused = respond::plain(StatusCode::FORBIDDEN);
     assert_eq!(
         header(&refused, "x-content-type-options").unwrap(),
@@ -116,13 +116,13 @@ async fn a_range_is_cut_out_of_the_chunks_of_a_body() {
             panic!("{range} is no range");
         };
         let part = Stream::of(&whole).unwrap().slice(part);
-        let part = respond::made(StatusCode::PARTIAL_CONTENT, &HeaderMap::new(), Some(part));
+        let part = respond::from_parts(StatusCode::PARTIAL_CONTENT, &HeaderMap::new(), Some(part));
         assert_eq!(text(&part).await, expected, "{range}");
     }
 }
 
 #[wasm_bindgen_test]
-async fn a_locked_stream_is_an_error_and_ends_nothing() {
+async fn a_locked_stream_is_an_error_and_no_exception() {
     let response: Response = run(r#"new Response("the body")"#).unchecked_into();
     let stream = response.body().unwrap();
     let reader = stream.get_reader();

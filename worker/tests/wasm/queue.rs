@@ -60,7 +60,7 @@ async fn a_batch_that_the_platform_takes_is_acknowledged_and_is_one_call() {
 }
 
 #[wasm_bindgen_test]
-async fn a_tag_is_named_once_in_whatever_letters() {
+async fn a_tag_is_sent_once_whatever_its_case() {
     let (ends, calls) = consume(r#"["/a", "/b", "/a", "/B"]"#, TAKEN).await;
     assert_eq!(ends, ["acknowledged"; 4]);
     assert_eq!(calls, r#"[["/a","/b"]]"#);
@@ -75,7 +75,7 @@ async fn a_batch_that_it_refuses_is_retried_a_minute_later() {
 }
 
 #[wasm_bindgen_test]
-async fn what_has_waited_long_waits_as_long_again_but_a_quarter_of_an_hour_at_most() {
+async fn a_retry_waits_as_long_as_the_purge_has_waited_at_most_fifteen_minutes() {
     for (seconds_ago, expected) in [(30, 60), (200, 200), (86_400, 900)] {
         pass_a_minute();
         let (ends, _) = consume_at_once(&batch(r#"["/a"]"#, seconds_ago), REFUSED).await;

@@ -49,7 +49,7 @@ async fn what_was_put_is_found_whole_until_it_is_deleted() {
     assert!(found.record().is_none(), "there is no record in it");
     let (all, body) = found.into_parts();
     assert_eq!(all["content-type"], "image/png");
-    let response = edge_worker::respond::made(StatusCode::OK, &all, body);
+    let response = edge_worker::respond::from_parts(StatusCode::OK, &all, body);
     let text = JsFuture::from(response.text().unwrap()).await.unwrap();
     assert_eq!(text.as_string().unwrap(), "the body");
 

@@ -27,7 +27,7 @@ fn one_reader_fills_a_key() {
 }
 
 #[test]
-fn a_permit_that_is_dropped_leaves_nothing_behind() {
+fn the_key_of_a_dropped_permit_is_forgotten() {
     let locks = Locks::default();
     drop(take(&locks, "a", 0));
     assert!(locks.is_empty(at(LOCK_AGE_MILLISECONDS)));
@@ -110,14 +110,14 @@ fn the_next_fill_does_not_hide_the_end_of_the_last() {
 }
 
 #[test]
-fn for_a_moment_nobody_waits_for_what_is_uncacheable() {
+fn for_a_second_no_reader_waits_for_an_uncacheable_answer() {
     let locks = Locks::default();
     take(&locks, "a", 0)
         .unwrap()
         .end(Ended::Uncacheable, at(10));
     let _next = take(&locks, "a", 11).unwrap();
     assert!(matches!(locks.turn("a", at(12), at(12)), Turn::Bypass));
-    let later = 10 + MEMORY_MILLISECONDS;
+    let later = 10 + END_REMEMBERED_MILLISECONDS;
     assert!(matches!(locks.turn("a", at(later), at(later)), Turn::Wait));
 }
 

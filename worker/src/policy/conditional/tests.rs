@@ -35,7 +35,7 @@ fn check(validators: Validators, request: &[(HeaderName, &str)], expected: Evalu
 }
 
 #[test]
-fn no_condition_is_no_condition() {
+fn without_conditions_a_read_proceeds() {
     check(STORED, &[], Proceed);
     check(NOTHING, &[], Proceed);
 }
@@ -105,7 +105,7 @@ fn if_match_compares_strongly() {
 }
 
 #[test]
-fn if_unmodified_since_wants_no_later_file() {
+fn if_unmodified_since_fails_for_a_later_file() {
     check(STORED, &[(IF_UNMODIFIED_SINCE, DATE)], Proceed);
     check(STORED, &[(IF_UNMODIFIED_SINCE, AFTER)], Proceed);
     check(STORED, &[(IF_UNMODIFIED_SINCE, BEFORE)], PreconditionFailed);
@@ -181,7 +181,7 @@ fn the_conditions_of_a_cache_are_passed_on_as_for_an_own_copy() {
         let asked = fields
             .iter()
             .map(|(name, text)| (name.clone(), HeaderValue::from_static(text)));
-        passed_on(&asked.collect())
+        for_bucket(&asked.collect())
     };
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     let tag = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"a\""))]);

@@ -46,7 +46,7 @@ fn check(status: u16, headers: &HeaderMap, stale: Option<Record>, expected: Afte
     let after = match stale {
         Some(stale) => after_refresh(status, headers, &stale, &RULE, NOW, NOW),
         None => freshness::record_for(status, headers, &RULE, NOW, NOW)
-            .map_or_else(AfterRefresh::Pass, AfterRefresh::Replace),
+            .map_or_else(AfterRefresh::PassThrough, AfterRefresh::Replace),
     };
     assert_eq!(after, expected, "{status} {headers:?}");
 }
@@ -75,7 +75,7 @@ fn a_copy_is_fresh_then_stale_then_absent() {
 
 /// The isolate's clock may be behind that of the one that stored the copy.
 #[test]
-fn a_copy_of_the_future_is_fresh() {
+fn a_copy_from_a_later_clock_is_fresh() {
     assert_eq!(freshness_of(&FRESH, UnixMillis(0)), Freshness::Fresh);
 }
 
@@ -84,7 +84,12 @@ fn a_200_is_stored_whether_or_not_there_is_a_copy() {
     let vary = HeaderMap::from_iter([(VARY, HeaderValue::from_static("*"))]);
     for copy in [None, Some(stored(200))] {
         check(200, &HeaderMap::new(), copy, AfterRefresh::Replace(FRESH));
-        check(200, &vary, copy, AfterRefresh::Pass(Uncacheable::VaryAny));
+        check(
+            200,
+            &vary,
+            copy,
+            AfterRefresh::PassThrough(Uncacheable::VaryAny),
+        );
     }
 }
 
@@ -98,7 +103,7 @@ fn a_304_revalidates_a_copy_and_nothing_else() {
         AfterRefresh::Revalidate(FRESH),
     );
     for copy in [None, Some(stored(1100))] {
-        let passed = AfterRefresh::Pass(Uncacheable::Status(StatusCode::NOT_MODIFIED));
+        let passed = AfterRefresh::PassThrough(Uncacheable::Status(StatusCode::NOT_MODIFIED));
         check(304, &none, copy, passed);
     }
 }
@@ -108,7 +113,12 @@ fn other_statuses_are_passed_on_and_the_copy_kept() {
     for status in [201, 204, 206] {
         for copy in [None, Some(stored(200))] {
             let reason = Uncacheable::Status(StatusCode::from_u16(status).unwrap());
-            check(status, &HeaderMap::new(), copy, AfterRefresh::Pass(reason));
+            check(
+                status,
+                &HeaderMap::new(),
+                copy,
+                AfterRefresh::PassThrough(reason),
+            );
         }
     }
 }
@@ -131,19 +141,19 @@ fn a_fault_is_covered_by_a_stale_copy() {
         OriginError::Credentials,
         OriginError::WrongBucket,
     ] {
-        check_error(error, true, AfterError::Fail);
+        check_error(error, true, AfterError::KeepCopy);
     }
 }
 
 #[test]
 fn a_denial_is_passed_on_and_the_copy_kept() {
     for error in [OriginError::Denied, OriginError::Refused { status: 400 }] {
-        check_error(error, false, AfterError::Fail);
+        check_error(error, false, AfterError::KeepCopy);
     }
 }
 
 #[test]
-fn what_the_bucket_has_no_more_is_deleted() {
+fn the_copy_of_a_missing_object_is_deleted() {
     check_error(MISSING, false, AfterError::Delete);
 }
 

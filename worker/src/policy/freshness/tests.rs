@@ -118,7 +118,7 @@ fn an_answer_that_varies_with_anything_is_not_stored() {
 }
 
 #[test]
-fn no_time_is_not_stored() {
+fn with_fresh_seconds_0_nothing_is_stored() {
     let none = FreshnessRule {
         fresh_seconds: 0,
         ..rule(OriginCacheControl::Ignore)
@@ -175,7 +175,7 @@ fn an_age_that_overflows_is_the_longest() {
 }
 
 #[test]
-fn expires_is_a_date_ahead_or_forbids() {
+fn expires_that_is_no_later_date_forbids_to_store() {
     respects(&[("expires", "Mon, 21 Sep 2026 14:13:30 GMT")], Ok(10));
     for past in [
         "Thu, 01 Jan 2015 00:00:00 GMT",

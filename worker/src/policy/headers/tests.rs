@@ -78,7 +78,7 @@ const KEPT: [&str; 9] = [
 ];
 
 #[test]
-fn an_answer_loses_what_is_the_buckets_and_gets_what_is_ours() {
+fn the_buckets_headers_are_removed_and_the_workers_added() {
     let headers = for_client(StatusCode::OK, &bucket(), CacheStatus::Miss, NOW);
     let added = [
         "access-control-allow-origin",
@@ -107,7 +107,7 @@ fn an_answer_loses_what_is_the_buckets_and_gets_what_is_ours() {
 }
 
 #[test]
-fn a_status_that_gets_nothing_added_keeps_the_buckets_own_rule() {
+fn a_status_without_added_headers_keeps_the_buckets_cache_control() {
     for status in [202, 203, 205] {
         let headers = for_client(of(status), &bucket(), CacheStatus::Miss, NOW);
         assert_eq!(names(&headers), KEPT, "{status}");
@@ -166,11 +166,8 @@ fn the_record_is_stored_in_the_place_of_the_status() {
         "it is the bucket's answer"
     );
     let stored = for_store(for_client, &record);
-    assert_eq!(stored.get_all(record::HEADER).iter().count(), 1);
-    assert_eq!(
-        text(&stored, record::HEADER).and_then(Record::decode),
-        Some(record)
-    );
+    assert_eq!(stored.get_all(RECORD).iter().count(), 1);
+    assert_eq!(text(&stored, RECORD).and_then(Record::decode), Some(record));
     assert_eq!(stored.get(AGE), None, "computed from the record");
 }
 
@@ -185,10 +182,7 @@ fn a_missing_object_is_remembered_for_as_long_as_its_record_says() {
         stale_until: until,
     };
     let stored = for_missing(&record, NOW);
-    assert_eq!(
-        text(&stored, record::HEADER).and_then(Record::decode),
-        Some(record)
-    );
+    assert_eq!(text(&stored, RECORD).and_then(Record::decode), Some(record));
     assert_eq!(text(&stored, CACHE_CONTROL), Some("public, max-age=60"));
 }
 
@@ -206,7 +200,7 @@ fn a_record_from_the_bucket_is_removed() {
 }
 
 #[test]
-fn a_304_says_nothing_of_a_body() {
+fn a_304_has_no_headers_about_a_body() {
     let whole = for_client(StatusCode::OK, &bucket(), CacheStatus::Hit, NOW);
     let headers = for_not_modified(whole);
     assert_eq!(text(&headers, ETAG), Some("\"abc\""));
@@ -220,7 +214,7 @@ fn a_304_says_nothing_of_a_body() {
 }
 
 #[test]
-fn a_416_tells_the_length_and_has_the_added_headers() {
+fn a_416_states_the_length_and_has_the_added_headers() {
     let headers = for_unsatisfiable(100, CacheStatus::Hit, NOW);
     assert_eq!(text(&headers, CONTENT_RANGE), Some("bytes */100"));
     assert_eq!(text(&headers, X_CACHE_STATUS), Some("HIT"));

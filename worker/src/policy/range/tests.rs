@@ -50,7 +50,7 @@ fn what_cannot_be_parsed_is_unsatisfiable() {
 }
 
 #[test]
-fn no_bytes_asked_for_is_the_whole() {
+fn without_a_range_in_bytes_the_whole_is_the_answer() {
     for header in [
         "",
         "bytes",
@@ -85,7 +85,7 @@ fn an_empty_object_has_no_ranges() {
 }
 
 #[test]
-fn the_edges_of_the_numbers() {
+fn numbers_near_the_limit_of_64_bits() {
     let most = u64::MAX;
     check("bytes=0-99999999999999999999", 100, "bytes 0-99/100");
     check("bytes=-99999999999999999999", 100, "bytes 0-99/100");
@@ -117,19 +117,19 @@ fn ten_thousand_ranges_cost_no_memory_and_get_the_whole() {
 }
 
 #[test]
-fn a_416_tells_the_length() {
+fn a_416_states_the_length() {
     assert_eq!(unsatisfied_content_range(1234), "bytes */1234");
 }
 
 #[test]
-fn a_single_range_in_plain_form_is_read_alike_by_every_cache() {
+fn a_plain_range_is_read_alike_by_every_cache() {
     for header in [
         "bytes=0-0",
         "bytes=5-",
         "bytes=-5",
         "bytes=0-99999999999999",
     ] {
-        assert!(is_single(header), "{header}");
+        assert!(is_plain(header), "{header}");
     }
     for header in [
         "",
@@ -146,6 +146,6 @@ fn a_single_range_in_plain_form_is_read_alike_by_every_cache() {
         "bytes=0-99999999999999999999999999",
         "bytes=a-b",
     ] {
-        assert!(!is_single(header), "{header}");
+        assert!(!is_plain(header), "{header}");
     }
 }

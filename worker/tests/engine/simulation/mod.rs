@@ -133,7 +133,7 @@ fn parts(answer: Answer<SimFound>) -> (StatusCode, HeaderMap, Option<SimBody>, b
             );
             (StatusCode::NOT_MODIFIED, headers, None, false)
         }
-        Answer::Made {
+        Answer::FromParts {
             status,
             headers,
             body,

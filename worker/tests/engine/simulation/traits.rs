@@ -9,10 +9,9 @@ use edge_worker::admission::ObjectKey;
 use edge_worker::engine::lock::LOCK_AGE_MILLISECONDS;
 use edge_worker::engine::{Origin, OriginAnswer, Runtime, Store};
 use edge_worker::origin::ANSWER_TIMEOUT_MILLISECONDS;
-use edge_worker::policy::headers::text;
+use edge_worker::policy::headers::{RECORD, text};
 use edge_worker::policy::origin_error::OriginError;
 use edge_worker::policy::range::{self, ByteRange, RangePlan};
-use edge_worker::policy::record;
 use edge_worker::policy::time::UnixMillis;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE,
@@ -66,7 +65,7 @@ impl Store for SimStore {
             && (headers.get(ETAG) == Some(tags) || self.is_wrong())
         {
             if self.is_wrong() {
-                headers.remove(record::HEADER);
+                headers.remove(RECORD);
             }
             return found(StatusCode::NOT_MODIFIED, headers, Vec::new());
         }

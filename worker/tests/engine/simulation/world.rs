@@ -3,9 +3,9 @@
 
 use super::executor::Executor;
 use edge_worker::engine::{Body, Found};
-use edge_worker::policy::headers::{number, text};
+use edge_worker::policy::headers::{RECORD, number, text};
 use edge_worker::policy::range::ByteRange;
-use edge_worker::policy::record::{self, Record};
+use edge_worker::policy::record::Record;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::cell::{Cell, RefCell};
@@ -145,7 +145,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn record(&self) -> Option<Record> {
-        Record::decode(text(&self.headers, record::HEADER)?)
+        Record::decode(text(&self.headers, RECORD)?)
     }
 }
 
@@ -164,7 +164,7 @@ impl Found for SimFound {
     }
 
     fn record(&self) -> Option<Record> {
-        Record::decode(text(&self.headers, record::HEADER)?)
+        Record::decode(text(&self.headers, RECORD)?)
     }
 
     fn selected_headers(&self) -> HeaderMap {

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_stored_is_kept_as_long_and_nothing_else() {
+    fn the_cache_keeps_what_the_engine_would_store_and_as_long() {
         let none = HeaderMap::new();
         let kept = "public, max-age=172800, stale-while-revalidate=5, stale-if-error=2592000";
         assert_eq!(stated(200, &none, &RULES), kept);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bucket_confirms_and_forbids_to_keep_is_asked_about_again() {
+    fn a_304_that_forbids_to_store_is_no_cache() {
         let respect = FreshnessRule {
             origin: OriginCacheControl::Respect,
             ..RULES
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn how_long_a_stale_copy_is_served_is_always_said() {
+    fn stale_if_error_is_always_stated() {
         let rule = |stale_seconds| FreshnessRule {
             stale_seconds,
             fresh_seconds: 60,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_bucket_is_a_fault_and_a_missing_object_says_how_long_it_is_remembered() {
+    fn slow_down_is_reported_as_503_and_a_missing_object_with_its_max_age() {
         let busy = |status| OriginError::SlowDown {
             status,
             retry_after: Some(7),
