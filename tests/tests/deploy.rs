@@ -1,6 +1,6 @@
-//! `cargo xtask deploy` with the real wrangler: what is found wrong beforehand, that what is filled in could be
-//! deployed, and the archive too where there is no Rust; and against a stand-in of Cloudflare's API what is
-//! looked up, what is changed and in which order, and that no secret shows.
+//! `cargo xtask deploy` with the real wrangler: the faults that it finds, a complete configuration, the archive
+//! without Rust; and against a stand-in of Cloudflare's API its requests, their order, and that no secret is
+//! shown.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use testkit::tools::Tools;
 const PURGE_SECRET: &str = "a-secret-of-thirty-two-letters-x";
 const KEY: &str = "K001-the-application-key-itself";
 
-/// Runs `cargo xtask deploy`; what is printed must never hold a secret.
+/// Runs `cargo xtask deploy`. Its output must not have a secret in it.
 fn deploy(account: &Account, arguments: &[&str]) -> Result<Output> {
     let output = Command::new(testkit::stack::binary("xtask")?)
         .arg("deploy")
@@ -47,11 +47,11 @@ fn dry_run(arguments: &[&str]) -> Result<Output> {
 }
 
 #[track_caller]
-fn expect(output: &Output, code: i32, said: &[&str]) {
+fn expect(output: &Output, code: i32, expected: &[&str]) {
     let all = [output.stdout.as_slice(), &output.stderr].concat();
     let all = String::from_utf8_lossy(&all);
     assert_eq!(output.status.code(), Some(code), "{all}");
-    for part in said {
+    for part in expected {
         assert!(all.contains(part), "`{part}` is not in\n{all}");
     }
 }
@@ -104,7 +104,7 @@ fn an_environment_inherits_routes_and_no_variables() -> Result<()> {
     let file = file.to_str().context("a path that is not UTF-8")?;
     let named = [
         "worker `medialift-edge-staging`, staging",
-        "  `routes` has `files.example.com`, which is production's, and would take it away",
+        "  `routes` has `files.example.com`, which is a route of production",
         "  `B2_BUCKET` is not set",
     ];
     expect(
@@ -242,7 +242,7 @@ fn a_later_deployment_uses_the_queues_and_secrets_that_are_there() -> Result<()>
     expect(&output, 0, &["B2_APPLICATION_KEY     set (at Cloudflare)"]);
     let changes = account.changes()?;
     let is = |name: &str| changes.iter().any(|(request, _)| request == name);
-    // As a version, which is then given to every reader.
+    // It is uploaded as a version, which is then deployed to all readers.
     for part in ["versions", "deployments"] {
         let request = format!("POST /workers/scripts/medialift-edge/{part}");
         assert!(is(&request), "{request}: {changes:?}");

@@ -85,19 +85,19 @@ pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
         Some(("at Cloudflare", cloudflare.secrets()?))
     };
     let secrets = Secrets::new(listed, options.secrets_file.as_deref())?;
-    let verdict = rules::judge(&configuration, &secrets)?;
-    let report = verdict.report;
+    let findings = rules::check(&configuration, &secrets)?;
+    let report = findings.report;
     writeln!(
         std::io::stdout(),
         "{report}size\n  {size}  the budget is {BUDGET}"
     )?;
-    if !verdict.faults.is_empty() {
-        let count = match verdict.faults.len() {
+    if !findings.faults.is_empty() {
+        let count = match findings.faults.len() {
             1 => "one thing is".to_owned(),
             count => format!("{count} things are"),
         };
         eprintln!("\nerror: {count} missing or wrong, nothing was uploaded");
-        for fault in verdict.faults {
+        for fault in findings.faults {
             eprintln!("  `{}` {}", fault.subject, fault.problem);
         }
         eprintln!(
@@ -111,12 +111,12 @@ pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
     if options.dry_run {
         return cloudflare.deploy(options);
     }
-    cloudflare.create_missing_queues(&verdict.queues)?;
+    cloudflare.create_missing_queues(&findings.queues)?;
     if cloudflare.deploy(options)? != Outcome::Done {
         return Ok(Outcome::Failed);
     }
-    let url = verdict.files_url.as_deref();
-    let outcome = verify::run(&tools, options, url, &verdict.verify, &secrets)?;
+    let url = findings.files_url.as_deref();
+    let outcome = verify::run(&tools, options, url, &findings.verify, &secrets)?;
     eprintln!(
         "\nhint: cached copies keep the headers that they were stored with. If this version changes headers:\n  PURGE_SECRET=\"$(cat purge.secret)\" medialift purge --everything --files-url {}",
         url.unwrap_or("https://files.example.com")

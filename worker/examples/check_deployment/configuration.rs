@@ -1,4 +1,4 @@
-//! What `wrangler.toml` says of one environment, as wrangler itself understands it.
+//! The configuration of one environment in `wrangler.toml`, as wrangler reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use edge_worker::settings::VARIABLES;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One environment, as wrangler will deploy it.
+/// The configuration of one environment.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Configuration {
     /// The worker's name.
@@ -25,7 +25,7 @@ pub(super) struct Configuration {
     exports: BTreeMap<String, Export>,
 }
 
-/// Where a worker answers.
+/// A route or custom domain of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Route {
@@ -44,14 +44,14 @@ pub(super) struct Queues {
     pub(super) consumers: Vec<Consumer>,
 }
 
-/// A queue that the worker writes to.
+/// A queue that the worker sends messages to.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Producer {
     pub(super) binding: String,
     pub(super) queue: String,
 }
 
-/// A queue that the worker reads from.
+/// A queue whose messages the worker consumes.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Consumer {
     pub(super) queue: String,
@@ -70,7 +70,7 @@ struct Export {
 }
 
 impl Configuration {
-    /// Routes in either form.
+    /// The routes, of `routes` or of `route`.
     pub(super) fn routes(&self) -> &[Route] {
         match &self.route {
             Some(route) if self.routes.is_empty() => std::slice::from_ref(route),
@@ -78,48 +78,51 @@ impl Configuration {
         }
     }
 
-    /// Whether it answers on `workers.dev`, which is on where neither it nor a route is set.
+    /// Whether the worker answers on `workers.dev`: by default, where it has no route.
     pub(super) fn workers_dev(&self) -> bool {
         self.workers_dev.unwrap_or(self.routes().is_empty())
     }
 
-    /// Whether the platform's cache stands in front of an entry.
+    /// Whether Workers Cache is enabled for an entry: by its own setting, else by the worker's.
     pub(super) fn is_cached(&self, entry: &str) -> bool {
         let own = self.exports.get(entry).and_then(|export| export.cache);
         own.unwrap_or(self.cache).enabled
     }
 
-    /// The variables that are texts.
+    /// The variables that are strings.
     pub(super) fn texts(&self) -> BTreeMap<&str, &str> {
         let texts = self.vars.iter();
         let texts = texts.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
         texts.collect()
     }
 
-    /// The text of a variable, where it is one and not empty.
+    /// The text of a variable; `None` where it is not set, empty, or not a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let text = self.vars.get(name)?.as_str()?.trim();
         (!text.is_empty()).then_some(text)
     }
 
-    /// What holds for a variable that is no secret: its text, else its default.
+    /// The text of a variable that is not a secret, else its default.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         let known = VARIABLES.iter().find(|known| known.name == name);
         self.text(name).or_else(|| known?.default)
     }
 
-    /// Every queue that must exist, those of dead letters included.
+    /// Every queue that must exist, dead-letter queues included.
     pub(super) fn queues(&self) -> BTreeSet<&str> {
-        let written = self.queues.producers.iter().map(|producer| &producer.queue);
-        let read = self
+        let produced = self.queues.producers.iter().map(|producer| &producer.queue);
+        let consumed = self
             .queues
             .consumers
             .iter()
             .flat_map(|consumer| [Some(&consumer.queue), consumer.dead_letter_queue.as_ref()]);
-        written.chain(read.flatten()).map(String::as_str).collect()
+        produced
+            .chain(consumed.flatten())
+            .map(String::as_str)
+            .collect()
     }
 
-    /// The address of the files domain, where the first route tells it.
+    /// The URL of the files domain, from the first route; `None` where that names no single host.
     pub(super) fn files_url(&self) -> Option<String> {
         self.routes().first()?.url()
     }
@@ -142,7 +145,7 @@ impl Route {
         )
     }
 
-    /// `https://files.example.com` for `files.example.com/*`; `None` where the pattern names no one host.
+    /// `https://files.example.com` for `files.example.com/*`; `None` where the pattern names no single host.
     fn url(&self) -> Option<String> {
         let pattern = self.pattern();
         let pattern = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);

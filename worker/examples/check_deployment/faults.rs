@@ -1,27 +1,27 @@
-//! Everything that is wrong with what is to be deployed, at once.
+//! All faults of a deployment.
 
 use edge_worker::settings::VARIABLES;
 
 use super::configuration::{Configuration, Route};
-use super::{Fault, Question, Verdict};
+use super::{Deployment, Fault, SettingsCheck};
 
-/// The binding of the queue of purges, as the worker knows it.
+/// The worker's binding of the queue of purges.
 const PURGES: &str = "PURGES";
 
-/// Lists every fault; empty where it can be deployed.
-pub(super) fn all(question: &Question, verdict: Verdict) -> Vec<Fault> {
-    let [configuration, production] = &question.configurations;
-    let of_settings = verdict.faults.into_iter();
-    let of_settings = of_settings.map(|found| fault(found.variable, found.problem));
+/// All faults; empty where the worker can be deployed.
+pub(super) fn all(deployment: &Deployment, check: SettingsCheck) -> Vec<Fault> {
+    let [configuration, production] = &deployment.configurations;
+    let of_settings = check.faults.into_iter();
+    let of_settings = of_settings.map(|it| fault(it.variable, it.problem));
     let mut faults: Vec<Fault> = of_settings.chain(variables(configuration)).collect();
-    if question.secrets.is_complete {
-        let known = &question.secrets.known;
-        let missing = verdict
+    if deployment.secrets.is_complete {
+        let known = &deployment.secrets.known;
+        let missing = check
             .needed
             .iter()
             .filter(|name| !known.contains_key(**name));
         faults.extend(missing.map(|name| {
-            let environment = match question.environment.as_str() {
+            let environment = match deployment.environment.as_str() {
                 "" => String::new(),
                 name => format!(" --env {name}"),
             };
@@ -29,17 +29,22 @@ pub(super) fn all(question: &Question, verdict: Verdict) -> Vec<Fault> {
         }));
     }
     let is_platform = configuration.value("CACHE_MODE") == Some("platform");
-    if !question.environment.is_empty() {
-        let shared = |route: &&Route| production.routes().contains(route);
+    if !deployment.environment.is_empty() {
+        let is_of_production = |route: &&Route| production.routes().contains(route);
         faults.extend(
             configuration
                 .routes()
                 .iter()
-                .filter(shared)
-                .map(|route| fault_of(route, "is production's, and would take it away from there")),
+                .filter(is_of_production)
+                .map(|route| {
+                    fault_of(
+                        route,
+                        "is a route of production; deployed here, it would no longer lead there",
+                    )
+                }),
         );
     }
-    faults.extend(addresses(configuration, is_platform));
+    faults.extend(routes(configuration, is_platform));
     if is_platform {
         faults.extend(cache(configuration));
         faults.extend(queues(configuration));
@@ -54,16 +59,16 @@ fn fault(subject: &str, problem: impl Into<String>) -> Fault {
     }
 }
 
-/// What a running worker cannot tell, since it looks only for what it knows.
+/// Faults in `[vars]` that the worker cannot find itself, because it reads only the variables that it knows.
 fn variables(configuration: &Configuration) -> Vec<Fault> {
     let variables = configuration.vars.iter().filter_map(|(name, value)| {
         let known = VARIABLES.iter().find(|known| known.name == *name);
         let problem = match known {
-            None => "is no variable of the worker; docs/settings.md lists them",
+            None => "is not a variable of the worker; docs/settings.md lists them",
             Some(known) if known.secret => {
-                "is a secret and stands in `[vars]`, where everybody with access to the account or this file can read it; set it with `wrangler secret put`"
+                "is a secret in `[vars]`, readable by everybody with access to the account or this file; set it with `wrangler secret put`"
             }
-            Some(_) if !value.is_string() => "is no text; put it between quotes",
+            Some(_) if !value.is_string() => "is not a string; put it in quotes",
             Some(_) => return None,
         };
         Some(fault(name, problem))
@@ -71,13 +76,13 @@ fn variables(configuration: &Configuration) -> Vec<Fault> {
     variables.collect()
 }
 
-/// Where the worker answers.
-fn addresses(configuration: &Configuration, is_platform: bool) -> Vec<Fault> {
+/// Faults of the routes.
+fn routes(configuration: &Configuration, is_platform: bool) -> Vec<Fault> {
     if configuration.routes().is_empty() {
         let problem = match (configuration.workers_dev(), is_platform) {
             (true, true) => return Vec::new(),
             (true, false) => {
-                "is empty, and with `CACHE_MODE = \"engine\"` nothing can be kept on `workers.dev`"
+                "is empty, and with `CACHE_MODE = \"engine\"` nothing is cached on `workers.dev`"
             }
             (false, _) => "is empty",
         };
@@ -89,7 +94,7 @@ fn addresses(configuration: &Configuration, is_platform: bool) -> Vec<Fault> {
         )];
     }
     let routes = configuration.routes().iter();
-    let faults = routes.filter_map(|route| Some(fault_of(route, address(route)?)));
+    let faults = routes.filter_map(|route| Some(fault_of(route, problem_of(route)?)));
     faults.collect()
 }
 
@@ -100,16 +105,16 @@ fn fault_of(route: &Route, problem: &str) -> Fault {
     )
 }
 
-fn address(route: &Route) -> Option<&'static str> {
+fn problem_of(route: &Route) -> Option<&'static str> {
     if route.is_custom_domain() {
         let is_host = !route.pattern().contains(['*', '/']);
         return (!is_host)
-            .then_some("is no host: a custom domain is one, such as `files.example.com`");
+            .then_some("is not a host name; a custom domain is one, such as `files.example.com`");
     }
-    (!route.pattern().ends_with("/*")).then_some("covers one address: a route to the whole domain ends in `/*`, and a custom domain has `custom_domain = true`")
+    (!route.pattern().ends_with("/*")).then_some("matches a single URL; a route of the whole domain ends in `/*`, and a custom domain has `custom_domain = true`")
 }
 
-/// The platform's cache must stand in front of the media entry, and never in front of the gateway.
+/// Workers Cache must be enabled for the media entry, and never for the gateway.
 fn cache(configuration: &Configuration) -> Vec<Fault> {
     let entry = |name: &str, cached, problem| {
         (configuration.is_cached(name) != cached).then(|| {
@@ -134,7 +139,7 @@ fn cache(configuration: &Configuration) -> Vec<Fault> {
     .collect()
 }
 
-/// Purges go through a queue, and none may get lost.
+/// Purges need a queue, its consumer and a dead-letter queue.
 fn queues(configuration: &Configuration) -> Vec<Fault> {
     let queues = &configuration.queues;
     let Some(producer) = queues
@@ -144,7 +149,7 @@ fn queues(configuration: &Configuration) -> Vec<Fault> {
     else {
         return vec![fault(
             "queues.producers",
-            "has no binding `PURGES`, and `CACHE_MODE` is `platform`: purges would be refused beyond five a minute",
+            "has no binding `PURGES`, and `CACHE_MODE` is `platform`: more than five purges a minute would be refused",
         )];
     };
     let queue = &producer.queue;
@@ -155,16 +160,16 @@ fn queues(configuration: &Configuration) -> Vec<Fault> {
     let mut problems = Vec::new();
     if consumer.is_none() {
         problems.push(format!(
-            "has none for `{queue}`: no purge would be carried out"
+            "has no entry for `{queue}`: no purge would be carried out"
         ));
     }
     if consumer.is_some_and(|consumer| consumer.dead_letter_queue.is_none()) {
         problems.push(format!("has no `dead_letter_queue` for `{queue}`: purges that are refused too often would be lost"));
     }
-    // One call of the platform takes a hundred (developers.cloudflare.com/workers/cache/purge).
+    // developers.cloudflare.com/workers/cache/purge
     if consumer.is_some_and(|consumer| consumer.max_batch_size.is_some_and(|size| size > 100)) {
         problems.push(format!(
-            "has a `max_batch_size` over 100 for `{queue}`: one purge takes no more"
+            "has a `max_batch_size` over 100 for `{queue}`: one call purges at most 100 tags"
         ));
     }
     problems

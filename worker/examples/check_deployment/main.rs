@@ -1,5 +1,5 @@
-//! Checks a deployment by the worker's own rules before it is made. Reads a [`Question`] as JSON from standard
-//! input, and writes an [`Answer`] as JSON, without the text of a secret.
+//! Checks a deployment before it is made, with the worker's own parser of settings. Reads a [`Deployment`] as
+//! JSON from standard input, and writes [`Findings`] as JSON, without the text of a secret.
 //!
 //! `cargo xtask deploy` runs this program, so `xtask` does not depend on the worker.
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::io::{Write, stdin, stdout};
 
-use edge_worker::settings::{self, Settings, VARIABLES};
+use edge_worker::settings::{self, RawSettings, Settings, VARIABLES};
 use serde::{Deserialize, Serialize};
 
 use configuration::Configuration;
@@ -20,41 +20,41 @@ mod report;
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
-/// A deployment that is to be made.
+/// The deployment to check.
 #[derive(Clone, Deserialize)]
-struct Question {
+struct Deployment {
     /// The environment of `wrangler.toml`, as `wrangler --env` takes it: empty for production.
     environment: String,
-    /// That environment, and production, as wrangler reads them.
+    /// The configuration of that environment, then that of production, as wrangler reads them.
     configurations: [Configuration; 2],
     secrets: Secrets,
 }
 
-/// The secrets that are known of.
+/// The secrets of the worker, as far as they are known.
 #[derive(Clone, Default, Deserialize)]
 struct Secrets {
-    /// By name: where it was seen, and its text, where more than the name is known.
+    /// By name: where the secret is set, and its text where that is known.
     known: BTreeMap<String, (String, Option<String>)>,
-    /// Whether there are no others: one that is needed and not among them is missing.
+    /// Whether these are all secrets: a needed one that is not among them is missing.
     is_complete: bool,
 }
 
-/// What is to be said of it, and done for it.
+/// The result of the check, and what `cargo xtask deploy` needs for the deployment.
 #[derive(Serialize)]
-struct Answer<'a> {
-    /// Routes, settings with their texts, secrets by name.
+struct Findings<'a> {
+    /// Text to show: routes, settings with their values, secrets by name.
     report: String,
-    /// Everything that is wrong.
+    /// All faults; empty where the worker can be deployed.
     faults: Vec<Fault>,
-    /// Every queue that must exist, those of dead letters included.
+    /// Every queue that must exist, dead-letter queues included.
     queues: BTreeSet<&'a str>,
-    /// The address of the files domain, where the first route tells it.
+    /// The URL of the files domain, from the first route.
     files_url: Option<String>,
     /// The arguments of `medialift verify`.
     verify: Vec<String>,
 }
 
-/// One thing that is wrong; read as one sentence.
+/// A fault of the deployment: subject and problem make one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Fault {
     subject: String,
@@ -62,61 +62,61 @@ struct Fault {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let question: Question = serde_json::from_reader(stdin().lock())?;
-    let verdict = Verdict::of(&question)?;
-    let [configuration, _] = &question.configurations;
-    let answer = Answer {
-        report: report::text(&question, &verdict),
-        faults: faults::all(&question, verdict),
+    let deployment: Deployment = serde_json::from_reader(stdin().lock())?;
+    let check = SettingsCheck::of(&deployment);
+    let [configuration, _] = &deployment.configurations;
+    let findings = Findings {
+        report: report::text(&deployment, &check),
+        faults: faults::all(&deployment, check),
         queues: configuration.queues(),
         files_url: configuration.files_url(),
         verify: report::verify(configuration),
     };
-    writeln!(stdout().lock(), "{}", serde_json::to_string(&answer)?)?;
+    writeln!(stdout().lock(), "{}", serde_json::to_string(&findings)?)?;
     Ok(())
 }
 
-/// What the worker's own rules say of its settings.
+/// The settings, parsed as the worker parses them.
 #[derive(Default)]
-struct Verdict {
-    /// What is wrong, secrets that nobody has seen not counted.
+struct SettingsCheck {
+    /// The faults, without those of secrets whose text is not known.
     faults: Vec<settings::Fault>,
-    /// The secrets that it cannot do without, under these settings.
+    /// The secrets that these settings need.
     needed: BTreeSet<&'static str>,
 }
 
-/// Stands in for a secret of which the text is not known.
+/// The text of a secret of which only the name is known.
 const PLACEHOLDER: &str = "known-by-name-only-not-by-its-text";
 
-impl Verdict {
-    fn of(question: &Question) -> serde_json::Result<Self> {
-        let [configuration, _] = &question.configurations;
+impl SettingsCheck {
+    fn of(deployment: &Deployment) -> Self {
+        let [configuration, _] = &deployment.configurations;
         let mut texts = configuration.texts();
-        // Without any secret, what is wrong with one is that it is missing.
+        // Parsed without secrets: each fault about a secret is that it is missing.
         texts.retain(|name, _| !secret_names().any(|secret| secret == *name));
-        let names = faults_of(&texts)?.into_iter().map(|fault| fault.variable);
+        let names = faults_of(&texts).into_iter().map(|fault| fault.variable);
         let needed = names.filter(|name| secret_names().any(|secret| secret == *name));
         let needed = needed.collect();
-        // With all, only what is wrong otherwise.
+        // Parsed with every secret: only the other faults are left.
         texts.extend(secret_names().map(|name| {
-            let known = question.secrets.known.get(name);
+            let known = deployment.secrets.known.get(name);
             let text = known.and_then(|(_, text)| text.as_deref());
             (name, text.unwrap_or(PLACEHOLDER))
         }));
-        Ok(Self {
-            faults: faults_of(&texts)?,
+        Self {
+            faults: faults_of(&texts),
             needed,
-        })
+        }
     }
 }
 
-/// The secrets that the worker knows.
+/// The names of the worker's secrets.
 fn secret_names() -> impl Iterator<Item = &'static str> {
     let secrets = VARIABLES.iter().filter(|variable| variable.secret);
     secrets.map(|secret| secret.name)
 }
 
-fn faults_of(texts: &BTreeMap<&str, &str>) -> serde_json::Result<Vec<settings::Fault>> {
-    let raw = serde_json::from_value(serde_json::to_value(texts)?)?;
-    Ok(Settings::parse(&raw).err().unwrap_or_default())
+fn faults_of(texts: &BTreeMap<&str, &str>) -> Vec<settings::Fault> {
+    let raw = RawSettings::read(|name| texts.get(name).map(|text| (*text).to_owned()));
+    Settings::parse(&raw).err().unwrap_or_default()
 }

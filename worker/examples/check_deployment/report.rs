@@ -1,15 +1,15 @@
-//! What is shown of a deployment beforehand: routes, settings, secrets by name. Bindings are wrangler's to show.
+//! The report of a deployment: routes, settings, secrets by name. wrangler shows the bindings.
 
 use edge_worker::settings::VARIABLES;
 
 use super::configuration::Configuration;
-use super::{Question, Verdict, secret_names};
+use super::{Deployment, SettingsCheck, secret_names};
 
 type Lines = Vec<(String, String)>;
 
-/// Settings with their texts, secrets never.
-pub(super) fn text(question: &Question, verdict: &Verdict) -> String {
-    let [configuration, _] = &question.configurations;
+/// The report. It has the values of settings, and no text of a secret.
+pub(super) fn text(deployment: &Deployment, check: &SettingsCheck) -> String {
+    let [configuration, _] = &deployment.configurations;
     let settings = VARIABLES.iter().filter(|variable| !variable.secret);
     let settings = settings.filter_map(|variable| {
         let value = configuration.value(variable.name)?;
@@ -17,8 +17,8 @@ pub(super) fn text(question: &Question, verdict: &Verdict) -> String {
         let note = if is_set { "" } else { "  (default)" };
         Some((variable.name.to_owned(), format!("{value}{note}")))
     });
-    let secrets = secret_names().map(|name| (name.to_owned(), status(name, question, verdict)));
-    let environment = match question.environment.as_str() {
+    let secrets = secret_names().map(|name| (name.to_owned(), status(name, deployment, check)));
+    let environment = match deployment.environment.as_str() {
         "" => "production",
         name => name,
     };
@@ -31,8 +31,8 @@ pub(super) fn text(question: &Question, verdict: &Verdict) -> String {
     for (title, lines) in sections {
         text += &format!("{title}\n");
         let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, said) in lines {
-            text += &format!("  {name:width$}  {said}\n");
+        for (name, value) in lines {
+            text += &format!("  {name:width$}  {value}\n");
         }
     }
     text
@@ -57,22 +57,23 @@ fn on_workers_dev(configuration: &Configuration) -> String {
     format!("{}.ACCOUNT.workers.dev", configuration.name)
 }
 
-fn status(name: &str, question: &Question, verdict: &Verdict) -> String {
-    let source = question.secrets.known.get(name);
-    let is_needed = verdict.needed.contains(name);
-    let status = match (source, is_needed, question.secrets.is_complete) {
+/// Whether a secret is set, and whether it is needed.
+fn status(name: &str, deployment: &Deployment, check: &SettingsCheck) -> String {
+    let known = deployment.secrets.known.get(name);
+    let is_needed = check.needed.contains(name);
+    let status = match (known, is_needed, deployment.secrets.is_complete) {
         (Some((source, _)), ..) => return format!("set ({source})"),
         (None, true, true) => "missing",
-        (None, true, false) => "needed, and not seen from here",
+        (None, true, false) => "needed; not known whether it is set",
         (None, false, _) if name == "PURGE_SECRET" => {
-            "not seen: without it every purge is refused, and deleted media stay readable for days"
+            "not known whether it is set; without it every purge is refused, and deleted media stay readable for days"
         }
         (None, false, _) => "not needed",
     };
     status.to_owned()
 }
 
-/// The arguments of `medialift verify` for what is deployed.
+/// The arguments of `medialift verify` for this worker.
 pub(super) fn verify(configuration: &Configuration) -> Vec<String> {
     let url = configuration.files_url();
     let url = url.unwrap_or_else(|| format!("https://{}", on_workers_dev(configuration)));

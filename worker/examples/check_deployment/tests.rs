@@ -1,11 +1,11 @@
-//! What is found wrong with a configuration as wrangler gives it. How it inherits is seen with wrangler itself,
-//! in `tests/tests/deploy.rs`.
+//! The faults of a configuration as wrangler reads it. `tests/tests/deploy.rs` tests with wrangler itself what an
+//! environment inherits.
 
 use super::configuration::Configuration;
-use super::{Fault, Question, Secrets, Verdict, faults};
+use super::{Deployment, Fault, Secrets, SettingsCheck, faults};
 
-/// What production needs, filled in.
-const FILLED_IN: &str = r#"
+/// A complete configuration of production.
+const COMPLETE: &str = r#"
 name = "edge"
 workers_dev = false
 routes = [{ pattern = "files.example.com", custom_domain = true }]
@@ -44,19 +44,22 @@ fn found_in(
     production: &Configuration,
     secrets: Secrets,
 ) -> Vec<Fault> {
-    let question = Question {
+    let deployment = Deployment {
         environment: environment.to_owned(),
         configurations: [own.clone(), production.clone()],
         secrets,
     };
-    faults::all(&question, Verdict::of(&question).unwrap())
+    faults::all(&deployment, SettingsCheck::of(&deployment))
 }
 
-/// Checks which faults there are, by subject, once `from` in the filled-in configuration is `to`.
+/// Checks the subjects of the faults after `from` in the complete configuration is replaced by `to`.
 #[track_caller]
 fn check(from: &str, to: &str, expected: &[&str]) {
-    assert!(FILLED_IN.contains(from), "`{from}` is not in there");
-    let text = FILLED_IN.replacen(from, to, 1);
+    assert!(
+        COMPLETE.contains(from),
+        "`{from}` is not in the configuration"
+    );
+    let text = COMPLETE.replacen(from, to, 1);
     let configuration = configuration(&text);
     let found = found(&configuration, Secrets::default());
     let subjects: Vec<&str> = found.iter().map(|fault| fault.subject.as_str()).collect();
@@ -64,12 +67,12 @@ fn check(from: &str, to: &str, expected: &[&str]) {
 }
 
 #[test]
-fn what_is_filled_in_has_no_fault() {
+fn a_complete_configuration_has_no_faults() {
     check("name", "name", &[]);
 }
 
 #[test]
-fn a_worker_that_nobody_can_reach_is_a_fault() {
+fn a_worker_without_a_usable_route_is_a_fault() {
     let route = r#"[{ pattern = "files.example.com", custom_domain = true }]"#;
     check(route, "[]", &["routes"]);
     check(route, r#"["files.example.com"]"#, &["routes"]);
@@ -82,8 +85,8 @@ fn a_worker_that_nobody_can_reach_is_a_fault() {
     let on_workers_dev = "workers_dev = true\nroutes = []\n";
     let both = format!("workers_dev = false\nroutes = {route}\n");
     check(&both, on_workers_dev, &[]);
-    // The Cache API keeps nothing there.
-    let text = FILLED_IN
+    // The Cache API stores nothing on `workers.dev`.
+    let text = COMPLETE
         .replace(&both, on_workers_dev)
         .replace("\"platform\"", "\"engine\"");
     let configuration = configuration(&text);
@@ -93,7 +96,7 @@ fn a_worker_that_nobody_can_reach_is_a_fault() {
 }
 
 #[test]
-fn a_name_that_the_worker_does_not_know_is_a_fault() {
+fn an_unknown_variable_is_a_fault() {
     check("[vars]", "[vars]\nFRESH_SECOND = \"5\"", &["FRESH_SECOND"]);
     check("[vars]", "[vars]\nFRESH_SECONDS = \"5\"", &[]);
     check("[vars]", "[vars]\nFRESH_SECONDS = 5", &["FRESH_SECONDS"]);
@@ -101,15 +104,15 @@ fn a_name_that_the_worker_does_not_know_is_a_fault() {
 
 #[test]
 fn a_secret_among_the_variables_is_a_fault_and_is_not_shown() {
-    let text = FILLED_IN.replace("[vars]", "[vars]\nPURGE_SECRET = \"hush\"");
+    let text = COMPLETE.replace("[vars]", "[vars]\nPURGE_SECRET = \"shown?\"");
     let configuration = configuration(&text);
     let found = found(&configuration, Secrets::default());
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(!format!("{found:?}").contains("hush"));
+    assert!(!format!("{found:?}").contains("shown?"));
 }
 
 #[test]
-fn purges_need_a_queue_and_none_may_get_lost() {
+fn purges_need_a_queue_with_dead_letters() {
     check("\"PURGES\"", "\"OTHER\"", &["queues.producers"]);
     check(
         "queue = \"purges\"\nmax",
@@ -125,7 +128,7 @@ fn purges_need_a_queue_and_none_may_get_lost() {
 }
 
 #[test]
-fn the_cache_stands_in_front_of_the_media_entry_alone() {
+fn only_the_media_entry_is_cached() {
     check(
         "enabled = false }",
         "enabled = true }",
@@ -136,7 +139,7 @@ fn the_cache_stands_in_front_of_the_media_entry_alone() {
         "[exports.Media]\ncache = { enabled = false }",
         &["exports.Media"],
     );
-    // Without a word of its own an entry is as the rest.
+    // An entry without a setting of its own has the worker's.
     check(
         "[exports.default]\ncache = { enabled = false }",
         "",
@@ -146,7 +149,7 @@ fn the_cache_stands_in_front_of_the_media_entry_alone() {
 
 #[test]
 fn a_secret_is_missing_only_where_all_are_known() {
-    let configuration = configuration(FILLED_IN);
+    let configuration = configuration(COMPLETE);
     let missing = |listed: Option<&[&str]>| -> Vec<String> {
         let names = listed.unwrap_or_default().iter();
         let known = names.map(|name| ((*name).to_owned(), ("at Cloudflare".to_owned(), None)));
@@ -165,25 +168,25 @@ fn a_secret_is_missing_only_where_all_are_known() {
 }
 
 #[test]
-fn routes_of_production_are_a_fault_elsewhere() {
-    let production = configuration(FILLED_IN);
+fn a_route_of_production_is_a_fault_in_another_environment() {
+    let production = configuration(COMPLETE);
     let check = |from: &str, to: &str, expected: usize| {
-        let staging = configuration(&FILLED_IN.replace(from, to));
+        let staging = configuration(&COMPLETE.replace(from, to));
         let found = found_in("staging", &staging, &production, Secrets::default());
         assert_eq!(found.len(), expected, "{found:?}");
-        let is_taken = |fault: &Fault| fault.problem.contains("is production's");
-        assert!(found.iter().all(is_taken), "{found:?}");
+        let is_of_production = |fault: &Fault| fault.problem.contains("is a route of production");
+        assert!(found.iter().all(is_of_production), "{found:?}");
     };
     check("", "", 1);
     check("files.example.com", "staging.example.com", 0);
-    // In the other form.
+    // `route` in place of `routes`.
     let routes = r#"routes = [{ pattern = "files.example.com", custom_domain = true }]"#;
     let route = r#"route = { pattern = "files.example.com", custom_domain = true }"#;
     check(routes, route, 1);
 }
 
 #[test]
-fn what_is_shipped_lacks_routes_and_the_bucket_and_staging_the_bucket_alone() {
+fn the_shipped_configuration_lacks_routes_and_bucket_and_staging_only_the_bucket() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../wrangler.toml");
     let mut top: toml::Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
     let mut environments = top.remove("env").unwrap();

@@ -1,4 +1,5 @@
-//! What `wrangler.toml` says of one environment, by wrangler, and what is wrong with it, by the worker's own rules.
+//! The configuration of one environment in `wrangler.toml`, read by wrangler, and its faults, found by the worker's
+//! own rules.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ const [config, ...environments] = process.argv.slice(1);
 console.log(JSON.stringify(environments.map((env) => read({ config, env }, { hideWarnings: true }))));
 "#;
 
-/// The worker's program that judges a deployment (`worker/examples/`).
+/// The worker's program that checks a deployment (`worker/examples/`).
 const RULES: &str = "check_deployment";
 
 /// What is to be deployed.
@@ -72,9 +73,9 @@ impl Configuration {
     }
 }
 
-/// What the worker's rules say.
+/// The output of [`RULES`].
 #[derive(Deserialize)]
-pub(super) struct Verdict {
+pub(super) struct Findings {
     /// Routes, settings and secrets, to be shown.
     pub(super) report: String,
     pub(super) faults: Vec<Fault>,
@@ -85,15 +86,15 @@ pub(super) struct Verdict {
     pub(super) verify: Vec<String>,
 }
 
-/// One thing that is wrong; read as one sentence.
+/// A fault of the deployment: subject and problem make one sentence.
 #[derive(Deserialize)]
 pub(super) struct Fault {
     pub(super) subject: String,
     pub(super) problem: String,
 }
 
-/// Has the worker's rules judge. They are asked through a pipe: a secret must not stand in a list of processes.
-pub(super) fn judge(configuration: &Configuration, secrets: &Secrets) -> Result<Verdict> {
+/// Runs the worker's rules. They read from a pipe: arguments with secrets would be in the list of processes.
+pub(super) fn check(configuration: &Configuration, secrets: &Secrets) -> Result<Findings> {
     let mut build = build::cargo();
     // Of the whole workspace, to share what tests and programs have compiled already.
     build
@@ -108,19 +109,22 @@ pub(super) fn judge(configuration: &Configuration, secrets: &Secrets) -> Result<
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start the worker's rules")?;
-    let question = json!({
+    let deployment = json!({
         "environment": configuration.environment,
         "configurations": configuration.environments,
         "secrets": secrets,
     });
-    let mut input = child.stdin.take().context("no way to the worker's rules")?;
-    input.write_all(question.to_string().as_bytes())?;
+    let mut input = child
+        .stdin
+        .take()
+        .context("no pipe to the worker's rules")?;
+    input.write_all(deployment.to_string().as_bytes())?;
     drop(input);
     let output = child.wait_with_output()?;
     ensure!(
         output.status.success(),
-        "the worker's rules cannot be asked ({})",
+        "the worker's rules have failed ({})",
         output.status
     );
-    serde_json::from_slice(&output.stdout).context("cannot read what the worker's rules said")
+    serde_json::from_slice(&output.stdout).context("cannot read the output of the worker's rules")
 }
