@@ -21,7 +21,7 @@ pub const MASTER_KEY: &str = "0010d0c3a6d24d9bb0e9f93ecbc4ca1d2a8f8c1111";
 pub struct B2SimOptions {
     /// `ID=SECRET` of the keys that will be made, in their order; past these it invents them.
     pub created_keys: Vec<String>,
-    /// Bucket names that belong to somebody else.
+    /// Bucket names of other accounts.
     pub taken: Vec<String>,
     /// The S3 endpoint it names; Backblaze's own form when left out.
     pub s3_url: Option<String>,

@@ -1,7 +1,7 @@
-//! A plain HTTP client for tests: anonymous requests, and requests signed as S3 wants them.
+//! A plain HTTP client for tests: anonymous requests, and requests signed for S3.
 //!
-//! It sends exactly the headers that it is given, which real S3 clients do not let one choose.
-//! Leaves to others: retries, streams, anything that a client for people needs.
+//! It sends exactly the headers that it is given, which real S3 clients do not allow. It has no retries and no
+//! streams.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-/// What S3 leaves bare in a path.
+/// The characters that S3 does not encode in a path are removed from this set.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -58,7 +58,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What stands between `<name>` and `</name>` in an XML body, empty if it is not there.
+    /// The text between `<name>` and `</name>` in an XML body, empty if it is not there.
     #[must_use]
     pub fn element(&self, name: &str) -> String {
         let text = self.text();
@@ -93,7 +93,7 @@ struct Listed {
     etag: String,
 }
 
-/// A key pair and what it is used on.
+/// An endpoint, and the key for it.
 #[derive(Clone, Debug)]
 pub struct Client {
     agent: ureq::Agent,
@@ -139,13 +139,13 @@ impl Client {
         format!("/{bucket}/{}", Self::encoded(key))
     }
 
-    /// A key as it stands in the path of an address.
+    /// A key, encoded for a URL's path.
     #[must_use]
     pub fn encoded(key: &str) -> String {
         utf8_percent_encode(key, PATH).to_string()
     }
 
-    /// Sends one request. `path` is what stands after the port, already encoded, with the query.
+    /// Sends one request. `path`: encoded, with the query.
     ///
     /// # Errors
     /// When the connection breaks, also in the middle of the answer.
@@ -218,7 +218,7 @@ impl Client {
     /// Every object of a bucket: its key and its ETag without quotes.
     ///
     /// # Errors
-    /// As [`Client::send`], and when the answer is no listing.
+    /// As [`Client::send`], and when the answer is not a listing.
     pub fn list(&self, bucket: &str) -> Result<BTreeMap<String, String>> {
         let mut objects = BTreeMap::new();
         let mut after = String::new();

@@ -25,7 +25,7 @@ pub fn start(settings: &[(&str, &str)]) -> Result<Edge> {
     Edge::start_with(&Tools::load()?, options(settings))
 }
 
-/// A module that makes the simulator another; what it does is told in it.
+/// A module that changes the simulator; its comments say how.
 #[must_use]
 pub fn simulator(module: &str) -> PathBuf {
     testkit::root()

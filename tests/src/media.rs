@@ -49,7 +49,7 @@ impl Media {
         let media = Self::with(files)?;
         media.upload()?;
         media.switch()?;
-        // Older than the tick of the kernel's clock, within which a file counts as written meanwhile.
+        // A file within one tick of the kernel's clock would count as written during the run.
         std::thread::sleep(std::time::Duration::from_millis(50));
         Ok(media)
     }
@@ -60,13 +60,13 @@ impl Media {
         self.directory.path()
     }
 
-    /// What Mastodon uses.
+    /// The media directory that Mastodon uses.
     #[must_use]
     pub fn live(&self) -> PathBuf {
         self.path().join("public/system")
     }
 
-    /// What a cutover puts aside.
+    /// The directory to which a cutover moves the media.
     #[must_use]
     pub fn kept(&self) -> PathBuf {
         self.path().join("public/system_")
@@ -93,7 +93,7 @@ impl Media {
         Ok(())
     }
 
-    /// Tells Mastodon to keep its media in this bucket, as `medialift env` does.
+    /// Sets Mastodon to store its media in this bucket, as `medialift env` does.
     ///
     /// # Errors
     /// Fails when the file cannot be written.
@@ -105,7 +105,7 @@ impl Media {
         write(&self.path().join(".env.production"), &settings)
     }
 
-    /// Tells Mastodon to keep its media on the disk.
+    /// Sets Mastodon to store its media on the disk.
     ///
     /// # Errors
     /// Fails when the file cannot be written.
@@ -116,7 +116,7 @@ impl Media {
         )
     }
 
-    /// Waits until the origin has been asked this often since it was last reset.
+    /// Waits until the origin has had this many requests since the last reset.
     ///
     /// # Errors
     /// Fails when that does not happen within half a minute.
@@ -124,7 +124,7 @@ impl Media {
         self.wait_until(|requests| requests.total >= count)
     }
 
-    /// Waits until the origin has been asked for this operation since it was last reset.
+    /// Waits until the origin has had a request of this operation since the last reset.
     ///
     /// # Errors
     /// Fails when that does not happen within half a minute.
@@ -132,9 +132,9 @@ impl Media {
         self.wait_until(|requests| requests.of(operation) > 0)
     }
 
-    fn wait_until(&self, come: impl Fn(&Requests) -> bool) -> Result<()> {
+    fn wait_until(&self, is_there: impl Fn(&Requests) -> bool) -> Result<()> {
         let begun = Instant::now();
-        while !come(&self.origin.requests()?) {
+        while !is_there(&self.origin.requests()?) {
             anyhow::ensure!(begun.elapsed() < Duration::from_secs(30), "no request came");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -162,7 +162,7 @@ impl Media {
         Ok(())
     }
 
-    /// A `medialift` command for this bucket: its name and arguments are still to be given.
+    /// A `medialift` command for this bucket, with these arguments.
     ///
     /// # Errors
     /// Fails when the binary has not been built.

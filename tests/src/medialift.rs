@@ -1,5 +1,4 @@
-//! The real `medialift` binary, run as a person runs it: nothing of the test's own environment gets
-//! in.
+//! The real `medialift` binary, run as by a user: it gets nothing of the test's own environment.
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
@@ -51,9 +50,9 @@ pub fn after(first: &str, command: &Command) -> Command {
 pub struct Ran {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
-    /// Data.
+    /// Its data.
     pub stdout: String,
-    /// Talk.
+    /// Its messages.
     pub stderr: String,
 }
 
@@ -80,10 +79,10 @@ impl Ran {
     }
 }
 
-/// No command of a test takes this long: one that does hangs, and is killed.
+/// The longest run of a command: one that takes longer hangs, and is killed.
 const LONGEST_RUN: Duration = Duration::from_secs(300);
-/// How often a run is looked at whether it takes too long.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The interval of checks whether a run takes too long.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Runs `command` to its end.
 ///
@@ -95,9 +94,9 @@ pub fn run(command: &mut Command) -> Result<Ran> {
     run_until(command, move || begun.elapsed() > LONGEST_RUN)
 }
 
-/// The same, killed when `over` says so.
+/// The same, killed once `over` returns true.
 fn run_until(command: &mut Command, over: impl Fn() -> bool + Send + 'static) -> Result<Ran> {
-    // A child of its own may hold the streams open after it: they all end together.
+    // A child of the command may hold its streams open: the whole group is killed.
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -106,11 +105,11 @@ fn run_until(command: &mut Command, over: impl Fn() -> bool + Send + 'static) ->
         .spawn()
         .with_context(|| format!("run {command:?}"))?;
     let group = Pid::from_child(&child);
-    let (ended, told) = mpsc::channel::<()>();
+    let (ended, end) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        while told.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+        while end.recv_timeout(CHECK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
             if over() {
-                // Not waited for yet, so the number is still its own.
+                // It is not reaped yet, so no other process has its id.
                 return Some(kill_process_group(group, Signal::KILL));
             }
         }
@@ -145,8 +144,8 @@ fn run_until(command: &mut Command, over: impl Fn() -> bool + Send + 'static) ->
     })
 }
 
-/// Kills runs at random moments. How long a run takes is learnt from those that were over before
-/// their moment came, so that a machine's other work moves the moments and not their number.
+/// Kills runs at random moments. The duration of a run is estimated from those that ended before they were
+/// killed, so that a busy machine moves the moments and does not change their number.
 #[derive(Debug)]
 pub struct Killer {
     random: fastrand::Rng,
@@ -154,7 +153,7 @@ pub struct Killer {
 }
 
 impl Killer {
-    /// `whole`: about how long a run takes that nobody kills.
+    /// `whole`: the estimated duration of a run that is not killed.
     #[must_use]
     pub fn new(seed: u64, whole: Duration) -> Self {
         Self {
@@ -163,22 +162,21 @@ impl Killer {
         }
     }
 
-    /// Starts `command` and kills it at a moment of its life: `part` makes of an even number from 0 to
-    /// 1 which. True where it was still running then.
+    /// Starts `command` and kills it after a part of its duration: `part` maps a random number from 0 to 1 to
+    /// that part. True where it was still running then.
     ///
     /// # Errors
     /// Fails when it cannot be started.
     pub fn strike(&mut self, command: &mut Command, part: impl Fn(f64) -> f64) -> Result<bool> {
         let part = part(self.random.f64());
         let struck = self.kill_at(command, part)?;
-        // Three in four are struck where these two are in balance.
+        // These factors balance where three in four are killed.
         self.whole = self.whole.mul_f64(if struck { 1.03 } else { 0.91 });
         Ok(struck)
     }
 
-    /// Starts `command` and kills it about the moment before which `too_late` says no of a run that
-    /// was struck, and after which it says yes: each strike is aimed by the one before. True where it
-    /// was still running then.
+    /// Starts `command` and kills it near the moment at which `too_late` of a killed run becomes true: each
+    /// call adjusts the moment of the next one. True where it was still running then.
     ///
     /// # Errors
     /// Fails when it cannot be started, or when `too_late` fails.
@@ -194,7 +192,7 @@ impl Killer {
         Ok(struck)
     }
 
-    /// True where it was still running when so much of a run's time was over.
+    /// True where it was still running after this part of a run's duration.
     fn kill_at(&self, command: &mut Command, part: f64) -> Result<bool> {
         let mut child = command
             .stdout(Stdio::null())
@@ -212,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_that_hangs_is_killed_and_what_it_said_is_told() {
+    fn a_command_that_hangs_is_killed_and_its_output_reported() {
         let directory = tempfile::tempdir().unwrap();
         let mark = directory.path().join("said");
         let mut command = Command::new("sh");
@@ -220,7 +218,7 @@ mod tests {
             .args(["-c", "echo said; echo also >&2; : > said; sleep 1000"])
             .current_dir(directory.path());
         let error = run_until(&mut command, move || mark.exists()).unwrap_err();
-        let told = error.to_string();
-        assert!(told.contains("said") && told.contains("also"), "{told}");
+        let text = error.to_string();
+        assert!(text.contains("said") && text.contains("also"), "{text}");
     }
 }

@@ -151,7 +151,7 @@ impl World {
             .env("PATH", path)
             .env("HOME", self.home())
             .env("B2_ENVIRONMENT", &self.b2.url)
-            // The name of an endpoint on this machine does not tell it.
+            // The name of an endpoint on this machine does not contain the region.
             .env("B2_REGION", "us-west-004")
             // Where a visitor finds the site.
             .env("SITE_URL", self.instance_url())
@@ -237,7 +237,7 @@ impl World {
     }
 
     /// A text with this machine's names for those of an example. The worker's address is known once
-    /// it runs; until then nobody asks it anything.
+    /// it runs; until then it gets no request.
     ///
     /// # Errors
     /// Fails where a path is not UTF-8.

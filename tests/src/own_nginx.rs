@@ -68,9 +68,9 @@ impl Site {
         let output = nginx_command(&self.folder, &file, &log)?
             .arg("-t")
             .output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "{said}\n{configuration}");
-        Ok(said)
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{printed}\n{configuration}");
+        Ok(printed)
     }
 
     /// Starts nginx with it.

@@ -1,33 +1,31 @@
-//! The scripted origin: an HTTP server that says, key by key and request by request, exactly what
-//! a scenario wants said, right or wrong.
+//! The scripted origin: an HTTP server that answers each request for a key as the script of a scenario says,
+//! valid or not.
 //!
-//! It listens on two ports, one for nginx and one for the worker, and keeps their counts and their
-//! places in the script apart, so that both can be asked the same questions at the same time. It
-//! writes its answers to the socket itself: a resetting, lying, half-answering server is what it
-//! is for, and no server library offers one. Heads of requests are parsed by `httparse`.
+//! It listens on two ports, one for nginx and one for the worker, with a count of requests and a place in the
+//! script for each, so that both can be asked the same at the same time. It writes its answers to the socket
+//! itself (`connection.rs`): no server library resets connections, sends wrong headers or half an answer.
+//! Heads of requests are parsed by `httparse` (`request.rs`).
 
 mod answer;
+mod connection;
+mod request;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use percent_encoding::percent_decode_str;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use answer::{Answer, Fault, Framing, pattern};
 
-/// Which of the two proxies a connection comes from, told by the port it came to.
+/// Which of the two proxies a connection comes from: each has a port of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
     /// Debian's nginx.
@@ -36,14 +34,14 @@ pub enum Side {
     Worker,
 }
 
-/// The answers of every key, in the order they are given; the last is given for ever. Keys have no
+/// The answers for each key, in order; the last one is repeated. Keys have no
 /// leading slash and are not percent-encoded.
 pub type Script = BTreeMap<String, Vec<Answer>>;
 
 /// One request as the origin saw it.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The request line as it stood on the wire.
+    /// The request line as it was received.
     pub line: String,
     /// The key it asks for, decoded; `None` for a request that is not HTTP.
     pub key: Option<String>,
@@ -51,9 +49,9 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// When it came.
     pub at: Instant,
-    /// Whether the answer began with the object's head, or said that it has not changed.
+    /// Whether the answer has status 200 or 304, and a whole head.
     pub is_good: bool,
-    /// Whether that answer came to its end, so that it may take the place of a stored copy.
+    /// Whether that answer is complete, so that it may replace a stored copy.
     pub is_whole: bool,
 }
 
@@ -69,9 +67,6 @@ impl Asked {
 
 /// The path under which both proxies see the keys, as a bucket in path style.
 pub const BUCKET_PATH: &str = "/media";
-
-/// How much of a head is read before the client is given up.
-const LONGEST_HEAD: usize = 64 * 1024;
 
 #[derive(Default)]
 struct Ledger {
@@ -228,238 +223,14 @@ async fn accept(
             _ = running.wait_for(|running| !running) => return,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of descriptors, say: others may be given back soon.
+            // Out of file descriptors, for example: some may be free soon.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let (shared, running) = (Arc::clone(&shared), running.clone());
         tokio::spawn(async move {
             // A client that goes away ends its own connection and nothing else.
-            converse(stream, side, &shared, running).await.ok();
+            connection::serve(stream, side, &shared, running).await.ok();
         });
     }
-}
-
-/// Answers the one request of a connection. Every connection is closed after its answer: on one
-/// that is kept, a fault looks like an idle connection closing, and workerd then asks again on
-/// others, as often as it has any, so that no count could be known beforehand.
-async fn converse(
-    mut stream: TcpStream,
-    side: Side,
-    shared: &Shared,
-    mut running: watch::Receiver<bool>,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let head = tokio::select! {
-        head = read_head(&mut stream) => head?,
-        _ = running.wait_for(|running| !running) => return Ok(()),
-    };
-    let Some(head) = head else { return Ok(()) };
-    let request = Request::parse(&head);
-    let answer = shared.answer(side, request.asked.clone());
-    tokio::time::sleep(answer.delay()).await;
-    respond(&mut stream, &answer, &request).await?;
-    // Let the other end read what it was sent before the socket goes.
-    stream.shutdown().await?;
-    linger(&mut stream).await
-}
-
-/// The head of the request, or `None` where the connection ends without one. Bodies of requests
-/// are never read: no reader sends one.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut read = Vec::new();
-    while !read.ends_with(b"\r\n\r\n") {
-        if read.len() > LONGEST_HEAD || stream.read_buf(&mut read).await? == 0 {
-            return Ok(None);
-        }
-    }
-    Ok(Some(read))
-}
-
-/// Waits until the client closes, so that nothing that was sent is lost to a reset.
-async fn linger(stream: &mut TcpStream) -> io::Result<()> {
-    let mut scrap = [0_u8; 1024];
-    while stream.read(&mut scrap).await? > 0 {}
-    Ok(())
-}
-
-/// Whether a byte may stand in a path or query as it is (RFC 3986, sections 3.3 and 3.4). What may
-/// not is refused, as strict servers do: a proxy that decodes a path and sends it on shows.
-fn may_stand_bare(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/?".contains(&byte)
-}
-
-struct Request {
-    asked: Asked,
-    head_only: bool,
-    http_1_1: bool,
-}
-
-impl Request {
-    fn parse(head: &[u8]) -> Self {
-        let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-        let line = String::from_utf8_lossy(line).into_owned();
-        let mut headers = [httparse::EMPTY_HEADER; 128];
-        let mut parsed = httparse::Request::new(&mut headers);
-        let complete = matches!(parsed.parse(head), Ok(httparse::Status::Complete(_)));
-        if !complete || !parsed.path.unwrap_or_default().bytes().all(may_stand_bare) {
-            let asked = Asked {
-                line,
-                key: None,
-                headers: Vec::new(),
-                at: Instant::now(),
-                is_good: false,
-                is_whole: false,
-            };
-            return Self {
-                asked,
-                head_only: false,
-                http_1_1: false,
-            };
-        }
-        let target = parsed.path.unwrap_or_default();
-        let path = target.split('?').next().unwrap_or_default();
-        let key = percent_decode_str(path).decode_utf8().ok().map(|path| {
-            let path = path.strip_prefix(BUCKET_PATH).unwrap_or(&path);
-            path.strip_prefix('/').unwrap_or(path).to_owned()
-        });
-        let headers = parsed.headers.iter();
-        let headers: Vec<_> = headers
-            .map(|header| {
-                (
-                    header.name.to_ascii_lowercase(),
-                    String::from_utf8_lossy(header.value).into_owned(),
-                )
-            })
-            .collect();
-        let asked = Asked {
-            line,
-            key,
-            headers,
-            at: Instant::now(),
-            is_good: false,
-            is_whole: false,
-        };
-        let http_1_1 = parsed.version == Some(1);
-        Self {
-            head_only: parsed.method == Some("HEAD"),
-            http_1_1,
-            asked,
-        }
-    }
-
-    /// Whether the request's condition lets the answer be 304 (RFC 9110, section 13.2.2).
-    fn not_modified(&self, answer: &Answer) -> bool {
-        if !answer.conditional || answer.status != 200 {
-            return false;
-        }
-        match (
-            self.asked.header("if-none-match"),
-            self.asked.header("if-modified-since"),
-        ) {
-            (Some(tags), _) => {
-                let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-                let own = answer.header("ETag").map(|tag| bare(&tag));
-                own.is_some_and(|own| tags.split(',').any(|tag| bare(tag) == own))
-            }
-            (None, Some(since)) => answer.header("Last-Modified").as_deref() == Some(since),
-            (None, None) => false,
-        }
-    }
-}
-
-/// Sends the answer, or does what its fault says.
-async fn respond(stream: &mut TcpStream, answer: &Answer, request: &Request) -> io::Result<()> {
-    match answer.fault {
-        Some(Fault::Reset) => {
-            stream.set_zero_linger()?;
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        Some(Fault::Close) => return Ok(()),
-        Some(Fault::Hang) => return linger(stream).await,
-        Some(Fault::Garbage) => {
-            let nonsense = b"\x15\x03\x01\x00\x02\x02\x16 this is not HTTP\r\n\r\n";
-            return stream.write_all(nonsense).await;
-        }
-        Some(Fault::Cut | Fault::CutReset | Fault::Stall) | None => {}
-    }
-    let not_modified = request.not_modified(answer);
-    let framing = match answer.framing {
-        Framing::Chunked if !request.http_1_1 => Framing::Close,
-        framing => framing,
-    };
-    let mut head = match not_modified {
-        true => "HTTP/1.1 304 Not Modified\r\n".to_owned(),
-        false => format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason()),
-    };
-    for line in answer.header_lines() {
-        let _ = write!(head, "{line}\r\n");
-    }
-    let has_body = answer.may_have_body() && !not_modified;
-    if has_body {
-        match framing {
-            Framing::Length => {
-                let _ = write!(head, "Content-Length: {}\r\n", answer.body.len());
-            }
-            Framing::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
-            Framing::Close => {}
-        }
-    }
-    head.push_str("Connection: close\r\n\r\n");
-    stream.write_all(&octets(&head)).await?;
-    if !has_body || request.head_only {
-        return Ok(());
-    }
-    send_body(stream, answer, framing).await?;
-    if answer.fault == Some(Fault::Stall) {
-        return linger(stream).await;
-    }
-    if answer.fault == Some(Fault::CutReset) {
-        // The bytes must be on their way before the reset overtakes them.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        stream.set_zero_linger()?;
-        return Err(io::ErrorKind::ConnectionReset.into());
-    }
-    Ok(())
-}
-
-/// The bytes of a text of characters up to U+00FF; another becomes `?`.
-fn octets(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|character| u8::try_from(character).unwrap_or(b'?'))
-        .collect()
-}
-
-/// The body as far as the answer's fault lets it come.
-async fn send_body(stream: &mut TcpStream, answer: &Answer, framing: Framing) -> io::Result<()> {
-    let after = answer.after.min(answer.body.len());
-    let end = match answer.fault {
-        Some(_) => after,
-        None => answer.body.len(),
-    };
-    let (first, rest) = match answer.pause > 0.0 {
-        true => answer.body[..end].split_at(after),
-        false => (&answer.body[..end], &[][..]),
-    };
-    send_bytes(stream, first, framing).await?;
-    tokio::time::sleep(Duration::from_secs_f64(answer.pause)).await;
-    send_bytes(stream, rest, framing).await?;
-    if framing == Framing::Chunked && answer.fault.is_none() {
-        stream.write_all(b"0\r\n\r\n").await?;
-    }
-    Ok(())
-}
-
-async fn send_bytes(stream: &mut TcpStream, bytes: &[u8], framing: Framing) -> io::Result<()> {
-    if framing != Framing::Chunked {
-        return stream.write_all(bytes).await;
-    }
-    for chunk in bytes.chunks(16 * 1024) {
-        stream
-            .write_all(format!("{:x}\r\n", chunk.len()).as_bytes())
-            .await?;
-        stream.write_all(chunk).await?;
-        stream.write_all(b"\r\n").await?;
-    }
-    Ok(())
 }

@@ -32,7 +32,7 @@ pub struct Seaweed {
     _scratch: ScratchDirectory,
 }
 
-/// Sockets that it makes in the directory for temporary files, wherever it is told to keep its own,
+/// Sockets that it makes in the directory for temporary files, whatever directory it is given for its own,
 /// and leaves behind.
 #[derive(Debug)]
 struct Sockets(Vec<PathBuf>);

@@ -26,7 +26,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Where packages and what goes into them are made. `host-cli/Cargo.toml` names it to `cargo deb`, so it is
-/// below the root wherever cargo is told to build.
+/// below the root wherever cargo builds.
 #[must_use]
 pub fn directory() -> PathBuf {
     crate::root().join("target/package")

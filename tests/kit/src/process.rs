@@ -1,10 +1,10 @@
-//! Children that never outlive us.
+//! Child processes that end with this process.
 //!
 //! Each child leads a process group of its own, so that `wrangler` goes together with the `workerd`
 //! and `esbuild` that it starts. Four things end the group: dropping the [`Guarded`], Ctrl-C or TERM
 //! (where [`end_children_on_interrupt`] was called), a panic (through the drop), and our own death by
 //! any other cause, SIGKILL included: a watchdog process holds the reading end of a pipe, and when the
-//! pipe closes without a word from us, it ends the group.
+//! pipe closes without `done` written to it, it ends the group.
 //!
 //! What a child is for, and when it is ready, is [`crate::stack`]'s to know.
 
@@ -14,43 +14,21 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::Pid;
 
-/// How long a server may take until it says where it is, on a busy machine.
+mod group;
+mod interrupt;
+mod programs;
+
+use interrupt::live;
+pub use interrupt::{ScratchDirectory, end_children_on_interrupt, scratch_directory};
+pub use programs::{find_program, find_program_in, is_executable};
+
+/// How long a server may take until it prints its address, on a busy machine.
 const START: Duration = Duration::from_secs(60);
-
-/// How long a group may take to end after TERM before it gets KILL.
-const GRACE: Duration = Duration::from_secs(4);
-
-/// What the watchdog runs; `$1` is the group to end.
-const WATCHDOG: &str = r#"
-trap '' INT TERM HUP
-read -r word
-[ "$word" = done ] && exit 0
-kill -s TERM -- "-$1" 2>/dev/null
-n=0
-while [ "$n" -lt 30 ] && kill -s 0 -- "-$1" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
-kill -s KILL -- "-$1" 2>/dev/null
-"#;
-
-/// What an interrupt must end and remove.
-static LIVE: Mutex<Live> = Mutex::new(Live {
-    groups: Vec::new(),
-    directories: Vec::new(),
-});
-
-struct Live {
-    groups: Vec<Pid>,
-    directories: Vec<PathBuf>,
-}
-
-fn live() -> std::sync::MutexGuard<'static, Live> {
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A running child with its process group and its log. Dropping it ends the whole group.
 #[derive(Debug)]
@@ -125,7 +103,7 @@ impl Guarded {
             log: log.to_owned(),
             ended: false,
         };
-        guarded.watchdog = Some(start_watchdog(group)?);
+        guarded.watchdog = Some(group::start_watchdog(group)?);
         Ok(guarded)
     }
 
@@ -222,7 +200,7 @@ impl Guarded {
             return;
         }
         self.ended = true;
-        end_group(self.group, GRACE, || {
+        group::end(self.group, || {
             // Reaping the leader is what makes the group go away.
             self.child.try_wait().ok();
         });
@@ -241,128 +219,6 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn start_watchdog(group: Pid) -> Result<Child> {
-    Command::new("sh")
-        .args([
-            "-c",
-            WATCHDOG,
-            "watchdog",
-            &group.as_raw_nonzero().to_string(),
-        ])
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .context("cannot start the watchdog (`sh`)")
-}
-
-fn end_group(group: Pid, grace: Duration, mut reap: impl FnMut()) {
-    let alive = |reap: &mut dyn FnMut()| {
-        reap();
-        is_alive(group)
-    };
-    for (signal, patience) in [
-        (Signal::TERM, grace),
-        (Signal::KILL, Duration::from_secs(2)),
-    ] {
-        if !alive(&mut reap) || kill_process_group(group, signal).is_err() {
-            return;
-        }
-        let start = Instant::now();
-        while start.elapsed() < patience {
-            if !alive(&mut reap) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-/// Whether a process of the group still runs. Ended ones that nobody has reaped do not count: in a
-/// container whose first process does not reap they stay for ever.
-fn is_alive(group: Pid) -> bool {
-    if test_kill_process_group(group).is_err() {
-        return false;
-    }
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return true;
-    };
-    let wanted = group.as_raw_nonzero().to_string();
-    processes.flatten().any(|process| {
-        // `PID (NAME) STATE PARENT GROUP …`; the name may hold spaces and brackets.
-        let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        let mut fields = stat
-            .rsplit_once(") ")
-            .map(|(_, rest)| rest.split(' '))
-            .into_iter()
-            .flatten();
-        let (state, _parent, group) = (fields.next(), fields.next(), fields.next());
-        group == Some(&wanted) && !matches!(state, Some("Z" | "X"))
-    })
-}
-
-/// From now on Ctrl-C, TERM and HUP end every child, remove every [`scratch_directory`] and leave
-/// with code 130. For programs; a test leaves this to its watchdogs.
-///
-/// # Errors
-/// Fails when the handler cannot be installed.
-pub fn end_children_on_interrupt() -> Result<()> {
-    ctrlc::set_handler(|| {
-        // Held to the end: whoever wants to start another child now waits for ever, that is until the exit.
-        let live = live();
-        for group in &live.groups {
-            kill_process_group(*group, Signal::TERM).ok();
-        }
-        for group in &live.groups {
-            end_group(*group, GRACE, || {
-                // Only we can reap our own children; any of them will do.
-                rustix::process::waitpgid(*group, rustix::process::WaitOptions::NOHANG).ok();
-            });
-        }
-        for directory in &live.directories {
-            fs::remove_dir_all(directory).ok();
-        }
-        eprintln!("interrupted");
-        std::process::exit(130);
-    })
-    .context("cannot install the handler of interrupts")
-}
-
-/// A temporary directory that is removed on drop and on an interrupt.
-#[derive(Debug)]
-pub struct ScratchDirectory(tempfile::TempDir);
-
-impl ScratchDirectory {
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for ScratchDirectory {
-    fn drop(&mut self) {
-        live()
-            .directories
-            .retain(|directory| directory != self.0.path());
-    }
-}
-
-/// Makes a [`ScratchDirectory`] whose name begins with `medialift-` and `purpose`.
-///
-/// # Errors
-/// Fails when the directory cannot be made.
-pub fn scratch_directory(purpose: &str) -> Result<ScratchDirectory> {
-    let directory = tempfile::Builder::new()
-        .prefix(&format!("medialift-{purpose}-"))
-        .tempdir()
-        .context("cannot create a temporary directory")?;
-    live().directories.push(directory.path().to_owned());
-    Ok(ScratchDirectory(directory))
 }
 
 /// Runs `command` to its end with its output shown as it comes.
@@ -417,37 +273,6 @@ pub fn tail(file: &Path, lines: usize) -> String {
         shown.push('\n');
     }
     shown
-}
-
-/// The first executable file called `name` on `PATH` or in the directories of servers, which the `PATH` of
-/// an ordinary user often lacks. Where those are the same as `/usr/bin`, `PATH` alone says.
-#[must_use]
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(
-            ["/usr/local/sbin", "/usr/sbin", "/sbin"]
-                .map(PathBuf::from)
-                .into_iter()
-                .filter(|directory| !directory.is_symlink()),
-        )
-        .map(|directory| directory.join(name))
-        .find(|candidate| is_executable(candidate))
-}
-
-/// The first executable file called `name` in the directories of `path`, and nowhere else.
-#[must_use]
-pub fn find_program_in(path: &OsStr, name: &str) -> Option<PathBuf> {
-    std::env::split_paths(path)
-        .map(|directory| directory.join(name))
-        .find(|candidate| is_executable(candidate))
-}
-
-/// Whether `path` is a file that may be executed.
-#[must_use]
-pub fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

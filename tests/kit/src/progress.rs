@@ -1,4 +1,4 @@
-//! What somebody sees who waits for a long step.
+//! The progress of a long step, on standard error.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::process::{Guarded, tail};
 
-/// How often something is said where lines cannot be rewritten.
+/// How often a line is printed where it cannot be rewritten in place.
 const REMINDER: Duration = Duration::from_secs(30);
 
 /// Runs `command` with its output kept in `log`, showing on standard error how long it has been going
@@ -22,15 +22,15 @@ pub fn run(command: Command, log: &Path) -> Result<()> {
     let mut child = Guarded::spawn(&name, command, log)?;
     let style = ProgressStyle::with_template("  {elapsed}  {wide_msg}")?;
     let bar = ProgressBar::new_spinner().with_style(style);
-    let mut said = Instant::now();
+    let mut last_printed = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
         if !bar.is_hidden() {
             bar.set_message(last_line(log));
-        } else if said.elapsed() > REMINDER {
-            said = Instant::now();
+        } else if last_printed.elapsed() > REMINDER {
+            last_printed = Instant::now();
             eprintln!("  {}  {}", duration(bar.elapsed()), last_line(log));
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -48,7 +48,7 @@ fn last_line(log: &Path) -> String {
     text.trim().chars().filter(|c| !c.is_control()).collect()
 }
 
-/// A length of time as a person says it.
+/// A duration for people to read: `5.0 s`, `2 min 3 s`.
 #[must_use]
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();

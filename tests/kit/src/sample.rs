@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 pub struct Written {
     /// Number of files.
     pub files: u64,
-    /// Their bytes, all told.
+    /// The sum of their sizes, in bytes.
     pub bytes: u64,
 }
 

@@ -139,8 +139,9 @@ pub fn node() -> Option<PathBuf> {
     static NODE_HERE: OnceLock<Option<PathBuf>> = OnceLock::new();
     NODE_HERE
         .get_or_init(|| {
-            find_program("node")
-                .filter(|node| node_version(&said(node, "--version")).is_some_and(|is| is >= NODE))
+            find_program("node").filter(|node| {
+                node_version(&printed(node, "--version")).is_some_and(|is| is >= NODE)
+            })
         })
         .clone()
 }
@@ -154,7 +155,7 @@ pub fn nginx() -> Result<Option<PathBuf>> {
         return Ok(Some(nginx));
     }
     Ok(find_program("nginx")
-        .filter(|nginx| nginx_version(&said(nginx, "-v")).is_some_and(|is| is >= NGINX)))
+        .filter(|nginx| nginx_version(&printed(nginx, "-v")).is_some_and(|is| is >= NGINX)))
 }
 
 /// A browser: the one that `CHROME_PATH` names, else one under a usual name.
@@ -189,7 +190,7 @@ pub fn browser() -> Result<Option<PathBuf>> {
 /// The `cargo-nextest` on `PATH`, where it is as new as ours.
 pub(crate) fn nextest() -> Option<PathBuf> {
     find_program("cargo-nextest").filter(|nextest| {
-        let is = nextest_version(&said(nextest, "--version"));
+        let is = nextest_version(&printed(nextest, "--version"));
         is.is_some() && is >= all_numbers(pins::NEXTEST)
     })
 }
@@ -215,8 +216,8 @@ fn named(variable: &str) -> Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-/// What a program answers to one argument, on either stream.
-fn said(program: &Path, argument: &str) -> String {
+/// What a program prints for one argument, on either stream.
+fn printed(program: &Path, argument: &str) -> String {
     let output = Command::new(program)
         .arg(argument)
         .stdin(Stdio::null())
@@ -232,21 +233,21 @@ fn said(program: &Path, argument: &str) -> String {
 }
 
 /// The version of `v22.12.0`.
-fn node_version(said: &str) -> Option<(u32, u32)> {
-    version(said.trim().strip_prefix('v')?)
+fn node_version(text: &str) -> Option<(u32, u32)> {
+    version(text.trim().strip_prefix('v')?)
 }
 
 /// The version of `nginx version: nginx/1.22.1`; others that are made of nginx name theirs too.
-fn nginx_version(said: &str) -> Option<(u32, u32)> {
-    let (_, rest) = said
+fn nginx_version(text: &str) -> Option<(u32, u32)> {
+    let (_, rest) = text
         .split_once("nginx/")
-        .or_else(|| said.split_once("openresty/"))?;
+        .or_else(|| text.split_once("openresty/"))?;
     version(rest)
 }
 
 /// The version of `cargo-nextest 0.9.143 (…)`.
-fn nextest_version(said: &str) -> Option<Vec<u32>> {
-    all_numbers(said.split_whitespace().nth(1)?)
+fn nextest_version(text: &str) -> Option<Vec<u32>> {
+    all_numbers(text.split_whitespace().nth(1)?)
 }
 
 fn all_numbers(version: &str) -> Option<Vec<u32>> {
@@ -319,7 +320,7 @@ mod tests {
 
     #[test]
     fn versions_of_nginx_are_read() {
-        for (said, version) in [
+        for (text, version) in [
             ("nginx version: nginx/1.22.1\n", Some((1, 22))),
             ("nginx version: nginx/1.31.3 (Ubuntu)\n", Some((1, 31))),
             ("nginx version: openresty/1.21.4.1\n", Some((1, 21))),
@@ -331,7 +332,7 @@ mod tests {
             ("", None),
             ("nginx: command failed", None),
         ] {
-            assert_eq!(nginx_version(said), version, "{said}");
+            assert_eq!(nginx_version(text), version, "{text}");
         }
         assert!(nginx_version("nginx version: nginx/1.18.0") >= Some(NGINX));
         assert!(nginx_version("nginx version: nginx/1.9.15") < Some(NGINX));
@@ -339,13 +340,13 @@ mod tests {
 
     #[test]
     fn versions_of_node_are_read() {
-        for (said, version) in [
+        for (text, version) in [
             ("v22.12.0\n", Some((22, 12))),
             ("v9.11.2\n", Some((9, 11))),
             ("", None),
             ("node: not found", None),
         ] {
-            assert_eq!(node_version(said), version, "{said}");
+            assert_eq!(node_version(text), version, "{text}");
         }
         assert!(node_version("v22.12.0") >= Some(NODE));
         assert!(node_version("v22.9.0") < Some(NODE));

@@ -28,7 +28,7 @@ pub struct Upload {
     pub put_requests: u64,
 }
 
-/// A command of `medialift` for the bucket of `origin`, with nobody's own configuration.
+/// A command of `medialift` for the bucket of `origin`, without the configuration of any user.
 pub(crate) fn medialift(
     name: &str,
     origin: &Origin,
@@ -68,7 +68,7 @@ pub fn sync(origin: &Origin, directory: &Path, profile: Profile) -> Result<Uploa
     command
         .args([
             "--json",
-            // The bucket is new: nobody can have deleted anything in it.
+            // The bucket is new: nothing can have been deleted in it.
             "--send-unrecorded",
         ])
         .arg(directory)

@@ -1,7 +1,7 @@
 //! `observe [--nginx] FILE…`: runs scenario files through nginx and the worker, or through nginx
 //! alone, and prints all that is compared. Nothing is judged.
 //!
-//! For whoever writes a scenario or wonders about a difference. Scenarios are those of
+//! Used to write a scenario, or to explain a difference. Scenarios are those of
 //! `tests/scenarios`; the worker must have been built.
 
 use std::io::Write as _;

@@ -1,7 +1,7 @@
 //! `screenshots`: makes the pictures of the documents, `docs/images/*.png`: `cargo xtask demo --keep` as a
 //! terminal shows it, and the page that it writes by `medialift verify --html` as a browser shows it.
 //!
-//! For whoever changes what these two show. Look at the pictures before you commit them.
+//! To be run after a change of what these two show. Look at the pictures before you commit them.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What holds at every moment of a migration, whatever was killed and whoever wrote meanwhile.
+//! What holds at every moment of a migration, whatever was killed or written meanwhile.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,7 +95,7 @@ fn local_files(mastodon: &Mastodon) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(all)
 }
 
-/// Whether the bucket has this content; of what was uploaded in parts the ETag does not tell.
+/// Whether the bucket has this content. The ETag of an upload in parts does not show that.
 fn is(objects: &BTreeMap<String, String>, key: &str, content: &[u8]) -> bool {
     objects
         .get(key)

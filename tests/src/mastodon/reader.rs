@@ -1,4 +1,4 @@
-//! Somebody who looks at pictures all the time, at the addresses that the instance hands out and at
+//! A reader who requests pictures all the time, at the URLs that the instance hands out and at
 //! those that it handed out before.
 
 use std::collections::BTreeMap;

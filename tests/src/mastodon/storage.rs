@@ -11,7 +11,7 @@ use super::ruby::Ruby;
 use super::settings::Settings;
 use crate::client::Client;
 
-/// One storage, as a process was told when it started.
+/// The storage of a process, by the settings that it read when it started.
 #[derive(Debug)]
 pub(super) enum Storage {
     /// A directory.
@@ -103,7 +103,7 @@ impl Storage {
         }
     }
 
-    /// On a disk the permissions tell; a bucket is asked for another ACL, where one is sent at all.
+    /// On a disk by permissions; in a bucket by an ACL, where the settings send one.
     pub(super) fn set_hidden(&self, key: &str, hidden: bool, settings: &Settings) -> Result<()> {
         match self {
             Storage::Disk(root) => {

@@ -14,7 +14,7 @@ const DIRECTIVES: &str = include_str!("../../platform/cache.vcl");
 /// How long Varnish may take until it listens: it compiles its directives first.
 const START: Duration = Duration::from_secs(60);
 
-/// What Varnish does of its own accord and a cache that goes by the answer's directives does not: a
+/// What Varnish does by default, and a cache that follows the answer's directives does not: a
 /// freshness where none is stated, grace where none is stated, compressing, and waiting for an idle
 /// connection. An expired copy is kept to be confirmed.
 const PARAMETERS: [&str; 9] = [

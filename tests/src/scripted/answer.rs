@@ -1,7 +1,7 @@
-//! One scripted answer: what the origin says to the n-th request for a key.
+//! One scripted answer: what the origin sends for the n-th request for a key.
 //!
-//! Only data and how it turns into a head and a body. Sockets, faults and counting are left to
-//! the parent module.
+//! Only data, and how it becomes a head and a body. The parent module counts requests, `connection` has the
+//! sockets and faults.
 
 use std::io::Read as _;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use flate2::read::GzEncoder;
 use http::StatusCode;
 use serde::Deserialize;
 
-/// What the origin does instead of, or in the middle of, answering.
+/// A fault in place of an answer, or in the middle of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -32,7 +32,7 @@ pub enum Fault {
     Garbage,
 }
 
-/// How the end of the body is told.
+/// How the end of the body is marked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {
@@ -65,16 +65,16 @@ pub struct Answer {
     /// Which version of the object this is: it picks the bytes, `ETag` and `Last-Modified`. The
     /// answer's place in the script, from 1, where it is not given.
     pub version: Option<u32>,
-    /// How the end of the body is told.
+    /// How the end of the body is marked.
     pub framing: Framing,
     /// Seconds before the first byte of the answer.
     pub delay: f64,
-    /// What goes wrong.
+    /// The fault, if there is one.
     pub fault: Option<Fault>,
     /// For faults in mid-body and for `pause`: how many bytes of it are sent before.
     pub after: usize,
-    /// Seconds between these bytes and what follows: the rest, or the fault. Whoever passes bytes on as they
-    /// come has begun to answer then.
+    /// Seconds between these bytes and the rest, or the fault. A proxy that passes bytes on at once has begun to
+    /// answer by then.
     pub pause: f64,
     /// Whether a matching `If-None-Match` or `If-Modified-Since` is answered 304.
     pub conditional: bool,
@@ -104,7 +104,7 @@ impl Default for Answer {
 }
 
 impl Answer {
-    /// What a key outside the script is answered, in the words of an S3 service.
+    /// The answer for a key outside the script, as S3 services give it.
     pub fn no_such_key() -> Self {
         Self {
             status: 404,
@@ -113,7 +113,7 @@ impl Answer {
         .prepared(1)
     }
 
-    /// What a request that is not HTTP is answered.
+    /// The answer to a request that is not HTTP.
     pub fn bad_request() -> Self {
         Self {
             status: 400,
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_differ_and_a_slice_tells_its_place() {
+    fn versions_differ_and_so_do_slices() {
         let first = pattern(1, 1000);
         assert_eq!(first.len(), 1000);
         assert_ne!(first, pattern(2, 1000));

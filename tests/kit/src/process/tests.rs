@@ -5,7 +5,7 @@ use super::*;
 fn group_is_gone(group: Pid) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(10) {
-        if !is_alive(group) {
+        if !group::is_alive(group) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -1,4 +1,4 @@
-//! Ports for servers that must be told one, and listen there only seconds later.
+//! Ports for servers that take one as a setting, and listen on it only seconds later.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ const COUNT: u32 = 10_000;
 /// The locks of the ports that this process was given. Another process is not given them until it has ended.
 static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
-/// Loopback addresses that nobody listens on, and that no other process of these tests was given.
+/// Free loopback addresses, which no other process of these tests has been given.
 ///
 /// # Errors
 /// There are none, or the temporary directory cannot be written to.
@@ -57,7 +57,7 @@ mod tests {
         let [first, second] = free_addresses().unwrap();
         let third = free_address().unwrap();
         assert!(first != second && first != third && second != third);
-        // What another process sees: a lock of its own is not to be had.
+        // As in another process: the lock is taken.
         let user = rustix::process::getuid().as_raw();
         let folder = std::env::temp_dir().join(format!("medialift-ports-{user}"));
         let lock = File::open(folder.join(first.port().to_string())).unwrap();
