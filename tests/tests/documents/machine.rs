@@ -26,7 +26,7 @@ use super::table::{HELPERS, INSTEAD, Instead, REAL};
 const STAGING_URL: &str = "https://medialift-edge-staging.ACCOUNT.workers.dev";
 const SETTINGS: &str = "medialift.toml";
 
-/// Dropping it ends what runs on it.
+/// Dropped, it ends its processes.
 pub(crate) struct Machine {
     pub(crate) world: World,
     pub(crate) account: Account,
@@ -206,7 +206,7 @@ impl Machine {
     }
 }
 
-/// What keeps wrangler to itself.
+/// Variables that switch off wrangler's telemetry and prompts.
 fn wrangler_variables() -> Result<Vec<(OsString, OsString)>> {
     let wrangler = Tools::load()?.wrangler();
     let set = wrangler.get_envs().filter(|(name, _)| *name != "PATH");

@@ -1,6 +1,6 @@
 //! Every command of the documents is run: blocks of `sh` in the order of their page, then the commands
-//! within the text. They are read out of the pages themselves; what becomes of each here stands in
-//! `table.rs`. The steps of `docs/migrate.md` are run by the suite `migrate`.
+//! within the text. They are read from the pages; `table.rs` has what is run in place of a command that cannot
+//! run here. The steps of `docs/migrate.md` are run by the suite `migrate`.
 
 mod machine;
 mod names;
@@ -21,13 +21,8 @@ use table::{ENDS, INSTEAD, NO_COMMANDS, PLACEHOLDERS, REAL, SWITCH};
 
 /// Pages with blocks of `sh`, by the test that runs them.
 const HOST: &[&str] = &["README.md"];
-const DEPLOYMENT: &[&str] = &[
-    "docs/deploy.md",
-    "deploy/README.md",
-    "docs/operate.md",
-    "docs/migrate.md",
-    "docs/release.md",
-];
+const DEPLOYMENT: &[&str] = &["docs/deploy.md", "deploy/README.md"];
+const OPERATION: &[&str] = &["docs/operate.md", "docs/migrate.md", "docs/release.md"];
 const OWN_HOST: &[&str] = &["docs/self-host.md"];
 const REPOSITORY: &[&str] = &["docs/CONTRIBUTING.md", "tests/scenarios/README.md"];
 
@@ -110,7 +105,7 @@ fn commands(page: &Page) -> Result<Vec<(usize, &str)>> {
 
 #[test]
 fn every_command_is_one_that_a_test_runs() -> Result<()> {
-    let run = [HOST, DEPLOYMENT, OWN_HOST, REPOSITORY].concat();
+    let run = [HOST, DEPLOYMENT, OPERATION, OWN_HOST, REPOSITORY].concat();
     let mut text = String::new();
     for (name, page) in pages()? {
         let in_page = || format!("in `{name}`");
@@ -121,7 +116,7 @@ fn every_command_is_one_that_a_test_runs() -> Result<()> {
                 text += &block.text;
                 continue;
             }
-            // Written otherwise they would not be run.
+            // A block of another language is not run.
             let command = block.text.lines().find(|line| {
                 let program = program_of(line.trim_start_matches("$ "));
                 block.language != "toml" && line.contains(' ') && is_known(program)
@@ -141,7 +136,7 @@ fn every_command_is_one_that_a_test_runs() -> Result<()> {
             text += &format!("`{code}`\n");
         }
     }
-    // What of the table nothing needs any more.
+    // Entries of the table that no page needs.
     let words: BTreeSet<&str> = text.split([' ', '\n', '(', ';', '`', '$']).collect();
     let unused_programs = REAL.iter().filter(|program| !words.contains(*program));
     let named = (INSTEAD.iter().map(|entry| entry.command))
@@ -201,35 +196,48 @@ fn the_migration_in_eight_lines_is_one() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_worker_is_deployed_and_looked_after_as_the_pages_say() -> Result<()> {
-    let mut machine = Machine::start("private", false)?;
-    machine.steps(&["secret", "provision", "bulk"])?;
-    // What somebody has written by hand: secrets of staging, a query.
-    fs::copy(machine.file("purge.secret"), machine.file("staging.env"))?;
-    fs::write(
-        machine.file("staging.env"),
-        "PURGE_SECRET=sixteen-letters-x\nB2_APPLICATION_KEY_ID=00161f959a5f87b0000000005\nB2_APPLICATION_KEY=K001\n",
-    )?;
-    fs::write(machine.file("query.sql"), "SELECT 1\n")?;
-    let repository =
-        "git init -q . && git init -q --bare ~/origin && git remote add origin ~/origin";
-    ended(machine.run(repository)?, 0)?;
-    // The archive of a release.
-    ended(machine.run("cargo xtask package-worker")?, 0)?;
-    run_blocks(&mut machine, DEPLOYMENT)?;
+/// Checks that Cloudflare's API has had each of these requests.
+fn ensure_requests(machine: &Machine, wanted: &[&str]) -> Result<()> {
     let changes = machine.account.changes()?;
-    for wanted in [
-        "PUT /workers/scripts/medialift-edge",
-        "POST /queues",
-        "POST /analytics_engine/sql",
-    ] {
+    for wanted in wanted {
         ensure!(
             changes.iter().any(|(request, _)| request == wanted),
             "no `{wanted}` in {changes:#?}"
         );
     }
     Ok(())
+}
+
+#[test]
+fn the_worker_is_deployed_as_the_pages_say() -> Result<()> {
+    let mut machine = Machine::start("private", false)?;
+    machine.steps(&["secret", "provision", "bulk"])?;
+    // Written by hand.
+    fs::write(
+        machine.file("staging.env"),
+        "PURGE_SECRET=sixteen-letters-x\nB2_APPLICATION_KEY_ID=00161f959a5f87b0000000005\nB2_APPLICATION_KEY=K001\n",
+    )?;
+    // The archive of a release.
+    ended(machine.run("cargo xtask package-worker")?, 0)?;
+    run_blocks(&mut machine, DEPLOYMENT)?;
+    ensure_requests(
+        &machine,
+        &["PUT /workers/scripts/medialift-edge", "POST /queues"],
+    )
+}
+
+#[test]
+fn the_worker_is_operated_and_released_as_the_pages_say() -> Result<()> {
+    let mut machine = Machine::start("private", true)?;
+    machine.steps(&["secret", "provision"])?;
+    // Written by hand.
+    fs::write(machine.file("query.sql"), "SELECT 1\n")?;
+    let repository =
+        "git init -q . && git init -q --bare ~/origin && git remote add origin ~/origin";
+    ended(machine.run(repository)?, 0)?;
+    ended(machine.run("cargo xtask package-worker")?, 0)?;
+    run_blocks(&mut machine, OPERATION)?;
+    ensure_requests(&machine, &["POST /analytics_engine/sql"])
 }
 
 /// nginx of the host, into which the page's files are put.
@@ -304,46 +312,85 @@ fn the_repository_has_what_its_pages_run() -> Result<()> {
     run_blocks(&mut machine, REPOSITORY)
 }
 
-#[test]
-fn every_command_in_the_text_is_understood_and_ends_as_it_should() -> Result<()> {
-    let mut machine = Machine::start("private", true)?;
-    machine.steps(&["secret", "provision", "bulk"])?;
-    machine.start_edge()?;
-    std::os::unix::fs::symlink(machine.world.live().join("lib"), machine.file("lib"))?;
-    fs::write(machine.file("Gemfile.lock"), "    aws-sdk-s3 (1.201.0)\n")?;
-    fs::write(machine.file("purges.txt"), "accounts/avatars/1.png\n")?;
-    fs::write(machine.file("secrets.env"), "")?;
-    let pages = pages()?;
-    let mut done = BTreeSet::new();
-    let mut faults = Vec::new();
-    let mut check = |place: &str, code: &str| -> Result<()> {
+/// Programs whose commands are about the worker or this repository. The others are run on the Mastodon host.
+const OF_THE_REPOSITORY: [&str; 6] = ["b2", "cargo", "git", "npm", "npx", "wrangler"];
+
+/// A run of commands in the text of the pages, and those that did not end as they should.
+struct Text<'a> {
+    machine: &'a Machine,
+    faults: Vec<String>,
+}
+
+impl Text<'_> {
+    /// Runs each command of the pages once whose program is `selected`, without those of [`SWITCH`].
+    fn check_all(&mut self, selected: impl Fn(&str) -> bool) -> Result<()> {
+        let mut done = BTreeSet::new();
+        for (name, page) in &pages()? {
+            for (line, command) in commands(page)? {
+                if selected(program(command).unwrap_or_default())
+                    && !SWITCH.contains(&command)
+                    && done.insert(command.to_owned())
+                {
+                    self.check(&format!("{name}:{line}"), command)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, place: &str, code: &str) -> Result<()> {
         let mut command = code.to_owned();
         for (text, with) in PLACEHOLDERS {
             command = command.replace(text, with);
         }
         let end = ENDS.iter().find(|(text, ..)| *text == code);
         let with_secret = format!("export PURGE_SECRET=\"$(cat purge.secret)\"\n{command}");
-        if let Err(error) = ended(machine.run(&with_secret)?, end.map_or(0, |end| end.1)) {
-            faults.push(format!("{place}: `{command}`: {error}"));
+        if let Err(error) = ended(self.machine.run(&with_secret)?, end.map_or(0, |end| end.1)) {
+            self.faults.push(format!("{place}: `{command}`: {error}"));
         }
         Ok(())
+    }
+
+    fn ensure_no_faults(self) -> Result<()> {
+        let log = self.machine.world.edge.as_ref().map(|edge| edge.log());
+        ensure!(
+            self.faults.is_empty(),
+            "{}\nThe worker's log:\n{}",
+            self.faults.join("\n"),
+            log.unwrap_or_default()
+        );
+        Ok(())
+    }
+}
+
+#[test]
+fn every_command_of_the_host_in_the_text_ends_as_it_should() -> Result<()> {
+    let mut machine = Machine::start("private", true)?;
+    machine.steps(&["secret", "provision", "bulk"])?;
+    machine.start_edge()?;
+    std::os::unix::fs::symlink(machine.world.live().join("lib"), machine.file("lib"))?;
+    fs::write(machine.file("Gemfile.lock"), "    aws-sdk-s3 (1.201.0)\n")?;
+    fs::write(machine.file("purges.txt"), "accounts/avatars/1.png\n")?;
+    let mut text = Text {
+        machine: &machine,
+        faults: Vec::new(),
     };
-    for (name, page) in &pages {
-        for (line, command) in commands(page)? {
-            if !SWITCH.contains(&command) && done.insert(command) {
-                check(&format!("{name}:{line}"), command)?;
-            }
-        }
-    }
+    text.check_all(|program| !OF_THE_REPOSITORY.contains(&program))?;
     for command in SWITCH {
-        check("the switch", command)?;
+        text.check("the switch", command)?;
     }
-    let log = machine.world.edge.as_ref().map(|edge| edge.log());
-    ensure!(
-        faults.is_empty(),
-        "{}\nThe worker's log:\n{}",
-        faults.join("\n"),
-        log.unwrap_or_default()
-    );
-    Ok(())
+    text.ensure_no_faults()
+}
+
+#[test]
+fn every_command_of_the_repository_in_the_text_ends_as_it_should() -> Result<()> {
+    let mut machine = Machine::start("private", true)?;
+    machine.steps(&["secret", "provision"])?;
+    fs::write(machine.file("secrets.env"), "")?;
+    let mut text = Text {
+        machine: &machine,
+        faults: Vec::new(),
+    };
+    text.check_all(|program| OF_THE_REPOSITORY.contains(&program))?;
+    text.ensure_no_faults()
 }

@@ -1,5 +1,5 @@
 //! Files and tests that the documents name are there: `worker/src/gateway.rs`, `gateway.rs`,
-//! `tests/tests/prune.rs::links_are_neither_followed_nor_deleted`, `…::another_test_of_that_file`.
+//! `tests/tests/prune/entries.rs::links_are_neither_followed_nor_deleted`, `…::another_test_of_that_file`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use regex::Regex;
 use super::pages;
 
 const FOLDERS: [&str; 6] = ["worker", "host-cli", "xtask", "tests", "docs", "deploy"];
-/// In the place of a name that somebody chooses.
+/// Placeholders for a name of the reader's choice.
 const CHOSEN: &str = "NAME.rs";
 
 #[test]

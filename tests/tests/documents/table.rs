@@ -1,12 +1,12 @@
-//! What becomes of the documents' commands on a test's machine. `PATH` there has what this table names and
-//! nothing else: a command that it does not name fails as unknown.
+//! The programs for the documents' commands on a test's machine. `PATH` has only what this table names: any
+//! other command fails as unknown.
 
 /// Programs that run as they are.
 pub(crate) const REAL: &[&str] = &[
     "cat", "chmod", "cp", "grep", "ln", "mkdir", "mktemp", "openssl", "sed",
 ];
 
-/// A command of which something else is run here.
+/// A command in whose place something else is run.
 pub(crate) struct Instead {
     /// The program, or how the command begins. The first entry that fits counts.
     pub(crate) command: &'static str,
@@ -111,7 +111,7 @@ echo '{"logs":[{"level":"error","message":["{\"event\":\"origin_failed\",\"subje
     instead(
         "npx wrangler queues create",
         "the other way of deploying has created it in the same account",
-        r#"said=$(wrangler-here "${@:2}" 2>&1) || [[ "$said" == *"already taken"* ]]"#,
+        r#"output=$(wrangler-here "${@:2}" 2>&1) || [[ "$output" == *"already taken"* ]]"#,
     ),
     instead(
         "npx wrangler queues purge",
@@ -247,7 +247,7 @@ pub(crate) const HELPERS: &[(&str, &str)] = &[
         "wrangler-here",
         "real \"$NODE\" --no-warnings \"$WRANGLER\" \"$@\"\n",
     ),
-    // Whether wrangler's help knows a command and its flags.
+    // Whether wrangler's help knows a command and its flags. Each help is asked for once.
     (
         "understood",
         r#"words=() flags=()
@@ -257,7 +257,12 @@ for argument; do
     *) [ ${#flags[@]} -gt 0 ] || words+=("$argument") ;;
   esac
 done
-help=$(wrangler-here "${words[@]}" --help)
+file=$HOME/help/${words[*]}
+if [ ! -e "$file" ]; then
+  mkdir -p "$HOME/help"
+  wrangler-here "${words[@]}" --help > "$file" || { rm "$file"; exit 1; }
+fi
+help=$(cat "$file")
 [[ "$help" == *"wrangler ${words[0]}"* ]]
 for flag in "${flags[@]}"; do
   grep -q -e "$flag " <<< "$help" || { echo "wrangler ${words[*]}: no flag $flag" >&2; exit 1; }
@@ -287,7 +292,7 @@ esac
     ),
 ];
 
-/// What somebody replaces by names of their own.
+/// Placeholders of the pages, and what the tests put in their place.
 pub(crate) const PLACEHOLDERS: &[(&str, &str)] = &[
     ("verify --html", "verify --html verify.html"),
     ("PURGE_SECRET=…", "PURGE_SECRET=\"$(cat purge.secret)\""),
@@ -307,7 +312,7 @@ pub(crate) const PLACEHOLDERS: &[(&str, &str)] = &[
     ("WHAT --only NAME", "sync --only killed_fifty"),
 ];
 
-/// Code that looks like a command, and that nobody is asked to type. `…` stands for any rest.
+/// Code that looks like a command but is not to be typed. `…` stands for any rest.
 pub(crate) const NO_COMMANDS: &[(&str, &str)] = &[
     (
         "tar xzf … --strip-components 1 -C /usr/local",
@@ -332,8 +337,8 @@ pub(crate) const NO_COMMANDS: &[(&str, &str)] = &[
     ("nginx cannot sign requests…", "a message"),
 ];
 
-/// Commands in the text that end otherwise than with 0. They are run with the media uploaded, the worker
-/// running, and Mastodon not yet switched.
+/// Commands in the text with another exit code than 0. Those of the host are run with the media uploaded, the
+/// worker running, and Mastodon not yet switched.
 pub(crate) const ENDS: &[(&str, i32, &str)] = &[
     ("medialift provision --public", 3, "the bucket is private"),
     (
