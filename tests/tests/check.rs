@@ -11,7 +11,7 @@ const BUCKET: &str = "example-social-media";
 const ENOUGH: &str =
     "listBuckets,listAllBucketNames,readBuckets,listFiles,readFiles,writeFiles,deleteFiles";
 
-/// Both sides of one account: the model has the bucket, the origin serves it.
+/// One account: the model has the bucket, the origin serves its objects.
 struct Account {
     b2: B2Sim,
     origin: Origin,
@@ -110,7 +110,7 @@ fn not_passed(report: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// Exactly these checks did not pass, each saying these words.
+/// Checks that exactly these checks did not pass, and that each has this text.
 #[track_caller]
 fn expect(report: &Value, expected: &[(&str, &str, &str)]) {
     let found = not_passed(report);
@@ -162,7 +162,7 @@ fn a_master_key_is_recognised_and_nothing_is_uploaded() -> Result<()> {
 }
 
 #[test]
-fn a_master_key_is_recognised_by_its_shape_where_there_is_no_native_api() -> Result<()> {
+fn a_master_key_is_recognised_by_its_length_where_there_is_no_native_api() -> Result<()> {
     let origin = Origin::start(OriginOptions::default())?;
     let directory = tempfile::tempdir()?;
     let mut command = medialift::command(directory.path())?;
@@ -210,7 +210,7 @@ fn missing_capabilities_are_named() -> Result<()> {
 }
 
 #[test]
-fn a_key_of_another_bucket_is_told() -> Result<()> {
+fn a_key_of_another_bucket_is_reported() -> Result<()> {
     let account = Account::with_bucket("allPrivate")?;
     account
         .b2
@@ -241,7 +241,7 @@ fn a_key_for_every_bucket_is_a_warning() -> Result<()> {
 }
 
 #[test]
-fn every_fault_is_told_at_once() -> Result<()> {
+fn every_fault_is_reported_at_once() -> Result<()> {
     let account = Account::with_bucket("allPublic")?;
     account.make_key("listBuckets,listFiles", None)?;
     let wrong = [
@@ -270,7 +270,7 @@ fn every_fault_is_told_at_once() -> Result<()> {
 }
 
 #[test]
-fn a_bucket_that_is_not_there_and_a_wrong_key_are_told() -> Result<()> {
+fn a_missing_bucket_and_a_wrong_key_are_reported() -> Result<()> {
     let account = Account::with_bucket("allPrivate")?;
     account.make_key(ENOUGH, None)?;
     let mut command = medialift::command(account.directory.path())?;
@@ -350,7 +350,7 @@ fn other_services_are_checked_by_requests_alone() -> Result<()> {
 }
 
 #[test]
-fn what_it_prints_reads_well() -> Result<()> {
+fn its_output_is_the_snapshot() -> Result<()> {
     let account = Account::with_bucket("allPrivate")?;
     let mut command = medialift::command(account.directory.path())?;
     command

@@ -83,7 +83,7 @@ fn a_dry_run_moves_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_system_of_somebody_elses_is_not_touched() -> Result<()> {
+fn a_system_directory_of_another_program_is_not_touched() -> Result<()> {
     let media = uploaded()?;
     write(&media.kept().join("theirs"), "x")?;
     let ran = media.run("cutover", &[])?.expect(1);
@@ -99,7 +99,7 @@ fn a_system_of_somebody_elses_is_not_touched() -> Result<()> {
 }
 
 #[test]
-fn two_runs_at_once_do_not_meddle() -> Result<()> {
+fn a_second_run_at_once_is_refused() -> Result<()> {
     let media = uploaded()?;
     media
         .origin
@@ -125,7 +125,7 @@ fn two_runs_at_once_do_not_meddle() -> Result<()> {
 }
 
 #[test]
-fn what_conflicts_on_the_way_back_is_kept_twice() -> Result<()> {
+fn files_in_conflict_on_the_way_back_are_both_kept() -> Result<()> {
     let media = uploaded()?;
     media.run("cutover", &[])?.expect(0);
     let path = "accounts/avatars/000/000/001/original/a.png";
@@ -144,7 +144,7 @@ fn what_conflicts_on_the_way_back_is_kept_twice() -> Result<()> {
     Ok(())
 }
 
-/// As on a server whose media lie on a disk of their own.
+/// As on a server with the media on a separate disk.
 #[test]
 fn a_link_to_another_disk_works_all_the_way() -> Result<()> {
     let media = uploaded()?;
@@ -234,7 +234,7 @@ fn a_wrong_key_changes_nothing_and_is_explained() -> Result<()> {
     Ok(())
 }
 
-/// What is written on the command line outranks the environment, and that the settings file.
+/// Flags outrank the environment, which outranks the settings file.
 #[test]
 fn the_key_is_that_of_the_flag_then_of_the_environment_then_of_the_configuration() -> Result<()> {
     let media = uploaded()?;
@@ -282,7 +282,7 @@ fn what_was_written_during_the_comparison_is_named_where_the_bucket_lacks_it() -
     insta::assert_snapshot!("cutover_written_meanwhile", media.shown(&ran));
     assert_eq!(files(&media.kept())?.len(), FILES.len() + 2);
     media.origin.clear_faults()?;
-    // The command of the hint, as it stands.
+    // The command of the hint, verbatim.
     let hint = ran
         .stderr
         .split('`')
@@ -343,9 +343,9 @@ fn what_was_only_touched_during_the_comparison_is_decided_as_in_the_comparison()
     Ok(())
 }
 
-/// Without a journal a file that was touched cannot be told apart from one whose object Mastodon deleted.
+/// Without a journal a touched file cannot be distinguished from one whose object Mastodon deleted.
 #[test]
-fn without_a_journal_nobody_is_told_to_bring_back_what_was_touched_either() -> Result<()> {
+fn without_a_journal_no_hint_restores_touched_files_either() -> Result<()> {
     let media = uploaded()?;
     let deleted = "cache/accounts/avatars/1/original/b.png";
     media.delete(deleted)?;
@@ -383,13 +383,13 @@ fn an_instance_that_uses_the_disk_keeps_its_media() -> Result<()> {
 }
 
 #[test]
-fn without_an_installation_it_must_be_said() -> Result<()> {
+fn without_an_installation_a_flag_is_needed() -> Result<()> {
     let media = uploaded()?;
     fs::remove_file(media.path().join(".env.production"))?;
     media.run("cutover", &[])?.expect(2);
     media.run("cutover", &["--not-mastodon"])?.expect(0);
     assert_eq!(files(&media.kept())?.len(), FILES.len());
-    // From then on the bucket tells what there is: nothing is brought back to it, or replaced in it.
+    // From then on the bucket is authoritative: nothing is restored or replaced in it.
     for directory in ["public/system", "public/system_"] {
         let arguments = ["sync", directory, "--not-mastodon", "--replace"];
         let ran = e2e::medialift::run(&mut media.command(&arguments)?)?.expect(2);
@@ -400,7 +400,7 @@ fn without_an_installation_it_must_be_said() -> Result<()> {
 
 /// As the day after a switch on an instance with a retention period.
 #[test]
-fn what_mastodon_deleted_in_the_bucket_is_settled_and_never_comes_back() -> Result<()> {
+fn what_mastodon_deleted_in_the_bucket_does_not_stop_it_and_is_never_restored() -> Result<()> {
     let media = synced()?;
     let deleted = "cache/accounts/avatars/1/original/b.png";
     media.delete(deleted)?;
@@ -422,9 +422,9 @@ fn what_mastodon_deleted_in_the_bucket_is_settled_and_never_comes_back() -> Resu
     Ok(())
 }
 
-/// Uploaded by another program, so nothing tells whether Mastodon deleted what is missing.
+/// Uploaded by another program: it is not known whether Mastodon deleted what is missing.
 #[test]
-fn without_a_journal_nobody_is_told_to_bring_deleted_pictures_back() -> Result<()> {
+fn without_a_journal_no_hint_restores_deleted_pictures() -> Result<()> {
     let media = uploaded()?;
     media.delete("cache/accounts/avatars/1/original/b.png")?;
     let ran = media.run("cutover", &[])?.expect(3);
@@ -436,7 +436,7 @@ fn without_a_journal_nobody_is_told_to_bring_deleted_pictures_back() -> Result<(
 }
 
 #[test]
-fn what_mastodon_replaced_in_the_bucket_is_settled_and_stays_on_the_disk() -> Result<()> {
+fn what_mastodon_replaced_in_the_bucket_does_not_stop_it_and_stays_on_the_disk() -> Result<()> {
     let media = synced()?;
     let replaced = "accounts/avatars/000/000/001/original/a.png";
     media.put(replaced, b"newer avatar")?;
@@ -461,9 +461,9 @@ fn media_that_only_the_bucket_has_are_counted_before_the_way_back() -> Result<()
     Ok(())
 }
 
-/// What somebody has deleted must not be shown again because a directory changes its name.
+/// What a user has deleted must not be public again because a directory is renamed.
 #[test]
-fn media_that_mastodon_deleted_in_the_bucket_do_not_come_back_unasked() -> Result<()> {
+fn media_that_mastodon_deleted_in_the_bucket_are_restored_only_on_request() -> Result<()> {
     let media = synced()?;
     media.run("cutover", &[])?.expect(0);
     let deleted = "cache/accounts/avatars/1/original/b.png";
@@ -492,7 +492,7 @@ fn without_a_journal_what_the_bucket_lacks_may_have_been_deleted_there() -> Resu
     let ran = media.run("rollback", &[])?.expect(3);
     assert!(ran.stdout.contains("no journal shows"), "{}", ran.stdout);
     assert!(media.kept().exists());
-    // With the file gone, nothing comes back.
+    // Without the file nothing is restored.
     fs::remove_file(media.kept().join("cache/accounts/avatars/1/original/b.png"))?;
     media.run("rollback", &[])?.expect(0);
     Ok(())
@@ -539,9 +539,9 @@ fn an_instance_that_goes_back_to_the_disk_meanwhile_keeps_its_media() -> Result<
     media.wait_for_requests(1)?;
     media.switch_back()?;
     let output = child.wait_with_output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("S3_ENABLED"), "{said}");
+    let printed = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("S3_ENABLED"), "{printed}");
     assert_eq!(files(&media.live())?.len(), FILES.len());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What keeps `sync --delete` from deleting what only seems to be gone.
+//! The guards of `sync --delete` against deleting objects whose files only seem to be gone.
 
 use std::fs;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use serde_json::json;
 /// Settings of a Mastodon that keeps its media in the directory.
 const OWNED_BY_DISK: &str = "S3_ENABLED=false\n";
 
-/// A bucket with 40 files of the disk and so many whose files are gone.
+/// A bucket with 40 objects whose files are on the disk, and `gone` whose files are not.
 fn with_gone(gone: usize) -> Result<Media> {
     let media = Media::with(&[])?;
     for number in 0..40 {
@@ -85,7 +85,7 @@ fn once_mastodon_writes_to_the_bucket_nothing_is_taken_for_gone() -> Result<()> 
 }
 
 #[test]
-fn more_than_a_tenth_goes_only_when_the_number_is_given() -> Result<()> {
+fn more_than_a_tenth_is_deleted_only_where_the_number_is_given() -> Result<()> {
     let media = with_gone(5)?;
     let ran = media.run("sync", &["--delete"])?.expect(1);
     assert!(
@@ -135,7 +135,7 @@ fn an_interruption_ends_the_deleting() -> Result<()> {
 
 /// The directory has been listed when the first request is sent, and no file of it is read.
 #[test]
-fn another_directory_in_the_place_of_the_first_is_not_believed() -> Result<()> {
+fn a_directory_that_was_replaced_meanwhile_ends_the_run() -> Result<()> {
     let media = with_gone(1)?;
     media
         .origin
@@ -153,18 +153,18 @@ fn another_directory_in_the_place_of_the_first_is_not_believed() -> Result<()> {
         write(&media.live().join(path), std::str::from_utf8(&content)?)?;
     }
     let output = child.wait_with_output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("is not the directory it was"), "{said}");
+    let printed = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("is not the directory it was"), "{printed}");
     assert_eq!(deletions(&media)?, 0);
     Ok(())
 }
 
 #[test]
-fn nothing_goes_while_a_directory_is_passed_over_for_its_name() -> Result<()> {
+fn nothing_is_deleted_while_a_directory_is_skipped_for_its_name() -> Result<()> {
     for name in ["gone\u{7}".to_owned(), "gone".repeat(63)] {
         let media = with_gone(1)?;
-        write(&media.live().join(&name).join("00.png"), "seen by nobody")?;
+        write(&media.live().join(&name).join("00.png"), "new")?;
         let ran = media.run("sync", &["--delete"])?.expect(1);
         assert!(
             ran.stderr.contains("could not be listed") && ran.stderr.contains("rename"),
@@ -194,14 +194,17 @@ fn a_switch_to_the_bucket_in_the_middle_of_a_run_is_not_missed() -> Result<()> {
     let settings = "S3_ENABLED=true\nS3_BUCKET=media\n";
     write(&media.path().join(".env.production"), settings)?;
     let output = child.wait_with_output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("Mastodon writes to this bucket"), "{said}");
+    let printed = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(
+        printed.contains("Mastodon writes to this bucket"),
+        "{printed}"
+    );
     assert_eq!(deletions(&media)?, 0);
     Ok(())
 }
 
-/// After the way back the disk is the truth again, and what Mastodon uploaded meanwhile has no file.
+/// After a rollback the disk is authoritative, and what Mastodon uploaded meanwhile has no file.
 #[test]
 fn what_mastodon_uploaded_while_it_used_the_bucket_is_left() -> Result<()> {
     let media = with_gone(2)?;
@@ -214,8 +217,8 @@ fn what_mastodon_uploaded_while_it_used_the_bucket_is_left() -> Result<()> {
     for others in [&[][..], &[], &["--state-dir", "other"]] {
         let ran = media.run("sync", &[&delete, others].concat())?.expect(0);
         for key in ["a/new.png", "gone/00.png"] {
-            let said = ran.stderr.contains(&format!("left: `{key}`"));
-            assert!(said, "{}", ran.stderr);
+            let is_left = ran.stderr.contains(&format!("left: `{key}`"));
+            assert!(is_left, "{}", ran.stderr);
         }
         assert_eq!(deletions(&media)?, 1, "only the one that had a file");
     }
@@ -225,7 +228,7 @@ fn what_mastodon_uploaded_while_it_used_the_bucket_is_left() -> Result<()> {
     Ok(())
 }
 
-/// So many deletions take a while, and somebody may switch Mastodon to the bucket meanwhile.
+/// Many deletions take time, in which Mastodon may be switched to the bucket.
 #[test]
 fn a_switch_to_the_bucket_while_objects_are_deleted_ends_it() -> Result<()> {
     let media = with_gone(250)?;
@@ -240,14 +243,17 @@ fn a_switch_to_the_bucket_while_objects_are_deleted_ends_it() -> Result<()> {
     media.wait_for_operation("DeleteObject")?;
     media.switch()?;
     let output = child.wait_with_output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("Mastodon writes to this bucket"), "{said}");
+    let printed = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(
+        printed.contains("Mastodon writes to this bucket"),
+        "{printed}"
+    );
     assert_eq!(deletions(&media)?, 100);
     Ok(())
 }
 
-/// What `prune` deleted here, the bucket alone has.
+/// What `prune` has deleted is in the bucket only.
 #[test]
 fn after_a_prune_nothing_is_taken_for_gone() -> Result<()> {
     let media = with_gone(0)?;

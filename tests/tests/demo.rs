@@ -1,4 +1,4 @@
-//! `cargo xtask demo`, as somebody runs it who has just cloned the repository: the main job from one
+//! `cargo xtask demo`, as in a fresh clone of the repository: the main job from one
 //! command, on the sample tree and on one's own, and nothing left of it however it ends.
 
 use std::fs;
@@ -128,10 +128,10 @@ fn a_directory_that_is_not_there_is_one_clear_error() -> Result<()> {
         .stdin(Stdio::null())
         .output()?;
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr)?;
+    let printed = String::from_utf8(output.stderr)?;
     assert!(
-        said.contains("`/no/such/directory` is not a directory\n\nhint: "),
-        "{said}"
+        printed.contains("`/no/such/directory` is not a directory\n\nhint: "),
+        "{printed}"
     );
     Ok(())
 }
@@ -142,7 +142,7 @@ fn ended_by(signal: Signal, program: &str) -> Result<Option<i32>> {
     let mut demo = Demo::start(&["--keep"])?;
     demo.wait_for(program)?;
     kill_process(Pid::from_child(&demo.child), signal)?;
-    // Its output may be held open by what it has started: that is looked at, not waited for.
+    // Its children may hold its output open, so the output is polled.
     let code = demo.child.wait()?.code();
     wait_until(GONE, "its processes to be gone", || {
         processes(&demo.mark).is_empty()

@@ -1,4 +1,4 @@
-//! What `medialift` reads and writes, held against the `dotenv` gem itself.
+//! The parser and writer of `.env.production`, compared with the `dotenv` gem.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,7 @@ fn by_the_gem(paths: &[std::path::PathBuf]) -> Result<Vec<Option<BTreeMap<String
         .collect()
 }
 
-/// Files that are likely to hit the grammar's corners, always the same ones.
+/// Files for the corner cases of the grammar, the same ones in each run.
 fn likely_files(count: usize) -> Vec<String> {
     const TOKENS: [&str; 24] = [
         "A",

@@ -76,7 +76,7 @@ fn read_all(url: &str, origin: &Origin, block: &[u8], after_each: impl Fn()) {
         after_each();
         if phase == "cold" {
             until_stored(url);
-            // How many they are is no question here: who has waited for five seconds asks for himself.
+            // Their number is not checked: a reader who has waited for five seconds asks itself.
             stored = gets();
         }
         assert_eq!(gets(), stored, "{phase}: the origin was asked");
@@ -87,7 +87,7 @@ fn read_all(url: &str, origin: &Origin, block: &[u8], after_each: impl Fn()) {
 fn until_stored(url: &str) {
     for _ in 0..200 {
         let request = agent().get(format!("{url}/{KEY}"));
-        // Nobody reads the body.
+        // The body is not read.
         let answer = request.header("Range", "bytes=0-0").call().unwrap();
         if answer.headers()["x-cache-status"] == "HIT" {
             return;

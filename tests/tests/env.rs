@@ -151,7 +151,7 @@ fn owner_group_and_a_narrow_mode_are_kept() -> Result<()> {
 }
 
 #[test]
-fn run_twice_it_changes_nothing_and_says_so() -> Result<()> {
+fn run_twice_it_changes_nothing_and_reports_that() -> Result<()> {
     let world = World::new(BEFORE)?;
     world.env(&[])?.expect(0);
     let after_first = world.text()?;
@@ -487,7 +487,7 @@ fn each_undo_takes_one_change_back() -> Result<()> {
     Ok(())
 }
 
-/// Somebody has changed another setting, a password even, since the switch.
+/// Another setting, such as a password, was changed since the switch.
 #[test]
 fn an_undo_that_would_lose_edits_by_hand_is_refused() -> Result<()> {
     let world = World::new(BEFORE)?;
@@ -517,7 +517,7 @@ fn an_undo_that_would_lose_edits_by_hand_is_refused() -> Result<()> {
 
 /// An earlier version kept no hash of what it wrote.
 #[test]
-fn an_undo_that_cannot_tell_is_refused() -> Result<()> {
+fn an_undo_without_a_record_of_what_was_written_is_refused() -> Result<()> {
     let world = World::new(BEFORE)?;
     world.env(&[])?.expect(0);
     for path in world.kept()? {

@@ -103,7 +103,7 @@ impl Page {
         }
         command
             .env("B2_ENVIRONMENT", &self.world.b2.url)
-            // The name of an endpoint on this machine does not tell it.
+            // The name of an endpoint on this machine does not contain the region.
             .env("B2_REGION", "us-west-004")
             // Where a visitor finds the site.
             .env("SITE_URL", self.world.instance_url());

@@ -1,5 +1,5 @@
-//! Who owns the media, told from an installation on disk: the commands that could lose something are
-//! refused where Mastodon writes to the bucket, or where nobody can tell.
+//! The owner of the media, found from an installation on disk: the commands that could lose something are
+//! refused where Mastodon writes to the bucket, or where the owner is not known.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -35,7 +35,7 @@ fn refused(media: &Media, directory: &Path, cause: &str) -> Result<()> {
 }
 
 #[test]
-fn nothing_is_deleted_however_mastodon_is_told_to_write_to_the_bucket() -> Result<()> {
+fn nothing_is_deleted_however_mastodon_is_set_to_write_to_the_bucket() -> Result<()> {
     let media = with_one_gone()?;
     let writes = "Mastodon writes to this bucket";
     for env in [
@@ -62,7 +62,7 @@ fn nothing_is_deleted_however_mastodon_is_told_to_write_to_the_bucket() -> Resul
 }
 
 #[test]
-fn nothing_is_deleted_where_nobody_can_tell() -> Result<()> {
+fn nothing_is_deleted_where_the_owner_of_the_media_is_not_known() -> Result<()> {
     let media = with_one_gone()?;
     let env = media.path().join(".env.production");
     for (text, cause) in [

@@ -11,11 +11,11 @@ use e2e::media::{Media, files, write};
 use e2e::medialift::Killer;
 use serde_json::json;
 
-/// So many kills must have struck.
+/// The number of kills of running commands that the test needs.
 const CUTOVERS: u32 = 50;
 const ROLLBACKS: u32 = 10;
 const PRUNES: u32 = 50;
-/// So many runs may be begun for that.
+/// The largest number of runs for that.
 const MOST_POINTS: u32 = 500;
 
 const FILES: &[(&str, &str)] = &[
@@ -87,7 +87,7 @@ fn uploaded() -> Result<Media> {
     Ok(media)
 }
 
-/// Half of the kills strike anywhere, half are aimed at the moment when the directories move.
+/// Half of the kills are at any moment, half near the exchange of the directories.
 #[test]
 fn a_cutover_killed_at_any_point_is_completed_or_undone() -> Result<()> {
     let seed = fastrand::u64(..);
@@ -121,7 +121,7 @@ fn a_cutover_killed_at_any_point_is_completed_or_undone() -> Result<()> {
             assert!(files(&media.live())?.is_empty(), "{at}");
         }
         let undone = media.run("rollback", &[])?;
-        // One that had not begun has no way back to go.
+        // A cutover that had not begun has nothing to roll back.
         assert!(matches!(undone.code, Some(0 | 1)), "{at}: {undone:?}");
         assert_eq!(Found::from_iter(files(&media.live())?), set(FILES), "{at}");
         assert_eq!(
@@ -216,7 +216,7 @@ fn a_prune_killed_at_any_point_loses_nothing_unproven() -> Result<()> {
     media.upload()?;
     media.switch()?;
     media.run("cutover", &[])?.expect(0);
-    // Three that the bucket has not, or not so.
+    // Three that the bucket lacks, or has with other content.
     media.delete(&names[5].0)?;
     media.put(&names[20].0, b"other")?;
     media.put(&names[40].0, b"content of 4x")?;

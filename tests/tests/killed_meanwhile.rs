@@ -12,7 +12,7 @@ use e2e::media::files;
 use e2e::medialift::Killer;
 use serde_json::json;
 
-/// So many kills must have struck.
+/// The number of kills of running commands that the test needs.
 const KILLS: u32 = 200;
 /// Kills of each command in one migration, by their order.
 const OF_EACH: u32 = 4;
@@ -22,7 +22,7 @@ const MOST_MIGRATIONS: u32 = 40;
 /// What a whole run of a command takes, at first.
 const FIRST_GUESS: Duration = Duration::from_millis(150);
 
-/// Where a command of this history is killed, and how often that has struck.
+/// The kills of one command: where, and how many were of a running command.
 struct Kills<'a> {
     sync: Killer,
     cutover: Killer,
@@ -56,9 +56,9 @@ impl<'a> Kills<'a> {
 /// Whether the guards may be overruled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guards {
-    /// What they refuse stays undone.
+    /// No flag overrules them.
     Heeded,
-    /// As by a person who has looked at what is named.
+    /// Flags overrule them, as after a check of the named files.
     Overruled,
 }
 
@@ -107,8 +107,7 @@ fn migrate(seed: u64, guards: Guards, kills: &mut Kills<'_>) -> Result<()> {
         Guards::Heeded => Vec::new(),
         Guards::Overruled => flags.to_vec(),
     };
-    // Files of which no one knows after a kill whether they were ever there are for a person to look
-    // at.
+    // After a kill it may not be known whether a file ever was in the bucket: it is named and left.
     let cutover = [&["cutover"], &overruled(&["--allow-unproven"])[..]].concat();
     // Mastodon stays on the bucket.
     let flags = overruled(&["--leave-in-bucket", "--with-deleted"]);
@@ -134,7 +133,7 @@ fn migrate(seed: u64, guards: Guards, kills: &mut Kills<'_>) -> Result<()> {
     // One of them must be aside to be pruned.
     host.run(&["cutover", "--allow-unproven"])?;
     ensure!(host.kept().is_dir(), "the media were not moved aside");
-    // Half of all pictures are deleted within a minute here, which asks for a person's word.
+    // Half of all pictures are deleted within a minute here, which needs a flag.
     let prune = ["prune", "--max-deleted-in-bucket", "1000"];
     killed_then_whole(&host, &mut rules, kills, &prune, &[0, 4])?;
     activity.stop()

@@ -1,4 +1,4 @@
-//! nginx and the worker, asked the same questions in front of the same origin: one test a scenario.
+//! The comparison of nginx and the worker in front of the same origin: one test for each scenario.
 
 use std::process::ExitCode;
 

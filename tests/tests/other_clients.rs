@@ -1,4 +1,4 @@
-//! What `medialift sync` uploaded, as other people's clients see it.
+//! What `medialift sync` uploaded, read by other S3 clients.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,11 +96,11 @@ fn rclone_finds_no_difference_by_digest_or_by_bytes() {
             .args(extra)
             .arg(synced.media.live())
             .arg("origin:media");
-        let (_, said) = output(&mut check);
+        let (_, printed) = output(&mut check);
         assert!(
-            said.contains("0 differences found")
-                && said.contains(&format!("{count} matching files")),
-            "{said}"
+            printed.contains("0 differences found")
+                && printed.contains(&format!("{count} matching files")),
+            "{printed}"
         );
     }
     let unhashed = {
@@ -218,9 +218,9 @@ fn the_same_tree_synced_to_another_server_is_found_whole_by_rclone() {
         .args(["check", "--download"])
         .arg(media.live())
         .arg(format!("origin:{}", seaweed.bucket));
-    let (_, said) = output(&mut check);
+    let (_, printed) = output(&mut check);
     assert!(
-        said.contains(&format!("{} matching files", sizes(&media).len())),
-        "{said}"
+        printed.contains(&format!("{} matching files", sizes(&media).len())),
+        "{printed}"
     );
 }

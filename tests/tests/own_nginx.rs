@@ -1,5 +1,5 @@
-//! The nginx of one's own, as `medialift nginx` prints it, and the worker: asked the same questions
-//! in front of the same origin, one test a scenario.
+//! The comparison of the nginx that `medialift nginx` prints and the worker, in front of the same origin: one
+//! test for each scenario.
 
 use std::process::ExitCode;
 

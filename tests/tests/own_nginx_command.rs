@@ -156,7 +156,7 @@ fn over_tls_the_bucket_is_checked_and_http_leads_to_https() -> Result<()> {
 }
 
 #[test]
-fn a_bucket_with_another_certificate_is_not_believed() -> Result<()> {
+fn a_bucket_with_another_certificate_is_not_trusted() -> Result<()> {
     let bucket = Bucket::with_samples("")?;
     let front = TlsFront::start(&bucket.origin.s3_url)?;
     let origin = front.url.replace("127.0.0.1", "localhost") + "/media";

@@ -77,7 +77,7 @@ fn the_package_is_installed_used_and_removed_without_a_trace() -> Result<()> {
     let package = debian_package(scratch.path())?;
     let package = package.to_string_lossy();
     let fields = run(Command::new("dpkg").args(["--field", &package]))?.expect(0);
-    // Of every release and machine another one.
+    // It differs between releases and machines.
     let differs = Regex::new("(?m)^(Version|Architecture|Installed-Size): .*\n")?;
     insta::assert_snapshot!("fields", differs.replace_all(&fields.stdout, ""));
 
@@ -85,7 +85,7 @@ fn the_package_is_installed_used_and_removed_without_a_trace() -> Result<()> {
     let before = system.contents()?;
     system.dpkg(&["--install", &package])?.expect(0);
     let installed = system.contents()?;
-    // Pages of the guide come and go.
+    // The pages of the guide change.
     let shown: Vec<&str> = installed
         .iter()
         .map(String::as_str)

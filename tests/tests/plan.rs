@@ -31,7 +31,7 @@ fn tree() -> Result<tempfile::TempDir> {
 }
 
 #[test]
-fn it_tells_amounts_cost_and_time() -> Result<()> {
+fn it_reports_amounts_cost_and_time() -> Result<()> {
     let dir = tree()?;
     let mut command = medialift::command(dir.path())?;
     let ran = medialift::run(command.args(["plan", "system", "--upload-mbit", "40"]))?.expect(0);

@@ -22,7 +22,7 @@ fn provision(sim: &B2Sim, directory: &Path, arguments: &[&str]) -> Result<Ran> {
         .args(["--bucket", BUCKET])
         .args(arguments);
     let ran = medialift::run(&mut command)?;
-    // Whatever happens, the master key is never shown, and kept nowhere.
+    // The master key is never shown and never stored.
     assert!(!ran.stdout.contains(MASTER_KEY) && !ran.stderr.contains(MASTER_KEY));
     let header = STANDARD.encode(format!("{ACCOUNT_ID}:{MASTER_KEY}"));
     for (path, content) in files(directory)? {
@@ -170,7 +170,7 @@ fn running_it_twice_changes_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_key_that_was_not_kept_is_said_to_be_lost_and_another_can_be_made() -> Result<()> {
+fn a_key_without_its_file_is_reported_as_lost_and_another_can_be_made() -> Result<()> {
     let (sim, directory) = start()?;
     provision(&sim, directory.path(), &["--private"])?.expect(0);
     let again = provision(&sim, directory.path(), &["--private"])?.expect(0);
@@ -211,7 +211,7 @@ fn a_dry_run_makes_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_public_bucket_is_asked_for_in_so_many_words() -> Result<()> {
+fn a_public_bucket_is_made_only_with_its_flag() -> Result<()> {
     let (sim, directory) = start()?;
     let ran = provision(&sim, directory.path(), &[])?.expect(2);
     assert!(
@@ -254,7 +254,7 @@ fn a_bucket_made_elsewhere_gets_its_rules_only_when_asked() -> Result<()> {
 }
 
 #[test]
-fn a_name_that_somebody_else_has_is_told_apart() -> Result<()> {
+fn a_bucket_name_of_another_account_is_reported() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let sim = B2Sim::start(&B2SimOptions {
         taken: vec![BUCKET.to_owned()],
@@ -342,7 +342,7 @@ fn a_key_that_may_have_been_made_is_not_made_again() -> Result<()> {
 }
 
 #[test]
-fn what_it_prints_reads_well() -> Result<()> {
+fn its_output_is_the_snapshot() -> Result<()> {
     let (sim, directory) = start()?;
     let mut printed = String::new();
     for arguments in [

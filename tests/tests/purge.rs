@@ -10,7 +10,7 @@ use e2e::medialift;
 
 const SECRET: &str = "correct-horse";
 
-/// A files domain that knows one object, and tells the request lines it was sent.
+/// A files domain with one object, which records the request lines that it gets.
 fn files_domain() -> Result<(String, mpsc::Receiver<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -115,7 +115,7 @@ fn a_wrong_secret_is_an_error_and_never_shown() -> Result<()> {
 
 /// A files domain may begin to refuse in the middle, as when the secret is changed meanwhile.
 #[test]
-fn what_was_dropped_before_a_refusal_is_told() -> Result<()> {
+fn what_was_dropped_before_a_refusal_is_reported() -> Result<()> {
     let (url, requests) = files_domain()?;
     let dir = tempfile::tempdir()?;
     let keys: Vec<String> = (0..20)
@@ -169,7 +169,7 @@ fn the_secret_goes_to_the_files_domain_only_and_never_unencrypted() -> Result<()
     Ok(())
 }
 
-/// A worker that answers these in turn, the last for ever: status and `Retry-After`.
+/// A worker with these answers in turn, the last one repeated: status and `Retry-After`.
 fn worker(answers: &'static [(u16, &'static str)]) -> Result<(String, mpsc::Receiver<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);

@@ -1,4 +1,4 @@
-//! What `rollback` names, and what an interruption of it or of `cutover` says.
+//! The files that `rollback` names, and the messages after an interruption of it or of `cutover`.
 
 use anyhow::Result;
 use e2e::media::{Media, files, write};
@@ -38,23 +38,23 @@ fn terminated(
 }
 
 #[test]
-fn an_interruption_says_whether_the_media_were_moved() -> Result<()> {
+fn an_interruption_reports_whether_the_media_were_moved() -> Result<()> {
     let media = uploaded()?;
     let late = media.live().join("late.png");
     media.put("late.png", b"late")?;
-    let (code, said) = terminated(&media, &["cutover", "public/system"], || Ok(()))?;
-    assert_eq!(code, Some(130), "{said}");
-    assert!(said.contains("nothing was changed"), "{said}");
+    let (code, printed) = terminated(&media, &["cutover", "public/system"], || Ok(()))?;
+    assert_eq!(code, Some(130), "{printed}");
+    assert!(printed.contains("nothing was changed"), "{printed}");
     assert!(!media.kept().exists());
-    let (code, said) = terminated(&media, &["cutover", "public/system"], || {
-        // The directory has been walked by then: only the second look comes upon it.
+    let (code, printed) = terminated(&media, &["cutover", "public/system"], || {
+        // The directory has been walked by then: only the second check finds it.
         std::thread::sleep(std::time::Duration::from_millis(500));
         write(&late, "late")?;
         media.wait_for_requests(2)
     })?;
-    assert_eq!(code, Some(130), "{said}");
-    assert!(said.contains("the media are moved"), "{said}");
-    assert!(!said.contains("nothing was changed"), "{said}");
+    assert_eq!(code, Some(130), "{printed}");
+    assert!(printed.contains("the media are moved"), "{printed}");
+    assert!(!printed.contains("nothing was changed"), "{printed}");
     assert_eq!(files(&media.kept())?.len(), FILES.len() + 1);
     Ok(())
 }
@@ -63,15 +63,15 @@ fn an_interruption_says_whether_the_media_were_moved() -> Result<()> {
 fn an_interruption_of_the_way_back_changes_nothing() -> Result<()> {
     let media = uploaded()?;
     media.run("cutover", &[])?.expect(0);
-    let (code, said) = terminated(&media, &["rollback", "public/system"], || Ok(()))?;
-    assert_eq!(code, Some(130), "{said}");
-    assert!(said.contains("nothing was changed"), "{said}");
+    let (code, printed) = terminated(&media, &["rollback", "public/system"], || Ok(()))?;
+    assert_eq!(code, Some(130), "{printed}");
+    assert!(printed.contains("nothing was changed"), "{printed}");
     assert_eq!(files(&media.kept())?.len(), FILES.len());
     media.run("rollback", &[])?.expect(0);
     Ok(())
 }
 
-/// Whoever means to delete these files needs every name.
+/// Deleting these files needs every name.
 #[test]
 fn a_verbose_rollback_names_every_file_that_mastodon_deleted() -> Result<()> {
     let media = Media::with(FILES)?;

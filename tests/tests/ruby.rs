@@ -1,5 +1,5 @@
-//! The bucket in the hands of Mastodon's own gems: settings as `env` wrote them, uploads with an ACL
-//! and in parts, replacements and deletions, and `medialift` beside them.
+//! Mastodon's own gems, with the settings that `env` wrote: uploads with an ACL and in parts, replacements and
+//! deletions, and `medialift` on the same bucket.
 
 use std::collections::BTreeMap;
 
@@ -50,10 +50,10 @@ fn mastodon_s_own_gems_write_to_the_bucket_beside_medialift() -> Result<()> {
 
     // 4: it names the file that Mastodon has replaced.
     let ran = host.run(&["sync"])?.expect(4);
-    let told = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(told.contains(REPLACED), "{told}");
+    let printed = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(printed.contains(REPLACED), "{printed}");
     for key in [KEPT, DELETED, REMOTE] {
-        assert!(!told.contains(key), "{told}");
+        assert!(!printed.contains(key), "{printed}");
     }
     assert_eq!(host.client().list(BUCKET)?, owned, "nothing was sent");
     rules.check(mastodon)?;

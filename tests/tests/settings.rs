@@ -1,4 +1,4 @@
-//! Faulty settings in the real runtime: the client learns nothing, the log everything.
+//! Faulty settings in the real runtime: all faults are in the log, and none in an answer.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn every_fault_is_in_the_log_and_none_in_the_answer() {
         ("ORIGIN_AUTH", "sigv4"),
         ("PURGE_SECRET", SECRET),
     ];
-    let told = [
+    let named = [
         "B2_BUCKET",
         "B2_ENDPOINT",
         "FRESH_SECONDS",
@@ -28,7 +28,7 @@ fn every_fault_is_in_the_log_and_none_in_the_answer() {
         "B2_APPLICATION_KEY",
         "PURGE_SECRET",
     ];
-    check_faults(&faulty, &told);
+    check_faults(&faulty, &named);
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn what_is_shipped_is_not_served_where_nothing_is_kept() {
     assert_eq!(shipped["workers_dev"].as_bool(), Some(false));
 }
 
-/// Starts an edge with settings that are at fault, and checks that the log alone tells of each of these.
-fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
+/// Starts an edge with faulty settings, and checks that the log names each of these variables, and no answer does.
+fn check_faults(faulty: &[(&str, &str)], named: &[&str]) {
     let edge = Edge::start(&Tools::load().expect("the tools"), faulty).expect("an edge");
     let client = Client::anonymous(edge.url.trim_end_matches('/'));
     for (method, path) in [
@@ -69,26 +69,26 @@ fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
         };
         assert_eq!(answer.text(), expected, "{method} {path}");
         let shown = format!("{:?}", answer.headers);
-        for name in told {
+        for name in named {
             assert!(!shown.contains(name), "{method} {path}: {shown}");
         }
     }
 
-    // The log is a pipe away.
+    // The log comes through a pipe.
     let since = Instant::now();
-    let is_told = |log: &str, name: &str| log.contains(&format!("\"subject\":\"{name}\""));
-    while !told.iter().all(|name| is_told(&edge.log(), name)) {
+    let is_logged = |log: &str, name: &str| log.contains(&format!("\"subject\":\"{name}\""));
+    while !named.iter().all(|name| is_logged(&edge.log(), name)) {
         let log = edge.log();
         assert!(
             since.elapsed() < Duration::from_secs(20),
-            "not every fault is told:\n{log}"
+            "not every fault is in the log:\n{log}"
         );
         std::thread::sleep(Duration::from_millis(50));
     }
     let log = edge.log();
-    // What wrangler itself prints of its variables is not the worker's doing: the lines about faults are.
+    // wrangler prints the variables too: only the lines about faults are the worker's.
     let about_faults = log.lines().filter(|line| line.contains("it should be"));
-    assert!(about_faults.clone().count() >= told.len(), "{log}");
+    assert!(about_faults.clone().count() >= named.len(), "{log}");
     for line in about_faults {
         assert!(
             !line.contains(SECRET) && !line.contains("fifteen-letters"),
@@ -97,7 +97,7 @@ fn check_faults(faulty: &[(&str, &str)], told: &[&str]) {
     }
     assert_eq!(
         log.contains("is `48h`; it should be a whole number"),
-        told.contains(&"FRESH_SECONDS"),
+        named.contains(&"FRESH_SECONDS"),
         "{log}"
     );
 }

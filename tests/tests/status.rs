@@ -33,7 +33,7 @@ fn each_command_moves_the_migration_on() -> Result<()> {
     assert_eq!(first["next"]["step"], "plan");
     assert!(!media.path().join("state").exists(), "it only looks");
 
-    // The ledger tells seconds apart, and no less.
+    // The ledger's times have a resolution of one second.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     media.run("sync", &["--dry-run"])?.expect(0);
     assert_eq!(state_of(&status()?, "bulk"), "todo", "a dry run is no run");
@@ -103,7 +103,7 @@ fn what_needs_attention_is_named() -> Result<()> {
     Ok(())
 }
 
-/// A ledger that a killed run left half written, or that somebody wrote into, is read as far as it goes.
+/// A ledger that was written in part only, or edited, is read up to the damage.
 #[test]
 fn a_damaged_ledger_is_read_as_far_as_it_goes() -> Result<()> {
     let media = uploaded()?;
@@ -118,7 +118,7 @@ fn a_damaged_ledger_is_read_as_far_as_it_goes() -> Result<()> {
     Ok(())
 }
 
-/// The journal that tells what was deleted is where `sync` was told to keep it.
+/// The journal of deletions is in the state directory that `sync` was given.
 #[test]
 fn each_command_looks_into_the_state_directory_that_is_named() -> Result<()> {
     let media = Media::with(FILES)?;
@@ -129,7 +129,7 @@ fn each_command_looks_into_the_state_directory_that_is_named() -> Result<()> {
     run("plan", &[])?.expect(0);
     run("sync", &[])?.expect(0);
     media.switch()?;
-    // The ledger tells seconds apart, and no less.
+    // The ledger's times have a resolution of one second.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     media.delete("cache/accounts/avatars/1/original/b.png")?;
     write(&media.live().join("late.png"), "late")?;

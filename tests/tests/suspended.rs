@@ -29,8 +29,8 @@ fn a_hidden_file_stays_on_the_disk_until_it_is_asked_for() -> Result<()> {
         }
         let ran = host.run(&[step])?;
         assert!(matches!(ran.code, Some(0 | 4)), "`{step}`: {ran:#?}");
-        let told = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(told.contains(HIDDEN), "`{step}` names it: {told}");
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(printed.contains(HIDDEN), "`{step}` names it: {printed}");
         let objects = host.client().list(BUCKET)?;
         assert!(objects.contains_key(SEEN), "after `{step}`");
         assert!(!objects.contains_key(HIDDEN), "after `{step}`");
@@ -41,7 +41,7 @@ fn a_hidden_file_stays_on_the_disk_until_it_is_asked_for() -> Result<()> {
 
     let kept = host.kept();
     let kept = kept.to_str().expect("a path in UTF-8");
-    // Alone it would publish the files of every suspended account.
+    // The flag alone would publish the files of every suspended account.
     let ran = host.run(&["sync", kept, "--include-hidden"])?.expect(2);
     assert!(ran.stderr.contains("--files-from"), "{}", ran.stderr);
     assert!(!host.client().list(BUCKET)?.contains_key(HIDDEN));

@@ -1,5 +1,5 @@
-//! `verify` against the edge worker, against nginx as the old set-up has it, and against what is
-//! broken on purpose; and the page it writes, in a real browser.
+//! `verify` against the edge worker, against nginx as instances have it, and against broken set-ups; and its
+//! page in a real browser.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -144,7 +144,7 @@ fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
             // `x-amz-version-id` is not on its list of names.
             ("stripped-headers", "failed"),
             ("hardening", "warned"),
-            // It passes names on decoded.
+            // It sends decoded names to the bucket.
             ("names", "failed"),
             ("archives", "warned"),
             ("health", "skipped"),
@@ -161,7 +161,7 @@ fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
 }
 
 #[test]
-fn the_bucket_without_a_proxy_is_told_from_a_proxy() -> Result<()> {
+fn a_bucket_without_a_proxy_is_recognised() -> Result<()> {
     let bucket = Bucket::empty()?;
     let report = bucket
         .verify(&bucket.origin.bucket_url("media"), &[])?
@@ -411,7 +411,7 @@ fn the_page_shows_a_browser_images_untainted_and_a_video_that_seeks() -> Result<
     Ok(())
 }
 
-/// The page must be able to fail: an origin without the rule for other sites taints every image.
+/// The page must be able to fail: without CORS headers every image is tainted.
 #[test]
 fn the_page_notices_what_no_script_may_read() -> Result<()> {
     let bucket = Bucket::with_samples()?;
@@ -446,7 +446,7 @@ fn the_page_notices_what_no_script_may_read() -> Result<()> {
 }
 
 #[test]
-fn what_it_prints_reads_well() -> Result<()> {
+fn its_output_is_the_snapshot() -> Result<()> {
     let bucket = Bucket::empty()?;
     let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
     let mut command = bucket.command()?;

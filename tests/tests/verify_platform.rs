@@ -147,7 +147,7 @@ fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
 }
 
 #[test]
-fn a_queued_purge_is_waited_for_and_told_with_its_time() -> Result<()> {
+fn a_queued_purge_is_waited_for_and_reported_with_its_time() -> Result<()> {
     let world = World::start()?;
     let front = Front {
         edge: Some(world.edge()),

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_n_matching_requests_suffer_and_no_other() {
+    fn the_next_n_matching_requests_get_the_fault_and_no_other() {
         let faults =
             faults(r#"{"kind":"internal_error","next":2,"method":"PUT","key_prefix":"a/"}"#);
         let hit = |method, key| faults.judge(method, &target(key)).fault.is_some();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_beyond_the_rate_of_a_second_suffer() {
+    fn requests_beyond_the_rate_of_a_second_get_the_fault() {
         let faults = faults(r#"{"kind":"slow_down","max_per_second":5}"#);
         let hits = (0..8)
             .filter(|_| faults.judge("PUT", &target("a")).fault.is_some())

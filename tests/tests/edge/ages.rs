@@ -1,4 +1,4 @@
-//! For how long an answer holds, as clients are told: the same instant for all of them.
+//! For how long an answer holds, by the headers that clients get: the same instant for all of them.
 
 use super::scripted::ScriptedStack;
 use super::stack::Stack;
@@ -23,7 +23,7 @@ fn remembering() -> Stack {
     Stack::start("media", &[("NEGATIVE_SECONDS", "60")])
 }
 
-/// Asks for a missing key until that it is missing is remembered.
+/// Requests a missing key until the 404 is remembered.
 #[track_caller]
 fn remember(stack: &Stack, key: &str) {
     let path = format!("/{key}");
@@ -61,7 +61,7 @@ fn a_remembered_404_is_whole_whatever_part_or_condition_is_asked_for() {
 }
 
 #[test]
-fn all_clients_are_told_the_same_end_of_a_remembered_404() {
+fn all_clients_get_the_same_end_of_a_remembered_404() {
     let stack = remembering();
     let since = Instant::now();
     let ends = |answer: &Answer| remaining(answer).map(|left| left + since.elapsed().as_secs_f64());
@@ -72,8 +72,8 @@ fn all_clients_are_told_the_same_end_of_a_remembered_404() {
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(1_700));
         let later = stack.send("GET", "/missing.png", &[]);
-        let told = ends(&later).unwrap_or_else(|| panic!("{:?}", later.headers));
-        assert!((told - end).abs() <= 2.0, "{told} after {end}");
+        let later_end = ends(&later).unwrap_or_else(|| panic!("{:?}", later.headers));
+        assert!((later_end - end).abs() <= 2.0, "{later_end} after {end}");
     }
     assert_eq!(stack.gets("missing.png"), 1);
 }
@@ -93,11 +93,11 @@ fn the_age_of_an_answer_only_grows() {
         std::thread::sleep(Duration::from_millis(2_200));
         let hit = stack.send("GET", path, &[]);
         assert_eq!(hit.header("x-cache-status"), "HIT");
-        let told = [&miss, &hit].map(|answer| !answer.header("age").is_empty());
+        let has_age = [&miss, &hit].map(|answer| !answer.header("age").is_empty());
         let grown = age(&hit) - age(&miss);
         let elapsed = since.elapsed().as_secs_f64();
-        // Not told at all is the same for all of them: the lifetime is the files domain's own.
-        let agree = told == [false, false] || (grown - elapsed).abs() <= 2.0;
+        // Without an age both answers have the files domain's own lifetime.
+        let agree = has_age == [false, false] || (grown - elapsed).abs() <= 2.0;
         assert!(agree, "{path}: {:?}, then {:?}", miss.headers, hit.headers);
     }
 }

@@ -1,4 +1,4 @@
-//! What is passed on of an object's bytes and fields: unaltered, or not at all.
+//! An object's bytes and header fields are passed on unaltered, or not at all.
 
 use super::scripted::ScriptedStack;
 use super::stack::default_stack;

@@ -8,7 +8,7 @@ use testkit::stack::EdgeOptions;
 
 #[test]
 fn two_hundred_readers_of_a_cold_key_make_one_request() {
-    // A stack of its own: nobody else takes its time.
+    // A stack of its own: no other test uses its time.
     let stack = Stack::start("media", &[]);
     let body = bytes(50_000, 11);
     stack.put("crowds/cold.png", &body);
@@ -51,13 +51,13 @@ fn a_reader_who_goes_away_in_the_middle_leaves_the_object_stored() {
     assert!(next.body == body);
     assert!(stack.until_hit("/crowds/left.mp4").body == body);
     // A lock left behind would send every reader to the bucket. The second may have asked there too,
-    // where the fill took longer than he waits.
+    // where the fill took longer than its wait.
     assert!(stack.gets("crowds/left.mp4") <= 2);
 }
 
 #[test]
 fn a_panic_costs_its_own_request_and_not_the_next() {
-    // A stack of its own: the isolate starts anew, and with it goes what it was doing for others.
+    // A stack of its own: a panic restarts the isolate, and ends all its requests.
     let stack = Stack::start_with("media", &[], |options| EdgeOptions {
         test_hooks: true,
         ..options

@@ -1,4 +1,4 @@
-//! What happens when a copy's freshness has ended, and when the origin has.
+//! Reads of stale copies, with the origin up and down.
 
 use super::stack::{Stack, bytes};
 use serde_json::json;
@@ -51,7 +51,7 @@ fn a_stale_copy_is_confirmed_replaced_covered_for_or_deleted() {
     sleep(PAST_FRESHNESS);
     stack.delete("a.png");
     assert_eq!(stack.send("GET", "/a.png", &[]).status, 404);
-    // Nothing is kept that could be served instead.
+    // No copy is stored that could be served instead.
     stack.fault(
         json!({"kind": "internal_error", "next": 2, "method": "GET"}),
         "a.png",
@@ -67,7 +67,7 @@ fn while_one_reader_waits_for_the_update_the_others_do_not() {
     stack.until_hit("/b.png");
     sleep(PAST_FRESHNESS);
     let asked = stack.gets("b.png");
-    // Longer than anybody waits for it.
+    // Longer than any reader waits for it.
     stack.fault(json!({"kind": "hang", "next": 1, "method": "GET"}), "b.png");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| stack.send("GET", "/b.png", &[]));

@@ -1,4 +1,4 @@
-//! An origin that fails while nothing is stored.
+//! An origin that fails, without a stored copy.
 
 use super::stack::{bytes, default_stack};
 use serde_json::json;
@@ -23,7 +23,7 @@ fn a_body_that_is_cut_short_reaches_the_reader_as_such_and_is_not_stored() {
 }
 
 #[test]
-fn a_passing_fault_of_a_cold_read_is_overcome_by_asking_once_more() {
+fn a_passing_fault_of_a_cold_read_is_retried_once() {
     let stack = default_stack();
     for kind in ["slow_down", "internal_error", "reset"] {
         let key = format!("faults/once-{kind}.png");
@@ -36,7 +36,7 @@ fn a_passing_fault_of_a_cold_read_is_overcome_by_asking_once_more() {
 #[test]
 fn a_lasting_fault_of_a_cold_read_is_passed_on_and_not_stored() {
     let stack = default_stack();
-    // As many as the edge tries; the runtime itself goes on trying where a connection is reset.
+    // As often as the edge retries; after a reset the runtime retries by itself.
     for (kind, status, next) in [
         ("slow_down", 503, 2),
         ("internal_error", 500, 2),

@@ -1,5 +1,5 @@
-//! Under which key an answer is stored. The Cache API is one for all workers of a zone, and outlives
-//! a deployment: none may find what another has stored, unless it would store the same.
+//! The keys under which answers are stored. All workers of a zone share the Cache API, and it outlives a
+//! deployment: none may find what another has stored, unless it would store the same.
 
 use e2e::client::{Answer, Client};
 use e2e::edge;

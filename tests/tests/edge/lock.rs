@@ -1,4 +1,4 @@
-//! Readers who go away, or stop reading, while they hold the lock of a key: others do not pay for it.
+//! Readers who leave, or stop reading, while they hold the lock of a key: other readers do not wait for them.
 
 use super::runtime;
 use super::stack::{Stack, begin_reading, bytes, default_stack, read_beginning};
@@ -73,7 +73,7 @@ fn a_first_reader_who_stops_reading_holds_the_object_for_seconds_only() {
     let mut first = begin_reading(&stack.edge, "/slow.mp4", "");
     read_beginning(&mut first);
     let since = Instant::now();
-    // He takes no more for now; the others come.
+    // The first reader stops reading; the others begin.
     std::thread::scope(|scope| {
         let whole = scope.spawn(|| stack.send("GET", "/slow.mp4", &[]));
         let readers = conditions.each_ref().map(|(fields, status, bytes)| {
@@ -97,7 +97,7 @@ fn a_first_reader_who_stops_reading_holds_the_object_for_seconds_only() {
 }
 
 #[test]
-fn a_slow_reader_of_the_end_of_a_cold_object_has_his_bytes_and_leaves_it_stored() {
+fn a_slow_reader_of_the_end_of_a_cold_object_gets_its_bytes_and_leaves_it_stored() {
     let stack = default_stack();
     let body = bytes(40_000_000, 14);
     stack.put("lock/end.mp4", &body);
@@ -120,6 +120,6 @@ fn a_slow_reader_of_the_end_of_a_cold_object_has_his_bytes_and_leaves_it_stored(
     assert!(head.contains("content-range: bytes 39000000-39999999/40000000\r\n"));
     assert!(head.ends_with("\r\n\r\n"));
     assert!(stack.until_hit("/lock/end.mp4").body == body);
-    // Once for the store; the runtime does not skip 39 MB for a reader, so it may be asked for his part.
+    // Once for the store; the runtime does not skip 39 MB for a reader, so the bucket may be asked for this part.
     assert!(stack.gets("lock/end.mp4") <= 2);
 }

@@ -1,5 +1,5 @@
-//! What an operator sees: the health document, the time of the bucket, the whole cache as one thing to
-//! drop, and a platform that has no cache.
+//! For operators: the health document, `Server-Timing`, the purge of everything, and a platform without a
+//! cache.
 
 use super::stack::{PURGE_SECRET, Stack, bytes, default_stack};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn health(stack: &Stack, headers: &[(&str, &str)]) -> (u16, Value) {
 }
 
 #[test]
-fn the_bucket_is_asked_for_whoever_has_the_secret_and_for_nobody_else() {
+fn only_a_health_request_with_the_secret_asks_the_bucket() {
     let stack = Stack::start("media", &[]);
     let key = &HEALTH[1..];
     let unknown = json!({
@@ -29,16 +29,20 @@ fn the_bucket_is_asked_for_whoever_has_the_secret_and_for_nobody_else() {
     for headers in [&[][..], &[("X-Purge-Secret", "wrong")]] {
         assert_eq!(health(&stack, headers), (200, unknown.clone()));
     }
-    assert_eq!(stack.gets(key), 0, "a stranger costs the bucket nothing");
+    assert_eq!(
+        stack.gets(key),
+        0,
+        "without the secret the bucket is not asked"
+    );
 
-    let (status, told) = health(&stack, &[SECRET]);
-    assert_eq!((status, &told["bucket"]), (200, &json!("reachable")));
+    let (status, document) = health(&stack, &[SECRET]);
+    assert_eq!((status, &document["bucket"]), (200, &json!("reachable")));
     assert_eq!(stack.gets(key), 1);
-    let (status, told) = health(&stack, &[]);
-    assert_eq!((status, &told["bucket"]), (200, &json!("reachable")));
+    let (status, document) = health(&stack, &[]);
+    assert_eq!((status, &document["bucket"]), (200, &json!("reachable")));
     assert_eq!(stack.gets(key), 1);
     assert!(
-        told["asked_seconds_ago"]
+        document["asked_seconds_ago"]
             .as_u64()
             .is_some_and(|ago| ago < 60)
     );
@@ -47,8 +51,8 @@ fn the_bucket_is_asked_for_whoever_has_the_secret_and_for_nobody_else() {
         json!({ "kind": "status", "status": 503, "code": "InternalError" }),
         "",
     );
-    let (status, told) = health(&stack, &[SECRET]);
-    assert_eq!((status, &told["bucket"]), (503, &json!("unreachable")));
+    let (status, document) = health(&stack, &[SECRET]);
+    assert_eq!((status, &document["bucket"]), (503, &json!("unreachable")));
     let head = stack.send("HEAD", HEALTH, &[]);
     assert!(head.status == 503 && head.body.is_empty());
     for method in ["PUT", "OPTIONS"] {
@@ -60,16 +64,16 @@ fn the_bucket_is_asked_for_whoever_has_the_secret_and_for_nobody_else() {
 fn faulty_settings_are_named_and_nothing_of_their_texts_is_shown() {
     let settings = [("FRESH_SECONDS", "soon"), ("PURGE_SECRET", "short")];
     let stack = Stack::start("media", &settings);
-    let (status, told) = health(&stack, &[]);
+    let (status, document) = health(&stack, &[]);
     assert_eq!(status, 503);
-    assert_eq!(told["settings"], "faulty");
-    assert_eq!(told["faults"], json!(["FRESH_SECONDS", "PURGE_SECRET"]));
-    assert!(!told.to_string().contains("soon") && !told.to_string().contains("short"));
+    assert_eq!(document["settings"], "faulty");
+    assert_eq!(document["faults"], json!(["FRESH_SECONDS", "PURGE_SECRET"]));
+    assert!(!document.to_string().contains("soon") && !document.to_string().contains("short"));
     assert_eq!(stack.send("GET", "/a.png", &[]).status, 500);
 }
 
 #[test]
-fn the_time_of_the_bucket_is_told_where_it_was_asked() {
+fn server_timing_has_the_time_of_the_bucket_where_it_was_asked() {
     let stack = default_stack();
     stack.put("operations/timed.png", &bytes(1_000, 7));
     let timing = |answer: &e2e::client::Answer| answer.header("server-timing").to_owned();
@@ -95,7 +99,7 @@ fn the_time_of_the_bucket_is_told_where_it_was_asked() {
 }
 
 #[test]
-fn the_engine_cannot_drop_everything_and_says_so() {
+fn in_engine_mode_a_purge_of_everything_is_501() {
     let stack = default_stack();
     for method in ["PURGE", "POST", "DELETE"] {
         assert_eq!(stack.send(method, CACHE, &[SECRET]).status, 501, "{method}");
@@ -112,7 +116,7 @@ fn the_engine_cannot_drop_everything_and_says_so() {
 
 /// `wrangler dev` has no Workers Cache.
 #[test]
-fn without_the_platforms_cache_the_engine_stands_in_and_the_log_says_so_once() {
+fn without_the_platforms_cache_the_engine_is_used_and_the_log_has_one_line_about_it() {
     let stack = Stack::start("media", &[("CACHE_MODE", "platform")]);
     let body = bytes(50_000, 51);
     stack.put("a b.png", &body);

@@ -2,7 +2,7 @@
 
 use super::stack::default_stack;
 
-/// Asks for leave to send a request, as a browser does.
+/// Sends a preflight, as a browser does.
 const PREFLIGHT: [(&str, &str); 2] = [
     ("Origin", "https://social.example"),
     ("Access-Control-Request-Method", "GET"),

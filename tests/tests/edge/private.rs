@@ -19,7 +19,7 @@ fn a_private_bucket_is_read_with_signatures_under_a_prefix_with_a_fallback() {
             ("FALLBACK_ORIGIN", "{fallback}"),
         ],
     );
-    // Without a signature the bucket gives nothing.
+    // Without a signature the bucket refuses.
     stack.put("my instance/a.png", b"private");
     let anonymous = Client::anonymous(&stack.origin.s3_url);
     assert_eq!(
@@ -33,7 +33,7 @@ fn a_private_bucket_is_read_with_signatures_under_a_prefix_with_a_fallback() {
 
     names(&stack);
 
-    // Old URLs of the instance mean the same objects.
+    // Old URLs of the instance lead to the same objects.
     stack.until_hit("/a.png");
     stack.check("/system/a.png", "HIT", b"private");
 
@@ -49,7 +49,7 @@ fn a_private_bucket_is_read_with_signatures_under_a_prefix_with_a_fallback() {
     assert_eq!(stack.until_hit("/only/on%20the%20host.png").body, b"host");
     assert_eq!(stack.send("GET", "/on/neither.png", &[]).status, 404);
 
-    // A fallback that cannot answer has not said that it lacks the object.
+    // A fallback without an answer does not prove that it lacks the object.
     stack.put_into("fallback", "only/for a while.png", b"host");
     stack.fault(
         json!({ "kind": "internal_error", "rate": 1.0 }),

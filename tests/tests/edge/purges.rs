@@ -11,7 +11,7 @@ fn purge(stack: &Stack, method: &str, path: &str, secret: Option<&str>) -> u16 {
 }
 
 #[test]
-fn a_purge_drops_the_object_and_says_whether_it_was_there() {
+fn a_purge_drops_the_object_and_reports_whether_it_was_there() {
     let stack = default_stack();
     for method in ["PURGE", "POST", "DELETE"] {
         let path = format!("/purges/{method}.png");

@@ -1,4 +1,4 @@
-//! What a reader sees: bytes, headers, parts, conditions, refusals.
+//! Answers to readers: bytes, headers, parts, conditions, refusals.
 
 use super::stack::{bytes, default_stack};
 use e2e::client::Answer;
@@ -193,7 +193,7 @@ fn an_empty_object_is_an_object() {
 }
 
 #[test]
-fn an_object_that_is_stored_compressed_is_read_as_what_it_says() {
+fn a_compressed_object_is_read_decoded() {
     let stack = default_stack();
     let text = "a line of text that is worth compressing\n".repeat(1_000);
     let packed = gzip(text.as_bytes());
@@ -243,7 +243,7 @@ fn a_part_of_what_the_runtime_decodes_is_never_cut_by_the_bucket() {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| stack.send("GET", "/reads/packed-slow.bin", &[]));
         std::thread::sleep(Duration::from_secs(1));
-        // He waits for five seconds, and then asks the bucket himself.
+        // After five seconds the reader asks the bucket itself.
         let range = [("Range", "bytes=41-81")];
         let second = stack.send("GET", "/reads/packed-slow.bin", &range);
         assert_eq!(second.status, 200);

@@ -1,5 +1,5 @@
-//! What a reader sees of an error of the bucket: a short answer of the edge's own, with no word of
-//! the bucket's, whose XML can name key id and bucket. The log says why.
+//! Answers to readers where the bucket gives an error: short, without any of the bucket's own text, whose XML
+//! can name key id and bucket. The log has the reason.
 
 use super::scripted::ScriptedStack;
 use super::stack::{Stack, default_stack};
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use testkit::stack::{Edge, OriginOptions};
 
-/// Checks that an answer says its status and nothing else.
+/// Checks that an answer has its status as text and nothing else.
 #[track_caller]
 fn check_own(answer: &Answer, status: u16, about: &str) {
     let text = answer.text();
@@ -46,7 +46,7 @@ fn check_own(answer: &Answer, status: u16, about: &str) {
     }
 }
 
-/// Waits until the log has a line about a key with this word in it: it is a pipe away.
+/// Waits until the log, which comes through a pipe, has a line about a key with this word in it.
 #[track_caller]
 fn check_log(edge: &Edge, key: &str, cause: &str) {
     let since = Instant::now();
@@ -70,7 +70,7 @@ fn a_missing_key_is_a_short_404() {
 }
 
 #[test]
-fn a_failing_bucket_is_told_by_its_status_alone() {
+fn a_failing_bucket_is_reported_by_its_status_only() {
     let stack = default_stack();
     for (kind, status, cause) in [
         ("slow_down", 503, "slow_down"),
@@ -82,7 +82,7 @@ fn a_failing_bucket_is_told_by_its_status_alone() {
     ] {
         let key = format!("refusals/{kind}-.png");
         stack.put(&key, b"here");
-        // As often as the edge asks.
+        // As often as the edge retries.
         stack.fault(json!({"kind": kind, "next": 2, "method": "GET"}), &key);
         let answer = stack.send("GET", &format!("/{key}"), &[]);
         check_own(&answer, status, kind);
@@ -91,7 +91,7 @@ fn a_failing_bucket_is_told_by_its_status_alone() {
 }
 
 #[test]
-fn a_wrong_key_or_bucket_is_no_readers_business() {
+fn a_wrong_key_or_bucket_is_not_disclosed_to_readers() {
     let signing = |id, key, more: &[(&str, &str)]| {
         let mut settings = vec![
             ("ORIGIN_AUTH", "sigv4"),
@@ -129,7 +129,7 @@ fn a_wrong_key_or_bucket_is_no_readers_business() {
 }
 
 #[test]
-fn a_redirect_of_the_bucket_leads_nobody_there() {
+fn a_redirect_of_the_bucket_is_not_passed_on() {
     let redirect = |status| {
         scripted::Answer {
         status,
@@ -156,7 +156,7 @@ fn a_redirect_of_the_bucket_leads_nobody_there() {
 }
 
 #[test]
-fn nothing_of_an_unknown_refusal_goes_out() {
+fn nothing_of_an_unknown_refusal_is_passed_on() {
     let refusal = |status, code: &str| scripted::Answer {
         status,
         text: Some(format!(
@@ -181,7 +181,7 @@ fn nothing_of_an_unknown_refusal_goes_out() {
     );
     for (key, status) in [
         ("400.png", 400),
-        // Nobody asked the reader for a key.
+        // The reader is not asked for credentials.
         ("401.png", 502),
         ("403.png", 403),
         ("405.png", 405),

@@ -1,5 +1,5 @@
-//! The runtime behind `wrangler dev`: wrangler listens in front of it, and keeps from it that a reader has gone
-//! away. So some tests speak to the runtime itself.
+//! The runtime behind `wrangler dev`. wrangler listens in front of it and does not pass on that a reader has
+//! left, so some tests connect to the runtime itself.
 
 use super::stack::Stack;
 use std::io::{Read as _, Write as _};
@@ -18,7 +18,7 @@ fn address(stack: &Stack) -> SocketAddr {
         .unwrap()
 }
 
-/// Asks for what the worker refuses, in its own words.
+/// Sends a request that the worker refuses with a text of its own.
 fn is_worker(address: SocketAddr) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -68,7 +68,7 @@ fn processes(group: u32) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Has readers ask the runtime for these paths, all at once, and go away: each after its time.
+/// Starts a reader for each of these paths at once; each leaves after its time.
 pub(crate) fn ask_and_leave(stack: &Stack, readers: Vec<(String, Duration)>) {
     use tokio::io::AsyncWriteExt as _;
     let address = address(stack);

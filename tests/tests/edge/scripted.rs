@@ -11,7 +11,7 @@ pub(crate) struct ScriptedStack {
     pub(crate) edge: Edge,
     reader: Client,
     origin: ScriptedOrigin,
-    /// What the origin runs on. The last to go.
+    /// The runtime of the origin. It is dropped last.
     _runtime: Runtime,
 }
 

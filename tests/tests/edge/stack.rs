@@ -46,7 +46,7 @@ impl Stack {
         let url = origin.bucket_url(bucket);
         let [fallback, nowhere] = ["fallback", "nowhere"].map(|bucket| origin.bucket_url(bucket));
         let mut all = vec![("ORIGIN_URL", url.as_str()), ("PURGE_SECRET", PURGE_SECRET)];
-        // Two words stand for addresses that are not known before; the last of a name counts.
+        // Two placeholders for addresses that are not known before; the last value of a name counts.
         all.extend(settings.iter().map(|(name, value)| match *value {
             "{fallback}" => (*name, fallback.as_str()),
             "{nowhere}" => (*name, nowhere.as_str()),
@@ -92,7 +92,7 @@ impl Stack {
         );
     }
 
-    /// Sends a request to the edge; `path` as it stands on the wire.
+    /// Sends a request to the edge; `path` as it is sent.
     #[track_caller]
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.reader.send(method, path, headers, &[]).unwrap()
@@ -151,7 +151,7 @@ pub(crate) fn address_of(edge: &Edge) -> String {
     url.trim_start_matches("http://").to_owned()
 }
 
-/// A reader who has asked for a path and may go away, or stop reading, when he likes.
+/// A reader that has requested a path, and can leave or stop reading.
 pub(crate) fn begin_reading(edge: &Edge, path: &str, field: &str) -> TcpStream {
     let address = address_of(edge);
     let mut stream = TcpStream::connect(&address).unwrap();
@@ -167,7 +167,7 @@ pub(crate) fn read_beginning(stream: &mut TcpStream) {
     assert!(start.starts_with(b"HTTP/1.1 200"));
 }
 
-/// Bytes that differ at every place, so that a wrong part shows.
+/// Bytes that differ at every offset, so that a wrong part is found.
 pub(crate) fn bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut bytes = vec![0; length];

@@ -1,4 +1,4 @@
-//! An origin that begins to answer and then says no more.
+//! An origin that stalls in the middle of an answer.
 
 use super::scripted::ScriptedStack;
 use e2e::scripted::{Answer, Fault};
@@ -28,7 +28,7 @@ fn a_fill_whose_body_stalls_is_given_up() {
     let elapsed = since.elapsed();
     assert!(elapsed < LONGEST, "{elapsed:?}");
     assert_eq!(stack.asked("stalled.png"), 1);
-    // Nothing of the half is stored, and nobody holds the lock.
+    // Nothing of the half is stored, and the lock is free.
     let whole = stack.send("GET", "/stalled.png", &[]);
     assert_eq!((whole.status, whole.body.len()), (200, 400_000));
     assert_eq!(whole.header("x-cache-status"), "MISS");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const READERS: u64 = 20;
 /// How long the origin takes for an answer.
 const LATENCY_MILLISECONDS: u64 = 500;
-/// What it may cost: the origin's answer is the same for all, and short.
+/// The longest time of a reader: each has the origin's one short answer.
 const FEW_REQUESTS: u64 = 5;
 
 #[test]
@@ -74,7 +74,7 @@ fn readers_of_a_missing_key_are_answered_together() {
     }
     let asked = stack.gets("crowd-missing.png");
     assert!(asked <= FEW_REQUESTS, "{asked} requests");
-    // Whoever comes then waits for nobody, and what has come meanwhile is found.
+    // Later readers do not wait, and find what was stored meanwhile.
     stack.put("crowd-missing.png", b"here");
     std::thread::sleep(Duration::from_secs(2));
     let since = Instant::now();
@@ -87,7 +87,7 @@ fn readers_of_what_the_bucket_refuses_or_fails_at_are_answered_together() {
     let stack = slow_origin(&[]);
     for (kind, longest) in [
         ("cap_exceeded", 1_500),
-        // It is asked twice, and the first one's second question is a while after the first.
+        // It is asked twice, with a pause between the first reader's two requests.
         ("internal_error", 2_500),
     ] {
         let key = format!("crowd-{kind}.png");

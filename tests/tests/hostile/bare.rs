@@ -1,4 +1,4 @@
-//! The runtime without our worker: what it answers to a request that never reaches one.
+//! The runtime with a worker of one line: its own answers to requests that reach no worker.
 
 use std::fs;
 use std::net::SocketAddr;

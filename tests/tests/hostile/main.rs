@@ -1,10 +1,8 @@
-//! Hostile requests as raw bytes through the real runtime: whatever a client sends, the answer is
-//! no error of the server's, the worker goes on, and the bucket is asked for nothing but objects
-//! under the prefix.
+//! Hostile requests as raw bytes through the real runtime: no request gets a 5xx, the worker goes on
+//! answering, and the bucket is asked only for objects under the prefix.
 //!
-//! Some requests no worker ever sees: the runtime makes no URL of them and answers itself, now and
-//! then with a 5xx. What it answers to them is asked of the same runtime around a worker of one
-//! line, and a 5xx is accepted only where that one gives the same.
+//! Some requests do not reach a worker: the runtime cannot make a URL of them and answers itself, sometimes
+//! with a 5xx. That is accepted only where the same runtime with a worker of one line answers the same.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +17,7 @@ use e2e::client::Client;
 use testkit::stack::{Edge, Origin, OriginOptions};
 use testkit::tools::Tools;
 
-/// What stands in every object that no client may see.
+/// The content of every object that no client may see.
 const FORBIDDEN: &[u8] = b"FORBIDDEN";
 const OBJECT: &[u8] = b"the object's bytes";
 
@@ -101,7 +99,7 @@ impl Stack {
         wire::request(self.address, method, target, field)
     }
 
-    /// The worker goes on as if nothing had been.
+    /// The worker still answers ordinary requests.
     #[track_caller]
     fn check_alive(&self) {
         let answer = wire::exchange(self.address, &self.request("GET", b"/media/a", b""));

@@ -1,4 +1,4 @@
-//! Requests as bytes on a socket, and what comes back.
+//! Requests as bytes on a socket, and their answers.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ pub(crate) fn request(address: SocketAddr, method: &str, target: &[u8], field: &
     request
 }
 
-/// Sends bytes and reads what comes back until the other side has said all it has to say.
+/// Sends bytes and reads the answer to its end.
 pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream

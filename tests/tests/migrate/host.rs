@@ -85,7 +85,7 @@ impl Host {
             .with_context(|| format!("after the step `{name}`"))
     }
 
-    /// Runs a block as a person would, in one shell; every command of it must end well.
+    /// Runs a block in one shell; every command of it must succeed.
     fn run(&self, name: &str) -> Result<Ran> {
         let path = std::env::var("PATH")?;
         let world = &self.world;
@@ -93,13 +93,13 @@ impl Host {
         let mut commands = world.local(&self.block(name)?.text)?;
         if name == "prune" {
             // 4: some files stay, and are named. Half of all pictures are deleted within minutes here,
-            // which asks for the flag that the page names.
+            // which needs the flag that the page names.
             commands = commands.replace('\n', " --max-deleted-in-bucket 1000 || test $? = 4\n");
         }
         let path = format!("{}:{path}", programs.display());
         let mut command = world.shell(path.as_ref(), &commands);
         if name == "provision" {
-            // A person is asked for it at the terminal.
+            // At a terminal it is prompted for.
             command
                 .env("B2_APPLICATION_KEY_ID", ACCOUNT_ID)
                 .env("B2_APPLICATION_KEY", MASTER_KEY);

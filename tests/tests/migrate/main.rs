@@ -56,7 +56,7 @@ fn page(deployment: Deployment) -> Result<Vec<Block>> {
     Ok(page)
 }
 
-/// Runs the steps from the first to `last`, with a look at all rules after each.
+/// Runs the steps from the first to `last`, and checks the invariants after each.
 fn migrate(deployment: Deployment, last: &str) -> Result<Host> {
     let mut host = Host::start(deployment, page(deployment)?)?;
     for name in STEPS {

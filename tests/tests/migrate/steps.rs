@@ -1,4 +1,4 @@
-//! What the page says after **Then**, step by step.
+//! Checks of what the page states after **Then**, for each step.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use super::host::Host;
 
 /// What was there when a step began.
 pub(crate) struct Before {
-    /// Pictures that everybody may see, and what they are.
+    /// Public pictures, with their content.
     pictures: BTreeMap<String, Vec<u8>>,
     /// Objects in the bucket, with their ETags.
     objects: BTreeMap<String, String>,
@@ -53,7 +53,7 @@ impl Host {
         })
     }
 
-    /// What a person does before a step that is no command of the page.
+    /// Actions before a step that are not commands of the page.
     pub(crate) fn prepare(&mut self, name: &str) -> Result<()> {
         match name {
             "secret" => self.write_files(),

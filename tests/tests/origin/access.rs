@@ -78,7 +78,7 @@ fn a_private_bucket_shows_nothing_to_the_anonymous() {
 }
 
 #[test]
-fn a_master_key_an_unknown_key_and_a_wrong_secret_are_told_apart() {
+fn a_master_key_an_unknown_key_and_a_wrong_secret_are_distinguished() {
     let origin = origin();
     let as_key = |id: &str, key: &str| Client::signing(&origin.s3_url, id, key);
     let master = as_key("161f959a5f87", "K001testsecretkeyofthetestserver");

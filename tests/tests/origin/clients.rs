@@ -88,8 +88,8 @@ fn rclone_uploads_lists_and_compares() {
         let mut check = setup.clients.rclone();
         check.args(extra).arg(&tree).arg("origin:media/t");
         let output = run(check);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("6 matching files"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains("6 matching files"), "{printed}");
     }
 }
 
@@ -155,7 +155,7 @@ fn aws_and_s3cmd_upload_list_and_delete() {
     );
 }
 
-/// What every new Amazon SDK does unless told not to, and what B2 makes of it.
+/// New Amazon SDKs send checksums by default, which B2 refuses.
 #[test]
 fn a_client_that_sends_checksums_is_refused() {
     let setup = setup();
@@ -172,9 +172,9 @@ fn a_client_that_sends_checksums_is_refused() {
     ]);
     up.arg(setup.scratch.path().join("tree/big"));
     let output = up.output().expect("aws starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        !output.status.success() && said.contains("Unsupported header 'x-amz-"),
-        "{said}"
+        !output.status.success() && printed.contains("Unsupported header 'x-amz-"),
+        "{printed}"
     );
 }

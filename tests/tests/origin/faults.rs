@@ -88,7 +88,7 @@ fn a_revoked_key_and_a_skewed_clock_stay_until_they_are_cleared() {
 }
 
 #[test]
-fn more_requests_than_the_rate_are_told_to_slow_down() {
+fn more_requests_than_the_rate_get_slow_down() {
     let origin = origin();
     origin
         .set_faults(&json!({"kind": "slow_down", "max_per_second": 20}))

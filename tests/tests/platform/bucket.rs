@@ -55,7 +55,7 @@ impl Bucket {
         self.origin.asked(Side::Worker, key).pop().unwrap()
     }
 
-    /// Waits for what is not done by a test's own thread.
+    /// Runs a future to its end, for tests that are not `async`.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
@@ -92,7 +92,7 @@ impl Edge {
     }
 }
 
-/// An answer with a rule of its own for how long it is fresh, in seconds.
+/// An answer with its own lifetime, in seconds.
 pub(crate) fn fresh_for(seconds: u32) -> scripted::Answer {
     scripted::Answer {
         headers: vec![format!("Cache-Control: max-age={seconds}")],

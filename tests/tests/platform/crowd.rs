@@ -40,9 +40,9 @@ fn a_thousand_readers_of_a_cold_object_are_one_request_to_the_bucket() {
         misses += usize::from(reply.header("x-cache-status") == Some("MISS"));
     }
     let asked = bucket.asked("a.png");
-    let said = format!(
+    let summary = format!(
         "{READERS} readers of a cold object: {asked} request to the bucket, {misses} MISS\n"
     );
-    std::io::stdout().write_all(said.as_bytes()).unwrap();
+    std::io::stdout().write_all(summary.as_bytes()).unwrap();
     assert_eq!((asked, misses), (1, 1));
 }

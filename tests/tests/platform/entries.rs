@@ -4,7 +4,7 @@ use e2e::scripted::Answer;
 
 use crate::bucket::{Bucket, PURGE_SECRET, script};
 
-/// Time as it is.
+/// Without acceleration of time.
 const REAL_TIME: u32 = 1;
 
 #[test]

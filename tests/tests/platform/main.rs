@@ -1,5 +1,4 @@
-//! The worker in platform mode, between stand-ins of what Cloudflare's platform puts round it, and the
-//! two modes compared.
+//! The worker in platform mode, between stand-ins for Cloudflare's cache and queue.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

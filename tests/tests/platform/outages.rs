@@ -1,4 +1,4 @@
-//! The bucket is gone.
+//! Reads while the bucket is down.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -37,8 +37,8 @@ fn with_the_bucket_stopped_every_key_that_was_read_is_served() {
             .entry(answer.header("x-cache-status").to_owned())
             .or_insert(0) += 1;
     }
-    let said = format!("bucket stopped: {KEYS} of {KEYS} keys served: {words:?}\n");
-    std::io::stdout().write_all(said.as_bytes()).unwrap();
+    let summary = format!("bucket stopped: {KEYS} of {KEYS} keys served: {words:?}\n");
+    std::io::stdout().write_all(summary.as_bytes()).unwrap();
     // A third was past its freshness.
     assert_eq!(
         words,

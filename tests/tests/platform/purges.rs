@@ -73,7 +73,7 @@ fn a_purge_goes_through_the_queue_and_drops_the_tagged_copy_alone() {
 }
 
 #[test]
-fn a_refused_purge_is_logged_with_the_reason_and_comes_again() {
+fn a_refused_purge_is_logged_with_the_reason_and_retried() {
     let bucket = Bucket::start(script("a.jpg", [Answer::default()]));
     let fake = bucket.fake(&[], 20);
     fake.refuse_purges(true).unwrap();
@@ -138,7 +138,7 @@ fn a_purge_that_is_never_taken_ends_in_the_dead_letter_queue() {
 }
 
 #[test]
-fn everything_is_dropped_at_once_or_the_caller_is_told_when_to_come_again() {
+fn a_purge_of_everything_is_done_at_once_or_answered_with_retry_after() {
     let bucket = Bucket::start(script("a.jpg", [Answer::default()]));
     let fake = bucket.fake(&[], 1);
     read(&fake, "/a.jpg", "MISS");
@@ -214,14 +214,14 @@ fn two_thousand_purges_arrive_though_the_consumer_is_killed_three_times() {
     let (in_the_call, before) = (lost(true), lost(false));
     let calls = state.purges.len();
     let span = (state.purges[calls - 1].at - state.purges[0].at) / 1000.0;
-    let said = format!(
+    let summary = format!(
         "{} purges, consumer killed 3 times: all delivered in {} batches ({in_the_call} lost in the call, {before} \
          before it or with no consumer there) by {calls} calls, {} of them refused, over {span:.0} s of the platform's time; {CALLS_NEEDED} calls are the least\n",
         paths.len(),
         state.deliveries.len(),
         calls - accepted.len(),
     );
-    std::io::stdout().write_all(said.as_bytes()).unwrap();
+    std::io::stdout().write_all(summary.as_bytes()).unwrap();
     assert!(in_the_call >= 2 && before >= 1, "{:?}", state.deliveries);
     assert!(
         calls < 2 * CALLS_NEEDED,

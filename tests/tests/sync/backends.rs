@@ -74,7 +74,7 @@ fn a_large_file_goes_in_parts_and_is_recognised(kind: Kind) {
     world.assert_all_there("");
     world.report(&parts, 0).expect(0, 1);
     fs::remove_dir_all(world.directory.path().join("state")).expect("the journal is there");
-    // Another part size than it was sent with: it is found out.
+    // The part size with which it was sent is found from the ETag.
     world
         .report(&["--multipart-from", "6MiB", "--part-size", "8MiB"], 0)
         .expect(0, 1);

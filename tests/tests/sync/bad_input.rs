@@ -1,4 +1,4 @@
-//! What a person can get wrong, and what the service can refuse: one clear message each.
+//! Wrong input, and refusals of the service: one clear message each.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -63,7 +63,7 @@ fn an_unknown_key_id() {
 }
 
 #[test]
-fn a_master_key_is_told_before_anything_is_sent() {
+fn a_master_key_is_reported_before_anything_is_sent() {
     let world = small_world();
     let ran = world.ran(
         world
@@ -103,7 +103,7 @@ fn a_wrong_region() {
 }
 
 #[test]
-fn an_unreachable_endpoint_is_told_within_seconds() {
+fn an_unreachable_endpoint_is_reported_within_seconds() {
     let world = small_world();
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("an address").port();
@@ -204,7 +204,7 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
     };
     set("secret.png", 0o040);
     set("closed", 0o000);
-    // Whoever may do anything is not stopped by a mode: run as one who may not.
+    // root ignores permissions: run as another user.
     let mut command = world.command(&[]);
     if rustix::process::geteuid().is_root() {
         open_to_others(world.directory.path());
@@ -212,8 +212,8 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
     }
     let ran = world.ran(&mut command).expect(4);
     insta::assert_snapshot!(world.shown(&ran));
-    // What is in a closed directory may well be there: nothing is deleted for its sake, also where the
-    // directory's own name is not asked for.
+    // The files of an unreadable directory may exist: nothing is deleted, also where the filter does not match
+    // the directory's own name.
     set("closed", 0o755);
     world.report(&["--include", "closed/**"], 0).expect(1, 0);
     set("closed", 0o000);
@@ -235,7 +235,7 @@ fn an_unreadable_file_and_directory_are_named_and_the_rest_arrives() {
     world.report(&["--state-dir", "other"], 0).expect(1, 41);
 }
 
-/// The same command, run by the user `nobody`, who may not be let in where it was built.
+/// The same command, run by the user `nobody`, from a copy that this user may execute.
 fn as_nobody(command: &Command, directory: &std::path::Path) -> Command {
     let program = directory.join("medialift");
     fs::copy(command.get_program(), &program).expect("copied");

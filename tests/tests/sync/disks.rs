@@ -73,7 +73,7 @@ fn a_full_disk_of_the_service_ends_the_run_and_with_room_it_goes_on() {
 }
 
 #[test]
-fn a_journal_that_finds_no_room_is_told_and_costs_no_upload() {
+fn a_full_disk_of_the_journal_is_reported_and_costs_no_upload() {
     let world = World::origin();
     let long = "n".repeat(220);
     for number in 0..2000 {

@@ -33,7 +33,7 @@ fn over_tls_all_arrives_and_errors_are_retried() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_not_trusted() {
+fn a_certificate_of_an_unknown_authority_is_not_trusted() {
     let world = World::origin();
     world.fill(5, 100);
     let front = TlsFront::start(&world.control().s3_url).expect("a front");

@@ -58,7 +58,7 @@ fn the_rate_that_the_endpoint_bears_is_found() {
     world.faults(json!({ "kind": "slow_down", "max_per_second": 200 }));
     let report = world.report(&[], 0);
     report.expect(2400, 0);
-    // Without a rate of its own, a run would be refused thousands of times. How near it comes to the
+    // Without a limit on its rate, a run would be refused thousands of times. How near it comes to the
     // rate is `tune.rs`'s own test; here, that it does not crawl: 12 s is the least there is.
     let refused = world.requests().refused;
     assert!(refused < 800, "{refused} requests were refused");
@@ -188,7 +188,7 @@ fn gone_half_way(
 }
 
 #[test]
-fn a_network_that_is_away_is_waited_for_and_that_is_said() {
+fn a_lost_network_is_waited_for_and_reported() {
     let mut world = World::origin();
     // Longer than any request is tried again.
     let arguments = ["--concurrency", "8", "--json", "--retry-for", "2"];
@@ -196,27 +196,27 @@ fn a_network_that_is_away_is_waited_for_and_that_is_said() {
     std::thread::sleep(Duration::from_secs(9));
     world.server = Server::Origin(start());
     let output = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     assert!(
-        said.contains("the network is unreachable")
-            && said.contains("the network is reachable again"),
-        "{said}"
+        printed.contains("the network is unreachable")
+            && printed.contains("the network is reachable again"),
+        "{printed}"
     );
     world.assert_all_there("");
     world.report(&[], 0).expect(0, 400);
 }
 
 #[test]
-fn a_network_that_stays_away_is_given_up_when_asked_for() {
+fn a_lost_network_ends_the_run_where_a_flag_asks_for_it() {
     let mut world = World::origin();
     let arguments = ["--concurrency", "8", "--give-up-after", "2"];
     let (child, _) = gone_half_way(&mut world, &arguments);
     let output = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.matches("error:").count(), 1, "{said}");
-    assert!(said.contains("no connection"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert_eq!(printed.matches("error:").count(), 1, "{printed}");
+    assert!(printed.contains("no connection"), "{printed}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use super::world::World;
 
 #[test]
-fn a_dry_run_changes_nothing_and_tells_the_same() {
+fn a_dry_run_changes_nothing_and_reports_the_same() {
     let world = World::origin();
     world.fill(30, 100);
     let ran = world.run(&["--dry-run"]).expect(0);
@@ -75,7 +75,7 @@ fn delete_has_a_guard_and_spares_what_is_excluded() {
     let gone = 30 - left;
     assert!(gone > 0);
 
-    // Not asked for, nothing goes.
+    // Without the flag nothing is deleted.
     let report = world.report(&[], 0);
     assert_eq!(report.number("/only_in_bucket"), gone + 1);
     let refused = world.run(&["--delete", "--max-delete", "1"]);
@@ -120,7 +120,7 @@ fn a_change_that_size_and_time_hide_is_seen() {
 }
 
 #[test]
-fn quiet_says_nothing_but_what_went_wrong() {
+fn quiet_reports_errors_only() {
     let world = World::origin();
     world.fill(10, 100);
     let ran = world.run(&["--quiet"]).expect(0);
@@ -149,7 +149,7 @@ fn an_object_that_somebody_else_wrote_is_named_and_left_unless_it_may_be_replace
     assert_eq!(world.object("a.png").body, b"newer, from elsewhere");
     world.report(&["--replace"], 0).expect(1, 10);
     world.assert_all_there("");
-    // What we put there may be replaced by a later state of the same file.
+    // An object of `medialift` may be replaced by a later state of the same file.
     world.write("a.png", "newest");
     world.report(&[], 0).expect(1, 10);
     world.assert_all_there("");

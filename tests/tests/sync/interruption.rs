@@ -1,4 +1,4 @@
-//! Killed at random moments, or asked to end: the next run goes on, and nothing is sent twice.
+//! Runs that are killed at random moments, or interrupted: the next run continues, and nothing is sent twice.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const KILLS: u64 = 50;
 /// Uploads under way at most.
 const CONCURRENCY: u64 = 8;
 
-/// Enough that all kills together do not see the end of it.
+/// So many files that all killed runs together do not complete.
 const FILES: u64 = 4000;
 
 #[test]
@@ -42,7 +42,7 @@ fn killed_fifty_times_it_completes_and_sends_nothing_twice() {
         std::thread::sleep(Duration::from_millis(random.u64(..150)));
         child.kill().expect("killed");
         child.wait().expect("ended");
-        // What had been sent to its end arrives yet: from then on it is complete.
+        // Bodies that were sent in full still arrive.
         world.wait_until_quiet();
     }
     let complete = world.requests().stored.len() as u64;
@@ -58,7 +58,7 @@ fn killed_fifty_times_it_completes_and_sends_nothing_twice() {
     for (key, times) in &requests.stored {
         assert_eq!(*times, 1, "`{key}` was sent again after it was complete");
     }
-    // Requests that a kill cut short are all that was sent in vain.
+    // Only requests that a kill has interrupted were sent again.
     let in_vain = requests.of("PutObject") - FILES;
     assert!(
         in_vain <= KILLS * CONCURRENCY,
@@ -94,7 +94,7 @@ fn ctrl_c_and_term_end_cleanly_and_the_next_run_goes_on() {
         let report: serde_json::Value = serde_json::from_str(&text).expect("a report");
         assert_eq!(report["interrupted"], true);
         let sent = report["uploaded"]["files"].as_u64().expect("a number");
-        // What was under way was let end, so every request that arrived is accounted for.
+        // Uploads in progress were completed, so every request that arrived is in the report.
         assert_eq!(world.requests().of("PutObject"), sent);
         world.control().clear_faults().expect("cleared");
         world.report(&[], 0).expect(600 - sent, sent);
@@ -124,7 +124,7 @@ fn a_lost_or_broken_journal_is_rebuilt_and_nothing_is_sent() {
 }
 
 #[test]
-fn two_runs_at_once_do_not_meet() {
+fn a_second_run_at_once_is_refused() {
     let world = World::origin();
     world.fill(100, 500);
     world.faults(json!({ "kind": "latency", "latency_ms": 200, "method": "PUT" }));

@@ -53,7 +53,7 @@ fn a_killed_upload_goes_on_with_the_parts_that_are_missing() {
     world.report(&PARTS, 0).expect(0, 1);
 }
 
-/// More files than there is room for parts in memory, each of more parts than are digested at once.
+/// More files than the memory budget has parts for, each of more parts than are digested at once.
 #[test]
 fn many_large_files_at_once_do_not_wait_for_each_other() {
     const FILES: usize = 20;

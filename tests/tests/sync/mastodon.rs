@@ -60,7 +60,7 @@ fn what_mastodon_deleted_in_the_bucket_is_not_brought_back() -> Result<()> {
     let report = expect(&media, &[], 0, 0, 2)?;
     assert_eq!(report["deleted_in_bucket"], 1);
     assert_eq!(content(&media, "b.png")?.0, 404);
-    // Never sent so far: it comes.
+    // It was never sent: it is uploaded.
     write(&media.live().join("late.png"), "late")?;
     expect(&media, &[], 0, 1, 2)?;
     assert_eq!(content(&media, "late.png")?, (200, "late".to_owned()));
@@ -146,7 +146,7 @@ fn what_mastodon_writes_while_a_run_goes_on_is_not_overwritten() -> Result<()> {
         }
         let uploads = media.client().send("GET", "/media?uploads=", &[], &[])?;
         assert!(!uploads.text().contains("<Upload>"), "{}", uploads.text());
-        // It was seen there: what Mastodon deletes is not brought back.
+        // It was in the bucket before: what Mastodon deletes is not restored.
         media.origin.clear_faults()?;
         if !unknown {
             media.delete("e.png")?;
@@ -157,7 +157,7 @@ fn what_mastodon_writes_while_a_run_goes_on_is_not_overwritten() -> Result<()> {
     Ok(())
 }
 
-/// Where the disk is the truth, one request a file is enough.
+/// Where the disk is authoritative, one request for each file is enough.
 #[test]
 fn a_file_is_asked_for_before_it_is_sent_only_where_mastodon_may_have_written_it() -> Result<()> {
     let media = synced()?;
@@ -191,7 +191,7 @@ fn without_a_journal_nothing_is_taken_for_never_sent() -> Result<()> {
 }
 
 #[test]
-fn where_nobody_knows_who_owns_the_media_only_what_was_never_there_is_sent() -> Result<()> {
+fn where_the_owner_of_the_media_is_not_known_only_new_files_are_sent() -> Result<()> {
     let media = synced()?;
     fs::remove_file(media.path().join(".env.production"))?;
     media.delete("a.png")?;
@@ -300,7 +300,7 @@ fn a_kill_after_the_switch_leaves_only_what_was_on_its_way_in_doubt() -> Result<
 }
 
 #[test]
-fn an_installation_that_does_not_tell_where_its_media_are_sends_nothing_unrecorded() -> Result<()> {
+fn an_installation_without_a_known_media_directory_sends_nothing_unrecorded() -> Result<()> {
     let media = Media::with(&[("a.png", "a"), ("b.png", "b")])?;
     let settings = "S3_ENABLED=true\nS3_BUCKET=${SAID_ELSEWHERE}\n";
     write(&media.path().join(".env.production"), settings)?;
@@ -334,12 +334,12 @@ fn media_whose_mastodon_is_not_seen_are_not_taken_for_never_sent() -> Result<()>
             Ok((uploaded, ran.stderr))
         };
         let all = files.len() as u64;
-        let (uploaded, said) = sync(&[], 4)?;
-        assert_eq!(uploaded, 0, "{said}");
+        let (uploaded, printed) = sync(&[], 4)?;
+        assert_eq!(uploaded, 0, "{printed}");
         for way in ["`--send-unrecorded`", "`--not-mastodon`", "`owner`"] {
-            assert!(said.contains(way), "{way}: {said}");
+            assert!(printed.contains(way), "{way}: {printed}");
         }
-        // The first upload, and then nothing more need be said.
+        // The first upload; later runs need no flag.
         assert_eq!(sync(&["--send-unrecorded"], 0)?.0, all);
         media.delete(remote.0)?;
         assert_eq!(sync(&[], 4)?.0, 0, "what was there is not brought back");

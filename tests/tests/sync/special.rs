@@ -1,4 +1,4 @@
-//! What a media directory can hold besides files that lie still.
+//! Entries of a media directory that are not regular files, and files that change meanwhile.
 
 use std::fs;
 use std::io::{Seek, Write};
@@ -164,7 +164,7 @@ fn a_file_that_keeps_changing_is_named_and_never_half_stored() {
     let world = World::origin();
     world.fill(20, 100);
     world.write("moving.mp4", vec![0; 4 << 20]);
-    // Each try takes so long that the file cannot but change meanwhile.
+    // Each attempt takes longer than the time between two changes of the file.
     world.faults(json!({ "kind": "latency", "latency_ms": 500, "key_prefix": "moving" }));
     let path = world.media().join("moving.mp4");
     let done = AtomicBool::new(false);
@@ -186,14 +186,14 @@ fn a_file_that_keeps_changing_is_named_and_never_half_stored() {
     });
     assert_eq!(report["skipped"], json!({ "changing": 1 }), "{report}");
     assert_eq!(report["uploaded"]["files"], 20);
-    // Quiet now, it arrives as it is.
+    // Without further changes it is uploaded.
     world.report(&[], 0).expect(1, 20);
     world.assert_all_there("");
 }
 
 /// Slowly enough to be digested in between, and too fast to be sent in one state.
 #[test]
-fn a_file_that_was_given_up_while_it_changed_is_ours_in_the_next_run() {
+fn a_file_that_was_given_up_while_it_changed_is_sent_by_the_next_run() {
     let world = World::origin();
     world.write("moving.mp4", vec![0; 4 << 20]);
     world.faults(json!({ "kind": "latency", "latency_ms": 1000, "method": "PUT" }));
@@ -323,7 +323,7 @@ fn changed_under_way(size: usize, what: &str) {
         world.report(&arguments[..4], 0).expect(1, 0);
         assert!(world.object("video.mp4").body == after, "{of}");
     } else {
-        // Noticed, and begun again: what is there in the end is what the file is in the end.
+        // The change is noticed and the upload repeated: the object is the file's last state.
         assert!(stored.body == after, "{of}: {} bytes", stored.body.len());
         world.report(&arguments[..4], 0).expect(0, 1);
     }

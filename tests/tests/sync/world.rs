@@ -12,13 +12,13 @@ use e2e::seaweed::Seaweed;
 use serde_json::Value;
 use testkit::stack::{Origin, OriginOptions, Requests};
 
-/// Where the objects go.
+/// The S3 server.
 pub(crate) enum Server {
     Origin(Origin),
     Seaweed(Seaweed),
 }
 
-/// The servers that every sync must be right on.
+/// The servers on which every sync must work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Origin,
