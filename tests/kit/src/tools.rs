@@ -102,6 +102,12 @@ impl Tools {
         std::env::join_paths(directories).unwrap_or(path)
     }
 
+    /// Where Node.js keeps compiled scripts: without it a start of wrangler takes a third more processor time.
+    #[must_use]
+    pub fn compile_cache(&self) -> PathBuf {
+        self.cache.join("node-compile-cache")
+    }
+
     /// A `wrangler` command, run at the root of the repository, that keeps to itself: no telemetry, no
     /// question, no look at the network for its own purposes.
     #[must_use]
@@ -112,6 +118,7 @@ impl Tools {
             .arg(&self.wrangler_js)
             .current_dir(crate::root())
             .env("PATH", self.path())
+            .env("NODE_COMPILE_CACHE", self.compile_cache())
             .env("WRANGLER_SEND_METRICS", "false")
             .env("WRANGLER_SEND_ERROR_REPORTS", "false")
             .env("CLOUDFLARE_TELEMETRY_DISABLED", "1")

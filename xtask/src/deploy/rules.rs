@@ -48,6 +48,7 @@ impl Configuration {
             .args(["--no-warnings", "-e", READ])
             .arg(&file)
             .args([environment, ""])
+            .env("NODE_COMPILE_CACHE", tools.compile_cache())
             // Where its `node_modules` are.
             .current_dir(testkit::root())
             .stdin(Stdio::null())
