@@ -17,10 +17,25 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::call::{Caller, RetryRule};
-use crate::config::{Credentials, Endpoint, Secret, Visibility};
+use crate::config::{Credentials, Endpoint, File, Secret, Visibility};
+use crate::error::{Error, Result};
 
 /// The address of the native API.
-pub const REALM: &str = "https://api.backblazeb2.com";
+const REALM: &str = "https://api.backblazeb2.com";
+
+/// The address of the native API: Backblaze's, unless the settings or `B2_ENVIRONMENT` name another.
+pub fn realm(file: &File) -> Result<Endpoint> {
+    let text = std::env::var("B2_ENVIRONMENT")
+        .ok()
+        .filter(|value| !value.is_empty() && value != "production")
+        .or_else(|| file.b2_api.clone())
+        .unwrap_or_else(|| REALM.to_owned());
+    Endpoint::parse(&text).map_err(|fault| {
+        Error::usage(format!("use `{text}` as the native API"))
+            .cause(fault)
+            .hint("unset `b2_api` and `B2_ENVIRONMENT` for Backblaze's own")
+    })
+}
 
 /// The capabilities that Mastodon, `sync` and `verify` need, and no more.
 ///

@@ -10,9 +10,9 @@
 //! | there | absent | recorded | send | deleted in the bucket: left, never sent again | conflict |
 //! | there | absent | about to be sent³ | send | conflict; `--send-unrecorded` sends | conflict; `--send-unrecorded` sends |
 //! | there | the same | – | same | same | same |
-//! | there | another | ours² | send: the file is newer than the record | conflict | conflict |
-//! | there | another | not ours | conflict; `--replace` sends | conflict | conflict |
-//! | there | open | – | compare: read the file, decide again | compare | compare |
+//! | there | different | ours² | send: the file is newer than the record | conflict | conflict |
+//! | there | different | not ours | conflict; `--replace` sends | conflict | conflict |
+//! | there | not compared | – | compare: read the file, decide again | compare | compare |
 //! | hidden | – | – | hidden: left out unless `--include-hidden` | hidden | hidden |
 //! | absent | there | ours² | only in the bucket; `--delete` deletes | only in the bucket: Mastodon's own | only in the bucket |
 //! | absent | there | not ours | only in the bucket: it may never have been a file here | only in the bucket | only in the bucket |
@@ -25,7 +25,7 @@
 //! ³ A run was killed while it sent the file: whether it was stored is not known.
 //!
 //! *The same*: equal size and equal MD5, taken from the journal while the file is as it was recorded.
-//! A plain MD5 and a multipart ETag (`…-N`) cannot be compared: that is *open*. With `--size-only` an
+//! A plain MD5 and a multipart ETag (`…-N`) cannot be compared: that is *not compared*. With `--size-only` an
 //! equal size is the same; with `--checksum` the journal's digests are not used.
 
 use serde::Serialize;
@@ -138,23 +138,24 @@ impl Conflict {
     }
 }
 
-/// The content of a local file compared with its object.
+/// How the content of a local file compares with its object's.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+enum ContentMatch {
     Same,
-    Another,
-    Open,
+    Different,
+    /// The file has to be read.
+    NotCompared,
 }
 
 /// Decides by the table above.
 pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
     match (&pair.local, &pair.object) {
         (Some(TreeEntry::File(file)), Some(object)) => {
-            let content = content(file, object, pair.known.as_ref(), flags.compare);
+            let content = compare_content(file, object, pair.recorded.as_ref(), flags.compare);
             decide_file(pair, file, content, owner, flags)
         }
         (Some(TreeEntry::File(file)), None) => {
-            decide_file(pair, file, Content::Another, owner, flags)
+            decide_file(pair, file, ContentMatch::Different, owner, flags)
         }
         (Some(TreeEntry::Skipped(skipped)), _) => Decision::Skip(skipped.reason),
         (None, Some(object)) if flags.delete && *owner == Owner::Disk && is_ours(pair, object) => {
@@ -168,9 +169,9 @@ pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
 /// Decides once the file has been read and compared: never [`Decision::Compare`].
 pub fn decide_read(pair: &Pair, same: bool, owner: &Owner, flags: Flags) -> Decision {
     let content = if same {
-        Content::Same
+        ContentMatch::Same
     } else {
-        Content::Another
+        ContentMatch::Different
     };
     match &pair.local {
         Some(TreeEntry::File(file)) => decide_file(pair, file, content, owner, flags),
@@ -181,7 +182,7 @@ pub fn decide_read(pair: &Pair, same: bool, owner: &Owner, flags: Flags) -> Deci
 fn decide_file(
     pair: &Pair,
     file: &LocalFile,
-    content: Content,
+    content: ContentMatch,
     owner: &Owner,
     flags: Flags,
 ) -> Decision {
@@ -189,27 +190,27 @@ fn decide_file(
         return Decision::Hidden;
     }
     let Some(object) = &pair.object else {
-        return match (owner, &pair.known) {
+        return match (owner, &pair.recorded) {
             (Owner::Disk, _) => Decision::Send(Why::New),
-            (Owner::Bucket, Some(known)) if !known.sending => Decision::DeletedInBucket,
+            (Owner::Bucket, Some(recorded)) if !recorded.sending => Decision::DeletedInBucket,
             (Owner::Bucket, _) if flags.send_unrecorded => Decision::Send(Why::New),
             (Owner::Bucket, None) if flags.unrecorded_is_new => Decision::Send(Why::New),
             (Owner::Bucket, _) => Decision::Conflict(Conflict::NoJournal),
             (Owner::Unknown(_), None) if flags.unrecorded_is_new || flags.send_unrecorded => {
                 Decision::Send(Why::New)
             }
-            (Owner::Unknown(_), Some(known)) if known.sending && flags.send_unrecorded => {
+            (Owner::Unknown(_), Some(recorded)) if recorded.sending && flags.send_unrecorded => {
                 Decision::Send(Why::New)
             }
             (Owner::Unknown(_), _) => Decision::Conflict(Conflict::OwnerUnknown),
         };
     };
     match (content, owner) {
-        (Content::Open, _) => Decision::Compare,
-        (Content::Same, _) => Decision::Same,
-        (Content::Another, Owner::Bucket) => Decision::Conflict(Conflict::BucketOwns),
-        (Content::Another, Owner::Unknown(_)) => Decision::Conflict(Conflict::OwnerUnknown),
-        (Content::Another, Owner::Disk) => match (is_ours(pair, object), flags.replace) {
+        (ContentMatch::NotCompared, _) => Decision::Compare,
+        (ContentMatch::Same, _) => Decision::Same,
+        (ContentMatch::Different, Owner::Bucket) => Decision::Conflict(Conflict::BucketOwns),
+        (ContentMatch::Different, Owner::Unknown(_)) => Decision::Conflict(Conflict::OwnerUnknown),
+        (ContentMatch::Different, Owner::Disk) => match (is_ours(pair, object), flags.replace) {
             (true, _) => Decision::Send(Why::Changed),
             (false, true) => Decision::Send(Why::Replace),
             (false, false) => Decision::Conflict(Conflict::NotOurs),
@@ -220,32 +221,33 @@ fn decide_file(
 /// Whether the object is the recorded one: sent by medialift, or found equal to a file. An object that
 /// Mastodon uploaded to the bucket never is: it had no file here.
 fn is_ours(pair: &Pair, object: &ListedObject) -> bool {
-    pair.known
-        .is_some_and(|known| known.same && known.etag() == object.etag)
+    pair.recorded
+        .is_some_and(|recorded| recorded.same && recorded.etag() == object.etag)
 }
 
-fn content(
+/// Compares without reading the file.
+fn compare_content(
     file: &LocalFile,
     object: &ListedObject,
-    known: Option<&Recorded>,
+    recorded: Option<&Recorded>,
     compare: Compare,
-) -> Content {
+) -> ContentMatch {
     if file.stamp.size != object.size {
-        return Content::Another;
+        return ContentMatch::Different;
     }
-    match (compare, known) {
-        (Compare::SizeOnly, _) => Content::Same,
-        (Compare::Digest, Some(known)) if known.same && known.stamp == file.stamp => {
-            let etag = known.etag();
+    match (compare, recorded) {
+        (Compare::SizeOnly, _) => ContentMatch::Same,
+        (Compare::Digest, Some(recorded)) if recorded.same && recorded.stamp == file.stamp => {
+            let etag = recorded.etag();
             if etag == object.etag {
-                Content::Same
+                ContentMatch::Same
             } else if part_count(&etag) == part_count(&object.etag) {
-                Content::Another
+                ContentMatch::Different
             } else {
-                Content::Open
+                ContentMatch::NotCompared
             }
         }
-        _ => Content::Open,
+        _ => ContentMatch::NotCompared,
     }
 }
 

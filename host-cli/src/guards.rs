@@ -123,11 +123,11 @@ pub fn may_put_back(difference: &RollbackDifference<'_>) -> Permission {
 }
 
 /// How many local files have no object, as `prune` has counted them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct MissingObjects {
     /// Objects in the bucket.
     pub objects: u64,
-    /// Files without an object.
+    /// Files without an object: Mastodon has deleted it.
     pub deleted: u64,
     /// Files outside `cache/`: the instance's own media.
     pub own: u64,

@@ -20,7 +20,7 @@ use redb::{DatabaseError, ReadOnlyDatabase};
 
 pub use self::cursor::Cursor;
 pub use self::record::Recorded;
-use self::store::{ABOUT, COMPLETE, OpenError, Store, UPLOADS, VERSION, open};
+use self::store::{ABOUT, COMPLETE, Store, StoreError, UPLOADS, VERSION, open};
 pub use self::writer::Writer;
 
 use crate::error::{Error, Result};
@@ -51,25 +51,21 @@ impl Journal {
         }
         let (database, note) = match open(path, &about) {
             Ok(database) => (database, None),
-            Err(OpenError::InUse) => return Err(in_use(path)),
+            Err(StoreError::InUse) => return Err(in_use(path)),
             // The run goes on with an empty journal and records nothing.
-            Err(OpenError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
-                let journal = Journal {
-                    store: Arc::new(Store::Absent),
-                    path: path.to_owned(),
-                    complete: false,
-                };
+            Err(StoreError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
+                let journal = Journal::of(Store::Absent, path);
                 let note = format!(
                     "the journal was not written (I/O error: {e}); the next run reads more files and sends nothing twice"
                 );
                 return Ok((journal, Some(note)));
             }
-            Err(OpenError::Io(e)) => {
+            Err(StoreError::Io(e)) => {
                 return Err(failed(e.into()).hint(
                     "check the disk and who may write there, or give another place with `--state-dir`",
                 ));
             }
-            Err(OpenError::Broken(cause)) => {
+            Err(StoreError::Broken(cause)) => {
                 let aside = path.with_extension("broken");
                 fs::rename(path, &aside).map_err(|e| failed(e.into()))?;
                 let database = open(path, &about).map_err(|e| failed(format!("{e:?}").into()))?;
@@ -81,14 +77,7 @@ impl Journal {
                 (database, Some(note))
             }
         };
-        let store = Store::Writable(database);
-        let complete = store.is_complete();
-        let journal = Journal {
-            store: Arc::new(store),
-            path: path.to_owned(),
-            complete,
-        };
-        Ok((journal, note))
+        Ok((Journal::of(Store::Writable(database), path), note))
     }
 
     /// For a run that does not record each key before it sends it: the journal is not complete until the
@@ -132,13 +121,15 @@ impl Journal {
                 Store::Absent
             }
         };
-        let complete = store.is_complete();
-        let journal = Journal {
+        Ok((Journal::of(store, path), note))
+    }
+
+    fn of(store: Store, path: &Path) -> Journal {
+        Journal {
+            complete: store.is_complete(),
             store: Arc::new(store),
             path: path.to_owned(),
-            complete,
-        };
-        Ok((journal, note))
+        }
     }
 
     /// Whether a key that is not recorded was never in the bucket: a run over all paths has ended

@@ -333,11 +333,14 @@ pub fn moved_aside_of(env_file: &Path, settings: &config::File) -> Option<PathBu
 
 /// The media directory that `directory` is, contains or is part of, if a cutover has moved it aside.
 fn moved_aside(directory: &Path) -> Option<PathBuf> {
-    let Ok(sites) = related_media_dirs(directory) else {
+    let Ok(directories) = related_media_dirs(directory) else {
         return Some(directory.to_owned());
     };
-    let moved = |site: &MediaPaths| !matches!(site.state(), Ok(None));
-    sites.iter().find(|site| moved(site)).map(MediaPaths::live)
+    let moved = |paths: &MediaPaths| !matches!(paths.state(), Ok(None));
+    directories
+        .iter()
+        .find(|paths| moved(paths))
+        .map(MediaPaths::live)
 }
 
 fn resolved(path: &Path) -> PathBuf {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub use self::size::CacheSize;
 
 use crate::config::{LONGEST_KEY, OriginCacheControl, Target};
-use crate::verify::FilesUrl;
+use crate::verify::SiteUrl;
 
 const FILES: &str = include_str!("nginx/files.conf");
 const OLD_ADDRESSES: &str = include_str!("nginx/old-addresses.conf");
@@ -20,7 +20,7 @@ const OLD_ADDRESSES: &str = include_str!("nginx/old-addresses.conf");
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
     /// The files domain; `http` and a loopback address behind another proxy.
-    pub files_url: FilesUrl,
+    pub files_url: SiteUrl,
     /// The public bucket.
     pub target: Target,
     /// Directory of the cache.
@@ -139,7 +139,7 @@ pub fn files(settings: &ProxySettings) -> String {
 }
 
 /// The redirect of old addresses, for the server of the instance.
-pub fn old_addresses(files_url: &FilesUrl, key_prefix: &str) -> String {
+pub fn old_addresses(files_url: &SiteUrl, key_prefix: &str) -> String {
     fill(
         OLD_ADDRESSES,
         &[
@@ -172,7 +172,7 @@ fn name(host: &str) -> String {
     format!("media_{}", host.chars().map(plain).collect::<String>())
 }
 
-fn listen(url: &FilesUrl) -> String {
+fn listen(url: &SiteUrl) -> String {
     if !url.is_encrypted() {
         let port = url.port().unwrap_or(80);
         return format!(
@@ -203,7 +203,7 @@ fn tls(settings: &ProxySettings) -> String {
 }
 
 /// The redirect from http to https, where the domain has the default port.
-fn redirect(url: &FilesUrl) -> String {
+fn redirect(url: &SiteUrl) -> String {
     if !url.is_encrypted() || url.port().is_some_and(|port| port != 443) {
         return String::new();
     }

@@ -187,7 +187,7 @@ impl Pairs {
                 path: self.path_of(&object).to_owned(),
                 local: None,
                 object: Some(object),
-                known: None,
+                recorded: None,
             }),
         }
     }

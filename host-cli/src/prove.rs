@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use crate::decide::Decision;
 use crate::pairs::Pair;
 use crate::s3::{Client, ErrorKind, S3Error};
-use crate::tree::{Stamp, TreeEntry};
+use crate::tree::Stamp;
 use crate::upload::digest;
 
 /// Attempts to read an object whole.
@@ -32,9 +32,9 @@ pub enum RequiredProof {
 
 /// What has to be proven before the file of `pair` is deleted.
 pub fn required_proof(decision: Decision, pair: &Pair) -> RequiredProof {
-    match (decision, &pair.local) {
+    match (decision, pair.file()) {
         // The file of a suspended account may be the last copy.
-        (Decision::DeletedInBucket, Some(TreeEntry::File(file))) if file.hidden => {
+        (Decision::DeletedInBucket, Some(file)) if file.hidden => {
             RequiredProof::Impossible("it is hidden, and the bucket does not have it")
         }
         (Decision::DeletedInBucket, _) if !is_as_uploaded(pair) => RequiredProof::Impossible(
@@ -47,11 +47,11 @@ pub fn required_proof(decision: Decision, pair: &Pair) -> RequiredProof {
 
 /// Whether the local file is the one that was recorded. Its mode and its hard links may have changed.
 pub fn is_as_uploaded(pair: &Pair) -> bool {
-    let (Some(TreeEntry::File(file)), Some(known)) = (&pair.local, &pair.known) else {
+    let (Some(file), Some(recorded)) = (pair.file(), &pair.recorded) else {
         return false;
     };
     let content = |stamp: &Stamp| (stamp.size, stamp.modified, stamp.inode);
-    known.same && content(&known.stamp) == content(&file.stamp)
+    recorded.same && content(&recorded.stamp) == content(&file.stamp)
 }
 
 /// Result of comparing a file with its object.

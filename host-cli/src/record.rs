@@ -26,13 +26,15 @@ impl Recording {
     /// Begins to record; none for a command that is no step of a migration, and with `--dry-run`. For
     /// commands that may run for hours, a line is written at once.
     pub(crate) fn begin(command: &Command, context: &Context) -> Option<Recording> {
-        let step = step(command)?;
+        let recorded = recorded_command(command)?;
         let state_dir = context.state_dir().ok()?;
-        let mut entry = LedgerEntry::begun(step.action);
-        entry.only_some = step.only_some;
-        let target = step.target.and_then(|t| t.resolve_with(&context.file).ok());
+        let mut entry = LedgerEntry::begun(recorded.action);
+        entry.only_some = recorded.only_some;
+        let target = recorded
+            .target
+            .and_then(|t| t.resolve_with(&context.file).ok());
         entry.target = target.as_ref().map(ledger::target_name);
-        entry.media_dir = step
+        entry.media_dir = recorded
             .media_dir
             .and_then(|given| named_media_dir(given, &context.file).ok())
             .and_then(|path| std::path::absolute(path).ok());
@@ -43,7 +45,7 @@ impl Recording {
         // Where there is no directory, the command itself reports that.
         let begun = entry.tree.is_some()
             && matches!(
-                step.action,
+                recorded.action,
                 Action::Sync | Action::Cutover | Action::Rollback | Action::Prune
             );
         let recording = Recording {
@@ -86,8 +88,8 @@ impl Recording {
     }
 }
 
-/// What a command line says of the recorded step.
-struct Step<'a> {
+/// What a command line says of the run that is recorded.
+struct RecordedCommand<'a> {
     action: Action,
     /// None: the command has no media directory. `Some(None)`: that of the settings file.
     media_dir: Option<Option<&'a Path>>,
@@ -95,24 +97,24 @@ struct Step<'a> {
     only_some: bool,
 }
 
-fn step(command: &Command) -> Option<Step<'_>> {
-    let of = |action| Step {
+fn recorded_command(command: &Command) -> Option<RecordedCommand<'_>> {
+    let of = |action| RecordedCommand {
         action,
         media_dir: None,
         target: None,
         only_some: false,
     };
     Some(match command {
-        Command::Plan(args) => Step {
+        Command::Plan(args) => RecordedCommand {
             media_dir: Some(args.media_dir.as_deref()),
             ..of(Action::Plan)
         },
         Command::Provision(args) if !args.dry_run => of(Action::Provision),
-        Command::Check(args) if !args.dry_run => Step {
+        Command::Check(args) if !args.dry_run => RecordedCommand {
             target: Some(&args.target),
             ..of(Action::Check)
         },
-        Command::Sync(args) if !args.dry_run => Step {
+        Command::Sync(args) if !args.dry_run => RecordedCommand {
             media_dir: Some(args.directory.as_deref()),
             target: Some(&args.target),
             only_some: !(args.include.is_empty()
@@ -120,7 +122,7 @@ fn step(command: &Command) -> Option<Step<'_>> {
                 && args.files_from.is_none()),
             ..of(Action::Sync)
         },
-        Command::Env(args) if !args.dry_run && !args.lint => Step {
+        Command::Env(args) if !args.dry_run && !args.lint => RecordedCommand {
             target: Some(&args.target),
             ..of(match (args.announce, args.undo) {
                 (true, _) => Action::Announce,
@@ -128,20 +130,20 @@ fn step(command: &Command) -> Option<Step<'_>> {
                 (false, false) => Action::Switch,
             })
         },
-        Command::Verify(args) if !args.dry_run => Step {
+        Command::Verify(args) if !args.dry_run => RecordedCommand {
             target: Some(&args.target),
             ..of(Action::Verify)
         },
-        Command::Cutover(args) if !args.dry_run => Step {
+        Command::Cutover(args) if !args.dry_run => RecordedCommand {
             media_dir: Some(args.media_dir.as_deref()),
             target: Some(&args.target),
             ..of(Action::Cutover)
         },
-        Command::Rollback(args) if !args.dry_run => Step {
+        Command::Rollback(args) if !args.dry_run => RecordedCommand {
             media_dir: Some(args.media_dir.as_deref()),
             ..of(Action::Rollback)
         },
-        Command::Prune(args) if !args.dry_run => Step {
+        Command::Prune(args) if !args.dry_run => RecordedCommand {
             // The directory that is freed, by whichever of its names.
             media_dir: Some(args.dir.as_deref().or(args.media_dir.as_deref())),
             target: Some(&args.target),

@@ -61,7 +61,7 @@ impl Sides {
     }
 
     /// How the directory is walked.
-    pub(crate) fn tree(&self) -> tree::WalkOptions {
+    pub(crate) fn walk_options(&self) -> tree::WalkOptions {
         tree::WalkOptions {
             root: self.root.clone(),
             prefix_length: self.client.target().key_prefix.len(),
@@ -72,7 +72,7 @@ impl Sides {
     /// Begins to show progress.
     pub(crate) fn progress(&self, ui: Ui) -> Result<Progress> {
         let everything = Filter::new(&[], &[])?;
-        let count = Some((self.tree(), everything));
+        let count = Some((self.walk_options(), everything));
         Ok(Progress::begin(ui, count, self.client.clone()))
     }
 
@@ -88,7 +88,7 @@ impl Sides {
 
     fn join(&self, files_from: Option<Vec<OsString>>) -> Result<Pairs> {
         let options = pairs::JoinOptions {
-            tree: self.tree(),
+            walk: self.walk_options(),
             files_from,
             filter: Filter::new(&[], &[])?,
             sort_listing: false,
@@ -113,10 +113,10 @@ impl Sides {
 
     /// Whether Mastodon has replaced the object since the file was uploaded.
     pub(crate) fn was_replaced_in_bucket(pair: &Pair) -> bool {
-        let (Some(object), Some(known)) = (&pair.object, &pair.known) else {
+        let (Some(object), Some(recorded)) = (&pair.object, &pair.recorded) else {
             return false;
         };
-        is_as_uploaded(pair) && known.etag() != object.etag
+        is_as_uploaded(pair) && recorded.etag() != object.etag
     }
 }
 

@@ -1,13 +1,13 @@
 //! The upload of one file: read, compare, send, and try again where it changed meanwhile.
 //!
-//! [`small`] sends a file in one request, [`parts`] a large one in many. Leaves to others: which files,
+//! [`single_request`] sends a file in one request, [`parts`] a large one in many. Leaves to others: which files,
 //! how many at a time, and what their outcome means for a run.
 
 mod attempts;
 mod content;
 mod job;
 mod parts;
-mod small;
+mod single_request;
 mod uploader;
 
 pub mod concurrency;
@@ -19,8 +19,8 @@ use self::attempts::Attempts;
 pub use self::content::content_type;
 use self::job::{Attempt, skipped};
 pub use self::job::{Job, UploadOutcome};
-use self::small::ReadFile;
-pub use self::uploader::{Limits, Uploader};
+use self::single_request::ReadFile;
+pub use self::uploader::{MultipartOptions, UploadOptions, Uploader};
 use crate::tree::SkipReason;
 
 /// Uploads one file, unless comparing shows that its object is the same or must be left.
@@ -47,13 +47,15 @@ pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, UploadOu
 
 /// Reads the file and sends it by its size.
 async fn attempt_upload(uploader: &Arc<Uploader>, job: &Job, attempts: &mut Attempts) -> Attempt {
-    match small::read(uploader, job).await {
-        Ok(ReadFile::Whole(whole)) => small::send_whole(uploader, job, whole).await,
+    match single_request::read(uploader, job).await {
+        Ok(ReadFile::InMemory(file)) => single_request::send_from_memory(uploader, job, file).await,
         // Boxed where it is rare, so that a small file's task stays small.
-        Ok(ReadFile::Large(opened)) if opened.stamp.size >= uploader.limits.multipart_from => {
+        Ok(ReadFile::Open(opened)) if opened.stamp.size >= uploader.options.multipart.from => {
             Box::pin(parts::send_in_parts(uploader, job, opened, attempts)).await
         }
-        Ok(ReadFile::Large(opened)) => Box::pin(small::send_stream(uploader, job, opened)).await,
+        Ok(ReadFile::Open(opened)) => {
+            Box::pin(single_request::send_from_disk(uploader, job, opened)).await
+        }
         Ok(ReadFile::Changed) => Attempt::FileChanged(None),
         Ok(ReadFile::Hidden) => {
             let maybe_sent = attempts.earlier() > 0;

@@ -14,5 +14,5 @@ pub mod purge;
 pub mod redirect;
 pub mod samples;
 
-pub use self::domain::{Domain, FilesUrl};
+pub use self::domain::{Domain, SiteUrl};
 pub use self::probe::Probes;

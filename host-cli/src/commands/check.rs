@@ -9,7 +9,6 @@ use http_body_util::Full;
 use md5::{Digest, Md5};
 use serde::Serialize;
 
-use super::provision::realm;
 use crate::b2;
 use crate::config::{Credentials, KeyKind, Target, TargetArgs, Visibility};
 use crate::context::Context;
@@ -104,7 +103,7 @@ async fn native(
             visibility,
             key_prefix: &target.key_prefix,
         };
-        return Ok(b2::check(&realm(context)?, credentials, &expected).await);
+        return Ok(b2::check(&b2::realm(&context.file)?, credentials, &expected).await);
     }
     if credentials.kind() == KeyKind::Master {
         return Ok(vec![Finding::failed(

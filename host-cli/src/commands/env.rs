@@ -112,26 +112,26 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
         .unwrap_or_else(|| PathBuf::from(".env.production"));
     let stored = store::read(&path)?;
     let before = Document::parse(&stored.bytes);
-    let known = inputs::lint_context(&args, context, &stored)?;
+    let lint_context = inputs::lint_context(&args, context, &stored)?;
     if args.lint {
-        let mut report = EnvReport::new(&stored.given, Stage::Lint, true, &known);
-        report.findings = lint(&before, &known);
+        let mut report = EnvReport::new(&stored.given, Stage::Lint, true, &lint_context);
+        report.findings = lint(&before, &lint_context);
         return Ok(finish(context, report));
     }
     let backups = Backups::below(&context.state_dir()?, time::OffsetDateTime::now_utc());
     if args.undo {
-        return undo::run(&args, context, &stored, &backups, &known);
+        return undo::run(&args, context, &stored, &backups, &lint_context);
     }
     let stage = if args.announce {
         Stage::Announce
     } else {
         Stage::Switch
     };
-    let mut report = EnvReport::new(&stored.given, stage, args.dry_run, &known);
+    let mut report = EnvReport::new(&stored.given, stage, args.dry_run, &lint_context);
     // Errors without a variable are lines that are parsed otherwise than they seem to be meant.
     let broken =
         |finding: &LintFinding| finding.severity == Severity::Error && finding.key.is_none();
-    report.findings = lint(&before, &known);
+    report.findings = lint(&before, &lint_context);
     report.findings.retain(broken);
     if !report.findings.is_empty() {
         report.refused = true;
@@ -157,7 +157,7 @@ pub async fn run(args: EnvArgs, context: &Context) -> Result<Exit> {
     }
     report.edits = switch::edits(&before, &after, &settings);
     // The new file is checked before it is written.
-    report.findings = lint(&after, &known);
+    report.findings = lint(&after, &lint_context);
     report.refused = report.findings.iter().any(|finding| {
         let written = |key: &String| settings.iter().any(|(name, _)| name == key);
         finding.severity == Severity::Error && finding.key.as_ref().is_none_or(written)

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::nginx::{self, CacheSize, ProxySettings};
-use crate::verify::FilesUrl;
+use crate::verify::SiteUrl;
 
 const FRESH_SECONDS: u64 = 172_800;
 const STALE_SECONDS: u64 = 2_592_000;
@@ -170,7 +170,7 @@ fn proxy_settings(args: &NginxArgs, file: &File) -> Result<ProxySettings, Vec<St
     let settings = &file.nginx;
     let files_url = collected(
         &mut faults,
-        FilesUrl::resolve(args.files_url.as_ref(), file).map_err(|fault| vec![fault]),
+        SiteUrl::resolve(args.files_url.as_ref(), file).map_err(|fault| vec![fault]),
     );
     let target = collected(&mut faults, target(args, file));
     let size = args.cache_size.as_ref().or(settings.cache_size.as_ref());

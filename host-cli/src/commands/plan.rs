@@ -15,8 +15,8 @@ use crate::exit::Exit;
 use crate::format::{counted, grouped, human_bytes, human_time};
 use crate::interrupt::Interrupt;
 use crate::mastodon::{Owner, named_media_dir};
-use crate::named::NamedPaths;
 use crate::pairs::Pair;
+use crate::reported::ReportedPaths;
 use crate::tree::{self, SkipReason, TreeEntry};
 
 /// Flags of `plan`.
@@ -84,8 +84,8 @@ struct PlanReport {
     /// Upload time in seconds, at the given rates.
     upload_seconds: f64,
     /// Entries that cannot be objects.
-    refused: NamedPaths,
-    unreadable: NamedPaths,
+    refused: ReportedPaths,
+    unreadable: ReportedPaths,
     /// Links to directories, which are neither counted nor copied.
     linked_directories: Vec<LinkedDirectory>,
     /// Files that only their owner can read, as Mastodon hides those of suspended accounts.
@@ -152,8 +152,8 @@ fn read(media_dir: &Path, prefix: &str, args: &PlanArgs) -> Result<PlanReport> {
         storage_usd_per_month: 0.0,
         prune_proof_usd_at_most: 0.0,
         upload_seconds: 0.0,
-        refused: NamedPaths::default(),
-        unreadable: NamedPaths::default(),
+        refused: ReportedPaths::default(),
+        unreadable: ReportedPaths::default(),
         linked_directories: Vec::new(),
         hidden: Amount::default(),
         archives: Amount::default(),
@@ -214,7 +214,7 @@ impl PlanReport {
             path,
             local: Some(entry),
             object: None,
-            known: None,
+            recorded: None,
         };
         let decision = decide(&pair, &Owner::Disk, Flags::default());
         let file = match &pair.local {

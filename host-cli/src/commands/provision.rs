@@ -14,8 +14,8 @@ use clap::{ArgGroup, Args};
 use self::key_file::KeyFile;
 use self::report::{BucketReport, KeyReport, ProvisionReport, ResourceChange, advise, text};
 use self::rules::{HIDDEN_DAYS, cors, has_lifecycle, lifecycle};
-use crate::b2::{Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, REALM, Session};
-use crate::config::{Endpoint, KEY, KEY_ID, Visibility, find_credentials};
+use crate::b2::{self, Bucket, BucketName, CAPABILITIES, CallError, CorsRule, Key, Session};
+use crate::config::{KEY, KEY_ID, Visibility, find_credentials};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -64,7 +64,7 @@ pub struct ProvisionArgs {
 /// Runs `provision`.
 pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
     let wanted = Wanted::from(&args, context)?;
-    let realm = realm(context)?;
+    let realm = b2::realm(&context.file)?;
     if std::env::var_os(KEY_ID).is_none() && context.ui.interactive {
         context
             .ui
@@ -164,20 +164,6 @@ impl Wanted {
             dry_run: args.dry_run,
         })
     }
-}
-
-/// The native API's address: Backblaze's, unless the settings or `B2_ENVIRONMENT` name another.
-pub(crate) fn realm(context: &Context) -> Result<Endpoint> {
-    let text = std::env::var("B2_ENVIRONMENT")
-        .ok()
-        .filter(|value| !value.is_empty() && value != "production")
-        .or_else(|| context.file.b2_api.clone())
-        .unwrap_or_else(|| REALM.to_owned());
-    Endpoint::parse(&text).map_err(|fault| {
-        Error::usage(format!("use `{text}` as the native API"))
-            .cause(fault)
-            .hint("unset `b2_api` and `B2_ENVIRONMENT` for Backblaze's own")
-    })
 }
 
 fn failed(operation: impl Into<String>, error: CallError) -> Error {

@@ -13,10 +13,9 @@ use serde::Serialize;
 use self::directory::PruneDirectory;
 use self::pruner::Pruner;
 use self::report::PruneReport;
-use self::survey::Survey;
+use self::survey::{check_missing, count_missing};
 use crate::config::TargetArgs;
 use crate::context::Context;
-use crate::decide::Compare;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::guards;
@@ -107,10 +106,10 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     let mut report = PruneReport::of(&args, &sides);
     let interrupt = Interrupt::watch(context.ui, "no more files are deleted")?;
     let outcome = async {
-        let Some(survey) = survey(&sides, &interrupt).await? else {
+        let Some(missing) = count_missing(&sides, &interrupt).await? else {
             return Ok(false);
         };
-        survey.check(&args, &bucket)?;
+        check_missing(missing, &args, &bucket)?;
         let progress = sides.progress(context.ui)?;
         let pruner = Pruner::new(&args, &sides, &directory);
         pruner
@@ -148,17 +147,4 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         context.ui.outcome(exit, &report, report.text());
     }
     stopped.map_or(Ok(exit), Err)
-}
-
-/// Counts the files and objects; none where it was interrupted.
-async fn survey(sides: &Sides, interrupt: &Interrupt) -> Result<Option<Survey>> {
-    let mut pairs = sides.pairs()?;
-    let mut survey = Survey::default();
-    while let Some(pair) = pairs.next().await? {
-        if interrupt.is_set() {
-            return Ok(None);
-        }
-        survey.add(&pair, sides.decide(&pair, Compare::SizeOnly));
-    }
-    Ok(Some(survey))
 }

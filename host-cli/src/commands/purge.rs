@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::exit::Exit;
 use crate::format::counted;
-use crate::verify::FilesUrl;
+use crate::verify::SiteUrl;
 use crate::web::Web;
 
 /// Concurrent requests.
@@ -93,7 +93,7 @@ struct FailedPurge {
 
 /// Runs `purge`.
 pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
-    let domain = FilesUrl::resolve(args.files_url.as_ref(), &context.file)
+    let domain = SiteUrl::resolve(args.files_url.as_ref(), &context.file)
         .map_err(|fault| settings_error(&[fault]))?;
     if args.everything {
         return everything::run(&args, &domain, context).await;
@@ -226,7 +226,7 @@ fn keys(args: &PurgeArgs) -> Result<Vec<String>> {
 }
 
 /// The URL of a key; a URL must be one of the files domain.
-fn url(domain: &FilesUrl, key: &str) -> Result<String> {
+fn url(domain: &SiteUrl, key: &str) -> Result<String> {
     if !key.contains("://") {
         return Ok(domain.of(key.trim_start_matches('/')));
     }
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_key_is_encoded_and_a_url_must_be_of_the_files_domain() {
-        let domain = FilesUrl::parse("https://files.example.com").unwrap();
+        let domain = SiteUrl::parse("https://files.example.com").unwrap();
         assert_eq!(
             url(&domain, "a b/é.png").unwrap(),
             "https://files.example.com/a%20b/%C3%A9.png"

@@ -14,7 +14,7 @@ use crate::format::counted;
 use crate::guards;
 use crate::interrupt::Interrupt;
 use crate::mastodon::{Installation, Owner, named_media_dir};
-use crate::named::NamedPaths;
+use crate::reported::ReportedPaths;
 use crate::sides::{self, Sides};
 use crate::swap::{self, MediaPaths, Merged, Phase};
 
@@ -62,7 +62,7 @@ struct RollbackReport {
     /// Objects without a file on the disk; none where that was not compared.
     only_in_bucket: Option<u64>,
     /// Files whose object Mastodon has deleted, or may have; none where that was not compared.
-    deleted_in_bucket: Option<NamedPaths>,
+    deleted_in_bucket: Option<ReportedPaths>,
 }
 
 /// Runs `rollback`.
@@ -162,12 +162,12 @@ async fn compare(
     args: &RollbackArgs,
     paths: &MediaPaths,
     context: &Context,
-) -> Result<(u64, NamedPaths)> {
+) -> Result<(u64, ReportedPaths)> {
     let target = args.target.resolve(&context.file)?;
     let client = sides::client(&args.target, target, context)?;
     let sides = Sides::open(client, paths.kept(), Owner::Bucket, true, context)?;
     let mut pairs = sides.pairs()?;
-    let (mut only_in_bucket, mut deleted_in_bucket) = (0, NamedPaths::default());
+    let (mut only_in_bucket, mut deleted_in_bucket) = (0, ReportedPaths::default());
     while let Some(pair) = pairs.next().await? {
         let is_here = pair.local.is_some() || paths.live().join(&pair.path).exists();
         only_in_bucket += u64::from(pair.object.is_some() && !is_here);

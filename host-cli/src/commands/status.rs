@@ -75,9 +75,9 @@ struct NextCommands {
 pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
     let mut installation = Installation::find(args.media_dir.as_deref(), &context.file)?;
     installation.query_instance().await;
-    let site = MediaPaths::of(&installation.media_dir)?;
-    let media_at = current_media_dir(&site.live());
-    let state = site.state()?;
+    let paths = MediaPaths::of(&installation.media_dir)?;
+    let media_at = current_media_dir(&paths.live());
+    let state = paths.state()?;
     // For the first steps no bucket is needed.
     let target = args.target.resolve_with(&context.file).ok();
     let ledger = Ledger::in_directory(&context.state_dir()?);
@@ -111,11 +111,11 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
         &situation,
         &installation,
         target.as_ref(),
-        &site,
+        &paths,
     )
     .await?;
     let report = StatusReport {
-        media_dir: site.live(),
+        media_dir: paths.live(),
         media_at,
         target: target.map(|target| target.to_string()),
         steps: statuses.map(StepRow::of).into(),

@@ -23,7 +23,7 @@ use crate::ledger::{self, Ledger};
 use crate::mastodon::{Owner, named_media_dir};
 use crate::s3::{Client, Retry};
 use crate::sync::{self, Guard, Ownership, OwnershipCheck, SyncOptions};
-use crate::upload::Limits;
+use crate::upload::MultipartOptions;
 use crate::{pairs, tree};
 
 /// A little below the limit of a new account, 500 requests a second.
@@ -160,9 +160,9 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     }
     let target = args.target.resolve(&context.file)?;
     let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
-    let pairs = pairs_options(&args, &directory, &target)?;
+    let join = join_options(&args, &directory, &target)?;
     // Before anything is written: a wrong path must leave no journal behind.
-    tree::walk(&pairs.tree)?;
+    tree::walk(&join.walk)?;
     let ownership_check = OwnershipCheck {
         directory: directory.clone(),
         target: target.clone(),
@@ -213,7 +213,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         send_unrecorded: args.send_unrecorded,
     };
     let options = SyncOptions {
-        pairs,
+        join,
         ownership,
         ownership_check,
         flags,
@@ -224,9 +224,9 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
             .max_rate
             .or_else(|| target.endpoint.is_backblaze().then_some(BACKBLAZE_RATE)),
         bandwidth: args.bwlimit.map(|size| size.as_u64() as f64),
-        limits: Limits {
+        multipart: MultipartOptions {
+            from: args.multipart_from.as_u64(),
             part_size: args.part_size.as_u64(),
-            multipart_from: args.multipart_from.as_u64(),
         },
     };
     context
@@ -283,9 +283,9 @@ fn report(finished: &sync::Finished, context: &Context) {
     }
 }
 
-fn pairs_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<pairs::JoinOptions> {
+fn join_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<pairs::JoinOptions> {
     Ok(pairs::JoinOptions {
-        tree: tree::WalkOptions {
+        walk: tree::WalkOptions {
             root: directory.to_owned(),
             prefix_length: target.key_prefix.len(),
             follow_links: args.follow_links,

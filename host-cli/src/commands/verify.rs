@@ -18,7 +18,7 @@ use crate::s3::Client;
 use crate::ui::Ui;
 use crate::verify::purge::{PurgeHeader, PurgeWait};
 use crate::verify::samples::{self, SampleCount, SampleRead};
-use crate::verify::{Domain, FilesUrl, Probes, checks, health, page, purge, redirect};
+use crate::verify::{Domain, Probes, SiteUrl, checks, health, page, purge, redirect};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -109,7 +109,7 @@ impl<'a> SampleSource<'a> {
 /// The instance that uses the bucket.
 struct Instance {
     /// The address of the site.
-    site: Option<FilesUrl>,
+    site: Option<SiteUrl>,
     /// Whether it writes to this bucket.
     owns_bucket: bool,
 }
@@ -128,7 +128,7 @@ struct Verification<'a> {
 /// Runs `verify`.
 pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let target = args.target.resolve_with(&context.file);
-    let files_url = FilesUrl::resolve(args.files_url.as_ref(), &context.file);
+    let files_url = SiteUrl::resolve(args.files_url.as_ref(), &context.file);
     let installation = Installation::find(args.media_dir.as_deref(), &context.file).ok();
     let site = site_url(&args, installation.as_ref());
     let (target, files_url, site) = match (target, files_url, site) {
@@ -313,12 +313,12 @@ impl Verification<'_> {
 fn site_url(
     args: &VerifyArgs,
     installation: Option<&Installation>,
-) -> Result<Option<FilesUrl>, String> {
+) -> Result<Option<SiteUrl>, String> {
     args.site_url
         .clone()
         .or_else(|| installation?.site_url())
         .filter(|text| !text.is_empty())
-        .map(|text| FilesUrl::parse(&text))
+        .map(|text| SiteUrl::parse(&text))
         .transpose()
 }
 

@@ -32,7 +32,7 @@ fn object(size: u64, etag: &str) -> Option<ListedObject> {
 }
 
 /// The record: none, of the file as it is, of an earlier version of it, or of the key alone.
-fn known(file: &LocalFile, what: &str) -> Option<Recorded> {
+fn record(file: &LocalFile, what: &str) -> Option<Recorded> {
     let earlier = Stamp {
         changed: 1,
         ..file.stamp
@@ -58,7 +58,7 @@ fn row(object: Option<ListedObject>, journal: &str, flags: Flags, expected: [Dec
     let file = file(false);
     let pair = Pair {
         path: "f".to_owned(),
-        known: known(&file, journal),
+        recorded: record(&file, journal),
         local: Some(TreeEntry::File(file)),
         object,
     };
@@ -184,7 +184,7 @@ fn a_file_that_was_read() {
     let file = file(false);
     let pair = |journal: &str| Pair {
         path: "f".to_owned(),
-        known: known(&file, journal),
+        recorded: record(&file, journal),
         local: Some(TreeEntry::File(file.clone())),
         object: object(3, A),
     };
@@ -217,7 +217,7 @@ fn a_hidden_file_is_left_out_whatever_is_there() {
         path: "f".to_owned(),
         local: Some(TreeEntry::File(file(true))),
         object,
-        known: None,
+        recorded: None,
     };
     for owner in [Owner::Disk, Owner::Bucket, unknown()] {
         for object in [None, object(3, A), object(4, B)] {
@@ -241,9 +241,9 @@ fn what_is_no_file_here() {
     };
     let seen = Some(Recorded::seen());
     let file = file(false);
-    let [a, b] = ["earlier A", "B"].map(|journal| known(&file, journal));
+    let [a, b] = ["earlier A", "B"].map(|journal| record(&file, journal));
     let only = Decision::OnlyInBucket;
-    for (local, object, known, expected) in [
+    for (local, object, recorded, expected) in [
         (
             Some(skipped),
             object(3, A),
@@ -262,7 +262,7 @@ fn what_is_no_file_here() {
             path: "f".to_owned(),
             local,
             object,
-            known,
+            recorded,
         };
         let decided =
             [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, delete));

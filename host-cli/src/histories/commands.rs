@@ -7,7 +7,6 @@ use crate::guards::{Permission, may_cutover, may_prune};
 use crate::pairs::Pair;
 use crate::prove::{RequiredProof, is_as_uploaded, required_proof};
 use crate::swap::{self, Phase};
-use crate::tree::TreeEntry;
 
 impl World {
     pub(super) fn cutover(&mut self, kill: &mut KillAfter) -> Result<()> {
@@ -21,8 +20,9 @@ impl World {
             let live = self.paths.live();
             let missing = |pair: &Pair| match self.decide_by_reading(pair, &live) {
                 Decision::Conflict(Conflict::BucketOwns) => {
-                    let known = pair.known.as_ref().zip(pair.object.as_ref());
-                    let replaced = known.is_some_and(|(known, there)| known.etag() != there.etag);
+                    let recorded = pair.recorded.as_ref().zip(pair.object.as_ref());
+                    let replaced =
+                        recorded.is_some_and(|(recorded, there)| recorded.etag() != there.etag);
                     !(replaced && is_as_uploaded(pair))
                 }
                 Decision::DeletedInBucket => !is_as_uploaded(pair) && !is_hidden(pair),
@@ -59,7 +59,7 @@ impl World {
         self.paths.write_state(&state)?;
         let root = self.paths.kept();
         for pair in self.pairs(&root) {
-            let Some(TreeEntry::File(file)) = &pair.local else {
+            let Some(file) = pair.file() else {
                 continue;
             };
             let decision = self.decide_by_reading(&pair, &root);

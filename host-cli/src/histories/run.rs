@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use md5::{Digest, Md5};
 
-use super::world::{Journal, KillAfter, Object, World, identity, read};
+use super::world::{KillAfter, Object, SimulatedJournal, World, identity, read};
 use crate::decide::{Decision, Flags, decide};
 use crate::error::{Error, Result};
 use crate::guards::{Permission, may_delete_after, may_sync, may_sync_delete};
@@ -14,7 +14,6 @@ use crate::pairs::Pair;
 use crate::s3::S3Error;
 use crate::swap;
 use crate::sync::journal_rules::{JournalChange, JournalRules, RunCoverage};
-use crate::tree::TreeEntry;
 use crate::upload::UploadOutcome;
 
 /// The conditions of one run of `sync`.
@@ -66,7 +65,7 @@ impl World {
     pub(super) fn copy(
         &mut self,
         pairs: Vec<Pair>,
-        journal: &mut Journal,
+        journal: &mut SimulatedJournal,
         kill: &mut KillAfter,
         mut run: SyncRun,
     ) -> Result<bool> {
@@ -94,7 +93,7 @@ impl World {
                 .is_some_and(|directory| pair.path.starts_with(directory))
             {
                 pair.local = None;
-                if pair.object.is_none() && pair.known.is_none() {
+                if pair.object.is_none() && pair.recorded.is_none() {
                     continue;
                 }
             }
@@ -102,7 +101,7 @@ impl World {
             if decision == Decision::Delete {
                 to_delete.push(pair.path.clone());
             }
-            let Some(TreeEntry::File(file)) = &pair.local else {
+            let Some(file) = pair.file() else {
                 journal.change(&pair.path, rules.after_decision(&pair, decision));
                 continue;
             };

@@ -17,7 +17,7 @@ use crate::pairs::Pair;
 use crate::s3::ListedObject;
 use crate::swap::{self, MediaPaths};
 use crate::sync::journal_rules::JournalChange;
-use crate::tree::{self, LocalFile, TreeEntry, walk};
+use crate::tree::{self, LocalFile, walk};
 
 /// Content of an object, and whether Mastodon has written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,13 @@ pub(super) struct Object {
 
 /// A journal as it is on disk, and the changes that wait to be written.
 #[derive(Default)]
-pub(super) struct Journal {
+pub(super) struct SimulatedJournal {
     pub(super) records: BTreeMap<String, Recorded>,
     pub(super) complete: bool,
     pub(super) waiting: Vec<(String, JournalChange)>,
 }
 
-impl Journal {
+impl SimulatedJournal {
     pub(super) fn change(&mut self, path: &str, change: Option<JournalChange>) {
         self.waiting
             .extend(change.map(|change| (path.to_owned(), change)));
@@ -72,7 +72,7 @@ pub(super) struct World {
     /// Paths that Mastodon's database no longer has.
     pub(super) deleted_from_database: BTreeSet<String>,
     /// By the directory's identity.
-    pub(super) journals: BTreeMap<(u64, u64), Journal>,
+    pub(super) journals: BTreeMap<(u64, u64), SimulatedJournal>,
     /// `prune` was run, as the ledger has it.
     pub(super) pruned: bool,
     /// Rollbacks so far.
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    pub(super) fn journal(&self, root: &Path) -> Option<&Journal> {
+    pub(super) fn journal(&self, root: &Path) -> Option<&SimulatedJournal> {
         self.journals.get(&identity(root))
     }
 
@@ -290,7 +290,7 @@ impl World {
             path: path.to_owned(),
             local: None,
             object: None,
-            known: None,
+            recorded: None,
         };
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         for entry in walk(&options).unwrap() {
@@ -305,11 +305,11 @@ impl World {
             pair.object = self.listed(key);
         }
         let records = self.journal(root).map(|journal| &journal.records);
-        for (path, known) in records.into_iter().flatten() {
+        for (path, recorded) in records.into_iter().flatten() {
             pairs
                 .entry(path.clone())
                 .or_insert_with(|| empty(path))
-                .known = Some(*known);
+                .recorded = Some(*recorded);
         }
         pairs.into_values().collect()
     }
@@ -333,7 +333,7 @@ impl World {
     }
 
     pub(super) fn is_same(&self, pair: &Pair) -> bool {
-        let (Some(TreeEntry::File(file)), Some(object)) = (&pair.local, &pair.object) else {
+        let (Some(file), Some(object)) = (pair.file(), &pair.object) else {
             return false;
         };
         object.etag == hex::encode(Md5::digest(read(file)))
@@ -349,8 +349,8 @@ impl World {
                 continue;
             }
             for pair in self.pairs(&root) {
-                if let Some(TreeEntry::File(file)) = &pair.local {
-                    found.insert((pair.path, read(file)));
+                if let Some(file) = pair.file() {
+                    found.insert((file.path.clone(), read(file)));
                 }
             }
         }
@@ -371,7 +371,7 @@ pub(super) fn identity(root: &Path) -> (u64, u64) {
 }
 
 pub(super) fn is_hidden(pair: &Pair) -> bool {
-    matches!(&pair.local, Some(TreeEntry::File(file)) if file.hidden)
+    pair.file().is_some_and(|file| file.hidden)
 }
 
 pub(super) fn read(file: &LocalFile) -> Vec<u8> {

@@ -73,27 +73,27 @@ impl Store {
 }
 
 #[derive(Debug)]
-pub(super) enum OpenError {
+pub(super) enum StoreError {
     InUse,
     Io(io::Error),
     Broken(String),
 }
 
 /// Opens the database at `path`, created where there is none.
-pub(super) fn open(path: &Path, about: &str) -> Result<Database, OpenError> {
-    let broken = |e: &dyn std::fmt::Display| OpenError::Broken(e.to_string());
+pub(super) fn open(path: &Path, about: &str) -> Result<Database, StoreError> {
+    let broken = |e: &dyn std::fmt::Display| StoreError::Broken(e.to_string());
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create(path)
         .map_err(|e| match e {
-            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse,
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
             DatabaseError::Storage(redb::StorageError::Io(e))
                 if !matches!(
                     e.kind(),
                     io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
                 ) =>
             {
-                OpenError::Io(e)
+                StoreError::Io(e)
             }
             e => broken(&e),
         })?;
@@ -111,7 +111,7 @@ pub(super) fn open(path: &Path, about: &str) -> Result<Database, OpenError> {
                 Ok(())
             };
             begin().map_err(|e| match e {
-                redb::Error::Io(e) => OpenError::Io(e),
+                redb::Error::Io(e) => StoreError::Io(e),
                 e => broken(&e),
             })?;
             Ok(database)

@@ -227,11 +227,11 @@ fn relation(directory: &Path, media_dir: &Path) -> Option<DirectoryRelation> {
 /// The media directory that `directory` relates to, and how, by names and state files: for where no
 /// installation was found.
 pub(super) fn by_names(directory: &Path) -> (PathBuf, DirectoryRelation) {
-    let sites = related_media_dirs(directory).unwrap_or_default();
-    let known: Vec<(PathBuf, DirectoryRelation)> = sites
+    let directories = related_media_dirs(directory).unwrap_or_default();
+    let known: Vec<(PathBuf, DirectoryRelation)> = directories
         .iter()
-        .filter(|site| !matches!(site.state(), Ok(None)) || has_media_structure(&site.live()))
-        .filter_map(|site| Some((site.live(), relation(directory, &site.live())?)))
+        .filter(|paths| !matches!(paths.state(), Ok(None)) || has_media_structure(&paths.live()))
+        .filter_map(|paths| Some((paths.live(), relation(directory, &paths.live())?)))
         .collect();
     let is_itself = |(_, relation): &&(PathBuf, DirectoryRelation)| {
         matches!(

@@ -5,7 +5,7 @@ use crate::config::Endpoint;
 
 fn settings() -> ProxySettings {
     ProxySettings {
-        files_url: FilesUrl::parse("https://files.example.com").unwrap(),
+        files_url: SiteUrl::parse("https://files.example.com").unwrap(),
         target: Target {
             endpoint: Endpoint::parse("s3.us-west-004.backblazeb2.com").unwrap(),
             region: "us-west-004".to_owned(),
@@ -40,7 +40,7 @@ fn every_placeholder_is_replaced() {
     let placeholder = regex::Regex::new(r"\{[A-Z_]+\}").unwrap();
     let mut settings = settings();
     for text in [files(&settings), old_addresses(&settings.files_url, ""), {
-        settings.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
+        settings.files_url = SiteUrl::parse("http://127.0.0.1:8080").unwrap();
         settings.target.endpoint = Endpoint::parse("http://127.0.0.1:9000").unwrap();
         settings.deny_prefixes.clear();
         files(&settings)
@@ -91,7 +91,7 @@ fn a_key_prefix_is_put_before_a_path_once() {
 #[test]
 fn a_loopback_address_has_no_certificate() {
     let mut settings = settings();
-    settings.files_url = FilesUrl::parse("http://127.0.0.1:8080").unwrap();
+    settings.files_url = SiteUrl::parse("http://127.0.0.1:8080").unwrap();
     let text = files(&settings);
     check_lines(&text, &["listen 127.0.0.1:8080;"]);
     assert!(
@@ -104,7 +104,7 @@ fn a_loopback_address_has_no_certificate() {
 fn all_faults_are_reported_at_once() {
     let mut settings = settings();
     assert!(faults(&settings).is_empty(), "{:?}", faults(&settings));
-    settings.files_url = FilesUrl::parse("https://example.com/media").unwrap();
+    settings.files_url = SiteUrl::parse("https://example.com/media").unwrap();
     settings.target.key_prefix = "a$b/".to_owned();
     settings.deny_prefixes.push("c d/".to_owned());
     settings.cache_dir = PathBuf::from("cache;");

@@ -25,7 +25,7 @@ pub(super) struct Local {
     /// None: the path is only in the journal.
     pub(super) entry: Option<TreeEntry>,
     path: String,
-    known: Option<Recorded>,
+    recorded: Option<Recorded>,
 }
 
 impl Local {
@@ -44,7 +44,7 @@ impl Local {
             path: self.path,
             local: self.entry,
             object,
-            known: self.known,
+            recorded: self.recorded,
         }
     }
 }
@@ -67,9 +67,9 @@ impl LocalStream {
         let (sender, batches) = mpsc::channel(BATCHES);
         let (entries, root_id): (Box<dyn Iterator<Item = TreeEntry> + Send>, _) =
             match options.files_from.clone() {
-                Some(paths) => (Box::new(walk_list(&options.tree, paths)?.into_iter()), None),
+                Some(paths) => (Box::new(walk_list(&options.walk, paths)?.into_iter()), None),
                 None => {
-                    let walk = walk(&options.tree)?;
+                    let walk = walk(&options.walk)?;
                     let root_id = walk.root_id();
                     (Box::new(walk), Some(root_id))
                 }
@@ -147,12 +147,12 @@ impl Scan {
     fn scan(&mut self, entries: impl Iterator<Item = TreeEntry>) -> Result<Option<()>> {
         for entry in entries {
             let path = entry.path();
-            let known = if matches!(&entry, TreeEntry::Skipped(s) if s.reason == SkipReason::NotUtf8)
+            let recorded = if matches!(&entry, TreeEntry::Skipped(s) if s.reason == SkipReason::NotUtf8)
             {
                 None
             } else {
                 while let Some(missing) = self.journal.next_before(Some(path))? {
-                    if self.push_known(missing).is_none() {
+                    if self.push_record(missing).is_none() {
                         return Ok(None);
                     }
                 }
@@ -165,25 +165,25 @@ impl Scan {
             let local = Local {
                 path: path.to_owned(),
                 entry: Some(entry),
-                known,
+                recorded,
             };
             if self.push(local).is_none() {
                 return Ok(None);
             }
         }
         while let Some(missing) = self.journal.next_before(None)? {
-            if self.push_known(missing).is_none() {
+            if self.push_record(missing).is_none() {
                 return Ok(None);
             }
         }
         Ok(Some(()))
     }
 
-    fn push_known(&mut self, (path, known): (String, Recorded)) -> Option<()> {
+    fn push_record(&mut self, (path, recorded): (String, Recorded)) -> Option<()> {
         self.push(Local {
             entry: None,
             path,
-            known: Some(known),
+            recorded: Some(recorded),
         })
     }
 

@@ -22,12 +22,12 @@ pub(super) struct ListBucketResult {
     pub(super) next_continuation_token: Option<String>,
     pub(super) encoding_type: Option<String>,
     #[serde(default)]
-    pub(super) contents: Vec<Content>,
+    pub(super) contents: Vec<ObjectEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Content {
+pub(super) struct ObjectEntry {
     pub(super) key: String,
     #[serde(default)]
     pub(super) size: u64,

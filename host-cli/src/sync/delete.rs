@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::ownership::CONFIRM_OWNER_EVERY;
 use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -14,9 +15,8 @@ use crate::s3::Client;
 const MAX_DELETIONS: u64 = 1000;
 const OBJECTS_PER_DELETION: u64 = 10;
 
-/// The owner of the media is confirmed after so many deletions, and after so much time.
+/// The owner of the media is also confirmed after so many deletions.
 const CONFIRM_OWNER_AFTER: usize = 100;
-const CONFIRM_OWNER_EVERY: Duration = Duration::from_secs(60);
 
 /// Objects whose local file is gone.
 #[derive(Debug)]

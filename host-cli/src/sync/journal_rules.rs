@@ -70,7 +70,7 @@ impl JournalRules {
             Decision::OnlyInBucket | Decision::Delete
                 if self.is_incomplete_during_run() || !self.was_complete =>
             {
-                let unknown = pair.known.is_none();
+                let unknown = pair.recorded.is_none();
                 unknown.then(|| JournalChange::Record(Recorded::seen()))
             }
             _ => seen_beside_file(pair),
@@ -97,7 +97,7 @@ impl JournalRules {
             }
             // File and object both exist, also where the object appeared after the listing.
             UploadOutcome::Conflict(_) => {
-                let unconfirmed = pair.known.is_none_or(|known| known.sending);
+                let unconfirmed = pair.recorded.is_none_or(|recorded| recorded.sending);
                 unconfirmed.then(|| JournalChange::Record(Recorded::seen()))
             }
             UploadOutcome::Hidden { maybe_sent: true } | UploadOutcome::Skipped(_) => {
@@ -106,7 +106,7 @@ impl JournalRules {
             UploadOutcome::Failed(error) if !error.is_surely_not_stored() => maybe_stored(pair),
             // Removes only what this run has recorded: an earlier run may have stored the file.
             UploadOutcome::Failed(_) | UploadOutcome::Hidden { maybe_sent: false } => {
-                let recorded_now = self.records_before_sending() && pair.known.is_none();
+                let recorded_now = self.records_before_sending() && pair.recorded.is_none();
                 recorded_now.then_some(JournalChange::Remove)
             }
         }
@@ -136,13 +136,13 @@ impl JournalRules {
 /// A key that the bucket has beside a local file is recorded, whatever is decided: once the object is
 /// gone, the record shows that Mastodon has deleted it.
 fn seen_beside_file(pair: &Pair) -> Option<JournalChange> {
-    let seen = pair.local.is_some() && pair.object.is_some() && pair.known.is_none();
+    let seen = pair.local.is_some() && pair.object.is_some() && pair.recorded.is_none();
     seen.then(|| JournalChange::Record(Recorded::seen()))
 }
 
 /// The same for a file whose upload did not succeed and may have been stored.
 fn maybe_stored(pair: &Pair) -> Option<JournalChange> {
-    let unknown = pair.object.is_none() && pair.known.is_none();
+    let unknown = pair.object.is_none() && pair.recorded.is_none();
     let sending = || JournalChange::Record(Recorded::sending());
     seen_beside_file(pair).or_else(|| unknown.then(sending))
 }
@@ -160,7 +160,7 @@ mod tests {
             path: "a.png".to_owned(),
             local: None,
             object: None,
-            known: None,
+            recorded: None,
         };
         let after =
             |maybe_sent| rules.after_upload(&pair, None, &UploadOutcome::Hidden { maybe_sent });
@@ -172,11 +172,11 @@ mod tests {
     fn an_earlier_version_that_was_stored_is_recorded_when_the_upload_fails() {
         let stamp = Stamp::default();
         let stored = Recorded::same(stamp, "900150983cd24fb0d6963f7d28e17f72");
-        let pair = |known| Pair {
+        let pair = |recorded| Pair {
             path: "a.png".to_owned(),
             local: None,
             object: None,
-            known,
+            recorded,
         };
         let outcomes = || {
             let skipped = Skipped {
@@ -193,9 +193,9 @@ mod tests {
         };
         for owner in [Owner::Disk, Owner::Bucket] {
             let rules = JournalRules::new(owner, true);
-            for known in [None, Some(Recorded::sending()), Some(Recorded::seen())] {
+            for recorded in [None, Some(Recorded::sending()), Some(Recorded::seen())] {
                 for outcome in outcomes() {
-                    let change = rules.after_upload(&pair(known), stored, &outcome);
+                    let change = rules.after_upload(&pair(recorded), stored, &outcome);
                     assert_eq!(change, stored.map(JournalChange::Record), "{outcome:?}");
                 }
             }

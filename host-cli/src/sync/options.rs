@@ -3,13 +3,13 @@
 use super::ownership::{Ownership, OwnershipCheck};
 use crate::decide::Flags;
 use crate::pairs::JoinOptions;
-use crate::upload::Limits;
+use crate::upload::MultipartOptions;
 
 /// What to do, and how.
 #[derive(Clone, Debug)]
 pub struct SyncOptions {
     /// Which paths, and how they are walked.
-    pub pairs: JoinOptions,
+    pub join: JoinOptions,
     /// Who owns the media.
     pub ownership: Ownership,
     /// How that is determined again.
@@ -27,6 +27,6 @@ pub struct SyncOptions {
     pub max_rate: Option<f64>,
     /// Bytes a second, at most.
     pub bandwidth: Option<f64>,
-    /// Bounds of one upload.
-    pub limits: Limits,
+    /// When a file is sent in parts.
+    pub multipart: MultipartOptions,
 }

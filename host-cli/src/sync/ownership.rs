@@ -3,11 +3,15 @@
 
 use std::mem::discriminant;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::{self, Target};
 use crate::error::{Error, Result};
 use crate::guards::{Permission, may_sync_without_mastodon};
 use crate::mastodon::{Installation, Owner};
+
+/// How often a run confirms the owner.
+pub(super) const CONFIRM_OWNER_EVERY: Duration = Duration::from_secs(60);
 
 /// The owner of the media, and how it was determined.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::delete::ToDelete;
 use super::journal_rules::{JournalRules, RunCoverage};
 use super::options::SyncOptions;
+use super::ownership::CONFIRM_OWNER_EVERY;
 use super::summary::Summary;
 use crate::decide::Decision;
 use crate::error::{Error, Result};
@@ -20,13 +21,10 @@ use crate::progress::Progress;
 use crate::s3::{Client, S3Error};
 use crate::ui::Ui;
 use crate::upload::concurrency::{Concurrency, Window};
-use crate::upload::{Job, UploadOutcome, Uploader, upload_one};
+use crate::upload::{Job, UploadOptions, UploadOutcome, Uploader, upload_one};
 
 /// How often the number of uploads at once is adapted.
 const ADAPT_EVERY: Duration = Duration::from_millis(250);
-
-/// How often the owner of the media is confirmed.
-const CONFIRM_OWNER_EVERY: Duration = Duration::from_secs(60);
 
 /// After Ctrl-C, uploads may take this long to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -55,7 +53,7 @@ pub async fn run(
     if rules.is_incomplete_during_run() {
         journal.mark_incomplete()?;
     }
-    let mut pairs = Pairs::begin(&client, journal.cursor(), &options.pairs)?;
+    let mut pairs = Pairs::begin(&client, journal.cursor(), &options.join)?;
     client.traffic().requests.set_rate(options.max_rate);
     client.traffic().bytes.set_rate(options.bandwidth);
     let mut run = Run::new(&client, &journal, &options, rules, ui, interrupt);
@@ -88,7 +86,7 @@ fn check_not_empty(pairs: &Pairs, options: &SyncOptions) -> Result<()> {
     if pairs.entries() > 0 {
         return Ok(());
     }
-    let root = options.pairs.tree.root.display();
+    let root = options.join.walk.root.display();
     Err(Error::usage(format!("upload the media directory `{root}`"))
         .cause("it is empty")
         .hint("check the path, and that its disk is mounted"))
@@ -127,21 +125,21 @@ impl Run {
         ui: Ui,
         interrupt: Interrupt,
     ) -> Self {
-        let count = options.pairs.files_from.is_none();
-        let count = count.then(|| (options.pairs.tree.clone(), options.pairs.filter.clone()));
+        let count = options.join.files_from.is_none();
+        let count = count.then(|| (options.join.walk.clone(), options.join.filter.clone()));
         let ownership = &options.ownership;
         Run {
             client: client.clone(),
             uploader: Arc::new(Uploader::new(
                 client.clone(),
                 journal.clone(),
-                options.limits,
-                (
-                    ownership.owner.clone(),
-                    ownership.no_mastodon,
-                    options.flags,
-                ),
-                options.dry_run,
+                UploadOptions {
+                    multipart: options.multipart,
+                    dry_run: options.dry_run,
+                    owner: ownership.owner.clone(),
+                    no_mastodon: ownership.no_mastodon,
+                    flags: options.flags,
+                },
             )),
             uploads: JoinSet::new(),
             uploads_aborted: false,
@@ -153,7 +151,7 @@ impl Run {
             slow_downs: client.traffic().slow_downs(),
             refused_in_a_row: 0,
             to_delete: ToDelete::new(
-                options.pairs.tree.root.clone(),
+                options.join.walk.root.clone(),
                 options.max_deletions,
                 options.dry_run,
             ),
@@ -263,8 +261,8 @@ impl Run {
         self.journal_rules.is_complete_after(RunCoverage {
             all_paths: ended
                 && !self.summary.interrupted
-                && self.options.pairs.files_from.is_none()
-                && self.options.pairs.filter.takes_all(),
+                && self.options.join.files_from.is_none()
+                && self.options.join.filter.takes_all(),
             uploads_aborted: self.uploads_aborted,
             sent_unrecorded: self.options.flags.send_unrecorded,
         })

@@ -65,6 +65,27 @@ pub(super) enum Attempt {
     Corrupted(Box<S3Error>),
 }
 
+impl Attempt {
+    /// At a file that is unchanged: a damaged transfer is tried again.
+    pub(super) fn of(outcome: UploadOutcome) -> Attempt {
+        match outcome {
+            UploadOutcome::Failed(error) if error.kind.is_wrong_content() => {
+                Attempt::Corrupted(error)
+            }
+            outcome => Attempt::Finished(outcome),
+        }
+    }
+
+    /// At a file that could not be read; one that has become shorter has changed.
+    pub(super) fn unreadable(job: &Job, error: &io::Error) -> Attempt {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Attempt::FileChanged(None);
+        }
+        let detail = Some(error.to_string());
+        Attempt::Finished(skipped(job, SkipReason::Unreadable, detail))
+    }
+}
+
 /// A version of the file that was sent and is no longer the file.
 pub(super) struct SentVersion {
     pub(super) etag: String,
@@ -84,15 +105,6 @@ pub(super) fn is_unchanged(file: &File, stamp: Stamp) -> bool {
     Stamp::of_file(file).is_ok_and(|now| now == stamp)
 }
 
-/// The attempt at a file that could not be sent: a damaged transfer is tried again.
-pub(super) fn failed(error: Box<S3Error>) -> Attempt {
-    if error.kind.is_wrong_content() {
-        Attempt::Corrupted(error)
-    } else {
-        Attempt::Finished(UploadOutcome::Failed(error))
-    }
-}
-
 /// The outcome of a file that is passed over.
 pub(super) fn skipped(job: &Job, reason: SkipReason, detail: Option<String>) -> UploadOutcome {
     UploadOutcome::Skipped(Skipped {
@@ -100,15 +112,6 @@ pub(super) fn skipped(job: &Job, reason: SkipReason, detail: Option<String>) -> 
         reason,
         detail,
     })
-}
-
-/// The attempt at a file that could not be read; one that has become shorter has changed.
-pub(super) fn unreadable(job: &Job, error: &io::Error) -> Attempt {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        return Attempt::FileChanged(None);
-    }
-    let detail = Some(error.to_string());
-    Attempt::Finished(skipped(job, SkipReason::Unreadable, detail))
 }
 
 /// Runs `work` on a thread that may block.

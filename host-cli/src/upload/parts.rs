@@ -9,9 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::attempts::Attempts;
 use super::content::CACHE_CONTROL;
 use super::digest;
-use super::job::{
-    Attempt, Job, OpenedFile, UploadOutcome, blocking, failed, is_unchanged, unreadable,
-};
+use super::job::{Attempt, Job, OpenedFile, UploadOutcome, blocking, is_unchanged};
 use super::uploader::{NextStep, ObjectNow, Uploader};
 use crate::decide::{Decision, part_count};
 use crate::journal::Recorded;
@@ -31,14 +29,14 @@ pub(super) async fn send_in_parts(
     attempts: &mut Attempts,
 ) -> Attempt {
     let _permit = uploader.multipart_files.acquire().await;
-    let part_size = part_size(opened.stamp.size, uploader.limits.part_size);
+    let part_size = part_size(opened.stamp.size, uploader.options.multipart.part_size);
     match compare(uploader, job, &opened, part_size).await {
         Ok(NextStep::Finish(outcome)) => return Attempt::Finished(outcome),
         Ok(NextStep::Send) => {}
-        Err(e) => return unreadable(job, &e),
+        Err(e) => return Attempt::unreadable(job, &e),
     }
     let bytes = opened.stamp.size;
-    if uploader.dry_run {
+    if uploader.options.dry_run {
         let record = None;
         return Attempt::Finished(UploadOutcome::Uploaded { bytes, record });
     }
@@ -47,7 +45,7 @@ pub(super) async fn send_in_parts(
         Ok(ObjectNow::Appeared(now)) => match compare(uploader, &now, &opened, part_size).await {
             Ok(NextStep::Finish(outcome)) => return Attempt::Finished(outcome),
             Ok(NextStep::Send) => {}
-            Err(e) => return unreadable(job, &e),
+            Err(e) => return Attempt::unreadable(job, &e),
         },
         Err(e) => return Attempt::Finished(UploadOutcome::Failed(Box::new(e))),
     }
@@ -60,7 +58,7 @@ pub(super) async fn send_in_parts(
         Err(e) if !e.ends_the_run() && !is_unchanged(&opened.file, opened.stamp) => {
             Attempt::FileChanged(None)
         }
-        Err(e) => failed(Box::new(e)),
+        Err(e) => Attempt::of(UploadOutcome::Failed(Box::new(e))),
     }
 }
 

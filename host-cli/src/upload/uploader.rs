@@ -23,13 +23,28 @@ const STREAM_KIBIBYTES: u32 = 512;
 /// before it is sent.
 const MULTIPART_FILES: usize = 4;
 
-/// Bounds of one upload.
+/// When a file is sent in parts, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of one part of a multipart upload.
+pub struct MultipartOptions {
+    /// Files of so many bytes and more are sent in parts.
+    pub from: u64,
+    /// Bytes of one part.
     pub part_size: u64,
-    /// Files of so many bytes are sent in parts.
-    pub multipart_from: u64,
+}
+
+/// How files are decided upon and sent.
+#[derive(Clone, Debug)]
+pub struct UploadOptions {
+    /// When a file is sent in parts.
+    pub multipart: MultipartOptions,
+    /// Send nothing.
+    pub dry_run: bool,
+    /// Who owns the media.
+    pub owner: Owner,
+    /// No Mastodon uses the directory.
+    pub no_mastodon: bool,
+    /// What else decides.
+    pub flags: Flags,
 }
 
 /// What all uploads of a run share.
@@ -37,10 +52,7 @@ pub struct Limits {
 pub struct Uploader {
     pub(super) client: Client,
     pub(super) journal: Journal,
-    pub(super) limits: Limits,
-    pub(super) dry_run: bool,
-    owner: Owner,
-    flags: Flags,
+    pub(super) options: UploadOptions,
     /// Mastodon may write to the bucket during the run: each object is looked up right before its
     /// file is sent.
     looks_up_objects: bool,
@@ -64,31 +76,16 @@ pub(super) enum ObjectNow {
 }
 
 impl Uploader {
-    /// For files that are decided upon by `owner` and `flags`; `no_mastodon`: no Mastodon uses the
-    /// directory.
-    pub fn new(
-        client: Client,
-        journal: Journal,
-        limits: Limits,
-        (owner, no_mastodon, flags): (Owner, bool, Flags),
-        dry_run: bool,
-    ) -> Self {
+    /// Sends nothing yet.
+    pub fn new(client: Client, journal: Journal, options: UploadOptions) -> Self {
         Uploader {
-            looks_up_objects: owner != Owner::Disk && !no_mastodon,
+            looks_up_objects: options.owner != Owner::Disk && !options.no_mastodon,
             client,
             journal,
-            limits,
-            dry_run,
-            owner,
-            flags,
+            options,
             memory: Arc::new(Semaphore::new(MEMORY_KIBIBYTES as usize)),
             multipart_files: Semaphore::new(MULTIPART_FILES),
         }
-    }
-
-    /// Whether hidden files are sent as any other.
-    pub(super) fn includes_hidden(&self) -> bool {
-        self.flags.include_hidden
     }
 
     /// Takes `bytes` from the memory budget, all of it at most; waits until they are free.
@@ -112,7 +109,7 @@ impl Uploader {
         }
         let object = job.pair.object.as_ref();
         let same = object.is_some_and(|object| object.size == stamp.size && object.etag == etag);
-        match decide_read(&job.pair, same, &self.owner, self.flags) {
+        match decide_read(&job.pair, same, &self.options.owner, self.options.flags) {
             Decision::Send(_) => NextStep::Send,
             Decision::Conflict(conflict) => NextStep::Finish(UploadOutcome::Conflict(conflict)),
             _ => NextStep::Finish(UploadOutcome::Same {

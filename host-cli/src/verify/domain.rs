@@ -23,20 +23,20 @@ pub const LONGEST_BODY: usize = 64 << 20;
 
 /// `https://files.example.com`, without a slash at its end. `http` is allowed for loopback addresses only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilesUrl(String);
+pub struct SiteUrl(String);
 
-impl FilesUrl {
+impl SiteUrl {
     /// The files domain of the flag or variable, else of the settings file. The error describes the fault.
-    pub fn resolve(flag: Option<&String>, file: &File) -> Result<FilesUrl, String> {
+    pub fn resolve(flag: Option<&String>, file: &File) -> Result<SiteUrl, String> {
         let text = flag
             .or(file.files_url.as_ref())
             .filter(|text| !text.is_empty())
             .ok_or("no files domain is named: give `--files-url`, set `FILES_URL`, or put `files_url = \"…\"` in medialift.toml")?;
-        FilesUrl::parse(text)
+        SiteUrl::parse(text)
     }
 
     /// Parses a URL or a host. The error describes the fault.
-    pub fn parse(text: &str) -> Result<FilesUrl, String> {
+    pub fn parse(text: &str) -> Result<SiteUrl, String> {
         let text = text.trim();
         let text = match text.split_once("://") {
             Some((_, rest)) => &text[..text.len() - rest.len() + rest.trim_end_matches('/').len()],
@@ -58,7 +58,7 @@ impl FilesUrl {
         } else {
             format!("/{path}")
         };
-        Ok(FilesUrl(format!("{endpoint}{path}")))
+        Ok(SiteUrl(format!("{endpoint}{path}")))
     }
 
     /// The encoded address of `key`.
@@ -109,7 +109,7 @@ impl FilesUrl {
     }
 }
 
-impl fmt::Display for FilesUrl {
+impl fmt::Display for SiteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -124,13 +124,13 @@ pub(super) fn path_of(key: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Domain {
     /// Its address.
-    pub url: FilesUrl,
+    pub url: SiteUrl,
     web: Web,
 }
 
 impl Domain {
     /// Creates the client. Nothing is sent.
-    pub fn new(url: FilesUrl) -> Domain {
+    pub fn new(url: SiteUrl) -> Domain {
         Domain {
             url,
             web: Web::new(),
@@ -177,7 +177,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
-        let parsed = FilesUrl::parse(text).ok().map(|url| url.to_string());
+        let parsed = SiteUrl::parse(text).ok().map(|url| url.to_string());
         assert_eq!(parsed.as_deref(), expected, "{text}");
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn workers_dev_is_recognised() {
-        let is = |text| FilesUrl::parse(text).unwrap().is_workers_dev();
+        let is = |text| SiteUrl::parse(text).unwrap().is_workers_dev();
         assert!(is("https://medialift-edge.example.workers.dev"));
         assert!(!is("https://files.example.com/workers.dev"));
     }
@@ -220,14 +220,14 @@ mod tests {
             ("http://[::1]", "[::1]", None, None),
             ("https://example.com/a/b", "example.com", None, Some("a/b")),
         ] {
-            let url = FilesUrl::parse(text).unwrap();
+            let url = SiteUrl::parse(text).unwrap();
             assert_eq!((url.host(), url.port(), url.path()), (host, port, path));
         }
     }
 
     #[test]
     fn a_key_is_encoded_as_s3_encodes_it() {
-        let url = FilesUrl::parse("https://files.example.com").unwrap();
+        let url = SiteUrl::parse("https://files.example.com").unwrap();
         assert_eq!(
             url.of("a b/ü+%~(1).png"),
             "https://files.example.com/a%20b/%C3%BC%2B%25~%281%29.png"

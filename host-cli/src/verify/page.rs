@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::FilesUrl;
+use super::SiteUrl;
 use super::samples::SampleRead;
 use crate::findings::{Finding, summary};
 
@@ -24,7 +24,7 @@ struct Data<'a> {
 
 /// The text of the page.
 pub fn render(
-    files_url: &FilesUrl,
+    files_url: &SiteUrl,
     bucket: &str,
     findings: &[Finding],
     reads: &[SampleRead],
@@ -51,7 +51,7 @@ pub fn render(
 }
 
 /// Scheme, host and port, for the content security policy.
-fn origin(files_url: &FilesUrl) -> String {
+fn origin(files_url: &SiteUrl) -> String {
     let text = files_url.to_string();
     let start = text.find("://").map_or(0, |at| at + 3);
     let end = text[start..].find('/').map_or(text.len(), |at| start + at);
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn no_name_can_break_out_of_the_page() {
-        let url = FilesUrl::parse("https://files.example.com/media").unwrap();
+        let url = SiteUrl::parse("https://files.example.com/media").unwrap();
         let findings = [Finding::passed(
             "names",
             "</script><script>alert(1)</script>",

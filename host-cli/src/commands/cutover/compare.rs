@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::decide::{Compare, Conflict, Decision, decide_read};
 use crate::error::{Error, Result};
-use crate::named::NamedPaths;
 use crate::pairs::{Pair, Pairs};
 use crate::progress::Progress;
 use crate::prove::{self, Comparison};
-use crate::s3::Client;
+use crate::reported::ReportedPaths;
+use crate::s3::{Client, ListedObject};
 use crate::sides::Sides;
 use crate::tree::{self, LocalFile, SkipReason, TreeEntry, walk};
 
@@ -36,15 +36,15 @@ pub(super) struct Compared {
     /// Files that Mastodon has replaced in the bucket since they were uploaded.
     pub(super) replaced_in_bucket: u64,
     /// Files that Mastodon has hidden and `sync` does not send: they stay on the disk.
-    pub(super) hidden: NamedPaths,
+    pub(super) hidden: ReportedPaths,
     /// Files that were deleted during the comparison.
     pub(super) vanished: u64,
     /// Files that are not in the bucket, or differ there, or could not be compared.
-    pub(super) different: NamedPaths,
+    pub(super) different: ReportedPaths,
     /// Those of them that `sync` would send.
     pub(super) to_send: u64,
     /// Entries that no bucket can hold: links, sockets, names that are not UTF-8.
-    pub(super) not_uploadable: NamedPaths,
+    pub(super) not_uploadable: ReportedPaths,
 }
 
 impl Compared {
@@ -74,7 +74,7 @@ impl Compared {
         match decision {
             Decision::DeletedInBucket if prove::is_as_uploaded(pair) => self.deleted_in_bucket += 1,
             Decision::DeletedInBucket | Decision::Send(_) | Decision::Conflict(Conflict::NoJournal)
-                if is_hidden(pair) =>
+                if pair.file().is_some_and(|file| file.hidden) =>
             {
                 self.hidden.add(&pair.path, "a suspended account's, by its mode");
             }
@@ -96,7 +96,7 @@ impl Compared {
             Decision::Conflict(_) => self.different.add(&pair.path, reason),
             Decision::Same => {
                 self.same += 1;
-                self.bytes += size(pair);
+                self.bytes += pair.file_size();
             }
             Decision::Skip(reason) => {
                 let detail = match &pair.local {
@@ -133,8 +133,8 @@ pub(super) async fn compare_written_since(
     at_a_time: usize,
     progress: &Progress,
 ) -> Result<Compared> {
-    let tree = sides.tree();
-    let written = tokio::task::spawn_blocking(move || written_since(&tree, begin));
+    let walk_options = sides.walk_options();
+    let written = tokio::task::spawn_blocking(move || written_since(&walk_options, begin));
     let written = written
         .await
         .map_err(|e| Error::new("read the media directory").cause(e))??;
@@ -145,20 +145,20 @@ pub(super) async fn compare_written_since(
 }
 
 /// Paths of all entries that were written since `begin`.
-fn written_since(tree: &tree::WalkOptions, begin: i64) -> Result<Vec<OsString>> {
+fn written_since(options: &tree::WalkOptions, begin: i64) -> Result<Vec<OsString>> {
     /// The kernel's clock has steps of a few milliseconds: a slightly earlier time counts too.
     const TICK: i64 = 10_000_000;
     let changed = |entry: &TreeEntry| match entry {
         TreeEntry::File(file) => file.stamp.changed,
         // A name that is not UTF-8 is not found by its shown form. The first comparison has reported it.
         TreeEntry::Skipped(skipped) => {
-            let path = tree.root.join(skipped.path.trim_end_matches('/'));
+            let path = options.root.join(skipped.path.trim_end_matches('/'));
             fs::symlink_metadata(path).map_or(0, |there| {
                 there.ctime() * 1_000_000_000 + there.ctime_nsec()
             })
         }
     };
-    Ok(walk(tree)?
+    Ok(walk(options)?
         .filter(|entry| changed(entry) >= begin - TICK)
         .map(|entry| OsString::from(entry.path().trim_end_matches('/')))
         .collect())
@@ -174,17 +174,17 @@ async fn compare_pairs(
     let mut running = FuturesUnordered::new();
     while let Some(pair) = pairs.next().await? {
         match sides.decide(&pair, Compare::Read) {
-            Decision::Compare => running.push(compare_content(sides, pair)),
+            Decision::Compare => running.push(compare_pair(sides, pair)),
             decision => compared.add(&pair, decision, difference(&pair)),
         }
         while running.len() >= at_a_time {
             if let Some(done) = running.next().await {
-                count(sides, &mut compared, progress, done);
+                add_compared(sides, &mut compared, progress, done);
             }
         }
     }
     while let Some(done) = running.next().await {
-        count(sides, &mut compared, progress, done);
+        add_compared(sides, &mut compared, progress, done);
     }
     compared.different.sort();
     compared.hidden.sort();
@@ -196,36 +196,23 @@ async fn compare_pairs(
 fn difference(pair: &Pair) -> String {
     match &pair.object {
         None => MISSING.to_owned(),
-        Some(object) => prove::size_differs(size(pair), object.size),
-    }
-}
-
-fn is_hidden(pair: &Pair) -> bool {
-    matches!(&pair.local, Some(TreeEntry::File(file)) if file.hidden)
-}
-
-fn size(pair: &Pair) -> u64 {
-    match &pair.local {
-        Some(TreeEntry::File(file)) => file.stamp.size,
-        _ => 0,
+        Some(object) => prove::size_differs(pair.file_size(), object.size),
     }
 }
 
 type ComparedPair = (Pair, Result<Comparison, String>);
 
-async fn compare_content(sides: &Sides, pair: Pair) -> ComparedPair {
-    let comparison = match (&pair.local, &pair.object) {
-        (Some(TreeEntry::File(file)), Some(object)) => {
-            content(&sides.client, file, &object.key, object.size, &object.etag).await
-        }
+async fn compare_pair(sides: &Sides, pair: Pair) -> ComparedPair {
+    let comparison = match (pair.file(), &pair.object) {
+        (Some(file), Some(object)) => compare_file(&sides.client, file, object).await,
         _ => Ok(Comparison::Differs(MISSING.to_owned())),
     };
     (pair, comparison)
 }
 
-fn count(sides: &Sides, compared: &mut Compared, progress: &Progress, done: ComparedPair) {
+fn add_compared(sides: &Sides, compared: &mut Compared, progress: &Progress, done: ComparedPair) {
     let (pair, comparison) = done;
-    progress.done(size(&pair));
+    progress.done(pair.file_size());
     let (same, reason) = match comparison {
         Ok(Comparison::Same) => (true, String::new()),
         Ok(Comparison::Gone) => {
@@ -245,12 +232,10 @@ fn count(sides: &Sides, compared: &mut Compared, progress: &Progress, done: Comp
 }
 
 /// Whether the object has the file's bytes.
-async fn content(
+async fn compare_file(
     client: &Client,
     file: &LocalFile,
-    key: &str,
-    object_size: u64,
-    etag: &str,
+    object: &ListedObject,
 ) -> Result<Comparison, String> {
     let cannot = |e: std::io::Error| format!("it cannot be read here: {e}");
     let size = file.stamp.size;
@@ -259,11 +244,11 @@ async fn content(
         Err(_) if file.is_gone() => return Ok(Comparison::Gone),
         Err(e) => return Err(cannot(e)),
     };
-    let comparison = prove::by_etag(opened.clone(), size, object_size, etag.to_owned())
+    let comparison = prove::by_etag(opened.clone(), size, object.size, object.etag.clone())
         .await
         .map_err(cannot)?;
     let comparison = match comparison {
-        Comparison::Unclear => prove::by_reading(client, key, opened, size)
+        Comparison::Unclear => prove::by_reading(client, &object.key, opened, size)
             .await
             .map_err(|e| e.to_string())?,
         clear => clear,

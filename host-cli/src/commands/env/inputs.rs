@@ -11,7 +11,7 @@ use crate::dotenv::store::EnvFile;
 use crate::dotenv::values::{self, Environment, Gem};
 use crate::error::{Error, Result};
 use crate::mastodon::{self, environment};
-use crate::verify::FilesUrl;
+use crate::verify::SiteUrl;
 
 /// What lint compares with: the bucket and Mastodon, as far as they are known.
 pub(super) fn lint_context(
@@ -54,18 +54,18 @@ fn outranking(stored: &EnvFile) -> Vec<Outranking> {
 }
 
 /// The files domain: `https` and a host without a path.
-fn files_url(args: &EnvArgs, context: &Context) -> Result<Option<FilesUrl>> {
+fn files_url(args: &EnvArgs, context: &Context) -> Result<Option<SiteUrl>> {
     let Some(given) = args.files_url.as_ref().or(context.file.files_url.as_ref()) else {
         return Ok(None);
     };
-    let is_host = |url: &FilesUrl| {
+    let is_host = |url: &SiteUrl| {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
         url.is_encrypted()
             && url.path().is_none()
             && url.host().contains('.')
             && url.authority().bytes().all(plain)
     };
-    match FilesUrl::parse(given).ok().filter(is_host) {
+    match SiteUrl::parse(given).ok().filter(is_host) {
         Some(url) => Ok(Some(url)),
         None => Err(Error::usage(format!("use `{given}` as the files domain"))
             .cause("it is not `https://` and a host name")
@@ -73,7 +73,7 @@ fn files_url(args: &EnvArgs, context: &Context) -> Result<Option<FilesUrl>> {
     }
 }
 
-pub(super) fn required_files_url(args: &EnvArgs, context: &Context) -> Result<FilesUrl> {
+pub(super) fn required_files_url(args: &EnvArgs, context: &Context) -> Result<SiteUrl> {
     files_url(args, context)?.ok_or_else(|| {
         Error::usage("write the files domain")
             .cause("no files domain is named")

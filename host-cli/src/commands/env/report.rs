@@ -99,8 +99,13 @@ pub(super) struct EnvReport {
 }
 
 impl EnvReport {
-    pub(super) fn new(file: &Path, stage: Stage, dry_run: bool, known: &LintContext) -> Self {
-        let unchecked = if stage == Stage::Lint && known.visibility.is_none() {
+    pub(super) fn new(
+        file: &Path,
+        stage: Stage,
+        dry_run: bool,
+        lint_context: &LintContext,
+    ) -> Self {
+        let unchecked = if stage == Stage::Lint && lint_context.visibility.is_none() {
             vec!["permission"]
         } else {
             Vec::new()
@@ -114,8 +119,8 @@ impl EnvReport {
             backup: None,
             findings: Vec::new(),
             unchecked,
-            version: known.version,
-            deployment: known.deployment,
+            version: lint_context.version,
+            deployment: lint_context.deployment,
         }
     }
 

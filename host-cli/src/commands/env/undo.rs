@@ -18,7 +18,7 @@ pub(super) fn run(
     context: &Context,
     stored: &EnvFile,
     backups: &Backups,
-    known: &LintContext,
+    lint_context: &LintContext,
 ) -> Result<Exit> {
     let operation = || format!("undo the last change of `{}`", stored.given.display());
     let backup = backups.newest(&stored.path).ok_or_else(|| {
@@ -34,7 +34,7 @@ pub(super) fn run(
         environment::turns_bucket_off(&now, &then),
     )
     .or_refuse(operation())?;
-    let mut report = EnvReport::new(&stored.given, Stage::Undo, args.dry_run, known);
+    let mut report = EnvReport::new(&stored.given, Stage::Undo, args.dry_run, lint_context);
     report.edits = Edit::all(&now, &then);
     let edited = match backups.is_unedited(stored, &backup) {
         Some(true) => None,

@@ -77,8 +77,9 @@ impl<'a> Pruner<'a> {
             tokio::select! {
                 biased;
                 () = interrupt.requested() => return Ok(false),
-                Some((pair, outcome)) = running.next(), if !running.is_empty() => {
-                    progress.done(local_size(&pair));
+                Some(pruned) = running.next(), if !running.is_empty() => {
+                    let (pair, outcome): (Pair, PruneOutcome) = pruned;
+                    progress.done(pair.file_size());
                     refused_in_a_row = match &outcome {
                         PruneOutcome::Refused(_) => refused_in_a_row + 1,
                         _ => 0,
@@ -215,13 +216,6 @@ impl<'a> Pruner<'a> {
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(refused(path, e)),
         }
-    }
-}
-
-pub(super) fn local_size(pair: &Pair) -> u64 {
-    match &pair.local {
-        Some(TreeEntry::File(file)) => file.stamp.size,
-        _ => 0,
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::pruner::{PruneOutcome, local_size};
+use super::pruner::PruneOutcome;
 use super::{Proof, PruneArgs};
 use crate::context::Context;
 use crate::error::Result;
 use crate::format::{counted, human_bytes};
-use crate::named::NamedPaths;
 use crate::pairs::Pair;
 use crate::prove::ReadError;
+use crate::reported::ReportedPaths;
 use crate::sides::Sides;
 
 #[derive(Debug, Serialize)]
@@ -31,7 +31,7 @@ pub(super) struct PruneReport {
     /// Files that were deleted by others during the run.
     pub(super) vanished: u64,
     /// Files that were not deleted, and why.
-    pub(super) kept: NamedPaths,
+    pub(super) kept: ReportedPaths,
     pub(super) interrupted: bool,
 }
 
@@ -47,7 +47,7 @@ impl PruneReport {
             freed: 0,
             directories_removed: 0,
             vanished: 0,
-            kept: NamedPaths::default(),
+            kept: ReportedPaths::default(),
             interrupted: false,
         }
     }
@@ -66,7 +66,7 @@ impl PruneReport {
             } => {
                 self.deleted += 1;
                 self.deleted_in_bucket += u64::from(deleted_in_bucket);
-                self.bytes += local_size(pair);
+                self.bytes += pair.file_size();
                 self.freed += freed;
                 let verb = if self.dry_run {
                     "would delete"

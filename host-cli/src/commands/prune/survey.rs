@@ -2,57 +2,43 @@
 //! something other than Mastodon may have deleted them.
 
 use super::PruneArgs;
-use crate::decide::Decision;
+use crate::decide::{Compare, Decision};
 use crate::error::Result;
 use crate::guards::{MissingObjects, may_count_as_deleted};
-use crate::pairs::Pair;
-use crate::tree::TreeEntry;
+use crate::interrupt::Interrupt;
+use crate::sides::Sides;
 
 /// Remote media, which Mastodon deletes by itself after a retention period.
 const CACHE: &str = "cache/";
 
-/// Files and objects.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Survey {
-    /// Local files.
-    pub(super) files: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
-    /// Objects in the bucket.
-    pub(super) objects: u64,
-    /// Files not in `cache/`.
-    own: u64,
-    /// Those of them that Mastodon has deleted in the bucket.
-    own_deleted: u64,
-    /// All files that it has deleted there.
-    deleted: u64,
-}
-
-impl Survey {
-    pub(super) fn add(&mut self, pair: &Pair, decision: Decision) {
-        self.objects += u64::from(pair.object.is_some());
-        let Some(TreeEntry::File(file)) = &pair.local else {
-            return;
+/// Counts the files and objects; none where it was interrupted.
+pub(super) async fn count_missing(
+    sides: &Sides,
+    interrupt: &Interrupt,
+) -> Result<Option<MissingObjects>> {
+    let mut pairs = sides.pairs()?;
+    let mut missing = MissingObjects::default();
+    while let Some(pair) = pairs.next().await? {
+        if interrupt.is_set() {
+            return Ok(None);
+        }
+        missing.objects += u64::from(pair.object.is_some());
+        let Some(file) = pair.file() else {
+            continue;
         };
+        let decision = sides.decide(&pair, Compare::SizeOnly);
         let deleted = u64::from(decision == Decision::DeletedInBucket);
-        self.files += 1;
-        self.bytes += file.stamp.size;
-        self.deleted += deleted;
+        missing.deleted += deleted;
         if !file.path.starts_with(CACHE) {
-            self.own += 1;
-            self.own_deleted += deleted;
+            missing.own += 1;
+            missing.own_deleted += deleted;
         }
     }
+    Ok(Some(missing))
+}
 
-    /// Fails where the bucket may have lost objects.
-    pub(super) fn check(&self, args: &PruneArgs, bucket: &str) -> Result<()> {
-        let missing = MissingObjects {
-            objects: self.objects,
-            deleted: self.deleted,
-            own: self.own,
-            own_deleted: self.own_deleted,
-        };
-        may_count_as_deleted(missing, args.max_deleted_in_bucket, bucket)
-            .or_problem("take what the bucket lacks for deleted by Mastodon")
-    }
+/// Fails where the bucket may have lost objects.
+pub(super) fn check_missing(missing: MissingObjects, args: &PruneArgs, bucket: &str) -> Result<()> {
+    may_count_as_deleted(missing, args.max_deleted_in_bucket, bucket)
+        .or_problem("take what the bucket lacks for deleted by Mastodon")
 }

@@ -9,7 +9,7 @@ use super::{PurgeArgs, refusal, request, secret_header};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::verify::FilesUrl;
+use crate::verify::SiteUrl;
 use crate::web::Web;
 
 /// Path of the request.
@@ -34,7 +34,7 @@ struct PurgeEverythingReport {
 }
 
 /// Sends the request, and repeats it while the platform refuses temporarily.
-pub(super) async fn run(args: &PurgeArgs, domain: &FilesUrl, context: &Context) -> Result<Exit> {
+pub(super) async fn run(args: &PurgeArgs, domain: &SiteUrl, context: &Context) -> Result<Exit> {
     let url = format!("{domain}{PATH}");
     let mut report = PurgeEverythingReport {
         everything: true,

@@ -17,7 +17,7 @@ use crate::mastodon::{Installation, Owner, Running};
 use crate::swap::git::Exclusion;
 use crate::swap::{MediaPaths, Phase};
 use crate::tree::{self, TreeEntry};
-use crate::verify::domain::{Domain, FilesUrl};
+use crate::verify::domain::{Domain, SiteUrl};
 
 /// Longest wait for the files domain.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ impl Changes {
         situation: &Situation<'_>,
         installation: &Installation,
         target: Option<&Target>,
-        site: &MediaPaths,
+        paths: &MediaPaths,
     ) -> Result<Changes> {
         let mut changes = Changes {
             owner: owner(installation),
@@ -58,12 +58,12 @@ impl Changes {
         };
         changes.settings(situation, installation, target);
         if let Some(sync) = situation.last_sync() {
-            let new = new_files(site.live(), sync.began).await?;
+            let new = new_files(paths.live(), sync.began).await?;
             if situation.phase == Some(Phase::Moved) && new.files > 0 {
                 changes.attention.push(format!(
                     "Mastodon has written {} to `{}` since the cutover: a process still uses the disk; restart all processes",
                     counted(new.files, "file", "files"),
-                    site.live().display()
+                    paths.live().display()
                 ));
             }
             changes.new_local_files = Some(new);
@@ -80,12 +80,12 @@ impl Changes {
                 .push("a rollback was interrupted: complete it".to_owned());
         }
         if situation.phase.is_some()
-            && let Ok(Some(exclusion)) = Exclusion::of(&site.parent, &site.name)
+            && let Ok(Some(exclusion)) = Exclusion::of(&paths.parent, &paths.name)
             && !exclusion.is_complete()
         {
             changes.attention.push(format!(
                 "`git clean -fd` in Mastodon's checkout would delete `{}`: `.git/info/exclude` does not name it",
-                site.kept().display()
+                paths.kept().display()
             ));
         }
         let url = args.files_url.as_ref().or(context.file.files_url.as_ref());
@@ -224,7 +224,7 @@ fn count(root: PathBuf, since: i64) -> Result<NewFiles> {
 
 /// Requests the root of the files domain; fails where there is no response or a server error.
 async fn health(url: &str) -> Result<String, String> {
-    let domain = Domain::new(FilesUrl::parse(url)?);
+    let domain = Domain::new(SiteUrl::parse(url)?);
     let root = domain.url.of("");
     let response = tokio::time::timeout(TIMEOUT, domain.send(Method::GET, &root, &[])).await;
     match response {

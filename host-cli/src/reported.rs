@@ -10,7 +10,7 @@ const SHOWN: usize = 20;
 
 /// A path and why it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Named {
+pub struct ReportedPath {
     /// Path below the media directory.
     pub path: String,
     /// Why it is listed.
@@ -19,19 +19,19 @@ pub struct Named {
 
 /// Paths that are listed for one kind of reason.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct NamedPaths {
+pub struct ReportedPaths {
     /// How many there are in all.
     pub count: u64,
     /// The first of them.
-    pub first: Vec<Named>,
+    pub first: Vec<ReportedPath>,
 }
 
-impl NamedPaths {
+impl ReportedPaths {
     /// Counts one, and lists it unless the list is full.
     pub fn add(&mut self, path: impl Into<String>, reason: impl Into<String>) {
         self.count += 1;
         if self.first.len() < LISTED {
-            self.first.push(Named {
+            self.first.push(ReportedPath {
                 path: path.into(),
                 reason: reason.into(),
             });
@@ -46,9 +46,9 @@ impl NamedPaths {
     /// The first twenty, a line each, with control characters escaped.
     pub fn lines(&self) -> String {
         let mut out = String::new();
-        for named in self.first.iter().take(SHOWN) {
-            let path: String = named.path.chars().flat_map(printable).collect();
-            out.push_str(&format!("  {path}: {}\n", named.reason));
+        for reported in self.first.iter().take(SHOWN) {
+            let path: String = reported.path.chars().flat_map(printable).collect();
+            out.push_str(&format!("  {path}: {}\n", reported.reason));
         }
         let more = self.count.saturating_sub(SHOWN as u64);
         if more > 0 {

@@ -12,8 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::content::{CACHE_CONTROL, SNIFFED, content_type};
 use super::digest;
 use super::job::{
-    Attempt, Job, OpenedFile, SentVersion, UploadOutcome, blocking, failed, is_unchanged, skipped,
-    unreadable,
+    Attempt, Job, OpenedFile, SentVersion, UploadOutcome, blocking, is_unchanged, skipped,
 };
 use super::uploader::{NextStep, ObjectNow, Uploader};
 use crate::journal::Recorded;
@@ -21,7 +20,7 @@ use crate::s3::{Body, PutRequest};
 use crate::tree::{LocalFile, OpenError, SkipReason, Stamp};
 
 /// Files up to this many bytes are held in memory.
-const SMALL: u64 = 512 * 1024;
+const IN_MEMORY_UP_TO: u64 = 512 * 1024;
 
 /// After a request that took longer, it is checked whether the file is still what was sent. A shorter
 /// one was neither retried nor delayed.
@@ -29,9 +28,9 @@ const CHECK_FILE_AFTER: Duration = Duration::from_secs(1);
 
 /// A file that was opened, and read if it is small.
 pub(super) enum ReadFile {
-    Whole(WholeFile),
+    InMemory(FileInMemory),
     /// Too large to be held in memory.
-    Large(OpenedFile),
+    Open(OpenedFile),
     /// It changed while it was read.
     Changed,
     /// Mastodon has hidden it since the walk.
@@ -39,7 +38,7 @@ pub(super) enum ReadFile {
 }
 
 /// A file in memory.
-pub(super) struct WholeFile {
+pub(super) struct FileInMemory {
     bytes: Bytes,
     md5: [u8; 16],
     stamp: Stamp,
@@ -49,16 +48,18 @@ pub(super) struct WholeFile {
 
 /// Opens the file, and reads and digests it if it is small.
 pub(super) async fn read(uploader: &Uploader, job: &Job) -> Result<ReadFile, Attempt> {
-    let memory = uploader.memory(job.file.stamp.size.min(SMALL)).await;
+    let memory = uploader
+        .memory(job.file.stamp.size.min(IN_MEMORY_UP_TO))
+        .await;
     let file = job.file.clone();
-    let include_hidden = uploader.includes_hidden();
+    let include_hidden = uploader.options.flags.include_hidden;
     // Of a large file the memory is given back: how it is sent, it asks for its own.
     match blocking(move || Ok(read_blocking(&file, include_hidden, memory))).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(OpenError { reason, detail })) => {
             Err(Attempt::Finished(skipped(job, reason, detail)))
         }
-        Err(e) => Err(unreadable(job, &e)),
+        Err(e) => Err(Attempt::unreadable(job, &e)),
     }
 }
 
@@ -75,10 +76,10 @@ fn read_blocking(
         if !include_hidden && local.is_hidden_now(&file)? {
             return Ok(ReadFile::Hidden);
         }
-        if stamp.size > SMALL {
+        if stamp.size > IN_MEMORY_UP_TO {
             let mut first = [0; SNIFFED];
             let length = file.read_at(&mut first, 0)?;
-            return Ok(ReadFile::Large(OpenedFile {
+            return Ok(ReadFile::Open(OpenedFile {
                 content_type: content_type(path, &first[..length]),
                 file: Arc::new(file.try_clone()?),
                 stamp,
@@ -98,7 +99,7 @@ fn read_blocking(
             return Ok(ReadFile::Changed);
         }
         bytes.truncate(size);
-        Ok(ReadFile::Whole(WholeFile {
+        Ok(ReadFile::InMemory(FileInMemory {
             md5: digest::of_bytes(&bytes),
             content_type: content_type(path, &bytes[..size.min(SNIFFED)]),
             bytes: Bytes::from(bytes),
@@ -113,31 +114,35 @@ fn read_blocking(
 }
 
 /// Sends a file from memory.
-pub(super) async fn send_whole(uploader: &Uploader, job: &Job, whole: WholeFile) -> Attempt {
-    let WholeFile {
+pub(super) async fn send_from_memory(
+    uploader: &Uploader,
+    job: &Job,
+    read: FileInMemory,
+) -> Attempt {
+    let FileInMemory {
         bytes,
         md5,
         stamp,
         content_type,
         memory,
-    } = whole;
+    } = read;
     let request = request(uploader, job, Body::Bytes(bytes), md5, content_type);
     let begin = Instant::now();
     let outcome = put(uploader, job, request, stamp).await;
     drop(memory);
     if begin.elapsed() < CHECK_FILE_AFTER {
-        return ended(outcome);
+        return Attempt::of(outcome);
     }
     let file = job.file.clone();
     match blocking(move || Ok(file.open().ok())).await {
-        Ok(Some(now)) => changed_or(outcome, &now, stamp, hex::encode(md5)),
+        Ok(Some(now)) => attempt_unless_changed(outcome, &now, stamp, hex::encode(md5)),
         // A file that has vanished was stored as it was.
-        _ => ended(outcome),
+        _ => Attempt::of(outcome),
     }
 }
 
 /// Sends a larger file: digested first, then read again while it is sent.
-pub(super) async fn send_stream(uploader: &Uploader, job: &Job, opened: OpenedFile) -> Attempt {
+pub(super) async fn send_from_disk(uploader: &Uploader, job: &Job, opened: OpenedFile) -> Attempt {
     let OpenedFile {
         file,
         stamp,
@@ -147,7 +152,7 @@ pub(super) async fn send_stream(uploader: &Uploader, job: &Job, opened: OpenedFi
     let reader = file.clone();
     let md5 = match blocking(move || digest::of_range(&reader, 0, stamp.size)).await {
         Ok(md5) => md5,
-        Err(e) => return unreadable(job, &e),
+        Err(e) => return Attempt::unreadable(job, &e),
     };
     if !is_unchanged(&file, stamp) {
         return Attempt::FileChanged(None);
@@ -159,14 +164,19 @@ pub(super) async fn send_stream(uploader: &Uploader, job: &Job, opened: OpenedFi
     };
     let request = request(uploader, job, body, md5, content_type);
     let outcome = put(uploader, job, request, stamp).await;
-    changed_or(outcome, &file, stamp, hex::encode(md5))
+    attempt_unless_changed(outcome, &file, stamp, hex::encode(md5))
 }
 
 /// How the attempt ended, unless the file has changed since: then a former version of it, with `etag`,
 /// was sent.
-fn changed_or(outcome: UploadOutcome, file: &File, stamp: Stamp, etag: String) -> Attempt {
+fn attempt_unless_changed(
+    outcome: UploadOutcome,
+    file: &File,
+    stamp: Stamp,
+    etag: String,
+) -> Attempt {
     if is_unchanged(file, stamp) {
-        return ended(outcome);
+        return Attempt::of(outcome);
     }
     match outcome {
         // Content-MD5 was checked: what is stored is whole, but it is not the file any more.
@@ -178,14 +188,6 @@ fn changed_or(outcome: UploadOutcome, file: &File, stamp: Stamp, etag: String) -
             Attempt::FileChanged(Some(SentVersion { etag, record }))
         }
         other => Attempt::Finished(other),
-    }
-}
-
-/// How the attempt at an unchanged file ended.
-fn ended(outcome: UploadOutcome) -> Attempt {
-    match outcome {
-        UploadOutcome::Failed(error) => failed(error),
-        outcome => Attempt::Finished(outcome),
     }
 }
 
@@ -212,7 +214,7 @@ async fn put(uploader: &Uploader, job: &Job, request: PutRequest, stamp: Stamp) 
     if let NextStep::Finish(outcome) = uploader.decide_by_content(job, stamp, &etag) {
         return outcome;
     }
-    if uploader.dry_run {
+    if uploader.options.dry_run {
         let record = None;
         return UploadOutcome::Uploaded { bytes, record };
     }
@@ -250,7 +252,7 @@ mod tests {
             set_permissions(root.join(path), Permissions::from_mode(mode)).unwrap();
         };
         mode("", 0o755);
-        for (name, size) in [("small", 3), ("large", SMALL + 1)] {
+        for (name, size) in [("small", 3), ("large", IN_MEMORY_UP_TO + 1)] {
             let file = File::create(root.join(name)).unwrap();
             file.set_len(size).unwrap();
             mode(name, 0o644);
