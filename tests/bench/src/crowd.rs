@@ -406,7 +406,8 @@ fn notes(report: &Report) -> Result<Vec<String>> {
              `workerd` stand before it, each request is written into a log, and the Cache API is a worker of \
              its own over SQLite and files. A worker that answers a constant takes {} of the time that ours \
              takes for a small hit, and *{ORDINARY}*, over the same Cache API, {}: only what is beyond that can \
-             be our worker's own. None of this exists in production. The part `edge` measures the worker \
+             be our worker's own. For a large body it is no lower bound, \
+             as its line shows. None of this exists in production. The part `edge` measures the worker \
              without it.",
             percent(Who::Empty),
             percent(Who::Ordinary),

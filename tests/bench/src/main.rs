@@ -96,7 +96,7 @@ impl Effort {
 enum Part {
     /// The worker's handler in `workerd bench`, beside plain JavaScript
     Edge,
-    /// The worker's size, and what each choice of the build is worth
+    /// The worker's size as it is shipped
     Size,
     /// `medialift sync` beside other people's clients
     Sync,
@@ -157,7 +157,7 @@ impl Part {
             run.add_version("nginx", &setup::place(Need::Nginx)?, "-v");
             run.add_version("wrk", &debian_program(pins::DEBIAN_WRK)?, "-v");
         }
-        report.run = Some(run);
+        report.run = run;
         if effort.quick {
             let mut chapter = String::new();
             page::chapter(&mut chapter, self, &report)?;

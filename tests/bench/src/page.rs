@@ -88,9 +88,7 @@ pub(crate) fn chapter(page: &mut String, part: Part, report: &Report) -> Result<
         part.name(),
         report.processors
     )?;
-    if let Some(run) = &report.run {
-        writeln!(page, "\n{run}")?;
-    }
+    writeln!(page, "\n{}", report.run)?;
     for note in &report.notes {
         write!(page, "\n{note}\n")?;
     }

@@ -18,9 +18,8 @@ pub(super) struct Report {
     pub(crate) notes: Vec<String>,
     /// How many processors the machine had.
     pub(crate) processors: usize,
-    /// What was measured, and when; none in reports that are older than this field.
-    #[serde(default)]
-    pub(crate) run: Option<Run>,
+    /// What was measured, and when.
+    pub(crate) run: Run,
     /// The figures.
     pub(crate) series: Vec<Series>,
     /// What was to be reached.
@@ -28,7 +27,7 @@ pub(super) struct Report {
 }
 
 /// What was measured, and when.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Run {
     /// The commit, with `-dirty` where files differed from it.
     commit: String,

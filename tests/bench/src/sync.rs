@@ -195,7 +195,7 @@ fn described(tree: &Tree) -> Vec<String> {
              has a server of its own with an empty bucket; afterwards the number of objects, their bytes and {} \
              ETags are compared with the tree. \"Nothing to do\" is the same command once more, or its user's \
              way to look for changes. The server's own CPU during each run stands beside: it shares the machine \
-             with the client.",
+             with the client. CPU is counted in hundredths of a second: what is less shows as 0.",
             tree.described,
             tree.samples.len()
         ),

@@ -114,7 +114,8 @@ pub(super) fn measure(effort: Effort, report: &mut Report) -> Result<()> {
          parts of {} MiB to a server that here takes the digest of each part that the client has announced \
          (`Content-MD5`) for true: digesting is the client's work, and the server shares its processors. \
          The plain copy reads the same files {} KiB at a time, writes them to a socket on loopback and \
-         throws them away at the other end, and digests nothing. It takes part a second time with {sockets} \
+         throws them away at the other end, and digests nothing. Where the copy's brackets are wide, the \
+         ratio to it is as uncertain. It takes part a second time with {sockets} \
          connections and parts of the files at once, as a client sends them. There is no TLS in this part, \
          since the copy has none. Afterwards each object's ETag is compared with the digest that its file's \
          parts must have.",

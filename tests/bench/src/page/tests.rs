@@ -3,9 +3,13 @@
 use super::super::report::Target;
 use super::*;
 
+const RUN: &str =
+    r#"{ "commit": "7d1e6f134b", "date": "2026-11-30", "versions": [["system", "Linux x86_64"]] }"#;
+
 fn report() -> Report {
     let mut report = Report {
         processors: 2,
+        run: serde_json::from_str(RUN).unwrap(),
         ..Report::default()
     };
     report.notes.push("How it was measured.".to_owned());
@@ -75,6 +79,8 @@ fn a_chapter_has_its_notes_targets_and_tables() {
 ## Under load, beside nginx
 
 `cargo xtask bench crowd`, on a machine with 2 processors
+
+Commit `7d1e6f134b`, 2026-11-30, Linux x86_64
 
 How it was measured.
 
