@@ -91,7 +91,7 @@ fn a_verbose_rollback_names_every_file_that_mastodon_deleted() -> Result<()> {
         .run("rollback", &["--dry-run", "--verbose"])?
         .expect(3);
     for number in 0..30 {
-        let line = format!("deleted there: cache/{number}.png\n");
+        let line = format!("deleted in the bucket by Mastodon: cache/{number}.png\n");
         assert!(ran.stderr.contains(&line), "{}", ran.stderr);
     }
     Ok(())

@@ -36,8 +36,8 @@ Examples:
     medialift cutover /home/mastodon/live/public/system
 
 A file that Mastodon has deleted in the bucket since it was uploaded is not missing: it is counted.
-Exit codes: 0 moved, 3 the bucket lacks files or has others (each is named, with what to do), 4 moved,
-and the bucket lacks files that were written during the run (each is named).")]
+Exit codes: 0 moved, 3 refused: files are missing in the bucket or differ there (each is named), 4
+moved, and the bucket lacks files that were written during the run (each is named).")]
 pub struct CutoverArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,

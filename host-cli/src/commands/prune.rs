@@ -33,9 +33,10 @@ Examples:
   Free the disk:
     medialift prune /home/mastodon/live/public/system
 
-The default proof downloads every object and compares its bytes. `--prove head` compares size and MD5
-only, without a download, and trusts that the bucket can return what it lists. Downloads up to three
-times the stored amount a month are free at Backblaze; a download cap may be set (see `medialift plan`).
+The default proof downloads every object and compares its bytes. `--prove head` compares size and
+MD5 only, without a download, and trusts that the bucket can return what it lists. Downloads up to
+three times the stored amount a month are free at Backblaze; a download cap may be set (see
+`medialift plan`).
 Exit codes: 0 all deleted, 4 some files stay (each is named).")]
 pub struct PruneArgs {
     /// The media directory [default: `media_dir` of the configuration]

@@ -25,12 +25,12 @@ Example:
     medialift rollback /home/mastodon/live/public/system
 
 To let Mastodon use the local files again, put the old .env.production back too, with
-`medialift env --undo`. Files that Mastodon has uploaded since the switch are only in the bucket, and it
-would not show them: they are counted; copy them into the media directory first. Files that Mastodon has
-deleted in the bucket since, and that are still on the disk, would be shown again: they are counted and
-named, every one with `--verbose`.
-Exit codes: 0 all is back, 3 the bucket has media that are not on the disk, or media that were deleted
-there are on it, 4 back, and some files are kept twice (each is named).")]
+`medialift env --undo`. Files that Mastodon has uploaded since the switch are only in the bucket,
+and it would not show them: they are counted; copy them into the media directory first. Files that
+Mastodon has deleted in the bucket since, and that are still on the disk, could be read again: they
+are counted and named, every one with `--verbose`.
+Exit codes: 0 all is back, 3 refused: the bucket has media that are not on the disk, or the disk
+has media that Mastodon has deleted, 4 back, and some files are kept twice (each is named).")]
 pub struct RollbackArgs {
     /// The media directory [default: `media_dir` of the configuration]
     pub media_dir: Option<PathBuf>,
@@ -172,9 +172,9 @@ async fn compare(
         let is_here = pair.local.is_some() || paths.live().join(&pair.path).exists();
         only_in_bucket += u64::from(pair.object.is_some() && !is_here);
         let reason = match sides.decide(&pair, Compare::SizeOnly) {
-            Decision::DeletedInBucket => "deleted there",
+            Decision::DeletedInBucket => "deleted in the bucket by Mastodon",
             Decision::Conflict(Conflict::NoJournal) => {
-                "not there, and no journal shows whether Mastodon deleted it"
+                "not in the bucket, and no journal shows whether Mastodon deleted it"
             }
             _ => continue,
         };
@@ -202,8 +202,12 @@ impl RollbackReport {
         let mut out = format!("the media are in `{}` again", self.media_dir.display());
         if self.merged.moved > 0 {
             out.push_str(&format!(
-                "\n{} written meanwhile joined them",
-                counted(self.merged.moved, "file that was", "files that were")
+                "\n{} moved there too",
+                counted(
+                    self.merged.moved,
+                    "file written since the cutover was",
+                    "files written since the cutover were"
+                )
             ));
         }
         if let Some(kept) = &self.conflicts_dir {

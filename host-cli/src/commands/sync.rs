@@ -41,11 +41,11 @@ Example, the bulk while the instance runs, then the rest at the switch:
   medialift sync /home/mastodon/live/public/system --bucket files-example-com \\
       --endpoint s3.us-west-004.backblazeb2.com --key-file ~/.medialift-key
 
-Once Mastodon keeps its media in the bucket, the bucket is the truth: what differs there or was
-deleted there is left as it is.
+Once Mastodon keeps its media in the bucket, the bucket is the truth: an object that
+differs is not overwritten, and a file that Mastodon has deleted there is not sent again.
 
-Exit codes: 0 all is in the bucket; 1 the run failed; 2 wrong usage; 4 some files were passed
-over or left, all named; 130 interrupted, run it again to go on.")]
+Exit codes: 0 all is in the bucket; 1 the run failed; 2 wrong usage; 4 some files
+failed, were skipped or left, all named; 130 interrupted, run it again to go on.")]
 pub struct SyncArgs {
     /// Media directory: Mastodon's `public/system` [default: `media_dir` of medialift.toml]
     #[arg(value_name = "DIR")]

@@ -91,13 +91,13 @@ fn explained(compared: &Compared) -> String {
     for (number, one, many) in [
         (
             compared.deleted_in_bucket,
-            "was deleted there by Mastodon since it was uploaded",
-            "were deleted there by Mastodon since they were uploaded",
+            "was deleted in the bucket by Mastodon since it was uploaded",
+            "were deleted in the bucket by Mastodon since they were uploaded",
         ),
         (
             compared.replaced_in_bucket,
-            "was replaced there by Mastodon since it was uploaded",
-            "were replaced there by Mastodon since they were uploaded",
+            "was replaced in the bucket by Mastodon since it was uploaded",
+            "were replaced in the bucket by Mastodon since they were uploaded",
         ),
         (
             compared.vanished,
@@ -123,8 +123,8 @@ fn unproven(compared: &Compared) -> String {
         ),
         (
             &compared.different,
-            "is not, or differs",
-            "are not, or differ",
+            "is not in the bucket, or differs",
+            "are not in the bucket, or differ",
         ),
         (
             &compared.not_uploadable,

@@ -38,10 +38,11 @@ impl Summary {
         line(sent, count(self.uploaded));
         line("unchanged", count(self.unchanged));
         if self.deleted > 0 {
-            line(deleted, format!("{} objects", grouped(self.deleted)));
+            line(deleted, counted(self.deleted, "object", "objects"));
         }
         if self.only_in_bucket > 0 {
-            let value = format!("{} objects, left alone", grouped(self.only_in_bucket));
+            let objects = counted(self.only_in_bucket, "object", "objects");
+            let value = format!("{objects}, left alone");
             line("only in bucket", value);
         }
         if self.not_recorded > 0 {
@@ -53,10 +54,10 @@ impl Summary {
         }
         if self.deleted_in_bucket > 0 {
             let value = format!(
-                "{} that Mastodon has deleted in the bucket: not sent again",
+                "{} that Mastodon has deleted in the bucket",
                 counted(self.deleted_in_bucket, "file", "files")
             );
-            line("deleted there", value);
+            line("not sent again", value);
         }
         if self.excluded > 0 {
             line("excluded", format!("{} files", grouped(self.excluded)));
