@@ -142,7 +142,8 @@ fn each_command_looks_into_the_state_directory_that_is_named() -> Result<()> {
     assert_eq!(json["compared"]["deleted_in_bucket"], 1, "{json}");
     let ran = run("rollback", &["--dry-run"])?.expect(3);
     assert!(
-        ran.stdout.contains("b.png: deleted in the bucket by Mastodon"),
+        ran.stdout
+            .contains("b.png: deleted in the bucket by Mastodon"),
         "{}",
         ran.stdout
     );
