@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::pins;
@@ -18,6 +18,9 @@ const NODE: (u32, u32) = (22, 12);
 
 /// The oldest nginx that the comparison is made for.
 const NGINX: (u32, u32) = (1, 18);
+
+/// The oldest stable nginx that takes `-e`.
+const NGINX_WITH_LOG: (u32, u32) = (1, 20);
 
 /// The tools that building and running the edge worker takes. What only some tests use they ask for
 /// themselves, by [`crate::setup::place`].
@@ -156,13 +159,27 @@ pub fn node() -> Option<PathBuf> {
 /// nginx: the one that `MEDIALIFT_NGINX` names, else one on `PATH` that is new enough.
 ///
 /// # Errors
-/// Fails when `MEDIALIFT_NGINX` names no program.
+/// Fails when `MEDIALIFT_NGINX` names no program, or another one than an nginx that is new enough.
 pub fn nginx() -> Result<Option<PathBuf>> {
+    let is_new_enough = |nginx: &PathBuf| is_nginx_from(nginx, NGINX);
     if let Some(nginx) = named("MEDIALIFT_NGINX")? {
+        ensure!(
+            is_new_enough(&nginx),
+            "`MEDIALIFT_NGINX` names `{}`, which is no nginx from 1.18 on",
+            nginx.display()
+        );
         return Ok(Some(nginx));
     }
-    Ok(find_program("nginx")
-        .filter(|nginx| nginx_version(&printed(nginx, "-v")).is_some_and(|is| is >= NGINX)))
+    Ok(find_program("nginx").filter(is_new_enough))
+}
+
+/// Whether an nginx takes `-e`, the log of what it says before it has read its configuration.
+pub(crate) fn nginx_takes_log(nginx: &Path) -> bool {
+    is_nginx_from(nginx, NGINX_WITH_LOG)
+}
+
+fn is_nginx_from(program: &Path, oldest: (u32, u32)) -> bool {
+    nginx_version(&printed(program, "-v")).is_some_and(|is| is >= oldest)
 }
 
 /// A browser: the one that `CHROME_PATH` names, else one under a usual name.
@@ -323,7 +340,29 @@ fn short(hash: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NGINX, NODE, nginx_version, node_version};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::{NGINX, NODE, is_nginx_from, nginx_takes_log, nginx_version, node_version};
+
+    #[test]
+    fn a_program_is_asked_which_nginx_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for (says, is_new_enough, takes_log) in [
+            ("nginx version: nginx/1.16.1", false, false),
+            ("nginx version: nginx/1.18.0", true, false),
+            ("nginx version: nginx/1.22.1", true, true),
+            ("another program", false, false),
+        ] {
+            let program = folder.path().join(says.replace('/', " "));
+            fs::write(&program, format!("#!/bin/sh\necho '{says}' >&2\n")).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(is_nginx_from(&program, NGINX), is_new_enough, "{says}");
+            assert_eq!(nginx_takes_log(&program), takes_log, "{says}");
+        }
+        assert!(!is_nginx_from(Path::new("/nowhere"), NGINX));
+    }
 
     #[test]
     fn versions_of_nginx_are_read() {

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use super::free_address;
 use crate::process::{Guarded, ScratchDirectory, scratch_directory};
 use crate::setup::{self, Need};
+use crate::tools;
 
 const DIRECTIVES: &str = include_str!("../../../nginx/files.conf");
 
@@ -96,18 +97,17 @@ impl Nginx {
     }
 }
 
-/// nginx with that configuration and no file outside of the folder.
+/// nginx with that configuration and no file outside of the folder. Before 1.20 it opens the log that it was
+/// compiled with too, before it reads the configuration; where it may not, it says so and goes on.
 ///
 /// # Errors
 /// There is no nginx, and none can be had.
 pub fn command(folder: &ScratchDirectory, file: &Path, log: &Path) -> Result<Command> {
-    let mut command = Command::new(setup::place(Need::Nginx)?);
-    command
-        .arg("-p")
-        .arg(folder.path())
-        .arg("-c")
-        .arg(file)
-        .arg("-e")
-        .arg(log);
+    let nginx = setup::place(Need::Nginx)?;
+    let mut command = Command::new(&nginx);
+    command.arg("-p").arg(folder.path()).arg("-c").arg(file);
+    if tools::nginx_takes_log(&nginx) {
+        command.arg("-e").arg(log);
+    }
     Ok(command)
 }
