@@ -97,7 +97,7 @@ fn what_is_missing_is_named_with_the_remedy_of_the_system() {
         &System::with(&[]).run(&["setup"]),
         &[
             "--no-install-recommends chromium`; or as root, `dnf install chromium`; or \
-             `brew install --cask chromium`; or `nix profile install nixpkgs#chromium`",
+             `brew install --cask google-chrome`; or `nix profile install nixpkgs#chromium`",
         ],
     );
 }

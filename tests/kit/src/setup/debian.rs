@@ -51,14 +51,20 @@ pub fn program(package: &'static str) -> Result<PathBuf> {
     if is_executable(&program) {
         return Ok(program);
     }
+    // Debian's is for where there is Debian.
+    let program = find_program(package).filter(|_| find_program("apt-get").is_none());
+    if let Some(program) = program {
+        return Ok(program);
+    }
     let cache = tools::cache_directory()?;
     let _lock = lock(&cache)?;
     if let Some(program) = unpacked(&cache, package) {
         return Ok(program);
     }
     eprintln!("setup: getting {package}");
-    unpack(&Installer::new(&cache, package), package, &[package])
-        .with_context(|| format!("cannot get {package}\n\nhint: install Debian's `{package}`"))?;
+    unpack(&Installer::new(&cache, package), package, &[package]).with_context(|| {
+        format!("cannot get {package}\n\nhint: install the system's package `{package}`")
+    })?;
     unpacked(&cache, package).with_context(|| format!("Debian's `{package}` has no such program"))
 }
 

@@ -6,6 +6,9 @@ use crate::process::find_program;
 
 use super::Need;
 
+/// What Mastodon writes media and reads settings with.
+const GEMS: &str = "`gem install aws-sdk-s3 dotenv`";
+
 /// A package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manager {
@@ -86,11 +89,18 @@ pub(super) fn of(need: Need, manager: Option<Manager>) -> String {
     };
     let command = |manager: Manager| {
         let command = manager.command(of_manager(need, manager));
-        // Neither has the gems as packages.
-        if need == Need::Ruby && matches!(manager, Manager::Dnf | Manager::Brew) {
-            return format!("{command}, then `gem install aws-sdk-s3 dotenv`");
+        // Only Debian has the gems as packages.
+        match (need, manager) {
+            (Need::Ruby, Manager::Brew) => {
+                format!("{command}, put `$(brew --prefix ruby)/bin` first on `PATH`, then {GEMS}")
+            }
+            (Need::Ruby, Manager::Dnf | Manager::Nix) => format!("{command}, then {GEMS}"),
+            // Installed headers are found by nothing there: a shell with them is.
+            (Need::WorkerBuild | Need::WasmPack, Manager::Nix) => {
+                "install nothing, but run this in `nix-shell -p gcc pkg-config openssl`".to_owned()
+            }
+            _ => command,
         }
-        command
     };
     let commands = match manager {
         Some(manager) => command(manager),
@@ -137,20 +147,19 @@ const fn of_manager(need: Need, manager: Manager) -> &'static [&'static str] {
             &["gcc", "pkgconf-pkg-config", "openssl-devel"]
         }
         (Need::WorkerBuild | Need::WasmPack, Brew) => &["pkgconf", "openssl@3"],
-        (Need::WorkerBuild | Need::WasmPack, Nix) => &["gcc", "pkg-config", "openssl.dev"],
+        (Need::WorkerBuild | Need::WasmPack, Nix) => &["gcc", "pkg-config", "openssl"],
         (Need::Python | Need::Linters | Need::Zigbuild, Apt) => &["python3", "python3-venv"],
         (Need::Python | Need::Linters | Need::Zigbuild, Dnf | Nix) => &["python3"],
         (Need::Python | Need::Linters | Need::Zigbuild, Brew) => &["python"],
         (Need::Nginx, Apt) => &[pins::DEBIAN_NGINX],
         (Need::Nginx, Dnf | Brew | Nix) => &["nginx"],
         (Need::Browser, Apt | Dnf | Nix) => &["chromium"],
-        (Need::Browser, Brew) => &["--cask", "chromium"],
+        (Need::Browser, Brew) => &["--cask", "google-chrome"],
         (Need::Varnish, Apt) => pins::DEBIAN_VARNISH,
         (Need::Varnish, Dnf | Brew | Nix) => &["varnish"],
         (Need::Mandoc, _) => &["mandoc"],
         (Need::Ruby, Apt) => pins::DEBIAN_RUBY,
-        (Need::Ruby, Dnf | Brew) => &["ruby"],
-        (Need::Ruby, Nix) => &["ruby", "rubyPackages.aws-sdk-s3", "rubyPackages.dotenv"],
+        (Need::Ruby, Dnf | Brew | Nix) => &["ruby"],
     }
 }
 
@@ -179,7 +188,13 @@ mod tests {
         check(
             Need::Ruby,
             Some(Manager::Brew),
-            "`brew install ruby`, then `gem install aws-sdk-s3 dotenv`",
+            "`brew install ruby`, put `$(brew --prefix ruby)/bin` first on `PATH`, then `gem install \
+             aws-sdk-s3 dotenv`",
+        );
+        check(
+            Need::Ruby,
+            Some(Manager::Nix),
+            "`nix profile install nixpkgs#ruby`, then `gem install aws-sdk-s3 dotenv`",
         );
     }
 
