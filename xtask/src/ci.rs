@@ -63,7 +63,7 @@ fn lints(gates: &mut Gates) {
         lint(tool(Need::CargoMachete)?, &["--with-metadata"])
     });
     gates.run("licences and sources of dependencies", || {
-        let arguments = ["check", "licenses", "bans", "sources"];
+        let arguments = ["--locked", "check", "licenses", "bans", "sources"];
         lint(tool(Need::CargoDeny)?, &arguments)
     });
     gates.run("clippy", || clippy(&["--workspace", "--all-targets"]));
@@ -109,7 +109,7 @@ fn tests(gates: &mut Gates, tools: &Tools) {
 /// Fails when there is one, or the database cannot be had.
 pub(crate) fn advisories() -> Result<()> {
     let deny = Command::new(setup::place(Need::CargoDeny)?);
-    lint(deny, &["check", "advisories"])
+    lint(deny, &["--locked", "check", "advisories"])
 }
 
 /// Lints everything for the systems of [`pins::OTHER_TARGETS`].
