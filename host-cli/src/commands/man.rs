@@ -21,9 +21,11 @@ pub struct ManArgs {
 
 /// Runs `man` for the whole command line, `command`.
 pub async fn run(args: ManArgs, command: Command, context: &Context) -> Result<Exit> {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
     let Some(directory) = args.directory else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(command)
+        page_of(&command)
             .render(&mut page)
             .map_err(|e| Error::new("write the man page").cause(e))?;
         let page = String::from_utf8_lossy(&page).into_owned();
@@ -35,16 +37,21 @@ pub async fn run(args: ManArgs, command: Command, context: &Context) -> Result<E
             .cause(e)
             .hint("name an existing, writable directory")
     };
-    clap_mangen::generate_to(command, &directory).map_err(fail)?;
-    let mut pages: Vec<String> = std::fs::read_dir(&directory)
-        .map_err(fail)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("medialift") && name.ends_with(".1"))
-        .collect();
-    pages.sort();
+    let documented = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let mut pages = Vec::new();
+    for command in std::iter::once(&command).chain(documented) {
+        let page = page_of(command);
+        page.generate_to(&directory).map_err(fail)?;
+        pages.push(page.get_filename());
+    }
     context.ui.data(
         &serde_json::json!({ "directory": directory, "pages": pages }),
         format!("{} pages in `{}`", pages.len(), directory.display()),
     );
     Ok(Exit::Done)
+}
+
+/// The page of a command, whose last line names the program and not the command.
+fn page_of(command: &Command) -> clap_mangen::Man {
+    clap_mangen::Man::new(command.clone()).source(concat!("medialift ", env!("CARGO_PKG_VERSION")))
 }
