@@ -65,6 +65,11 @@ pub(crate) fn worker(tools: &Tools, directory: &Path) -> Result<PathBuf> {
         .context("cannot read `wrangler.toml`")?;
     append(
         &mut archive,
+        package::NOTICES,
+        package::notices("edge-worker", &[WASM_TARGET])?.as_bytes(),
+    )?;
+    append(
+        &mut archive,
         "wrangler.toml",
         without_build(&configuration)?.as_bytes(),
     )?;

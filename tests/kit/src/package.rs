@@ -1,7 +1,10 @@
 //! What a release has of `medialift`: programs that take no library of the system, in archives and Debian
-//! packages with man pages, completions and the guide; and lists of crates, and checksums.
+//! packages with man pages, completions, the guide and the licences of the crates; and lists of crates, and
+//! checksums.
 //!
-//! `cargo xtask package` makes a release, and a test installs and removes a package.
+//! `cargo xtask package` makes a release, and tests install and remove it.
+
+mod notices;
 
 use std::env::consts::ARCH;
 use std::fs::{self, File};
@@ -15,8 +18,13 @@ use crate::pins::RELEASED_TARGETS;
 use crate::process;
 use crate::setup::{self, Need};
 
+pub use notices::notices;
+
 /// The version of everything here.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The file with the licences of the crates that something is made of.
+pub const NOTICES: &str = "THIRD-PARTY-LICENSES";
 
 /// Each shell's name, and below `share` the file in which it looks for a command's completions.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -33,12 +41,12 @@ pub fn directory() -> PathBuf {
 }
 
 /// Lets `program`, a `medialift`, write its man pages and completions, and puts the guide beside them:
-/// `share`, as it is installed below `/usr/local`.
+/// `share` of `directory`, as it is installed below `/usr/local`.
 ///
 /// # Errors
 /// Fails when the program does not run, or a file cannot be written.
-pub fn share(program: &Path) -> Result<PathBuf> {
-    let share = empty_directory(&directory().join("share"))?;
+pub fn share(program: &Path, directory: &Path) -> Result<()> {
+    let share = empty_directory(&directory.join("share"))?;
     let pages = make_directory(&share.join("man/man1"))?;
     let run = |arguments: &[&Path], output: Stdio| {
         let mut command = Command::new(program);
@@ -66,7 +74,10 @@ pub fn share(program: &Path) -> Result<PathBuf> {
             copy(&path, &guide.join(path.file_name().unwrap_or_default()))?;
         }
     }
-    Ok(share)
+    write(
+        &share.join("doc/medialift").join(NOTICES),
+        &notices("medialift", RELEASED_TARGETS)?,
+    )
 }
 
 /// Packages and lists of the same commit are the same, by the variable in which their tools look for a time
@@ -111,22 +122,13 @@ pub fn medialift() -> Result<PathBuf> {
             path.display()
         );
     }
-    share(&program(&format!("{ARCH}-unknown-linux-musl")))?;
-    let bin = make_directory(&directory().join("bin"))?;
+    share(
+        &program(&format!("{ARCH}-unknown-linux-musl")),
+        &directory(),
+    )?;
     for target in RELEASED_TARGETS {
-        copy(&program(target), &bin.join("medialift"))?;
-        let name = format!("medialift-{VERSION}-{target}");
-        let mut archive = Command::new("tar");
-        archive
-            .args(["--create", "--use-compress-program=gzip -9n", "--file"])
-            .arg(release.join(format!("{name}.tar.gz")))
-            // The same files give the same archive.
-            .args(["--sort=name", "--mtime=@0", "--mode=u=rwX,go=rX"])
-            .args(["--owner=0", "--group=0", "--numeric-owner"])
-            .arg(format!("--transform=s,^,{name}/,"))
-            .args(["bin", "share"])
-            .current_dir(directory());
-        process::run("`tar`", archive)?;
+        let name = archive_name(target);
+        archive(&program(target), &directory(), &name, "gzip -9n", &release)?;
         debian(
             &["--profile=dist", "--no-strip", "--target", target],
             &release,
@@ -134,6 +136,39 @@ pub fn medialift() -> Result<PathBuf> {
     }
     crates("host-cli", RELEASED_TARGETS[0], &release, "medialift")?;
     Ok(release)
+}
+
+/// The archive's name without its ending, and the name of the directory in it.
+fn archive_name(target: &str) -> String {
+    format!("medialift-{VERSION}-{target}")
+}
+
+/// Writes the archive `name`, of `program` and the `share` of `directory`, into `output`.
+///
+/// # Errors
+/// Fails when it cannot.
+pub fn archive(
+    program: &Path,
+    directory: &Path,
+    name: &str,
+    compressor: &str,
+    output: &Path,
+) -> Result<()> {
+    let bin = make_directory(&directory.join("bin"))?;
+    copy(program, &bin.join("medialift"))?;
+    let mut archive = Command::new("tar");
+    archive
+        .arg("--create")
+        .arg(format!("--use-compress-program={compressor}"))
+        .arg("--file")
+        .arg(output.join(format!("{name}.tar.gz")))
+        // The same files give the same archive.
+        .args(["--sort=name", "--mtime=@0", "--mode=u=rwX,go=rX"])
+        .args(["--owner=0", "--group=0", "--numeric-owner"])
+        .arg(format!("--transform=s,^,{name}/,"))
+        .args(["bin", "share"])
+        .current_dir(directory);
+    process::run("`tar`", archive)
 }
 
 /// Writes which crates a member of the workspace is made of for one target, as CycloneDX, into
@@ -160,7 +195,7 @@ pub fn crates(member: &str, target: &str, directory: &Path, name: &str) -> Resul
         .context("`cargo cyclonedx` has written no list")?;
     // It names each member by its path: the same wherever the repository is.
     let text = text.replace(&format!("{}/", crate::root().display()), "/medialift/");
-    fs::write(&list, text).with_context(|| format!("cannot write `{}`", list.display()))?;
+    write(&list, &text)?;
     // It has written one for every member.
     for manifest in process::output(
         "git",
@@ -200,6 +235,7 @@ pub fn checksums(directory: &Path) -> Result<()> {
 /// # Errors
 /// Fails when `cargo-deb` cannot be had, or what `host-cli/Cargo.toml` names is not there.
 pub fn debian(arguments: &[&str], output: &Path) -> Result<()> {
+    write(&directory().join("changelog"), &debian_changelog()?)?;
     let mut command = dated(without_package(Command::new(setup::place(Need::CargoDeb)?)));
     command
         .args(["--package=medialift", "--no-build", "--locked", "--quiet"])
@@ -208,6 +244,34 @@ pub fn debian(arguments: &[&str], output: &Path) -> Result<()> {
         .arg(output)
         .stdout(Stdio::null());
     process::run("`cargo deb`", command)
+}
+
+/// What `host-cli/Cargo.toml` tells the tools of packages.
+fn metadata() -> Result<toml::Table> {
+    let path = crate::root().join("host-cli/Cargo.toml");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let manifest: toml::Table =
+        toml::from_str(&text).with_context(|| format!("cannot understand `{}`", path.display()))?;
+    manifest["package"]["metadata"]
+        .as_table()
+        .cloned()
+        .with_context(|| format!("`{}` has no metadata", path.display()))
+}
+
+/// The changelog in Debian's form, which its rules want: of one entry, that names `CHANGELOG.md`.
+fn debian_changelog() -> Result<String> {
+    let metadata = metadata()?;
+    let maintainer = metadata["deb"]["maintainer"]
+        .as_str()
+        .context("the package has no maintainer")?;
+    let address = if maintainer.contains('<') { "" } else { " <>" };
+    let date = process::output("git", &["log", "-1", "--format=%cD"])
+        .context("`git` does not tell the commit's date")?;
+    Ok(format!(
+        "medialift ({VERSION}) stable; urgency=medium\n\n  * Changes: /usr/share/doc/medialift/CHANGELOG.md\n\n \
+         -- {maintainer}{address}  {date}\n"
+    ))
 }
 
 fn empty_directory(path: &Path) -> Result<PathBuf> {
@@ -222,6 +286,10 @@ fn make_directory(path: &Path) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .map(|_| ())
@@ -231,6 +299,28 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_binstall_looks_for_the_archives_that_are_made() {
+        let metadata = metadata().unwrap();
+        for target in RELEASED_TARGETS {
+            let filled_in = |field: &str| {
+                let template = metadata["binstall"][field].as_str().unwrap();
+                template
+                    .replace("{ repo }", "https://example.com/medialift")
+                    .replace("{ name }", "medialift")
+                    .replace("{ version }", VERSION)
+                    .replace("{ target }", target)
+                    .replace("{ bin }", "medialift")
+            };
+            let name = archive_name(target);
+            assert_eq!(
+                filled_in("pkg-url"),
+                format!("https://example.com/medialift/releases/download/v{VERSION}/{name}.tar.gz")
+            );
+            assert_eq!(filled_in("bin-dir"), format!("{name}/bin/medialift"));
+        }
+    }
 
     #[test]
     fn the_version_is_one_everywhere() {
