@@ -157,7 +157,7 @@ echo '{"logs":[{"level":"error","message":["{\"event\":\"origin_failed\",\"subje
     instead("man", "the suite `packages` shows the page", "true"),
     instead(
         "tar xzf medialift-0.2.0-x86_64-unknown-linux-musl.tar.gz",
-        "it takes root, and minutes to make; the suite `packages` unpacks one",
+        "it takes root; the suite `packages` unpacks one so, elsewhere",
         "true",
     ),
     instead("tar", "the system's", "real tar \"$@\""),
