@@ -89,7 +89,8 @@ fn a_first_reader_who_stops_reading_holds_the_object_for_seconds_only() {
     });
     assert!(stack.until_hit("/slow.mp4").body == body);
     let elapsed = since.elapsed();
-    assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
+    // Not as long as the first reader would have held it: it never reads on.
+    assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
     let asked = stack.gets("slow.mp4");
     stack.check("/slow.mp4", "HIT", &body);
     assert_eq!(stack.gets("slow.mp4"), asked);

@@ -25,7 +25,7 @@ for (const name of ["chromium", "al2023.tar", "fonts.tar", "swiftshader.tar"]) {
 "#;
 
 const LAUNCHER: &str = r#"#!/bin/sh
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "${0%/*}/.." && pwd)
 # A system with fonts of its own knows where they are.
 [ -e /etc/fonts/fonts.conf ] || export FONTCONFIG_FILE="$root/fonts.conf"
 export LD_LIBRARY_PATH="$root/lib"

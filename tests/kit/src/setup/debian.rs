@@ -15,7 +15,7 @@ use crate::tools;
 /// Starts a program from unpacked packages as if it were installed: it finds its libraries, and each
 /// kind of program what else it was compiled to look for below `/usr`. `NAME` is the program's.
 const LAUNCHER: &str = r#"#!/bin/sh
-root=$(cd "$(dirname "$0")/../usr" && pwd)
+root=$(cd "${0%/*}/../usr" && pwd)
 join() {
     for directory; do
         [ -d "$directory" ] && printf '%s:' "$directory"
