@@ -61,18 +61,15 @@ pub(crate) fn worker(tools: &Tools, directory: &Path) -> Result<PathBuf> {
             fs::read(&source).with_context(|| format!("cannot read `{}`", source.display()))?;
         append(&mut archive, name, &bytes)?;
     }
-    let configuration = fs::read_to_string(testkit::root().join("wrangler.toml"))
+    let shipped = fs::read_to_string(testkit::root().join("wrangler.toml"))
         .context("cannot read `wrangler.toml`")?;
-    append(
-        &mut archive,
-        package::NOTICES,
-        package::notices("edge-worker", &[WASM_TARGET])?.as_bytes(),
-    )?;
+    let notices = package::notices("edge-worker", &[WASM_TARGET])?;
     append(
         &mut archive,
         "wrangler.toml",
-        without_build(&configuration)?.as_bytes(),
+        without_build(&shipped)?.as_bytes(),
     )?;
+    append(&mut archive, package::NOTICES, notices.as_bytes())?;
     archive
         .into_inner()
         .and_then(GzEncoder::finish)

@@ -116,10 +116,7 @@ pub(super) fn check(configuration: &Configuration, secrets: &Secrets) -> Result<
         "configurations": configuration.environments,
         "secrets": secrets,
     });
-    let mut input = child
-        .stdin
-        .take()
-        .context("no pipe to the worker's rules")?;
+    let mut input = child.stdin.take().context("no pipe to the rules")?;
     input.write_all(deployment.to_string().as_bytes())?;
     drop(input);
     let output = child.wait_with_output()?;
