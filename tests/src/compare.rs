@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use testkit::process::scratch_directory;
+use testkit::process::{memory_directory, scratch_directory};
 use testkit::stack::{Edge, Nginx, nginx_command};
 
 use crate::edge;
@@ -100,7 +100,7 @@ pub const fn edge_settings(origin: &str, rule: Rule) -> [(&str, &str); 4] {
 pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     let url = origin.url(Side::Nginx);
     let as_found = Nginx::start(&url)?;
-    let folder = scratch_directory("corrected")?;
+    let folder = memory_directory("corrected")?;
     let corrected = Nginx::start_in(folder, &model::corrected(rule), &url)?;
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
     let model = Proxy {

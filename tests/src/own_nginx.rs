@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use testkit::process::{ScratchDirectory, scratch_directory};
+use testkit::process::{ScratchDirectory, memory_directory};
 use testkit::stack::{Nginx, free_address, nginx_command};
 
 use crate::medialift;
@@ -27,7 +27,7 @@ impl Site {
     /// No folder or no port is free.
     pub fn new() -> Result<Self> {
         Ok(Self {
-            folder: scratch_directory("own-nginx")?,
+            folder: memory_directory("own-nginx")?,
             address: free_address()?,
         })
     }

@@ -24,7 +24,9 @@ mod interrupt;
 mod programs;
 
 use interrupt::live;
-pub use interrupt::{ScratchDirectory, end_children_on_interrupt, scratch_directory};
+pub use interrupt::{
+    ScratchDirectory, end_children_on_interrupt, memory_directory, scratch_directory,
+};
 pub use programs::{find_program, find_program_in, is_executable};
 
 /// How long a server may take until it prints its address, on a busy machine.

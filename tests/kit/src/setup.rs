@@ -63,11 +63,20 @@ impl Installer {
         progress::run(command, &self.log)
     }
 
+    /// Where cargo compiles what it installs: a crate that two programs use is compiled once.
+    fn cargo_target(&self) -> PathBuf {
+        self.unfinished().join("cargo-target")
+    }
+
+    /// What is removed when everything is installed.
+    fn unfinished(&self) -> PathBuf {
+        self.cache.join("unfinished")
+    }
+
     /// Lets `make` fill a directory under a temporary name and gives it its own when it is whole.
     fn install_into(&self, directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let unfinished = self
-            .cache
-            .join("unfinished")
+            .unfinished()
             .join(directory.file_name().unwrap_or_default());
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)

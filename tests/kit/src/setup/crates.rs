@@ -30,7 +30,8 @@ pub(super) fn install_worker_build(installer: &Installer) -> Result<()> {
     command
         .arg(crate::root().join("worker/build.sh"))
         .arg("--tools")
-        .env("MEDIALIFT_CACHE", &installer.cache);
+        .env("MEDIALIFT_CACHE", &installer.cache)
+        .env("CARGO_TARGET_DIR", installer.cargo_target());
     installer.run(command)
 }
 
@@ -45,9 +46,13 @@ pub(super) fn install_program(installer: &Installer, name: &str, version: &str) 
     command
         .args(["install", "--locked", "--root"])
         .arg(installer.cache.join(format!("{name}-{version}")))
+        .arg("--target-dir")
+        .arg(installer.cargo_target())
         .arg(format!("{name}@{version}"))
         // Optimising it takes longer than it would save.
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     installer.run(command)
 }
 

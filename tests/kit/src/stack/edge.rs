@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::free_address;
 use crate::build;
-use crate::process::{Guarded, ScratchDirectory, scratch_directory};
+use crate::process::{Guarded, ScratchDirectory, memory_directory};
 use crate::tools::Tools;
 
 /// How to start an [`Edge`] where the plain [`Edge::start`] does not do.
@@ -64,9 +64,14 @@ impl Edge {
     /// # Errors
     /// Fails, with the end of its log, when it does not come up.
     pub fn start_with(tools: &Tools, options: EdgeOptions) -> Result<Self> {
-        let scratch = scratch_directory("edge")?;
+        // The local simulator of the cache is a database that waits for the disk at each write: on a busy
+        // disk an object was stored seconds after its answer.
+        let scratch = memory_directory("edge")?;
         let inside = |name: &str| scratch.path().join(name);
         let persist = options.persist.unwrap_or_else(|| inside("state"));
+        let temporary = inside("tmp");
+        fs::create_dir(&temporary)
+            .with_context(|| format!("cannot create `{}`", temporary.display()))?;
         // An empty file, so that a developer's own `.dev.vars` or `.env` does not get in.
         let environment = inside("no.env");
         fs::write(&environment, "")
@@ -101,6 +106,7 @@ impl Edge {
             .arg(&environment)
             .arg("--config")
             .arg(&configuration)
+            .env("TMPDIR", &temporary)
             .env("WRANGLER_WRITE_LOGS", "false")
             .env("WRANGLER_LOG_PATH", inside("logs"))
             .env("WRANGLER_REGISTRY_PATH", inside("registry"))

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::free_address;
-use crate::process::{Guarded, ScratchDirectory, scratch_directory};
+use crate::process::{Guarded, ScratchDirectory, memory_directory};
 use crate::setup::{self, Need};
 use crate::tools;
 
@@ -37,7 +37,7 @@ impl Nginx {
     /// # Errors
     /// nginx is not there, refuses its configuration, or does not listen in time.
     pub fn start(origin: &str) -> Result<Self> {
-        let folder = scratch_directory("nginx")?;
+        let folder = memory_directory("nginx")?;
         std::fs::create_dir(folder.path().join("system"))?;
         Self::start_in(folder, DIRECTIVES, origin)
     }
