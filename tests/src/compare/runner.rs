@@ -22,8 +22,9 @@ use super::outcome::{Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence, 
 use super::scenario::{Model, Scenario, Step};
 use crate::scripted::{Asked, BUCKET_PATH, ScriptedOrigin, Side};
 
-/// Between the starts of two scenarios: all at once would measure the machine, not the proxies.
-const BETWEEN_STARTS: Duration = Duration::from_millis(40);
+/// Between the starts of two scenarios: all at once would measure the machine, not the proxies. What
+/// one asks keeps a processor busy for most of this.
+const BETWEEN_STARTS: Duration = Duration::from_millis(100);
 
 /// Between the start of a request beside others and theirs.
 const BESIDE: Duration = Duration::from_millis(200);
