@@ -64,8 +64,8 @@ fn main() -> Result<ExitCode> {
         is_whole: rule == Rule::Bucket,
     };
     let comparisons = [
-        comparison(Rule::Bucket, 330, all),
-        comparison(Rule::Settings, 30, about_the_rule),
+        comparison(Rule::Bucket, 362, all),
+        comparison(Rule::Settings, 56, about_the_rule),
     ];
     Ok(suite::main(&sides, &comparisons))
 }

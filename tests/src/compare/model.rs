@@ -59,7 +59,8 @@ mod tests {
                 "a preflight is answered and the root is index.html; other methods, names that no object \
                  can have, and account archives are refused before the bucket is asked.",
                 "nothing of the reader but the name goes to the bucket, so its answer cannot vary; \
-                 nothing of the bucket but the object and its description comes back.",
+                 nothing of the bucket but the object and its description comes back; a stored copy is \
+                 confirmed by its tag alone, where it has one.",
             ]
         );
     }

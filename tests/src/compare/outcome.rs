@@ -22,8 +22,14 @@ pub type Outcome = BTreeMap<String, String>;
 /// How a field shows that is not there.
 pub const ABSENT: &str = "absent";
 
-/// The field `header age` of an answer whose age is right, or needs none.
+/// The field of an answer's age.
+pub const AGE: &str = "header age";
+
+/// What it says of one whose age is right, or needs none.
 pub const RIGHT_AGE: &str = "as RFC 9111 wants it";
+
+/// And of another, after the age.
+const WRONG_AGE: &str = "where RFC 9111 wants another";
 
 /// Header lines that belong to one connection or one moment and not to the answer; the age is judged
 /// by itself.
@@ -33,7 +39,7 @@ const OF_THE_MOMENT: [&str; 4] = ["age", "connection", "date", "transfer-encodin
 const EXTRA: &str = "bytes after the end";
 
 /// What together is one version of an object: in a crowd, of one answer each.
-const OF_A_VERSION: [&str; 5] = [
+pub(super) const OF_A_VERSION: [&str; 5] = [
     "status",
     "body",
     "header etag",
@@ -123,14 +129,15 @@ pub fn of_upstream(requests: &[Asked]) -> Outcome {
         .collect()
 }
 
-/// What a field must say on both sides, where it is not enough that they agree.
+/// Whether a field says what neither side may say: there it is not enough that they agree.
 #[must_use]
-pub fn wanted(field: &str) -> Option<&'static str> {
+pub fn is_wrong(field: &str, value: &str) -> bool {
     match field {
-        "beside" => Some("200"),
-        EXTRA => Some(ABSENT),
-        _ if field.starts_with("within ") => Some("true"),
-        _ => None,
+        "beside" => value != "200",
+        EXTRA => value != ABSENT,
+        // Of a crowd it has all their values.
+        AGE => value.contains(WRONG_AGE),
+        _ => field.starts_with("within ") && value != "true",
     }
 }
 
@@ -155,7 +162,7 @@ pub fn of_age(reply: &Reply, fills: &[(f64, f64)]) -> String {
     };
     match is_right {
         true => RIGHT_AGE.to_owned(),
-        false => format!("{} where RFC 9111 wants another", age.unwrap_or(ABSENT)),
+        false => format!("{} {WRONG_AGE}", age.unwrap_or(ABSENT)),
     }
 }
 

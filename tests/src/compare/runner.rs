@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::exchange::{Question, Reply, exchange};
-use super::outcome::{Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence, of_upstream};
+use super::outcome::{AGE, Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence, of_upstream};
 use super::scenario::{Model, Scenario, Step};
 use crate::scripted::{Asked, BUCKET_PATH, ScriptedOrigin, Side};
 
@@ -281,7 +281,7 @@ impl One {
                         true => of_age(reply, &self.fills(&asked, *begin, *end)),
                         false => RIGHT_AGE.to_owned(),
                     };
-                    outcome.insert("header age".to_owned(), age);
+                    outcome.insert(AGE.to_owned(), age);
                     outcome
                 }
                 Err(error) => {

@@ -54,20 +54,20 @@ const ALL: &str = "all: accepted differences occur, repetitions are few";
 #[must_use]
 pub fn main(sides: &Sides, comparisons: &[Comparison]) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let mut chosen: Vec<&Comparison> = comparisons.iter().collect();
+    let mut chosen: Vec<_> = comparisons.iter().zip(limits(comparisons)).collect();
     if std::env::var_os("NEXTEST").is_some() {
         if arguments.list {
             let names = comparisons.iter().map(|one| sides.name_by(one.rule));
             let trials = names.map(|name| Trial::test(name, || Ok(()))).collect();
             return libtest_mimic::run(&arguments, trials).exit_code();
         }
-        chosen.retain(|one| arguments.filter.as_deref() == Some(&sides.name_by(one.rule)));
+        chosen.retain(|(one, _)| arguments.filter.as_deref() == Some(&sides.name_by(one.rule)));
         arguments = Arguments::default();
         arguments.quiet = true;
     }
     let trials = chosen
         .into_iter()
-        .map(|comparison| comparison.trials(sides, &arguments))
+        .map(|(comparison, limit)| comparison.trials(sides, limit, &arguments))
         .collect::<Result<Vec<_>>>();
     match trials {
         Ok(trials) => {
@@ -78,6 +78,20 @@ pub fn main(sides: &Sides, comparisons: &[Comparison]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// How many scenarios of each comparison may be put a second time: of all that a program asks, no more than
+/// [`REPEATED_PERCENT`] together.
+fn limits(comparisons: &[Comparison]) -> Vec<usize> {
+    let (mut waiting, mut given) = (0, 0);
+    let limit = |comparison: &Comparison| {
+        let of_one = comparison.scenarios.iter().filter(|one| one.waits());
+        waiting += of_one.count();
+        let limit = waiting * REPEATED_PERCENT / 100 - given;
+        given += limit;
+        limit
+    };
+    comparisons.iter().map(limit).collect()
 }
 
 fn is_selected(arguments: &Arguments, name: &str) -> bool {
@@ -97,7 +111,7 @@ impl Sides {
 
 impl Comparison {
     /// Its tests, with their verdicts already found where they are to run.
-    fn trials(&self, sides: &Sides, arguments: &Arguments) -> Result<Vec<Trial>> {
+    fn trials(&self, sides: &Sides, limit: usize, arguments: &Arguments) -> Result<Vec<Trial>> {
         let name = |id: &str| format!("{}{id}", self.rule.prefix());
         let all = is_selected(arguments, &name(ALL));
         let is_asked = |scenario: &Scenario| all || is_selected(arguments, &name(&scenario.id));
@@ -117,7 +131,7 @@ impl Comparison {
         if arguments.list || asked.is_empty() {
             return Ok(trials);
         }
-        let run = Run::of(sides, self, &asked)?;
+        let run = Run::of(sides, self, limit, &asked)?;
         // Before the tests' own lines: the counts are the point of the run, passed or not.
         write!(std::io::stdout(), "{}", run.text)?;
         let verdicts = run.verdicts.into_iter().zip(&asked);
@@ -147,7 +161,12 @@ struct Run {
 }
 
 impl Run {
-    fn of(sides: &Sides, comparison: &Comparison, scenarios: &[Scenario]) -> Result<Self> {
+    fn of(
+        sides: &Sides,
+        comparison: &Comparison,
+        limit: usize,
+        scenarios: &[Scenario],
+    ) -> Result<Self> {
         let folder = testkit::root().join("tests/scenarios");
         let file = folder.join(sides.deviations);
         let version = super::nginx_version()?;
@@ -162,12 +181,6 @@ impl Run {
 
         // On a busy machine two seconds of freshness may be over too soon. What is wrong is wrong
         // with fresh processes too, and with the machine to itself.
-        let waiting = comparison
-            .scenarios
-            .iter()
-            .filter(|one| one.waits())
-            .count();
-        let limit = (waiting * REPEATED_PERCENT / 100).max(1);
         let doubtful: Vec<usize> = (0..scenarios.len())
             .filter(|at| !verdicts[*at].faults.is_empty() && scenarios[*at].waits())
             .collect();
@@ -319,5 +332,24 @@ impl Counts<'_> {
             sum(|verdict| verdict.unexplained),
             self.sides.choices.len(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_two_in_a_hundred_are_put_again() {
+        let text = "about = \"x\"\n[[scenario]]\nname = \"n\"\nsteps = [{ request = \"GET a\", pause = 1.0 }]";
+        let scenario = scenario::parse("file", text).unwrap().remove(0);
+        let of = |number| Comparison {
+            rule: Rule::Bucket,
+            scenarios: vec![scenario.clone(); number],
+            fewest: 0,
+            is_whole: true,
+        };
+        assert_eq!(limits(&[of(85), of(37), of(42)]), [1, 1, 1]);
+        assert_eq!(limits(&[of(83), of(12)]), [1, 0]);
     }
 }
