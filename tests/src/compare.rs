@@ -16,11 +16,12 @@ pub mod scenario;
 pub mod suite;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use testkit::process::{memory_directory, scratch_directory};
-use testkit::stack::{Edge, Nginx, nginx_command};
+use testkit::process::memory_directory;
+use testkit::setup::{Need, place};
+use testkit::stack::{Edge, Nginx};
 
 use crate::edge;
 use crate::scripted::{ScriptedOrigin, Side};
@@ -130,12 +131,7 @@ pub fn address(edge: &Edge) -> Result<SocketAddr> {
 /// # Errors
 /// There is none, or it does not say.
 pub fn nginx_version() -> Result<Vec<u64>> {
-    let folder = scratch_directory("nginx-version")?;
-    let nowhere = Path::new("/dev/null");
-    let nginx = nginx_command(&folder, nowhere, nowhere)?;
-    let output = std::process::Command::new(nginx.get_program())
-        .arg("-v")
-        .output()?;
+    let output = Command::new(place(Need::Nginx)?).arg("-v").output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let number = text
         .split_once("nginx/")

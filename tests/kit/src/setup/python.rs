@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::Installer;
 use crate::pins;
-use crate::process::{find_program, is_executable, output};
+use crate::process::{is_executable, output};
 use crate::tools;
 
 /// The programs' directory of the environment with `packages`, where it is whole.
@@ -33,15 +33,16 @@ pub(super) fn nginx(cache: &Path) -> Option<PathBuf> {
         .find(|nginx| is_executable(nginx))
 }
 
-/// Whether there is a `python3` with what an environment is made of, which Debian's has not by itself.
+/// Whether there is a Python with what an environment is made of, which Debian's has not by itself.
 pub(super) fn can_make_environments() -> bool {
-    output("python3", &["-c", "import ensurepip, venv"]).is_some()
+    tools::python()
+        .is_some_and(|python| output(python, &["-c", "import ensurepip, venv"]).is_some())
 }
 
 /// Makes the environment. Its scripts name it by its path, so it is made in its place, and a link that
 /// comes last says that it is whole.
 pub(super) fn install(installer: &Installer, packages: &[&str]) -> Result<()> {
-    let python = find_program("python3").context("there is no `python3` on PATH")?;
+    let python = tools::python().context("there is no Python 3.11 or newer on PATH")?;
     let directory = tools::python_directory(&installer.cache, packages);
     // Scripts keep the path that the environment was made under: a link from there to the real place.
     let real = directory.with_extension("files");
