@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::process::find_program;
 use crate::progress;
 use crate::tools::{self, Tools};
 
@@ -137,7 +138,7 @@ pub fn place(need: Need) -> Result<PathBuf> {
     }
     get(&[need])?;
     need.locate(&cache)?
-        .ok_or_else(|| anyhow!("{need} is missing though it was installed"))
+        .with_context(|| format!("{need} has gone since it was installed"))
 }
 
 /// Sees to it that the compiler has the standard library of another target than ours and the worker's.
@@ -216,7 +217,12 @@ fn install(cache: &Path, needs: &[Need]) -> Result<()> {
         let (number, name) = (number + 1, need.to_string());
         eprintln!("setup: [{number}/{total}] {name} ({})", need.duration());
         let start = Instant::now();
-        match need.get(&Installer::new(cache, &name)) {
+        let got = need.get(&Installer::new(cache, &name)).and_then(|()| {
+            // What was installed for another kind of machine is not found afterwards.
+            let place = need.locate(cache)?;
+            place.map(drop).context("it was installed and is not there")
+        });
+        match got {
             Ok(()) => eprintln!(
                 "setup: [{number}/{total}] done in {}",
                 progress::duration(start.elapsed())
@@ -237,6 +243,10 @@ fn install(cache: &Path, needs: &[Need]) -> Result<()> {
 
 /// Installs the packages of whatever the system does not have, whether or not it is in the cache.
 fn install_system_packages() -> Result<()> {
+    ensure!(
+        find_program("apt-get").is_some(),
+        "`--system-packages` knows `apt-get` only, which is not here\n\nhint: leave it out; what is missing is named with its remedy"
+    );
     let needs = Need::all().into_iter().filter(|need| !need.is_on_system());
     let packages = remedy::packages(needs, Manager::Apt);
     if packages.is_empty() {

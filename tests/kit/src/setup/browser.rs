@@ -92,6 +92,9 @@ pub(super) fn install(installer: &Installer) -> Result<()> {
         fs::create_dir_all(directory.join("bin"))?;
         fs::write(&launcher, LAUNCHER)?;
         fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755))?;
-        Ok(())
+        // A system may lack what it needs all the same.
+        let mut start = Command::new(&launcher);
+        start.arg("--version");
+        installer.run(start)
     })
 }

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
+use super::remedy::{self, Manager};
 use super::{Installer, lock};
 use crate::process::{find_program, is_executable, output};
 use crate::tools;
@@ -63,7 +64,8 @@ pub fn program(package: &'static str) -> Result<PathBuf> {
     }
     eprintln!("setup: getting {package}");
     unpack(&Installer::new(&cache, package), package, &[package]).with_context(|| {
-        format!("cannot get {package}\n\nhint: install the system's package `{package}`")
+        let remedy = remedy::of_package(package, Manager::here());
+        format!("cannot get {package}\n\nhint: {remedy}")
     })?;
     unpacked(&cache, package).with_context(|| format!("Debian's `{package}` has no such program"))
 }
@@ -136,10 +138,6 @@ pub(super) fn unpack(installer: &Installer, program: &str, packages: &[&str]) ->
 
 /// Installs packages into the system, without starting any service that comes with them.
 pub(super) fn install_on_system(installer: &Installer, packages: &[&str]) -> Result<()> {
-    ensure!(
-        find_program("apt-get").is_some(),
-        "`--system-packages` knows `apt-get` only, which is not here\n\nhint: leave it out; what is missing is named with its remedy"
-    );
     let root = rustix::process::getuid().is_root();
     if !root && output("sudo", &["-n", "true"]).is_none() {
         bail!(

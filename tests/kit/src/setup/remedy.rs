@@ -102,11 +102,19 @@ pub(super) fn of(need: Need, manager: Option<Manager>) -> String {
             _ => command,
         }
     };
-    let commands = match manager {
+    format!("{besides}{}", commands(manager, command))
+}
+
+/// What to do about a program that has the name of its package everywhere.
+pub(super) fn of_package(name: &str, manager: Option<Manager>) -> String {
+    commands(manager, |manager| manager.command(&[name]))
+}
+
+fn commands(manager: Option<Manager>, command: impl Fn(Manager) -> String) -> String {
+    match manager {
         Some(manager) => command(manager),
         None => Manager::ALL.map(command).join("; or "),
-    };
-    format!("{besides}{commands}")
+    }
 }
 
 /// What to do about a target's standard library.
@@ -165,7 +173,7 @@ const fn of_manager(need: Need, manager: Manager) -> &'static [&'static str] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manager, Need, of, packages};
+    use super::{Manager, Need, of, of_package, packages};
 
     #[track_caller]
     fn check(need: Need, manager: Option<Manager>, expected: &str) {
@@ -181,6 +189,10 @@ mod tests {
         );
         assert_eq!(varnish(Manager::Dnf), "as root, `dnf install varnish`");
         assert_eq!(varnish(Manager::Brew), "`brew install varnish`");
+        assert_eq!(
+            of_package("wrk", Some(Manager::Dnf)),
+            "as root, `dnf install wrk`"
+        );
         assert_eq!(
             varnish(Manager::Nix),
             "`nix profile install nixpkgs#varnish`"
