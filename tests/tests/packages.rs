@@ -46,7 +46,9 @@ impl System {
             // The package has no scripts, which is what dpkg wants root and the system's programs for.
             .args(["--force-not-root", "--force-bad-path"])
             .args(arguments);
-        run(&mut command).context("`dpkg` is needed to install a package of Debian")
+        run(&mut command).context(
+            "cannot install a package of Debian\n\nhint: install the package `dpkg`; Fedora, Homebrew and Nix have it too",
+        )
     }
 
     /// All files and directories but what dpkg itself keeps, each with its mode.
