@@ -21,7 +21,7 @@ use testkit::tools::Tools;
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
-    #[arg(long)]
+    #[arg(long, conflicts_with = "system_packages")]
     lints: bool,
     #[command(flatten)]
     setup: SetupOptions,

@@ -51,7 +51,7 @@ impl Test {
         let mut count = said.unwrap_or(one);
         if has_failed && count.failed == 0 {
             count = Count {
-                passed: count.passed - 1,
+                passed: count.passed.saturating_sub(1),
                 failed: 1,
                 ..count
             };
