@@ -33,7 +33,7 @@ pub fn realm(file: &File) -> Result<Endpoint> {
     Endpoint::parse(&text).map_err(|fault| {
         Error::usage(format!("use `{text}` as the native API"))
             .cause(fault)
-            .hint("unset `b2_api` and `B2_ENVIRONMENT` for Backblaze's own")
+            .hint("unset `b2_api` in medialift.toml and `B2_ENVIRONMENT` to use Backblaze's own")
     })
 }
 
@@ -167,7 +167,7 @@ impl Session {
             .await
     }
 
-    /// `b2_update_bucket`, which the service refuses where the bucket was changed meanwhile.
+    /// `b2_update_bucket`, which the service refuses if the bucket was changed after it was read.
     pub async fn update_bucket(
         &self,
         bucket: &Bucket,

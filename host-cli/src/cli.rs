@@ -21,11 +21,11 @@ pub struct Cli {
 /// Flags every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Settings file [default: medialift.toml, if there is one]
+    /// Settings file [default: medialift.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = "MEDIALIFT_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where journals, backups and the record of what was done are kept; the same for every command
-    /// [default: `state_dir` of the configuration, else `$XDG_STATE_HOME/medialift`, else
+    /// Directory of journals, backups and the ledger of what each command did; the same for every
+    /// command [default: `state_dir` of the settings file, else `$XDG_STATE_HOME/medialift`, else
     /// `~/.local/state/medialift`]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -54,9 +54,9 @@ pub enum Command {
     Check(commands::check::CheckArgs),
     /// Copy the media directory into the bucket
     ///
-    /// What is in the bucket already is not sent again: after an interruption, run it again. Files that
-    /// cannot be uploaded are named and skipped. Nothing in the bucket is deleted unless `--delete` is
-    /// given.
+    /// Files that the bucket has already are not uploaded again: after an interruption, run the command
+    /// again. Files that cannot be uploaded are named and skipped. Nothing in the bucket is deleted unless
+    /// `--delete` is given.
     Sync(Box<commands::sync::SyncArgs>),
     /// Point Mastodon's `.env.production` at the bucket, or check it for mistakes
     ///
@@ -69,15 +69,15 @@ pub enum Command {
     ///
     /// Reads every local file and compares it with the bucket. Only if the bucket has all of them,
     /// `system` becomes `system_` and an empty `system` with the same owner and mode is created, since
-    /// Mastodon does not run without one. Nothing is deleted. After an interruption, run it again to
-    /// complete it, or `medialift rollback` to undo it.
+    /// Mastodon does not run without one. Nothing is deleted. After an interruption, run the command again
+    /// to complete the cutover, or `medialift rollback` to undo it.
     Cutover(commands::cutover::CutoverArgs),
-    /// Put the media directory back after a cutover
+    /// Move the media directory back after a cutover
     ///
-    /// `system_` becomes `system` again. Files that Mastodon wrote into the new `system` in the meantime
-    /// are moved into it. Nothing is overwritten: where both have a different file of one name, the old
-    /// one stays in its place and the newer one is kept in a directory beside it. After an
-    /// interruption, run it again.
+    /// `system_` becomes `system` again. Files that Mastodon wrote into the empty `system` in the meantime
+    /// are moved into it. Nothing is overwritten: where both directories have a different file with the
+    /// same name, the older one stays in `system`, and the newer one is moved to `system.conflicts-TIME`.
+    /// After an interruption, run the command again.
     Rollback(commands::rollback::RollbackArgs),
     /// Delete local files that the bucket is proven to have
     ///
@@ -87,17 +87,18 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Show which steps of the migration are done, and the command of the next one
     ///
-    /// Also reports what has changed since: new local files, settings, the health of the files domain.
+    /// Also reports what has changed since the last step: new local files, settings, the health of the files domain.
     /// Changes nothing.
     Status(commands::status::StatusArgs),
     /// Drop objects from the cache of the files domain
     ///
-    /// Sends one request for each object, as Mastodon's cache buster does.
+    /// Sends one request for each object, as Mastodon's cache buster does; with `--everything`, one request
+    /// in all.
     Purge(commands::purge::PurgeArgs),
     /// Print a configuration of nginx that serves the files domain from a host of your own
     ///
-    /// It replaces the worker: the same rules, from the same settings, for a public bucket. Sends
-    /// nothing, and changes nothing but the file that `--output` names.
+    /// nginx then replaces the worker: the same rules, from the same settings, for a public bucket. Sends
+    /// nothing, and writes no file but the one that `--output` names.
     Nginx(Box<commands::nginx::NginxArgs>),
     /// Print a shell's completion script
     Completions(commands::completions::CompletionsArgs),

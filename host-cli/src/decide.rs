@@ -1,8 +1,8 @@
 //! Decides what is done about one key. Pure: no I/O, no clock.
 //!
-//! The owner of the media decides what may be done. Before the switch the disk is the truth. After it
-//! the bucket is: Mastodon writes and deletes there only, and the disk is a stale copy.
-//! Where that cannot be determined, whatever could lose something is left.
+//! The owner of the media decides what may be done. Before the switch the disk is the source of truth.
+//! After it the bucket is: Mastodon writes and deletes there only, and the disk is a stale copy. Where the
+//! owner cannot be determined, nothing is done that could lose a file or an object.
 //!
 //! | local | object | journal | disk owns | bucket owns | unknown |
 //! |---|---|---|---|---|---|
@@ -36,9 +36,9 @@ use crate::pairs::Pair;
 use crate::s3::ListedObject;
 use crate::tree::{LocalFile, SkipReason, TreeEntry};
 
-/// What else decides, mostly flags of the command line.
+/// The options of a decision, most of them flags of the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
+pub struct DecisionOptions {
     /// How content is compared.
     pub compare: Compare,
     /// Replace objects that differ and are not ours.
@@ -73,7 +73,7 @@ pub enum Decision {
     Send(Why),
     /// Read the file, then [`decide_read`].
     Compare,
-    /// Both sides are the same.
+    /// File and object are the same.
     Same,
     /// Leave both and report the path.
     Conflict(Conflict),
@@ -103,7 +103,7 @@ pub enum Why {
     Replace,
 }
 
-/// Why both sides are left as they are.
+/// Why file and object are left as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conflict {
@@ -123,16 +123,16 @@ impl Conflict {
     pub fn description(self) -> &'static str {
         match self {
             Conflict::NotOurs => {
-                "the object differs and was not put there by medialift; `--replace` sends the file"
+                "the object differs and was not uploaded by medialift; `--replace` uploads the file"
             }
             Conflict::BucketOwns => {
-                "the object differs, and Mastodon keeps its media in the bucket: it is never overwritten"
+                "the object differs, and Mastodon keeps its media in the bucket: the object is never overwritten"
             }
             Conflict::OwnerUnknown => {
-                "the bucket lacks it or has another, and whether Mastodon keeps its media here or there cannot be determined; say it with `owner` under `[mastodon]` in medialift.toml, or with `--not-mastodon` where there is no Mastodon; for the first upload, before the switch, `--send-unrecorded` sends what the bucket lacks"
+                "the bucket lacks it or has other content, and whether Mastodon keeps its media on the disk or in the bucket cannot be determined; set `owner` under `[mastodon]` in medialift.toml, or add `--not-mastodon` if no Mastodon uses the directory; for the first upload, before the switch, `--send-unrecorded` uploads what the bucket lacks"
             }
             Conflict::NoJournal => {
-                "the bucket lacks it, and no journal shows whether Mastodon deleted it there; `--send-unrecorded` sends it"
+                "the bucket lacks it, and no journal shows whether Mastodon deleted it there; `--send-unrecorded` uploads it"
             }
         }
     }
@@ -148,17 +148,19 @@ enum ContentMatch {
 }
 
 /// Decides by the table above.
-pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
+pub fn decide(pair: &Pair, owner: &Owner, options: DecisionOptions) -> Decision {
     match (&pair.local, &pair.object) {
         (Some(TreeEntry::File(file)), Some(object)) => {
-            let content = compare_content(file, object, pair.recorded.as_ref(), flags.compare);
-            decide_file(pair, file, content, owner, flags)
+            let content = compare_content(file, object, pair.recorded.as_ref(), options.compare);
+            decide_file(pair, file, content, owner, options)
         }
         (Some(TreeEntry::File(file)), None) => {
-            decide_file(pair, file, ContentMatch::Different, owner, flags)
+            decide_file(pair, file, ContentMatch::Different, owner, options)
         }
         (Some(TreeEntry::Skipped(skipped)), _) => Decision::Skip(skipped.reason),
-        (None, Some(object)) if flags.delete && *owner == Owner::Disk && is_ours(pair, object) => {
+        (None, Some(object))
+            if options.delete && *owner == Owner::Disk && is_ours(pair, object) =>
+        {
             Decision::Delete
         }
         (None, Some(_)) => Decision::OnlyInBucket,
@@ -167,15 +169,15 @@ pub fn decide(pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
 }
 
 /// Decides once the file has been read and compared: never [`Decision::Compare`].
-pub fn decide_read(pair: &Pair, same: bool, owner: &Owner, flags: Flags) -> Decision {
+pub fn decide_read(pair: &Pair, same: bool, owner: &Owner, options: DecisionOptions) -> Decision {
     let content = if same {
         ContentMatch::Same
     } else {
         ContentMatch::Different
     };
     match &pair.local {
-        Some(TreeEntry::File(file)) => decide_file(pair, file, content, owner, flags),
-        _ => decide(pair, owner, flags),
+        Some(TreeEntry::File(file)) => decide_file(pair, file, content, owner, options),
+        _ => decide(pair, owner, options),
     }
 }
 
@@ -184,22 +186,22 @@ fn decide_file(
     file: &LocalFile,
     content: ContentMatch,
     owner: &Owner,
-    flags: Flags,
+    options: DecisionOptions,
 ) -> Decision {
-    if file.hidden && !flags.include_hidden {
+    if file.hidden && !options.include_hidden {
         return Decision::Hidden;
     }
     let Some(object) = &pair.object else {
         return match (owner, &pair.recorded) {
             (Owner::Disk, _) => Decision::Send(Why::New),
             (Owner::Bucket, Some(recorded)) if !recorded.sending => Decision::DeletedInBucket,
-            (Owner::Bucket, _) if flags.send_unrecorded => Decision::Send(Why::New),
-            (Owner::Bucket, None) if flags.unrecorded_is_new => Decision::Send(Why::New),
+            (Owner::Bucket, _) if options.send_unrecorded => Decision::Send(Why::New),
+            (Owner::Bucket, None) if options.unrecorded_is_new => Decision::Send(Why::New),
             (Owner::Bucket, _) => Decision::Conflict(Conflict::NoJournal),
-            (Owner::Unknown(_), None) if flags.unrecorded_is_new || flags.send_unrecorded => {
+            (Owner::Unknown(_), None) if options.unrecorded_is_new || options.send_unrecorded => {
                 Decision::Send(Why::New)
             }
-            (Owner::Unknown(_), Some(recorded)) if recorded.sending && flags.send_unrecorded => {
+            (Owner::Unknown(_), Some(recorded)) if recorded.sending && options.send_unrecorded => {
                 Decision::Send(Why::New)
             }
             (Owner::Unknown(_), _) => Decision::Conflict(Conflict::OwnerUnknown),
@@ -210,7 +212,7 @@ fn decide_file(
         (ContentMatch::Same, _) => Decision::Same,
         (ContentMatch::Different, Owner::Bucket) => Decision::Conflict(Conflict::BucketOwns),
         (ContentMatch::Different, Owner::Unknown(_)) => Decision::Conflict(Conflict::OwnerUnknown),
-        (ContentMatch::Different, Owner::Disk) => match (is_ours(pair, object), flags.replace) {
+        (ContentMatch::Different, Owner::Disk) => match (is_ours(pair, object), options.replace) {
             (true, _) => Decision::Send(Why::Changed),
             (false, true) => Decision::Send(Why::Replace),
             (false, false) => Decision::Conflict(Conflict::NotOurs),

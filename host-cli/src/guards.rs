@@ -97,7 +97,7 @@ pub fn may_put_back(difference: &RollbackDifference<'_>) -> Permission {
             "{objects} in the bucket and not on the disk{files}: Mastodon would not show them once it uses the disk again"
         ));
         hints.push(format!(
-            "copy what is only in the bucket into `{kept}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`"
+            "copy these objects into `{kept}` first (`rclone copy`, `b2 sync`), or add `--leave-in-bucket`"
         ));
     }
     if difference.deleted_in_bucket > 0 {
@@ -110,7 +110,7 @@ pub fn may_put_back(difference: &RollbackDifference<'_>) -> Permission {
             "{files} still on the disk: anybody who knows an address could read it again"
         ));
         hints.push(format!(
-            "delete what is named above from `{kept}` first, or add `--with-deleted`"
+            "delete these files from `{kept}` first, or add `--with-deleted`"
         ));
     }
     if causes.is_empty() {
@@ -148,7 +148,7 @@ pub fn may_count_as_deleted(
     limit: Option<u64>,
     bucket: &str,
 ) -> Permission {
-    const HINT: &str = "look at the bucket: if it has lost objects, these files are their last copies; if Mastodon has deleted so many, add `--max-deleted-in-bucket N`; nothing was deleted";
+    const HINT: &str = "check the bucket: if it has lost objects, these files are the last copies; if Mastodon has deleted that many, add `--max-deleted-in-bucket N`; nothing was deleted";
     if missing.objects == 0 && missing.deleted > 0 {
         return refuse(format!("the bucket `{bucket}` has no object at all"), HINT);
     }
@@ -279,7 +279,7 @@ fn is_not_moved_aside(installation: &Installation) -> Permission {
                 "`{}` has been moved aside by `medialift cutover`",
                 directory.display()
             ),
-            "later uploads and deletions are in the bucket only; `medialift rollback` is the way back; nothing was changed",
+            "later uploads and deletions are in the bucket only; `medialift rollback` moves the directory back; nothing was changed",
         ),
     }
 }
@@ -290,10 +290,10 @@ fn is_media_dir(installation: &Installation) -> Permission {
     let alternatives = match installation.root {
         Some(_) => "",
         None => {
-            ", or put `root` of Mastodon under `[mastodon]` in medialift.toml, or add `--not-mastodon` where there is none"
+            ", or put `root` of Mastodon under `[mastodon]` in medialift.toml, or add `--not-mastodon` if no Mastodon uses it"
         }
     };
-    let hint = format!("name `{media_dir}` itself{alternatives}; nothing was changed");
+    let hint = format!("give `{media_dir}` itself{alternatives}; nothing was changed");
     match &installation.relation {
         DirectoryRelation::MediaDir | DirectoryRelation::MovedAside => Permission::Allowed,
         DirectoryRelation::Below(path) => refuse(
@@ -341,12 +341,12 @@ fn runs_with_its_settings(installation: &Installation) -> Permission {
 }
 
 fn uses_bucket(installation: &Installation, target: &Target) -> Permission {
-    let hint = "let `medialift env` write the settings, restart Mastodon, run `medialift sync` once more, then this command; nothing was changed";
+    let hint = "write the settings with `medialift env`, restart Mastodon, run `medialift sync` once more, then this command; nothing was changed";
     match &installation.owner {
         Owner::Unknown(reason) => return owner_unknown(reason),
         Owner::Disk => {
             return refuse(
-                "Mastodon keeps its media in the directory (`S3_ENABLED` is not `true`): it would be left without them",
+                "Mastodon keeps its media in the directory (`S3_ENABLED` is not `true`), and would find none",
                 hint,
             );
         }
@@ -356,11 +356,11 @@ fn uses_bucket(installation: &Installation, target: &Target) -> Permission {
         let storage = installation.storage.as_ref();
         let used = storage.map_or_else(
             || "an unknown bucket".to_owned(),
-            |s| format!("`{}`", [&*s.endpoint, &s.bucket, &s.key_prefix].join("/")),
+            |storage| format!("`{storage}`"),
         );
         return refuse(
             format!("Mastodon keeps its media in {used}, and this is `{target}`"),
-            "name Mastodon's own bucket, endpoint and key prefix; where medialift.toml has `owner = \"bucket\"`, name them there; nothing was changed",
+            "give Mastodon's own bucket, endpoint and key prefix; if medialift.toml has `owner = \"bucket\"`, correct them there; nothing was changed",
         );
     }
     runs_with_its_settings(installation)
@@ -369,7 +369,7 @@ fn uses_bucket(installation: &Installation, target: &Target) -> Permission {
 fn owner_unknown(reason: &str) -> Permission {
     refuse(
         format!("where Mastodon keeps its media cannot be determined: {reason}"),
-        "set `root` or `owner` under `[mastodon]` in medialift.toml, or add `--not-mastodon` where there is no Mastodon; nothing was changed",
+        "set `root` or `owner` under `[mastodon]` in medialift.toml, or add `--not-mastodon` if no Mastodon uses the directory; nothing was changed",
     )
 }
 

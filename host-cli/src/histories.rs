@@ -112,7 +112,7 @@ impl World {
                 let root = swap::current_media_dir(&self.paths.live());
                 self.journals.remove(&identity(&root));
             }
-            // Where the instance cannot be asked, it must be restarted at once.
+            // Where the instance cannot be queried, it must be restarted at once.
             Event::SwitchBack => {
                 self.owner = Owner::Disk;
                 if !self.answers {

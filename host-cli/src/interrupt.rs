@@ -19,14 +19,14 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Handles signals from now on. `remaining` says what the command still does after the first one:
+    /// Handles signals from now on. `remaining`: what the command still does after the first one, such as
     /// `removing the probes`.
     ///
     /// # Errors
     /// Fails where signals cannot be handled.
     pub fn watch(ui: Ui, remaining: &'static str) -> Result<Interrupt> {
         let (sender, receiver) = watch::channel(false);
-        let failed = |e| Error::new("watch for Ctrl-C").cause(e);
+        let failed = |e| Error::new("handle Ctrl-C").cause(e);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let remaining = Arc::new(Mutex::new(remaining));

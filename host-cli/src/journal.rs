@@ -35,7 +35,7 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal at `path`, created where there is none, to read and write. `about` names the
-    /// directory and bucket it belongs to: one of others is renamed out of the way.
+    /// directory and bucket it belongs to: the journal of another pair is renamed.
     ///
     /// The second value is a note for the user: that a broken journal was renamed.
     ///
@@ -56,13 +56,13 @@ impl Journal {
             Err(StoreError::Io(e)) if e.kind() == io::ErrorKind::StorageFull => {
                 let journal = Journal::of(Store::Absent, path);
                 let note = format!(
-                    "the journal was not written (I/O error: {e}); the next run reads more files and sends nothing twice"
+                    "the journal was not written (I/O error: {e}); the next run reads more files, and uploads none twice"
                 );
                 return Ok((journal, Some(note)));
             }
             Err(StoreError::Io(e)) => {
                 return Err(failed(e.into()).hint(
-                    "check the disk and who may write there, or give another place with `--state-dir`",
+                    "check the disk and the permissions of the directory, or give another one with `--state-dir`",
                 ));
             }
             Err(StoreError::Broken(cause)) => {
@@ -70,7 +70,7 @@ impl Journal {
                 fs::rename(path, &aside).map_err(|e| failed(e.into()))?;
                 let database = open(path, &about).map_err(|e| failed(format!("{e:?}").into()))?;
                 let note = format!(
-                    "the journal `{}` could not be used ({cause}); it was put aside as `{}` and is rebuilt, which reads every file once",
+                    "the journal `{}` could not be used ({cause}); it was renamed to `{}` and is rebuilt, which reads every file once",
                     path.display(),
                     aside.display()
                 );
@@ -115,7 +115,7 @@ impl Journal {
             }
             Err(e) => {
                 note = Some(format!(
-                    "the journal `{}` cannot be read before the next run has repaired it ({e}): every file is read instead",
+                    "the journal `{}` cannot be read until the next `medialift sync` has repaired it ({e}): every file is read instead",
                     path.display()
                 ));
                 Store::Absent
@@ -173,8 +173,8 @@ fn cannot_open(path: &Path, cause: impl Into<crate::error::Cause>) -> Error {
 }
 
 fn in_use(path: &Path) -> Error {
-    cannot_open(path, "another run holds it")
-        .hint("wait for the other run of medialift on this directory, or end it")
+    cannot_open(path, "another medialift process is using it")
+        .hint("wait until that process has ended, then run the command again")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What each command did: one line of JSON a run, in the state directory. `medialift status` reads it.
 //!
 //! Lines are appended, each with one write. A run that is killed leaves at most half a line, which
-//! readers pass over. A line names its bucket and its media directory, the latter by its identity, which
+//! readers skip. A line names its bucket and its media directory, the latter by its identity, which
 //! is the same for `system` and `system_`.
 
 pub mod steps;
@@ -170,13 +170,13 @@ impl Ledger {
         file.sync_data()
     }
 
-    /// Every line about this bucket and directory, oldest first. A line that cannot be decoded is passed
-    /// over: it is half written, or of a later version.
+    /// Every line about this bucket and directory, oldest first. A line that cannot be decoded is
+    /// skipped: it is half written, or of a later version.
     pub fn read(&self, target: Option<&str>, tree: Option<&Identity>) -> Result<Vec<LedgerEntry>> {
         let failed = |e: io::Error| {
             Error::new(format!("read the ledger `{}`", self.path.display()))
                 .cause(e)
-                .hint("run the command as the user who ran the others, or give their `--state-dir`")
+                .hint("run the command as the user who ran the others, or give the same `--state-dir` as they had")
         };
         let file = match File::open(&self.path) {
             Ok(file) => file,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_passed_over_and_no_other() {
+    fn half_a_line_is_skipped_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::in_directory(&dir.path().join("state"));
         let entries = [
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_another_bucket_or_directory_are_passed_over() {
+    fn lines_of_another_bucket_or_directory_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::in_directory(dir.path());
         let tree = |name: &str| {

@@ -1,13 +1,15 @@
-//! `medialift`: the host command. Modules in reading order.
+//! `medialift`: the host command. The modules are in groups, and the groups in reading order.
 //!
 //! `main` parses the command line and owns the exit code; all else is in this library, where tests
 //! reach it.
 
 use clap::CommandFactory as _;
 
+// The command line, and a module for each command.
 pub mod cli;
 pub mod commands;
 
+// What most commands use.
 pub mod config;
 pub mod context;
 pub mod error;
@@ -18,6 +20,7 @@ pub mod interrupt;
 pub mod progress;
 pub mod ui;
 
+// The Mastodon installation, what was done to it, and what may be done.
 mod attributes;
 pub mod guards;
 #[cfg(test)]
@@ -25,20 +28,22 @@ mod histories;
 pub mod identity;
 pub mod ledger;
 pub mod mastodon;
+mod recording;
 
+// Directory and bucket: joined, compared, sent, proven, exchanged.
 pub mod decide;
+mod directory_and_bucket;
 pub mod filter;
 pub mod journal;
 pub mod pairs;
 pub mod prove;
-mod record;
 pub mod reported;
-mod sides;
 pub mod swap;
 pub mod sync;
 pub mod tree;
 pub mod upload;
 
+// The services and files on the other side: Backblaze, the files domain, `.env.production`, nginx.
 pub mod b2;
 pub mod dotenv;
 pub mod nginx;
@@ -59,7 +64,7 @@ pub async fn run(cli: cli::Cli, ui: ui::Ui) -> error::Result<exit::Exit> {
         state_dir: cli.global.state_dir,
         facts: ledger::Facts::default(),
     };
-    let recording = record::Recording::begin(&cli.command, &context);
+    let recording = recording::Recording::begin(&cli.command, &context);
     let result = dispatch(cli.command, &context).await;
     if let Some(recording) = recording {
         recording.end(&result, &context);

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     // One thread for all connections: moving tasks between threads costs more than a second thread
     // gains, since digests are computed on the blocking threads.
     let runtime = match tokio::runtime::Builder::new_current_thread()
-        // They read and digest files; more of them only cost memory.
+        // Blocking threads read and digest files; more than eight only cost memory.
         .max_blocking_threads(8)
         .enable_all()
         .build()

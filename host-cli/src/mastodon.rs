@@ -75,7 +75,7 @@ impl Installation {
     /// Fails where no media directory is named. An installation that is not found, or cannot be
     /// read, is no error: its owner is [`Owner::Unknown`].
     pub fn find(path: Option<&Path>, settings: &config::File) -> Result<Installation> {
-        let named = named_media_dir(path, settings)?;
+        let named = configured_media_dir(path, settings)?;
         let absolute = std::path::absolute(&named).map_err(|e| {
             Error::usage(format!("use `{}` as the media directory", named.display())).cause(e)
         })?;
@@ -347,19 +347,20 @@ fn resolved(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The media directory of the flag, else of the settings file, else of `root` under `[mastodon]`.
+/// The media directory of the command line, else of the settings file, else of `root` under `[mastodon]`.
 ///
 /// # Errors
-/// Fails where none is named.
-pub fn named_media_dir(path: Option<&Path>, settings: &config::File) -> Result<PathBuf> {
+/// Fails where none of them has one.
+pub fn configured_media_dir(argument: Option<&Path>, settings: &config::File) -> Result<PathBuf> {
     let of_root = || Some(settings.mastodon.root.as_ref()?.join("public/system"));
-    path.map(Path::to_owned)
+    argument
+        .map(Path::to_owned)
         .or_else(|| settings.media_dir.clone())
         .or_else(of_root)
         .ok_or_else(|| {
             Error::usage("find the media directory")
-                .cause("none is named")
-                .hint("give it, e.g. `/home/mastodon/live/public/system`, or put `media_dir = \"…\"` in medialift.toml")
+                .cause("no media directory is named")
+                .hint("give its path, e.g. `/home/mastodon/live/public/system`, or put `media_dir = \"…\"` in medialift.toml")
         })
 }
 

@@ -153,11 +153,11 @@ impl Pairs {
         if listed.key <= self.last_key && !self.last_key.is_empty() {
             return Err(Error::new(operation())
                 .cause(format!(
-                    "the key `{}` came after `{}`, which is not the order that S3 promises",
+                    "the key `{}` was listed after `{}`: the service does not list in key order",
                     listed.key, self.last_key
                 ))
                 .hint(
-                    "add `--sort-listing`, which holds the listing in memory and sorts it there",
+                    "add `--sort-listing`, which reads the whole listing into memory and sorts it",
                 ));
         }
         self.objects += 1;

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::filter::Filter;
-use crate::format::{binary_bytes, grouped};
+use crate::format::{binary_bytes, counted, grouped};
 use crate::s3::Client;
 use crate::tree::{self, TreeEntry, walk};
 use crate::ui::Ui;
@@ -117,6 +117,14 @@ impl ProgressState {
         self.message.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `: 12 uploaded, 3 unchanged`; empty without a message.
+    fn message_after_colon(&self) -> String {
+        match self.lock_message().as_str() {
+            "" => String::new(),
+            message => format!(": {message}"),
+        }
+    }
+
     /// Counts the files of the tree on a thread of its own.
     fn count(self: &Arc<Self>, tree: tree::WalkOptions, filter: Filter) {
         let shared = self.clone();
@@ -145,8 +153,8 @@ impl ProgressState {
             bar.set_style(style(true));
         }
         bar.set_position(self.bytes.load(Relaxed));
-        let files = grouped(self.files.load(Relaxed));
-        bar.set_message(format!("{files} files: {}", self.lock_message()));
+        let files = counted(self.files.load(Relaxed), "file", "files");
+        bar.set_message(format!("{files}{}", self.message_after_colon()));
         bar.tick();
     }
 
@@ -154,10 +162,10 @@ impl ProgressState {
         let seconds = self.begin.elapsed().as_secs_f64();
         let (files, done) = (self.files.load(Relaxed), self.bytes.load(Relaxed));
         let mut line = format!(
-            "{seconds:.0} s: {} files ({}): {}",
-            grouped(files),
+            "{seconds:.0} s: {} ({}){}",
+            counted(files, "file", "files"),
             binary_bytes(done),
-            self.lock_message()
+            self.message_after_colon()
         );
         let total = self.totals.bytes.load(Relaxed);
         if self.totals.complete.load(Relaxed) && total > done && done > 0 {

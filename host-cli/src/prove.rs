@@ -38,7 +38,7 @@ pub fn required_proof(decision: Decision, pair: &Pair) -> RequiredProof {
             RequiredProof::Impossible("it is hidden, and the bucket does not have it")
         }
         (Decision::DeletedInBucket, _) if !is_as_uploaded(pair) => RequiredProof::Impossible(
-            "it was written since it was uploaded, and the bucket does not have it",
+            "it was changed after it was uploaded, and the bucket does not have it",
         ),
         (Decision::DeletedInBucket, _) => RequiredProof::NoObject,
         _ => RequiredProof::SameContent,
@@ -89,7 +89,7 @@ pub async fn by_etag(
             return Ok(if etag.eq_ignore_ascii_case(&md5) {
                 Comparison::Same
             } else {
-                Comparison::differs("its MD5 in the bucket is another")
+                Comparison::differs("the object has another MD5")
             });
         };
         let Ok(count) = count.parse::<u32>() else {
@@ -154,7 +154,7 @@ pub async fn by_reading(
                 return Ok(Comparison::differs("the object has other bytes"));
             }
             Ok(_) if !head.etag.contains('-') && head.etag != hex::encode(local) => {
-                return Ok(Comparison::differs("its MD5 in the bucket is another"));
+                return Ok(Comparison::differs("the object has another MD5"));
             }
             Ok(_) => return Ok(Comparison::Same),
             Err(broken) if reads >= READS => return Err(ReadError::Broken(broken)),
@@ -165,7 +165,7 @@ pub async fn by_reading(
 
 /// How a file and an object of these sizes differ.
 pub fn size_differs(size: u64, object_size: u64) -> String {
-    format!("it has {object_size} bytes in the bucket and {size} here")
+    format!("the object has {object_size} bytes, the local file {size}")
 }
 
 /// MD5 of a body that must have `size` bytes.
@@ -174,7 +174,7 @@ async fn md5_of(mut body: hyper::body::Incoming, size: u64) -> Result<[u8; 16], 
     let mut seen = 0;
     loop {
         let frame = match tokio::time::timeout(BODY_TIMEOUT, body.frame()).await {
-            Err(_) => return Err("no bytes for a minute".to_owned()),
+            Err(_) => return Err(format!("no data for {} seconds", BODY_TIMEOUT.as_secs())),
             Ok(None) => break,
             Ok(Some(Err(e))) => return Err(e.to_string()),
             Ok(Some(Ok(frame))) => frame,
@@ -187,7 +187,7 @@ async fn md5_of(mut body: hyper::body::Incoming, size: u64) -> Result<[u8; 16], 
     if seen == size {
         Ok(hasher.finalize().into())
     } else {
-        Err(format!("{seen} of {size} bytes came"))
+        Err(format!("{seen} of {size} bytes were received"))
     }
 }
 
@@ -205,7 +205,7 @@ pub enum ReadError {
 impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ReadError::Local(e) => write!(f, "it cannot be read here: {e}"),
+            ReadError::Local(e) => write!(f, "the local file cannot be read: {e}"),
             ReadError::Service(e) => match &*e.kind {
                 ErrorKind::Service { status, code, .. } => {
                     write!(f, "the object cannot be read: {} {code}", status.as_u16())

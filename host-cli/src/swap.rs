@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 
 /// What to do where the media directory is a mount point.
-const MOUNTED: &str = "inside a container, run the command on the host instead, with the directory that the container mounts; on a host, unmount it, mount it elsewhere, make `system` a link to that place, then run the cutover again";
+const MOUNTED: &str = "in a container: run the command on the host instead, with the directory that the container mounts; on a host: mount the disk elsewhere, make `system` a link to that directory, then run the cutover again";
 
 /// Called after each step with its name. An error stops the command as a crash would, for tests.
 pub type AfterStep<'a> = &'a mut dyn FnMut(&'static str) -> Result<()>;
@@ -66,14 +66,14 @@ pub fn check_cutover(paths: &MediaPaths) -> Result<Option<CutoverState>> {
     match paths.state()? {
         Some(state) if state.phase == Phase::Moved => Ok(None),
         Some(state) if state.phase == Phase::Returning => Err(Error::new(operation)
-            .cause("a rollback has begun and not ended")
-            .hint("run `medialift rollback` once more first")),
+            .cause("a rollback was interrupted")
+            .hint("complete it with `medialift rollback` first")),
         Some(state) => Ok(Some(state)),
         None => {
             if fs::symlink_metadata(paths.kept()).is_ok() {
                 return Err(Error::new(operation)
-                    .cause(format!("`{}` exists, and not from a cutover", paths.kept().display()))
-                    .hint("look at what is in it; rename it or move it away, then run the cutover again"));
+                    .cause(format!("`{}` exists, and was not created by a cutover", paths.kept().display()))
+                    .hint("check its content, rename it or move it elsewhere, then run the cutover again"));
             }
             let metadata = fs::metadata(&live).map_err(|e| Error::new(&operation).cause(e))?;
             if !metadata.is_dir() {
@@ -91,7 +91,7 @@ pub fn check_cutover(paths: &MediaPaths) -> Result<Option<CutoverState>> {
             }
             if mount::is_mount_point(&live).map_err(|e| Error::new(&operation).cause(e))? {
                 return Err(Error::new(operation)
-                    .cause("something is mounted there, and a mount point cannot be renamed")
+                    .cause("it is a mount point, which cannot be renamed")
                     .hint(MOUNTED));
             }
             Ok(Some(CutoverState {
@@ -142,21 +142,26 @@ pub fn roll_back(
     .roll_back(after_prune, conflicts_dir)
 }
 
+/// What a rollback does, as an error names it.
+pub fn rollback_operation(paths: &MediaPaths) -> String {
+    format!("move the media back to `{}`", paths.live().display())
+}
+
 /// Checks that there is something to roll back, and changes nothing.
 pub fn check_rollback(paths: &MediaPaths, after_prune: bool) -> Result<CutoverState> {
-    let operation = format!("put `{}` back", paths.live().display());
+    let operation = rollback_operation(paths);
     let Some(state) = paths.state()? else {
         return Err(Error::new(operation)
             .cause("there was no cutover, or it has been rolled back")
             .hint(format!(
-                "nothing is to be done: `{}` is in use as it is",
+                "there is nothing to do: `{}` is in use",
                 paths.live().display()
             )));
     };
     if state.pruned && !after_prune {
         return Err(Error::new(operation)
-            .cause("`prune` has deleted files from it, which are only in the bucket now")
-            .hint("add `--after-prune` to put back what is left; Mastodon will miss the others until it uses the bucket again"));
+            .cause("`prune` has deleted some of them, which are only in the bucket now")
+            .hint("add `--after-prune` to move the others back; Mastodon cannot show the deleted ones until it uses the bucket again"));
     }
     Ok(state)
 }
@@ -179,27 +184,27 @@ fn location(paths: &MediaPaths, state: &CutoverState) -> Result<MediaLocation> {
         let directory = Identity::of_directory(&path);
         match state.directory {
             Some(expected) if directory.as_ref().ok() != Some(&expected) => {
-                Err(Error::new("find the media directory of this migration")
+                Err(Error::new("find the media directory")
                     .cause(format!(
-                        "`{}` does not lead to the directory that was there when it began",
+                        "`{}` is not the directory that was there when the cutover began",
                         path.display()
                     ))
                     .hint(format!(
-                        "check that its disk is mounted; if the media have another directory now, remove `{}` to start anew",
+                        "check that its disk is mounted; if the media are in another directory now, remove `{}` to start again",
                         paths.state_path().display()
                     )))
             }
             _ => Ok(location),
         }
     } else {
-        Err(Error::new("find the media directory of this migration")
+        Err(Error::new("find the media directory")
             .cause(format!(
-                "neither `{}` nor `{}` is the one that was there when it began",
+                "neither `{}` nor `{}` is the directory that was there when the cutover began",
                 paths.live().display(),
                 paths.kept().display()
             ))
             .hint(format!(
-                "find where it was moved to; once all is in its place, remove `{}` to start anew",
+                "find the directory and move it back; then remove `{}` to start again",
                 paths.state_path().display()
             )))
     }

@@ -38,8 +38,8 @@ pub(crate) enum Failure {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     pooled: Pool,
-    /// Keeps no idle connections: Backblaze asks for a new connection after an error, which reaches another
-    /// server.
+    /// Keeps no idle connections: Backblaze recommends a new connection after an error, because it reaches
+    /// another server.
     fresh: Pool,
 }
 

@@ -1,4 +1,4 @@
-//! The upload of one file: read, compare, send, and try again where it changed meanwhile.
+//! The upload of one file: read, compare, send, and retry if the file changed during that.
 //!
 //! [`single_request`] sends a file in one request, [`parts`] a large one in many. Leaves to others: which files,
 //! how many at a time, and what their outcome means for a run.
@@ -27,9 +27,9 @@ use crate::tree::SkipReason;
 pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, UploadOutcome) {
     let mut attempts = Attempts::new();
     loop {
-        // Where there may be no other attempt.
-        let last = match attempt_upload(&uploader, &job, &mut attempts).await {
-            Attempt::Finished(outcome) => break (job, counted(outcome, &attempts)),
+        // The outcome, if no attempt is left.
+        let outcome_if_last = match attempt_upload(&uploader, &job, &mut attempts).await {
+            Attempt::Finished(outcome) => break (job, with_earlier_attempts(outcome, &attempts)),
             Attempt::Corrupted(error) => UploadOutcome::Failed(error),
             Attempt::FileChanged(sent) => {
                 if let Some(sent) = sent {
@@ -40,7 +40,7 @@ pub async fn upload_one(uploader: Arc<Uploader>, mut job: Job) -> (Job, UploadOu
             }
         };
         if !attempts.next().await {
-            break (job, counted(last, &attempts));
+            break (job, with_earlier_attempts(outcome_if_last, &attempts));
         }
     }
 }
@@ -67,7 +67,7 @@ async fn attempt_upload(uploader: &Arc<Uploader>, job: &Job, attempts: &mut Atte
 
 /// The outcome, whose error counts the requests of earlier attempts too: one of them may have stored
 /// the file.
-fn counted(outcome: UploadOutcome, attempts: &Attempts) -> UploadOutcome {
+fn with_earlier_attempts(outcome: UploadOutcome, attempts: &Attempts) -> UploadOutcome {
     match outcome {
         UploadOutcome::Failed(error) => {
             UploadOutcome::Failed(Box::new(error.after(attempts.earlier())))

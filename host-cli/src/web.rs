@@ -1,6 +1,6 @@
 //! HTTP requests whose response is read whole: to the native API, the files domain and the instance.
 //!
-//! Every request has a connection of its own: Backblaze asks for a new one on each retry, and a check
+//! Every request has a connection of its own: Backblaze recommends a new one for each retry, and a check
 //! of a proxy must not depend on an earlier request. Leaves retries to the callers; requests to the
 //! bucket have a client of their own in `s3`.
 

@@ -1,9 +1,13 @@
-//! The page of commands is what the command's help says.
+//! The page of commands is what the command's help says; what all flags and settings have in common.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use clap::CommandFactory as _;
+use medialift::cli::Cli;
+use medialift::config;
 
 /// `UPDATE_DOCS=1` writes the page instead of comparing it.
 #[test]
@@ -34,6 +38,51 @@ fn the_page_of_commands_is_what_the_help_says() {
         fs::read_to_string(&path).unwrap() == page,
         "`docs/commands.md` is not what the command's help says: run `cargo xtask docs`"
     );
+}
+
+/// A flag's value shows in the list of processes.
+#[test]
+fn no_flag_takes_a_secret() {
+    let harmless = [
+        "another-key",
+        "key-file",
+        "key-name",
+        "key-prefix",
+        "secret-file",
+    ];
+    let secret = ["key", "secret", "password", "token"];
+    for command in Cli::command().get_subcommands() {
+        for argument in command.get_arguments() {
+            let flag = argument.get_long().unwrap_or_default();
+            assert!(
+                harmless.contains(&flag) || !secret.iter().any(|word| flag.contains(word)),
+                "`{} --{flag}`",
+                command.get_name()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_migration_names_every_setting_of_the_file() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/migrate.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, tables) = page
+        .split_once("\n## Settings of `medialift.toml`")
+        .unwrap();
+    for table in ["", "[mastodon]\n", "[nginx]\n"] {
+        let refusal = toml::from_str::<config::File>(&format!("{table}unknown = 1")).unwrap_err();
+        let (_, names) = refusal.message().split_once("expected one of ").unwrap();
+        for name in names.split(", ") {
+            let name = name.replace(['`', '\n'], "");
+            let named = if ["mastodon", "nginx"].contains(&&*name) {
+                format!("`[{name}]`")
+            } else {
+                format!("`{name}`")
+            };
+            assert!(tables.contains(&named), "{named}");
+        }
+    }
 }
 
 /// What `--help` prints; it shows what variables hold, so none of ours may be set.

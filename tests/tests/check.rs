@@ -297,7 +297,7 @@ fn a_missing_bucket_and_a_wrong_key_are_reported() -> Result<()> {
     expect(
         &report,
         &[
-            ("credentials", "failed", "copy both once more"),
+            ("credentials", "failed", "copy the key and its id again"),
             ("upload", "skipped", "not checked"),
         ],
     );
@@ -340,7 +340,7 @@ fn other_services_are_checked_by_requests_alone() -> Result<()> {
             .env("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID)
             .env("B2_APPLICATION_KEY", OriginOptions::KEY);
         let report = medialift::run(&mut command)?.expect(code).json()?;
-        let mut expected = vec![("native-api", "skipped", "not Backblaze's")];
+        let mut expected = vec![("native-api", "skipped", "not an endpoint of Backblaze")];
         if code == 3 {
             expected.push(("anonymous-read", "failed", "should be private"));
         }

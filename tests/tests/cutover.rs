@@ -36,7 +36,7 @@ fn there_and_back_nothing_is_lost() -> Result<()> {
 
     let again = media.run("cutover", &[])?.expect(0);
     assert!(
-        again.stdout.contains("has been done before"),
+        again.stdout.contains("is complete already"),
         "{}",
         again.stdout
     );
@@ -88,7 +88,8 @@ fn a_system_directory_of_another_program_is_not_touched() -> Result<()> {
     write(&media.kept().join("theirs"), "x")?;
     let ran = media.run("cutover", &[])?.expect(1);
     assert!(
-        ran.stderr.contains("exists, and not from a cutover"),
+        ran.stderr
+            .contains("exists, and was not created by a cutover"),
         "{}",
         ran.stderr
     );
@@ -115,7 +116,7 @@ fn a_second_run_at_once_is_refused() -> Result<()> {
     assert!(
         second
             .stderr
-            .contains("another run of medialift is at work"),
+            .contains("another medialift process is using it"),
         "{}",
         second.stderr
     );

@@ -90,7 +90,7 @@ fn more_than_a_tenth_is_deleted_only_where_the_number_is_given() -> Result<()> {
     let ran = media.run("sync", &["--delete"])?.expect(1);
     assert!(
         ran.stderr
-            .contains("more than a tenth of the 45 that are there"),
+            .contains("more than a tenth of the 45 objects in the bucket"),
         "{}",
         ran.stderr
     );
@@ -155,7 +155,7 @@ fn a_directory_that_was_replaced_meanwhile_ends_the_run() -> Result<()> {
     let output = child.wait_with_output()?;
     let printed = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(1), "{printed}");
-    assert!(printed.contains("is not the directory it was"), "{printed}");
+    assert!(printed.contains("is no longer the directory"), "{printed}");
     assert_eq!(deletions(&media)?, 0);
     Ok(())
 }

@@ -154,7 +154,7 @@ fn settled(text: &str) -> Result<String> {
         ),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d", "[date and time]"),
         // Which upload counts for which step depends on the second in which it was made.
-        (r"  done( in part| {8})  \[date", "  done  [date"),
+        (r"  (partly done|done {7}|done)  \[date", "  done  [date"),
         (r" +\n", "\n"),
         (r"clock is \d+ seconds", "clock is [n] seconds"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
@@ -200,21 +200,21 @@ fn page() -> Result<String> {
 }
 
 fn bucket_and_key(page: &mut Page) -> Result<()> {
-    page.heading("What would move")?;
+    page.heading("A report of what would be moved")?;
     page.show("medialift plan --upload-mbit 40", 0)?;
-    page.heading("Making the bucket and its key")?;
+    page.heading("Creating the bucket and its key")?;
     page.as_master("medialift provision --key-file b2.key --dry-run", 0)?;
     page.as_master("medialift provision --key-file b2.key", 0)?;
     page.as_master("medialift provision --key-file b2.key", 0)?;
     page.as_master("medialift provision --public", 3)?;
-    page.heading("The master key is recognised")?;
+    page.heading("A check with the master key")?;
     page.as_master("medialift check", 3)?;
-    page.heading("All is well")?;
+    page.heading("A check without a fault")?;
     page.show("medialift check", 0)
 }
 
 fn upload(page: &mut Page) -> Result<()> {
-    page.heading("A look before the upload")?;
+    page.heading("A dry run of the upload")?;
     page.show("medialift sync --dry-run", 0)?;
     page.heading("An upload with one file refused")?;
     page.faulty(
@@ -222,7 +222,7 @@ fn upload(page: &mut Page) -> Result<()> {
         4,
         &json!({ "kind": "status", "status": 400, "code": "InvalidRequest", "method": "PUT", "key_prefix": AVATAR }),
     )?;
-    page.heading("The same once more: only what is missing is sent")?;
+    page.heading("The same command again: only the missing file is uploaded")?;
     page.show("medialift sync", 0)?;
     page.heading("A key that was mistyped")?;
     page.show_with("medialift sync", 1, |command| {
@@ -234,7 +234,7 @@ fn upload(page: &mut Page) -> Result<()> {
     page.faulty("medialift sync", 1, &json!({ "kind": "revoked" }))?;
     page.heading("A clock that is wrong")?;
     page.faulty("medialift sync", 1, &json!({ "kind": "skewed_clock" }))?;
-    page.heading("A service without room")?;
+    page.heading("A service without disk space")?;
     page.write("media_attachments/files/9/original/new.png", "a new one")?;
     page.faulty(
         "medialift sync --quiet",
@@ -254,7 +254,7 @@ fn files_domain(page: &mut Page) -> Result<()> {
     page.settle()?;
     page.heading("The files domain, verified")?;
     page.with_secret("medialift verify", 0, PURGE_SECRET)?;
-    page.heading("Making the files domain forget a file")?;
+    page.heading("Purging an object from the cache of the files domain")?;
     let reader = Client::anonymous(page.world.edge_url()?);
     let read = reader.send("GET", &format!("/{AVATAR}"), &[], &[])?;
     ensure!(
@@ -290,15 +290,15 @@ fn switch(page: &mut Page) -> Result<()> {
     };
     page.heading("Announcing the files domain")?;
     page.show_with("medialift env --announce", 0, real)?;
-    page.heading("Pointing Mastodon at the bucket")?;
+    page.heading("Switching Mastodon to the bucket")?;
     page.show_with("medialift env", 0, real)?;
-    page.heading("Looking for mistakes in a file made by hand")?;
+    page.heading("Checking a settings file that was written by hand")?;
     fs::write(page.world.work().join("by-hand.env"), FAULTY_ENV)?;
     page.show_with("medialift env --lint --env-file by-hand.env", 3, real)?;
     page.heading("Deleting from the bucket once Mastodon writes there")?;
     page.world.mastodon.restart()?;
     page.show("medialift sync --delete", 2)?;
-    page.heading("What Mastodon has deleted or replaced in the bucket since")?;
+    page.heading("Objects that Mastodon has deleted or replaced in the bucket")?;
     // An upload counts as one after the switch from the next second on.
     std::thread::sleep(Duration::from_millis(1_100));
     page.quietly("medialift sync")?;
@@ -314,14 +314,14 @@ fn disk(page: &mut Page) -> Result<()> {
     page.heading("A cutover")?;
     medialift::run(&mut page.command("medialift sync")?)?.expect(4);
     page.show("medialift cutover", 0)?;
-    page.heading("The way back")?;
+    page.heading("A rollback")?;
     page.show("medialift rollback", 3)?;
     page.show("medialift rollback --leave-in-bucket --with-deleted", 0)?;
     page.quietly("medialift cutover")?;
     page.heading("Which steps are done")?;
     page.show("medialift status", 0)?;
-    page.heading("Freeing the disk")?;
+    page.heading("Deleting the local media")?;
     page.show("medialift prune", 4)?;
-    page.heading("There is no way back from that")?;
+    page.heading("A rollback after a prune")?;
     page.show("medialift rollback --leave-in-bucket", 1)
 }

@@ -176,7 +176,7 @@ fn a_part_of_a_media_directory_is_not_uploaded() -> Result<()> {
         "copy/cache/accounts/avatars/1",
     ] {
         let ran = sync(directory, &[])?.expect(2);
-        let hint = format!("hint: name `{}` itself", copy.display());
+        let hint = format!("hint: give `{}` itself", copy.display());
         assert!(ran.stderr.contains(&hint), "{}", ran.stderr);
     }
     assert_eq!(media.origin.requests()?.of("PutObject"), 0);

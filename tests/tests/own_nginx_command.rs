@@ -365,7 +365,7 @@ fn every_fault_of_the_settings_is_named_at_once() -> Result<()> {
         "http://files.example.com",
         "no bucket is named",
         "no endpoint is named",
-        "`many` is not a size",
+        "`many` is not a cache size",
         "`--fresh-seconds` is 0",
     ] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);

@@ -230,6 +230,8 @@ fn a_public_bucket_is_made_only_with_its_flag() -> Result<()> {
         "{}",
         ran.stderr
     );
+    let (bucket, _) = listed(&sim)?;
+    assert_eq!(bucket["bucketType"], "allPublic");
     Ok(())
 }
 
@@ -297,7 +299,7 @@ fn a_wrong_master_key_is_refused_without_a_retry() -> Result<()> {
         .env("B2_APPLICATION_KEY", "mistyped");
     let ran = medialift::run(&mut command)?.expect(1);
     assert!(
-        ran.stderr.contains("hint: check the key and its id"),
+        ran.stderr.contains("hint: copy the key and its id again"),
         "{}",
         ran.stderr
     );

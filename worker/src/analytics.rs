@@ -10,7 +10,7 @@
 //! | `double2` | how long the bucket was waited for, in milliseconds; 0 where it was not asked |
 //! | `double3` | 1 where the bucket had a fault, whether or not a stale copy was served |
 
-use crate::policy::headers::{SERVER_TIMING, X_CACHE_STATUS, digits};
+use crate::policy::headers::{SERVER_TIMING, X_CACHE_STATUS, parse_number};
 use crate::sdk;
 use worker::web_sys::Response;
 use worker::{AnalyticsEngineDataPointBuilder, Env};
@@ -33,11 +33,11 @@ pub fn write_point(env: &Env, path: &str, head: bool, answer: &Response) {
     let cache = cache.as_deref().unwrap_or("NONE");
     let status = answer.status();
     let length = sdk::header(&headers, "content-length");
-    let bytes = length.as_deref().filter(|_| !head).and_then(digits);
+    let bytes = length.as_deref().filter(|_| !head).and_then(parse_number);
     let timing = sdk::header(&headers, SERVER_TIMING.as_str()).unwrap_or_default();
     let waited = timing
         .split_once("origin;dur=")
-        .and_then(|(_, milliseconds)| digits(milliseconds));
+        .and_then(|(_, milliseconds)| parse_number(milliseconds));
     let has_failed = cache == "STALE" || status >= 500;
     let kind = path.split_once('/').map_or("-", |(directory, _)| directory);
     let point = AnalyticsEngineDataPointBuilder::new()

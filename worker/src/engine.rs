@@ -197,7 +197,7 @@ where
         let timeout = self.runtime.sleep(LONGEST_WAIT_MILLISECONDS.min(left));
         let refreshed = match select(refresh, pin!(timeout)).await {
             Either::Left((Ok(refreshed), _)) => refreshed,
-            Either::Left((Err(_), _)) | Either::Right(_) => Refreshed::Covered,
+            Either::Left((Err(_), _)) | Either::Right(_) => Refreshed::NoAnswer,
         };
         match refreshed {
             Refreshed::Replaced(record) => match self.look_up(read).await {
@@ -219,7 +219,7 @@ where
             Refreshed::PassedThrough(fetched) => {
                 Ok(self.serve_fetched(read, fetched, CacheStatus::Expired))
             }
-            Refreshed::Covered => self.serve_stored(read, copy, CacheStatus::Stale).await,
+            Refreshed::NoAnswer => self.serve_stored(read, copy, CacheStatus::Stale).await,
             Refreshed::Failed(error) => Err(error),
         }
     }

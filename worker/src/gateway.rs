@@ -13,7 +13,8 @@ use std::rc::Rc;
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env};
 
-/// Answers a client's request. The SDK's own `Request` takes every unknown method for a GET.
+/// Answers a client's request. It is the runtime's `Request`, because the SDK's takes every unknown method, and
+/// so PURGE, for a GET.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
     let (method, url) = (request.method(), request.url());
     let isolate = match Isolate::of(&env) {
@@ -56,21 +57,21 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
             head,
             when_missing,
         } => {
-            let headers = sdk::selected_headers(&headers, &READ_HEADERS);
+            let read_headers = sdk::selected_headers(&headers, &READ_HEADERS);
             let mut response = match isolate.cache_mode(&context).await {
                 CacheMode::Engine => {
                     let read = Rc::new(Read {
                         cache_key: isolate.cache_key(&url, &key),
                         key: key.clone(),
                         head,
-                        headers,
+                        headers: read_headers,
                     });
                     let began = runtime::now();
                     let answer = isolate.engine(context).read(&read).await;
                     respond::answer(answer, head, began)
                 }
                 CacheMode::Platform => {
-                    platform::read(&isolate, &context, &key, head, &headers).await
+                    platform::read(&isolate, &context, &key, head, &read_headers).await
                 }
             };
             if when_missing != StatusCode::NOT_FOUND && response.status() == StatusCode::NOT_FOUND {

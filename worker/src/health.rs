@@ -42,11 +42,11 @@ pub async fn respond(
 ) -> Response {
     if may_probe {
         // `last_answer` has the result.
-        _ = isolate.bucket.fetch(probe, &HeaderMap::new()).await;
+        _ = isolate.origin.fetch(probe, &HeaderMap::new()).await;
     }
     let now = runtime::now();
     let is_recent = |last: &LastAnswer| now < last.at.plus_seconds(RECENT_SECONDS);
-    let last = isolate.bucket.last_answer().filter(is_recent);
+    let last = isolate.origin.last_answer().filter(is_recent);
     let health = Health {
         version: env!("CARGO_PKG_VERSION"),
         settings: "valid",

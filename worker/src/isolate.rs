@@ -1,10 +1,11 @@
-//! What one isolate keeps between requests: valid settings, and the tables of locks and purges.
+//! What one isolate keeps between requests: valid settings, which cache is used, the bucket's last answer, and
+//! the tables of locks and purges. Also the names of an object in either cache.
 
 use crate::admission::ObjectKey;
 use crate::engine::Engine;
 use crate::engine::lock::Locks;
 use crate::engine::purges::Purges;
-use crate::origin::Bucket;
+use crate::origin::BucketOrigin;
 use crate::runtime::RequestRuntime;
 use crate::settings::{CacheMode, Fault, RawSettings, Settings};
 use crate::store::EdgeCache;
@@ -27,7 +28,7 @@ pub type FaultyVariables = Rc<Vec<&'static str>>;
 #[derive(Debug)]
 pub struct Isolate {
     pub settings: Rc<Settings>,
-    pub bucket: Bucket,
+    pub origin: BucketOrigin,
     /// Whether a dataset for [`crate::analytics`] is bound.
     pub has_analytics: bool,
     locks: Locks,
@@ -36,8 +37,8 @@ pub struct Isolate {
     has_logged_missing_cache_status: Cell<bool>,
     /// Which cache is used, once the platform was asked whether it has one.
     cache_mode: OnceCell<CacheMode>,
-    /// [`Settings::cache_space`], at the end of every cache key.
-    cache_space: String,
+    /// [`Settings::cache_key_query`], at the end of every cache key.
+    cache_key_query: String,
 }
 
 impl Isolate {
@@ -62,8 +63,8 @@ impl Isolate {
         let raw = RawSettings::read(|name| sdk::variable(env, name));
         let settings = Rc::new(Settings::parse(&raw)?);
         Ok(Self {
-            cache_space: settings.cache_space(),
-            bucket: Bucket::new(settings.clone()),
+            cache_key_query: settings.cache_key_query(),
+            origin: BucketOrigin::new(settings.clone()),
             settings,
             has_analytics: analytics::is_bound(env),
             locks: Locks::default(),
@@ -112,7 +113,7 @@ impl Isolate {
     /// settings, as in a [`cache_key`](Self::cache_key): the platform keeps using the copies of former
     /// versions.
     pub fn media_url(&self, key: &ObjectKey) -> String {
-        [MEDIA_HOST, &key.s3_path(), "?", &self.cache_space].concat()
+        [MEDIA_HOST, &key.s3_path(), "?", &self.cache_key_query].concat()
     }
 
     /// The name of an object in the Cache API, in engine mode: a URL on the host of the request, because
@@ -121,14 +122,21 @@ impl Isolate {
     /// Requests without encryption share the copy.
     pub fn cache_key(&self, url: &str, key: &ObjectKey) -> String {
         let path = key.s3_path();
-        ["https://", host_of(url), &path, "?", &self.cache_space].concat()
+        [
+            "https://",
+            host_and_port(url),
+            &path,
+            "?",
+            &self.cache_key_query,
+        ]
+        .concat()
     }
 
     /// The engine for one request.
-    pub fn engine(&self, context: Context) -> Engine<EdgeCache, Bucket, RequestRuntime> {
+    pub fn engine(&self, context: Context) -> Engine<EdgeCache, BucketOrigin, RequestRuntime> {
         Engine {
             store: EdgeCache,
-            origin: self.bucket.clone(),
+            origin: self.origin.clone(),
             runtime: RequestRuntime::new(Rc::new(context)),
             locks: self.locks.clone(),
             purges: self.purges.clone(),
@@ -138,14 +146,14 @@ impl Isolate {
 }
 
 /// Host and port of a URL.
-fn host_of(url: &str) -> &str {
+fn host_and_port(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::host_of;
+    use super::host_and_port;
 
     #[test]
     fn the_host_ends_where_the_path_begins() {
@@ -155,7 +163,7 @@ mod tests {
             ("http://127.0.0.1:8787/", "127.0.0.1:8787"),
             ("https://files.example.com", "files.example.com"),
         ] {
-            assert_eq!(host_of(url), host);
+            assert_eq!(host_and_port(url), host);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The edge worker: serves a files domain from a bucket, with nginx's cache rules.
 //!
-//! The modules are in reading order. [`gateway`] takes a request and [`admission`] turns it into a key. In
-//! engine mode [`engine`] reads the object and [`respond`] makes the response. In platform mode [`platform`]
-//! asks the platform's cache, and [`mod@media`] is what that cache asks. [`policy`] decides. [`store`],
-//! [`origin`] and [`runtime`] connect the engine to the Workers runtime.
+//! The modules are in reading order. [`gateway`] takes a request, [`isolate`] has what requests share, and
+//! [`admission`] turns a request into a key. In engine mode [`engine`] reads the object and [`respond`] makes the
+//! response. In platform mode [`platform`] asks the platform's cache, and [`mod@media`] is what that cache asks.
+//! [`policy`] decides. [`store`], [`body`], [`origin`] and [`runtime`] connect the engine to the Workers runtime.
 
 pub mod gateway;
 
@@ -15,6 +15,7 @@ pub mod admission;
 pub mod engine;
 pub mod policy;
 
+pub mod body;
 pub mod store;
 
 pub mod origin;
@@ -24,8 +25,9 @@ pub mod runtime;
 
 pub mod respond;
 
-pub mod media;
 pub mod platform;
+
+pub mod media;
 
 pub mod purge;
 

@@ -46,8 +46,8 @@ pub async fn fetch(request: Request, env: Env) -> Response {
     };
     let names = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
     let of_the_cache = sdk::selected_headers(&request.headers(), &names);
-    let conditions = conditional::for_bucket(&of_the_cache);
-    let fetch = pin!(isolate.bucket.fetch(&key, &conditions));
+    let conditions = conditional::revalidation_for_cache(&of_the_cache);
+    let fetch = pin!(isolate.origin.fetch(&key, &conditions));
     let answer = if conditions.is_empty() {
         fetch.await
     } else {

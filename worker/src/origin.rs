@@ -1,7 +1,8 @@
-//! The engine's origin: the bucket, asked by `fetch`, with a timeout and one retry, and the fallback host,
-//! which is asked for what the bucket does not have.
+//! The origin in both cache modes: the bucket, asked by `fetch`, with a timeout and one retry, and the fallback
+//! host, which is asked for what the bucket does not have.
 
 use crate::admission::{ObjectKey, s3_path};
+use crate::body::BodyStream;
 use crate::engine::{Origin, OriginAnswer};
 use crate::policy::conditional;
 use crate::policy::headers;
@@ -9,7 +10,6 @@ use crate::policy::origin_error::{ERROR_BODY_LIMIT, OriginError};
 use crate::policy::time::UnixMillis;
 use crate::settings::{OriginAuth, Settings};
 use crate::signing;
-use crate::store::Stream;
 use crate::{log, runtime, sdk};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -32,11 +32,11 @@ const DECODED: [&str; 2] = ["gzip", "br"];
 /// The pause before the retry, in milliseconds.
 const RETRY_PAUSE_MILLISECONDS: u64 = 200;
 
-/// The bucket and the fallback host. Clones share the last answer.
+/// The bucket, and behind it the fallback host. Clones share the bucket's last answer.
 #[derive(Clone, Debug)]
-pub struct Bucket {
+pub struct BucketOrigin {
     settings: Rc<Settings>,
-    last: Rc<Cell<Option<LastAnswer>>>,
+    last_answer: Rc<Cell<Option<LastAnswer>>>,
 }
 
 /// What is known of the bucket's last answer.
@@ -48,34 +48,34 @@ pub struct LastAnswer {
     pub is_healthy: bool,
 }
 
-impl Bucket {
+impl BucketOrigin {
     pub fn new(settings: Rc<Settings>) -> Self {
         Self {
             settings,
-            last: Rc::default(),
+            last_answer: Rc::default(),
         }
     }
 
-    /// The last answer to this isolate; `None` where it has not asked yet.
+    /// The bucket's last answer to this isolate; `None` where it has not asked yet.
     pub fn last_answer(&self) -> Option<LastAnswer> {
-        self.last.get()
+        self.last_answer.get()
     }
 
     /// Asks the bucket once.
     async fn ask(
         &self,
         key: &ObjectKey,
-        request: &HeaderMap,
-    ) -> Result<OriginAnswer<Stream>, OriginError> {
+        request_headers: &HeaderMap,
+    ) -> Result<OriginAnswer<BodyStream>, OriginError> {
         let url = [self.settings.origin_url.as_str(), &key.s3_path()].concat();
-        let mut request = request.clone();
+        let mut request_headers = request_headers.clone();
         if let OriginAuth::SigV4 {
             key_id,
             key,
             region,
         } = &self.settings.origin_auth
         {
-            request.extend(signing::sign_get(
+            request_headers.extend(signing::sign_get(
                 &url,
                 key_id,
                 key.expose(),
@@ -83,8 +83,8 @@ impl Bucket {
                 runtime::now(),
             ));
         }
-        let answer = send(&url, &request).await;
-        self.last.set(Some(LastAnswer {
+        let answer = send(&url, &request_headers).await;
+        self.last_answer.set(Some(LastAnswer {
             at: runtime::now(),
             is_healthy: !matches!(&answer, Err(error) if error.is_covered_by_stale()),
         }));
@@ -96,10 +96,10 @@ impl Bucket {
         &self,
         fallback: &str,
         key: &ObjectKey,
-        request: &HeaderMap,
-    ) -> Result<Option<OriginAnswer<Stream>>, OriginError> {
+        request_headers: &HeaderMap,
+    ) -> Result<Option<OriginAnswer<BodyStream>>, OriginError> {
         let path = s3_path(key.without_prefix(&self.settings.key_prefix));
-        match send(&[fallback, &path].concat(), request).await {
+        match send(&[fallback, &path].concat(), request_headers).await {
             Ok(answer) => Ok(Some(answer)),
             // A redirect, too: after the switch the instance's own server redirects what it does not have to
             // the files domain (docs/migrate.md).
@@ -121,27 +121,27 @@ impl Bucket {
     }
 }
 
-impl Origin for Bucket {
-    type Body = Stream;
+impl Origin for BucketOrigin {
+    type Body = BodyStream;
 
     async fn fetch(
         &self,
         key: &ObjectKey,
-        request: &HeaderMap,
-    ) -> Result<OriginAnswer<Stream>, OriginError> {
-        let mut answer = self.ask(key, request).await;
-        // No retry where a stored copy can be served instead: only then a request has conditions.
+        request_headers: &HeaderMap,
+    ) -> Result<OriginAnswer<BodyStream>, OriginError> {
+        let mut answer = self.ask(key, request_headers).await;
+        // No retry where a stored copy can be served instead: a request has conditions only then.
         let has_copy = [IF_NONE_MATCH, IF_MODIFIED_SINCE]
             .iter()
-            .any(|name| request.contains_key(name));
+            .any(|name| request_headers.contains_key(name));
         if answer.as_ref().is_err_and(|error| error.is_worth_a_retry()) && !has_copy {
             Delay::from(Duration::from_millis(RETRY_PAUSE_MILLISECONDS)).await;
-            answer = self.ask(key, request).await;
+            answer = self.ask(key, request_headers).await;
         }
         if let Err(missing @ OriginError::Missing { .. }) = answer
             && let Some(fallback) = &self.settings.fallback_origin
         {
-            let found = self.ask_fallback(fallback, key, request).await?;
+            let found = self.ask_fallback(fallback, key, request_headers).await?;
             return found.ok_or(missing);
         }
         answer
@@ -149,10 +149,13 @@ impl Origin for Bucket {
 }
 
 /// Sends one request, with these headers only.
-async fn send(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, OriginError> {
-    let request = sdk::get_request(url, request, true).map_err(|_| OriginError::Connect)?;
+async fn send(
+    url: &str,
+    request_headers: &HeaderMap,
+) -> Result<OriginAnswer<BodyStream>, OriginError> {
+    let request = sdk::origin_request(url, request_headers).map_err(|_| OriginError::Connect)?;
     let fetch = Fetch::Request(request.into());
-    // It can end the transfer of the body too.
+    // It ends the wait for the headers here, and the transfer of the body in `store`.
     let transfer = AbortController::new().map_err(|_| OriginError::Connect)?;
     let signal = AbortSignal::from(transfer.signal());
     let answered = pin!(fetch.send_with_signal(&signal));
@@ -165,8 +168,8 @@ async fn send(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, Or
         }
     };
     let status = StatusCode::from_u16(response.status_code()).map_err(|_| OriginError::Connect)?;
-    let headers = as_decoded(sdk::header_map(&response.headers().0));
-    let body = Stream::of(&response);
+    let headers = for_decoded_body(sdk::header_map(&response.headers().0));
+    let body = BodyStream::of(&response);
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         let body = body.map(|body| body.with_transfer(transfer));
         return Ok(OriginAnswer {
@@ -175,7 +178,7 @@ async fn send(url: &str, request: &HeaderMap) -> Result<OriginAnswer<Stream>, Or
             body,
         });
     }
-    let error_body = match body.and_then(Stream::take) {
+    let error_body = match body.and_then(BodyStream::take) {
         Some(stream) => start_of(stream.into()).await,
         None => Vec::new(),
     };
@@ -195,9 +198,9 @@ async fn start_of(mut body: ByteStream) -> Vec<u8> {
     start
 }
 
-/// The headers of the body that the worker reads. The runtime decodes a compressed body: its coding, its length
-/// and the strong form of its tag are no longer right.
-fn as_decoded(mut headers: HeaderMap) -> HeaderMap {
+/// The headers as they are right for the body that the worker reads. The runtime decodes a compressed body: its
+/// coding, its length and the strong form of its tag are no longer right.
+fn for_decoded_body(mut headers: HeaderMap) -> HeaderMap {
     let is_decoded = headers::text(&headers, CONTENT_ENCODING)
         .is_some_and(|coding| DECODED.iter().any(|name| coding.eq_ignore_ascii_case(name)));
     if is_decoded {
@@ -217,7 +220,7 @@ mod tests {
     #[test]
     fn what_the_runtime_decodes_has_neither_coding_nor_length_nor_a_strong_tag() {
         let headers = |coding: &'static str| {
-            as_decoded(HeaderMap::from_iter([
+            for_decoded_body(HeaderMap::from_iter([
                 (CONTENT_ENCODING, HeaderValue::from_static(coding)),
                 (CONTENT_LENGTH, HeaderValue::from_static("5")),
                 (ETAG, HeaderValue::from_static("\"a\"")),

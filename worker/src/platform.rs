@@ -14,7 +14,7 @@ use crate::policy::conditional::{if_range_holds, same_version};
 use crate::policy::headers::{self, CF_CACHE_STATUS, SERVER_TIMING, X_CACHE_STATUS, text, value};
 use crate::policy::platform_cache::{CACHE_TAG, CDN_CACHE_CONTROL};
 use crate::policy::range::{self, ByteRange, RangePlan};
-use crate::policy::shape::{Shape, shape};
+use crate::policy::shape::{Shape, shape_for};
 use crate::policy::status::CacheStatus;
 use crate::store::CachedResponse;
 use crate::{log, respond, runtime, sdk};
@@ -23,13 +23,13 @@ use http::{HeaderMap, StatusCode};
 use worker::Context;
 use worker::web_sys::{Headers, Response};
 
-/// Answers a read that was admitted. `headers`: those of [`crate::engine::READ_HEADERS`].
+/// Answers a read that was admitted. `read_headers`: those of [`crate::engine::READ_HEADERS`].
 pub async fn read(
     isolate: &Isolate,
     context: &Context,
     key: &ObjectKey,
     head: bool,
-    headers: &HeaderMap,
+    read_headers: &HeaderMap,
 ) -> Response {
     let media = MediaClient {
         isolate,
@@ -37,7 +37,7 @@ pub async fn read(
         key,
         url: isolate.media_url(key),
     };
-    match media.read(head, headers).await {
+    match media.read(head, read_headers).await {
         Ok(response) => response,
         Err(reason) => {
             log::media_failed(key.as_str(), &reason);
@@ -55,10 +55,10 @@ struct MediaClient<'a> {
 }
 
 impl MediaClient<'_> {
-    async fn read(&self, head: bool, headers: &HeaderMap) -> Result<Response, String> {
-        match request_at_once(head, headers) {
-            Some(request) => self.fetch(&request, head, headers, None).await,
-            None => self.evaluate_and_fetch(head, headers).await,
+    async fn read(&self, head: bool, read_headers: &HeaderMap) -> Result<Response, String> {
+        match headers_to_ask_at_once(head, read_headers) {
+            Some(ask_headers) => self.fetch(&ask_headers, head, read_headers, None).await,
+            None => self.evaluate_and_fetch(head, read_headers).await,
         }
     }
 
@@ -66,17 +66,17 @@ impl MediaClient<'_> {
     async fn evaluate_and_fetch(
         &self,
         head: bool,
-        headers: &HeaderMap,
+        read_headers: &HeaderMap,
     ) -> Result<Response, String> {
-        let mut request = HeaderMap::new();
-        let object = self.ask(&request, true).await?;
-        let status = object.found.status();
+        let mut ask_headers = HeaderMap::new();
+        let object = self.ask(&ask_headers, true).await?;
+        let status = object.response.status();
         if status.is_client_error() || status.is_server_error() {
             return Ok(object.into_error(head));
         }
-        let stored = object.found.selected_headers();
+        let object_headers = object.response.selected_headers();
         if status == StatusCode::OK {
-            match shape(headers, &stored) {
+            match shape_for(read_headers, &object_headers) {
                 Shape::NotModified => return Ok(object.into_not_modified()),
                 Shape::PreconditionFailed => return Ok(respond::precondition_failed()),
                 Shape::Unsatisfiable { length } => return Ok(object.unsatisfiable(length)),
@@ -84,51 +84,37 @@ impl MediaClient<'_> {
                     return Ok(object.into_part_without_body(range, length));
                 }
                 Shape::Whole if head => return Ok(object.into_response(true)),
-                Shape::Part { range, .. } => _ = request.insert(RANGE, value(&range.header())),
+                Shape::Part { range, .. } => _ = ask_headers.insert(RANGE, value(&range.header())),
                 Shape::Whole => {}
             }
         }
-        let evaluated = Some((&object, &stored));
-        self.fetch(&request, head, headers, evaluated).await
+        let evaluated = Some((&object, &object_headers));
+        self.fetch(&ask_headers, head, read_headers, evaluated)
+            .await
     }
 
     /// Fetches the object or one part, and the whole object where that part cannot be the answer. `evaluated`:
     /// the response to the HEAD before it, and its headers.
     async fn fetch(
         &self,
-        request: &HeaderMap,
+        ask_headers: &HeaderMap,
         head: bool,
-        headers: &HeaderMap,
+        read_headers: &HeaderMap,
         evaluated: Option<(&MediaResponse, &HeaderMap)>,
     ) -> Result<Response, String> {
-        let mut answer = self.ask(request, head).await?;
-        let needs_whole = match (answer.found.status(), evaluated) {
-            (StatusCode::RANGE_NOT_SATISFIABLE, _) if let Some(length) = answer.length_in_416() => {
-                match range::plan(text(request, RANGE), Some(length)) {
-                    // It has no validator, so `If-Range` cannot be evaluated.
-                    RangePlan::Unsatisfiable if headers.contains_key(IF_RANGE) => true,
-                    RangePlan::Unsatisfiable => return Ok(answer.unsatisfiable(length)),
-                    // An empty object has no parts and is answered whole.
-                    RangePlan::Whole | RangePlan::Part(_) => true,
+        let mut answer = self.ask(ask_headers, head).await?;
+        let evaluated_headers = evaluated.map(|(_, headers)| headers);
+        match answer.usability(ask_headers, read_headers, evaluated_headers) {
+            Usability::Answer => {}
+            Usability::Unsatisfiable { length } => return Ok(answer.unsatisfiable(length)),
+            Usability::NeedsWhole => {
+                let part = answer;
+                answer = self.ask(&HeaderMap::new(), false).await?;
+                answer.add_earlier(&part);
+                let whole_headers = answer.response.selected_headers();
+                if let Shape::Unsatisfiable { length } = shape_for(read_headers, &whole_headers) {
+                    return Ok(answer.unsatisfiable(length));
                 }
-            }
-            // A part of another version than the one whose headers were evaluated.
-            (StatusCode::PARTIAL_CONTENT, Some((_, stored))) => {
-                !same_version(&answer.found.selected_headers(), stored)
-            }
-            (StatusCode::PARTIAL_CONTENT, None) => {
-                headers.contains_key(IF_RANGE)
-                    && !if_range_holds(headers, &answer.found.selected_headers())
-            }
-            _ => false,
-        };
-        if needs_whole {
-            let part = answer;
-            answer = self.ask(&HeaderMap::new(), false).await?;
-            answer.add_earlier(&part);
-            let stored = answer.found.selected_headers();
-            if let Shape::Unsatisfiable { length } = shape(headers, &stored) {
-                return Ok(answer.unsatisfiable(length));
             }
         }
         if let Some((object, _)) = evaluated {
@@ -138,21 +124,21 @@ impl MediaClient<'_> {
     }
 
     /// Asks once. `Err` where the media entry cannot be reached, with the reason.
-    async fn ask(&self, request: &HeaderMap, head: bool) -> Result<MediaResponse, String> {
+    async fn ask(&self, ask_headers: &HeaderMap, head: bool) -> Result<MediaResponse, String> {
         let began = runtime::now();
-        let answer = sdk::fetch_media(self.context, &self.url, request, head).await;
-        let found = CachedResponse::new(answer.map_err(|error| sdk::error_text(&error))?);
-        let status = found.header(CF_CACHE_STATUS.as_str());
+        let answer = sdk::fetch_media(self.context, &self.url, ask_headers, head).await;
+        let response = CachedResponse::new(answer.map_err(|error| sdk::error_text(&error))?);
+        let status = response.header(CF_CACHE_STATUS.as_str());
         if status.is_none() {
             self.isolate.log_missing_cache_status();
         }
-        let cache_status = CacheStatus::from_platform(status.as_deref().unwrap_or_default());
+        let cache_status = CacheStatus::parse(status.as_deref().unwrap_or_default());
         let now = runtime::now();
         if cache_status == CacheStatus::Stale {
             log::stale_served(self.key, now);
         }
         Ok(MediaResponse {
-            found,
+            response,
             cache_status,
             waited: now.0.saturating_sub(began.0),
             is_new: false,
@@ -162,14 +148,14 @@ impl MediaClient<'_> {
 
 /// The headers to ask with, where no condition must be evaluated first: the reader wants the object as it is,
 /// or one part that every cache cuts alike, with `If-Range` or without.
-fn request_at_once(head: bool, headers: &HeaderMap) -> Option<HeaderMap> {
-    if headers.is_empty() {
+fn headers_to_ask_at_once(head: bool, read_headers: &HeaderMap) -> Option<HeaderMap> {
+    if read_headers.is_empty() {
         return Some(HeaderMap::new());
     }
-    let range = headers.get(RANGE)?;
+    let range = read_headers.get(RANGE)?;
     let is_plain = !head
-        && text(headers, RANGE).is_some_and(range::is_plain)
-        && headers
+        && text(read_headers, RANGE).is_some_and(range::is_plain)
+        && read_headers
             .keys()
             .all(|name| *name == RANGE || *name == IF_RANGE);
     is_plain.then(|| HeaderMap::from_iter([(RANGE, range.clone())]))
@@ -177,25 +163,70 @@ fn request_at_once(head: bool, headers: &HeaderMap) -> Option<HeaderMap> {
 
 /// A response of the media entry, from the platform's cache or through it.
 struct MediaResponse {
-    found: CachedResponse,
+    response: CachedResponse,
     cache_status: CacheStatus,
-    /// How long it took, in milliseconds.
+    /// How long the gateway has waited for it, and for the earlier ones of the same read, in milliseconds.
     waited: u64,
-    /// Whether this very read has filled the cache: the answer has no age then.
+    /// Whether an earlier request of this read has filled the cache. To the reader the answer is new then: it
+    /// has no age.
     is_new: bool,
 }
 
+/// What the first response to a read is good for.
+enum Usability {
+    /// It is the answer.
+    Answer,
+    /// 416 is the answer.
+    Unsatisfiable { length: u64 },
+    /// Only the whole object can be the answer.
+    NeedsWhole,
+}
+
 impl MediaResponse {
+    /// What this response is good for, which was asked for with `ask_headers`. `evaluated_headers`: those of
+    /// the object on which the reader's conditions and range were evaluated before.
+    fn usability(
+        &self,
+        ask_headers: &HeaderMap,
+        read_headers: &HeaderMap,
+        evaluated_headers: Option<&HeaderMap>,
+    ) -> Usability {
+        let needs_whole = match (self.response.status(), evaluated_headers) {
+            (StatusCode::RANGE_NOT_SATISFIABLE, _) if let Some(length) = self.length_in_416() => {
+                match range::plan(text(ask_headers, RANGE), Some(length)) {
+                    // It has no validator, so `If-Range` cannot be evaluated.
+                    RangePlan::Unsatisfiable if read_headers.contains_key(IF_RANGE) => true,
+                    RangePlan::Unsatisfiable => return Usability::Unsatisfiable { length },
+                    // An empty object has no parts and is answered whole.
+                    RangePlan::Whole | RangePlan::Part(_) => true,
+                }
+            }
+            // A part of another version than the one whose headers were evaluated.
+            (StatusCode::PARTIAL_CONTENT, Some(evaluated_headers)) => {
+                !same_version(&self.response.selected_headers(), evaluated_headers)
+            }
+            (StatusCode::PARTIAL_CONTENT, None) => {
+                read_headers.contains_key(IF_RANGE)
+                    && !if_range_holds(read_headers, &self.response.selected_headers())
+            }
+            _ => false,
+        };
+        match needs_whole {
+            true => Usability::NeedsWhole,
+            false => Usability::Answer,
+        }
+    }
+
     /// The length of the whole object in a 416.
     fn length_in_416(&self) -> Option<u64> {
-        let text = self.found.header(CONTENT_RANGE.as_str())?;
-        headers::digits(text.strip_prefix("bytes */")?)
+        let text = self.response.header(CONTENT_RANGE.as_str())?;
+        headers::parse_number(text.strip_prefix("bytes */")?)
     }
 
     /// Adds the time of an earlier response in the same read, and takes its cache status where the bucket was
     /// asked then.
     fn add_earlier(&mut self, earlier: &Self) {
-        if earlier.cache_status.has_asked() {
+        if earlier.cache_status.has_asked_bucket() {
             self.cache_status = earlier.cache_status;
             self.is_new = earlier.cache_status == CacheStatus::Miss;
         }
@@ -203,9 +234,10 @@ impl MediaResponse {
     }
 
     fn into_response(self, head: bool) -> Response {
-        let (status, cache_status, waited) = (self.found.status(), self.cache_status, self.waited);
+        let (status, cache_status, waited) =
+            (self.response.status(), self.cache_status, self.waited);
         let is_new = self.is_new;
-        let response = self.found.into_response(!head);
+        let response = self.response.into_response(!head);
         let headers = response.headers();
         // A 416 is the bucket's own here, and an error like the others.
         let is_error = status == StatusCode::RANGE_NOT_SATISFIABLE;
@@ -219,7 +251,7 @@ impl MediaResponse {
 
     /// The answer where this response to a HEAD is an error.
     fn into_error(self, head: bool) -> Response {
-        let status = self.found.status();
+        let status = self.response.status();
         let response = self.into_response(true);
         match head {
             true => response,
@@ -229,7 +261,7 @@ impl MediaResponse {
 
     fn into_not_modified(self) -> Response {
         let (cache_status, waited) = (self.cache_status, self.waited);
-        let response = self.found.into_not_modified();
+        let response = self.response.into_not_modified();
         finish(&response.headers(), Some(cache_status), waited);
         response
     }
@@ -242,7 +274,7 @@ impl MediaResponse {
 
     fn into_part_without_body(self, range: ByteRange, length: u64) -> Response {
         let (cache_status, waited) = (self.cache_status, self.waited);
-        let whole = self.found.into_response(false);
+        let whole = self.response.into_response(false);
         let headers = whole.headers();
         let (content_range, part) = (range.content_range(length), range.len().to_string());
         _ = headers.set(CONTENT_RANGE.as_str(), &content_range);

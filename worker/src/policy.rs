@@ -2,7 +2,7 @@
 //!
 //! A read in engine mode depends on two decisions: [`decision::freshness_of`] before a fetch, and
 //! [`freshness::record_for`], [`decision::after_refresh`] or [`decision::after_error`] after it. The shape of
-//! the answer, in both modes, is [`mod@shape`]'s.
+//! the answer, in both modes, is [`shape::shape_for`]'s.
 //!
 //! **Architecture Invariant:** nothing here is asynchronous, reads a clock, logs, or knows the Workers SDK.
 //! The time is a parameter. `engine` fetches, stores and waits.

@@ -1,5 +1,6 @@
 //! Responses, and the statuses of the bucket's errors. No response says why something failed: the log does.
 
+use crate::body::BodyStream;
 use crate::engine::{Answer, READ_HEADERS};
 use crate::policy::cors;
 use crate::policy::headers::{self, CF_CACHE_STATUS, SECURITY, SERVER_TIMING, X_CACHE_STATUS};
@@ -9,7 +10,7 @@ use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use crate::runtime;
 use crate::sdk;
-use crate::store::{CachedResponse, Stream};
+use crate::store::CachedResponse;
 use http::header::{AGE, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 use worker::Headers;
@@ -45,8 +46,8 @@ pub fn answer(
 }
 
 /// A response made from its parts.
-pub fn from_parts(status: StatusCode, headers: &HeaderMap, body: Option<Stream>) -> Response {
-    let body = body.and_then(Stream::take);
+pub fn from_parts(status: StatusCode, headers: &HeaderMap, body: Option<BodyStream>) -> Response {
+    let body = body.and_then(BodyStream::take);
     sdk::response(status.as_u16(), &sdk::headers(headers).0, body.as_ref())
 }
 
@@ -128,9 +129,9 @@ pub fn json(status: StatusCode, json: &str, head: bool) -> Response {
     }
 }
 
-/// A status and its name, as plain text, with the headers of the answer to a HEAD.
+/// A status and its name, as plain text, with headers that a HEAD was answered with: the body is made here.
 pub fn error_with_headers(status: StatusCode, headers: &web_sys::Headers) -> Response {
-    // It is the length of another body.
+    // It is the length of the body that a GET would have had.
     _ = headers.delete(CONTENT_LENGTH.as_str());
     sdk::text_response(status.as_u16(), headers, &format!("{status}\n"))
 }
@@ -150,7 +151,7 @@ fn plain_headers() -> Headers {
 
 fn text(status: StatusCode, headers: &Headers) -> Response {
     let line = format!("{status}\n");
-    // The runtime sets it, but not for a HEAD.
+    // The runtime sets the length itself, but not in answers to HEAD.
     _ = headers.set(CONTENT_LENGTH.as_str(), &line.len().to_string());
     sdk::text_response(status.as_u16(), &headers.0, &line)
 }

@@ -130,26 +130,34 @@ pub fn selected_headers(headers: &web_sys::Headers, names: &[HeaderName]) -> Hea
     names.iter().filter_map(selected).collect()
 }
 
-/// A GET with these headers; `Err` where the runtime refuses the URL. The SDK's `RequestInit` always includes
-/// Cloudflare's properties of a request, whose code would be a tenth of this worker's.
-///
-/// `from_origin`: redirects are not followed, and `no-store` bypasses Cloudflare's CDN, which would drop a
-/// `Range` for the file names that it caches, and so break signatures.
-pub fn get_request(url: &str, request: &HeaderMap, from_origin: bool) -> Result<Request, JsValue> {
-    let init = RequestInit::new();
-    init.set_headers(headers(request).as_ref());
-    if from_origin {
-        init.set_redirect(RequestRedirect::Manual);
-        init.set_cache(RequestCache::NoStore);
-    }
+/// A GET of the origin with these headers; `Err` where the runtime refuses the URL. Redirects are not followed.
+/// `no-store` bypasses Cloudflare's CDN, which would drop a `Range` for the file names that it caches, and so
+/// break signatures.
+pub fn origin_request(url: &str, request_headers: &HeaderMap) -> Result<Request, JsValue> {
+    let init = init_with(request_headers);
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_cache(RequestCache::NoStore);
     Request::new_with_str_and_init(url, &init)
 }
 
-/// The response in the Cache API under a key. `request` has a range or a condition for it.
-pub async fn cache_find(cache_key: &str, request: &HeaderMap) -> Result<Option<Response>, JsValue> {
-    let key = match request.is_empty() {
+/// The parameters of a GET with these headers. The SDK's `RequestInit` always includes Cloudflare's properties
+/// of a request, whose code would be a tenth of this worker's.
+fn init_with(request_headers: &HeaderMap) -> RequestInit {
+    let init = RequestInit::new();
+    if !request_headers.is_empty() {
+        init.set_headers(headers(request_headers).as_ref());
+    }
+    init
+}
+
+/// The response in the Cache API under a key. `request_headers` has a range or a condition for it.
+pub async fn cache_find(
+    cache_key: &str,
+    request_headers: &HeaderMap,
+) -> Result<Option<Response>, JsValue> {
+    let key = match request_headers.is_empty() {
         true => JsValue::from_str(cache_key),
-        false => get_request(cache_key, request, false)?.into(),
+        false => Request::new_with_str_and_init(cache_key, &init_with(request_headers))?.into(),
     };
     let found = JsFuture::from(cache()?.find(&key)?).await?;
     Ok((!found.is_undefined()).then(|| found.unchecked_into()))
@@ -178,7 +186,7 @@ pub fn response(
     headers: &web_sys::Headers,
     body: Option<&ReadableStream>,
 ) -> Response {
-    let init = init(status, headers);
+    let init = response_init(status, headers);
     let made = match body {
         Some(stream) => Response::new_with_opt_readable_stream_and_init(Some(stream), &init),
         None => Response::new_with_opt_str_and_init(None, &init),
@@ -189,11 +197,11 @@ pub fn response(
 /// A response with a text, for which the runtime sets `Content-Type`. The SDK takes bytes, which are copied
 /// twice.
 pub fn text_response(status: u16, headers: &web_sys::Headers, text: &str) -> Response {
-    let made = Response::new_with_opt_str_and_init(Some(text), &init(status, headers));
+    let made = Response::new_with_opt_str_and_init(Some(text), &response_init(status, headers));
     made.unwrap_or_else(|_| Response::error())
 }
 
-fn init(status: u16, headers: &web_sys::Headers) -> ResponseInit {
+fn response_init(status: u16, headers: &web_sys::Headers) -> ResponseInit {
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(headers);
@@ -237,13 +245,10 @@ pub fn wait_until(context: &Context, work: LocalBoxFuture<'static, ()>) {
 pub async fn fetch_media(
     context: &Context,
     url: &str,
-    request: &HeaderMap,
+    request_headers: &HeaderMap,
     head: bool,
 ) -> Result<Response, JsValue> {
-    let init = RequestInit::new();
-    if !request.is_empty() {
-        init.set_headers(headers(request).as_ref());
-    }
+    let init = init_with(request_headers);
     if head {
         init.set_method("HEAD");
     }

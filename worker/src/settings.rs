@@ -118,9 +118,9 @@ impl RawSettings {
 }
 
 impl Settings {
-    /// Separates the copies of deployments with other settings in a shared cache: a hash of the origin and of
-    /// all other settings that change an answer.
-    pub fn cache_space(&self) -> String {
+    /// The query at the end of every cache key: a hash of the origin and of all other settings that change an
+    /// answer. It separates the copies of deployments that share a cache.
+    pub fn cache_key_query(&self) -> String {
         let answers = (
             &self.origin_url,
             &self.key_prefix,

@@ -1,25 +1,21 @@
-//! The engine's store over the Cache API, and the bodies that pass through the worker.
-//!
-//! A body is a stream of the runtime: its bytes do not enter WebAssembly's memory, except where a part is
-//! cut out of it.
+//! The engine's store over the Cache API, and the responses that either cache gives.
 //!
 //! `put` stores whole bodies only: where a body breaks off, the runtime ends the write so that the
 //! cache "is able to see that the request was incomplete" (workerd, `src/workerd/api/cache.c++`,
 //! `Cache::put`). It does not report that.
 
-use crate::engine::{Body, Found, Store};
+use crate::body::BodyStream;
+use crate::engine::{Found, Store};
 use crate::policy::headers::{ABOUT_THE_BODY, CF_CACHE_STATUS, RECORD, number};
-use crate::policy::range::ByteRange;
 use crate::policy::record::Record;
 use crate::{log, sdk};
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::time::Duration;
-use worker::web_sys::{self, AbortController, ReadableStream};
-use worker::{ByteStream, Delay, FixedLengthStream, Response, ResponseBody, worker_sys};
+use worker::Delay;
+use worker::web_sys;
 
 /// The time limit of a body that is stored: a minute, and a millisecond for each 16 bytes. It ends the
 /// transfer from an origin that stalls, and from a first reader of less than 16 KB a second: the runtime does
@@ -36,99 +32,6 @@ const LONGEST_TIMER_MILLISECONDS: u64 = 2_147_483_647;
 /// The Cache API of this data centre.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeCache;
-
-/// A stream of the runtime. Dropped before [`Stream::take`], it is cancelled.
-#[derive(Debug)]
-pub struct Stream {
-    stream: Option<ReadableStream>,
-    /// Ends the transfer from the origin, for both branches of a `tee`.
-    transfer: Option<AbortController>,
-}
-
-impl Stream {
-    const fn new(stream: ReadableStream) -> Self {
-        Self {
-            stream: Some(stream),
-            transfer: None,
-        }
-    }
-
-    /// The body of a response, if it has one.
-    pub fn of(response: &Response) -> Option<Self> {
-        match response.body() {
-            ResponseBody::Stream(stream) => Some(Self::new(stream.clone())),
-            ResponseBody::Empty | ResponseBody::Body(_) => None,
-        }
-    }
-
-    /// The same stream, with the controller that ends its transfer.
-    pub fn with_transfer(mut self, controller: AbortController) -> Self {
-        self.transfer = Some(controller);
-        self
-    }
-
-    /// The stream itself, to be read.
-    pub fn take(mut self) -> Option<ReadableStream> {
-        self.stream.take()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(stream) = &self.stream {
-            sdk::cancel(stream);
-        }
-    }
-}
-
-impl Body for Stream {
-    fn tee(mut self) -> Option<(Self, Self)> {
-        let (one, other) = sdk::tee(&self.stream.take()?).ok()?;
-        let branch = |stream| Self {
-            stream: Some(stream),
-            transfer: self.transfer.clone(),
-        };
-        Some((branch(one), branch(other)))
-    }
-
-    fn slice(self, range: ByteRange) -> Self {
-        let transfer = self.transfer.clone();
-        let stream = self.take().map(|stream| {
-            let bytes = sliced(ByteStream::from(stream), range);
-            let fixed: worker_sys::FixedLengthStream =
-                FixedLengthStream::wrap(bytes, range.len()).into();
-            fixed.readable()
-        });
-        Self { stream, transfer }
-    }
-}
-
-/// The bytes of `range`. Those after it are not read.
-fn sliced(
-    bytes: ByteStream,
-    range: ByteRange,
-) -> impl futures_util::Stream<Item = worker::Result<Vec<u8>>> {
-    let start = (bytes, range.first(), range.len());
-    futures_util::stream::unfold(start, |(mut bytes, mut skip, mut left)| async move {
-        while left > 0 {
-            let mut chunk = match bytes.next().await? {
-                Ok(chunk) => chunk,
-                Err(error) => return Some((Err(error), (bytes, 0, 0))),
-            };
-            let length = chunk.len() as u64;
-            if skip >= length {
-                skip -= length;
-                continue;
-            }
-            // `skip` is less than the chunk's length, and a `left` that is too large cuts nothing.
-            chunk.drain(..usize::try_from(skip).unwrap_or_default());
-            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            left -= chunk.len() as u64;
-            return Some((Ok(chunk), (bytes, 0, left)));
-        }
-        None
-    })
-}
 
 /// A response from the Cache API or from the platform's cache. Dropped, its body is cancelled.
 #[derive(Debug)]
@@ -154,7 +57,7 @@ impl CachedResponse {
     /// are still in it.
     pub fn into_response(mut self, with_body: bool) -> web_sys::Response {
         let body = match with_body {
-            true => self.take_body().and_then(Stream::take),
+            true => self.take_body().and_then(BodyStream::take),
             false => None,
         };
         sdk::mutable_copy(&self.response, body.as_ref())
@@ -171,9 +74,9 @@ impl CachedResponse {
         response
     }
 
-    fn take_body(&mut self) -> Option<Stream> {
+    fn take_body(&mut self) -> Option<BodyStream> {
         self.is_body_taken = true;
-        self.response.body().map(Stream::new)
+        self.response.body().map(BodyStream::new)
     }
 }
 
@@ -186,7 +89,7 @@ impl Drop for CachedResponse {
 }
 
 impl Found for CachedResponse {
-    type Body = Stream;
+    type Body = BodyStream;
 
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.response.status()).unwrap_or_default()
@@ -201,7 +104,7 @@ impl Found for CachedResponse {
         sdk::selected_headers(&self.response.headers(), &names)
     }
 
-    fn into_parts(mut self) -> (HeaderMap, Option<Stream>) {
+    fn into_parts(mut self) -> (HeaderMap, Option<BodyStream>) {
         let mut headers = sdk::header_map(&self.response.headers());
         headers.remove(CF_CACHE_STATUS);
         headers.remove(AGE);
@@ -210,11 +113,11 @@ impl Found for CachedResponse {
 }
 
 impl Store for EdgeCache {
-    type Body = Stream;
+    type Body = BodyStream;
     type Found = CachedResponse;
 
-    async fn find(&self, cache_key: &str, request: &HeaderMap) -> Option<CachedResponse> {
-        let found = sdk::cache_find(cache_key, request).await;
+    async fn find(&self, cache_key: &str, request_headers: &HeaderMap) -> Option<CachedResponse> {
+        let found = sdk::cache_find(cache_key, request_headers).await;
         // A cache that fails is an empty one.
         found.ok().flatten().map(CachedResponse::new)
     }
@@ -224,15 +127,15 @@ impl Store for EdgeCache {
         cache_key: &str,
         status: StatusCode,
         headers: HeaderMap,
-        mut body: Option<Stream>,
+        mut body: Option<BodyStream>,
     ) -> bool {
         let length = number(&headers, CONTENT_LENGTH);
         let milliseconds = length.map_or(BODY_OF_UNKNOWN_LENGTH_MILLISECONDS, |length| {
             (BODY_MILLISECONDS + length / BODY_BYTES_PER_MILLISECOND)
                 .min(LONGEST_TIMER_MILLISECONDS)
         });
-        let transfer = body.as_mut().and_then(|body| body.transfer.take());
-        let body = body.and_then(Stream::take);
+        let transfer = body.as_mut().and_then(BodyStream::take_transfer);
+        let body = body.and_then(BodyStream::take);
         let response = sdk::response(status.as_u16(), &sdk::headers(&headers).0, body.as_ref());
         let put = pin!(sdk::cache_put(cache_key, &response));
         match select(put, Delay::from(Duration::from_millis(milliseconds))).await {

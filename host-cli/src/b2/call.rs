@@ -1,6 +1,6 @@
 //! One call of the native API: sent, retried where that is safe, and decoded.
 //!
-//! Backblaze asks for retries on 408, 429 and 5xx, each on a new connection, after `Retry-After`
+//! Backblaze recommends retries on 408, 429 and 5xx, each on a new connection, after `Retry-After`
 //! or a pause that doubles. A call that creates something is retried only where the service cannot
 //! have performed it: otherwise a second key would be created.
 
@@ -40,7 +40,7 @@ pub enum CallError {
         message: String,
     },
     /// There was no response.
-    #[error("`{call}` got no answer in {attempts} attempts over {} seconds", elapsed.as_secs())]
+    #[error("no response to `{call}` in {attempts} attempts over {} seconds", elapsed.as_secs())]
     NoAnswer {
         /// The call's name.
         call: &'static str,
@@ -53,7 +53,7 @@ pub enum CallError {
         source: WebError,
     },
     /// The response is not as documented.
-    #[error("`{call}` answered what cannot be read")]
+    #[error("the response to `{call}` cannot be decoded")]
     Unreadable {
         /// The call's name.
         call: &'static str,
@@ -62,7 +62,9 @@ pub enum CallError {
         source: serde_json::Error,
     },
     /// The response has an address that is not valid.
-    #[error("`{call}` answered `{url}` as {what}, which is no safe address")]
+    #[error(
+        "the response to `{call}` has the {what} `{url}`, which is not the `https://` address of a host"
+    )]
     Unusable {
         /// The call's name.
         call: &'static str,
@@ -93,17 +95,17 @@ impl CallError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            CallError::Refused { status: 401, .. } => "check the key and its id: copy both once more, without spaces or quotes; a deleted key gives the same error".to_owned(),
+            CallError::Refused { status: 401, .. } => "copy the key and its id again, without spaces or quotes; a deleted key causes the same error".to_owned(),
             CallError::Refused { status: 403, code, .. } if code.ends_with("cap_exceeded") => {
-                "a cap of the account is reached: raise it under Caps & Alerts in the web console".to_owned()
+                "a cap of the account is exceeded: raise it under Caps & Alerts in Backblaze's console".to_owned()
             }
             CallError::Refused { status, .. } if *status == 429 || *status >= 500 => {
-                "the service is busy: wait a few minutes and run the same command again".to_owned()
+                "the service is overloaded or fails: wait a few minutes, then run the same command again".to_owned()
             }
-            CallError::Refused { .. } => "the service's message says what is wrong; nothing else was changed".to_owned(),
-            CallError::NoAnswer { .. } => "check this machine's network and name resolution, then run the same command again: what is already there is found, not made twice".to_owned(),
+            CallError::Refused { .. } => "correct what the service's message names; nothing else was changed".to_owned(),
+            CallError::NoAnswer { .. } => "check this machine's network and name resolution, then run the same command again: nothing is created twice".to_owned(),
             CallError::Unreadable { .. } | CallError::Unusable { .. } => {
-                "check the address of the native API (`b2_api` in the configuration): something else may be answering there".to_owned()
+                "check the address of the native API (`b2_api` in medialift.toml, `B2_ENVIRONMENT`): another server may respond there".to_owned()
             }
         }
     }

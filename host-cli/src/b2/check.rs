@@ -61,14 +61,14 @@ pub async fn check(
         Ok(Some(bucket)) => {
             findings.push(Finding::passed(
                 "bucket",
-                format!("`{}` is there", expected.bucket),
+                format!("the bucket `{}` exists", expected.bucket),
             ));
             findings.push(s3_option(&bucket));
             findings.push(visibility(&bucket, expected.visibility));
             findings.push(lifecycle(&bucket));
         }
         Ok(None) => findings.push(no_bucket(expected.bucket)),
-        // A key restricted to another bucket is refused here; `restriction` has said so.
+        // A key restricted to another bucket is refused here; `restriction` has reported that.
         Err(error) if error.status() == Some(401) => findings.push(Finding::skipped(
             "bucket",
             format!("the key may not access the bucket `{}`", expected.bucket),
@@ -88,7 +88,7 @@ fn master_key(session: &Session, bucket: &str) -> Finding {
             "master-key",
             "this is the account's master key: the S3 endpoint refuses it, so Mastodon's uploads would fail",
             format!(
-                "make a key of the bucket's own: `medialift provision --bucket {bucket} --key-file medialift.key`, and use that one"
+                "create an application key for this bucket, and use it: `medialift provision --bucket {bucket} --key-file medialift.key`"
             ),
         )
     } else {
@@ -103,11 +103,14 @@ fn capabilities(session: &Session) -> Finding {
     let has = |wanted: &str| session.allowed.capabilities.iter().any(|c| c == wanted);
     let missing: Vec<&str> = CAPABILITIES.into_iter().filter(|c| !has(c)).collect();
     if missing.is_empty() {
-        return Finding::passed("capabilities", "the key may do all that Mastodon needs");
+        return Finding::passed(
+            "capabilities",
+            "the key has all capabilities that Mastodon needs",
+        );
     }
     // Every upload needs all but `readBuckets`, which is for ACLs.
     let detail = format!("the key lacks {}", missing.join(", "));
-    let hint = "a key cannot be changed: make a new one with `medialift provision --another-key`, or with these capabilities in the web console";
+    let hint = "a key cannot be changed: create a new one with `medialift provision --another-key`, or with these capabilities in Backblaze's console";
     if missing == ["readBuckets"] {
         Finding::warned("capabilities", detail, hint)
     } else {
@@ -124,15 +127,15 @@ fn restriction(session: &Session, expected: &Expected<'_>) -> Finding {
         return Finding::failed(
             check,
             format!("the key is restricted to names that begin with `{prefix}`"),
-            "make a key without a name prefix: `medialift provision --another-key`",
+            "create a key without a name prefix: `medialift provision --another-key`",
         );
     }
     match session.allowed.buckets.as_deref() {
         None | Some([]) => Finding::warned(
             check,
-            "the key is good for every bucket of the account",
+            "the key is not restricted to one bucket: it works for every bucket of the account",
             format!(
-                "an intruder on the web server would have access to all of them: `medialift provision --bucket {bucket}` makes a key for this bucket alone"
+                "an intruder on the web server would have access to all of them: `medialift provision --bucket {bucket}` creates a key for this bucket only"
             ),
         ),
         // Names of buckets are compared without case.
@@ -147,7 +150,7 @@ fn restriction(session: &Session, expected: &Expected<'_>) -> Finding {
         Some(allowed) => {
             let names: Vec<&str> = allowed
                 .iter()
-                .map(|b| b.name.as_deref().unwrap_or("a bucket that is gone"))
+                .map(|b| b.name.as_deref().unwrap_or("a deleted bucket"))
                 .collect();
             Finding::failed(
                 check,
@@ -155,7 +158,7 @@ fn restriction(session: &Session, expected: &Expected<'_>) -> Finding {
                     "the key is restricted to `{}`, not `{bucket}`",
                     names.join("`, `")
                 ),
-                "use the key that was made for this bucket, or name the bucket that this key is for",
+                "use the key of this bucket, or give the bucket that this key is for",
             )
         }
     }
@@ -166,13 +169,13 @@ fn endpoint(session: &Session, given: &Endpoint) -> Finding {
     if given == right {
         Finding::passed(
             "endpoint",
-            format!("`{}` is the account's", given.authority()),
+            format!("`{}` is the endpoint of this account", given.authority()),
         )
     } else {
         Finding::failed(
             "endpoint",
             format!(
-                "`{}` is not where this account's buckets are",
+                "`{}` is not the endpoint of this account",
                 given.authority()
             ),
             format!("use the endpoint `{}`", right.authority()),
@@ -182,12 +185,12 @@ fn endpoint(session: &Session, given: &Endpoint) -> Finding {
 
 fn s3_option(bucket: &super::Bucket) -> Finding {
     if bucket.has_s3() {
-        Finding::passed("s3", "the bucket answers at the S3 endpoint")
+        Finding::passed("s3", "the bucket is available at the S3 endpoint")
     } else {
         Finding::failed(
             "s3",
-            "the bucket was made before 4 May 2020 and does not answer at the S3 endpoint",
-            "make a new bucket: `medialift provision --bucket NEW-NAME`",
+            "the bucket was created before 4 May 2020 and is not available at the S3 endpoint",
+            "create a new bucket: `medialift provision --bucket NEW-NAME`",
         )
     }
 }
@@ -199,7 +202,7 @@ fn visibility(bucket: &super::Bucket, meant: Option<Visibility>) -> Finding {
             check,
             format!("the bucket is {is}, and should be {meant}"),
             format!(
-                "change it in the web console, or with `b2 bucket update {} {}`",
+                "change it in Backblaze's console, or with `b2 bucket update {} {}`",
                 bucket.bucket_name,
                 bucket_type(meant)
             ),
@@ -208,10 +211,10 @@ fn visibility(bucket: &super::Bucket, meant: Option<Visibility>) -> Finding {
         (None, _) => Finding::failed(
             check,
             format!(
-                "the bucket is of the kind `{}`, which is not for media",
+                "the bucket has the type `{}`, which is neither `allPublic` nor `allPrivate`",
                 bucket.bucket_type
             ),
-            "make a new bucket: `medialift provision --bucket NEW-NAME`",
+            "create a new bucket: `medialift provision --bucket NEW-NAME`",
         ),
     }
 }
@@ -223,7 +226,7 @@ fn lifecycle(bucket: &super::Bucket) -> Finding {
     if removes_old {
         Finding::passed(
             "lifecycle",
-            "replaced and deleted files are removed for good",
+            "old versions of replaced and deleted files are removed",
         )
     } else {
         Finding::warned(
@@ -241,6 +244,6 @@ fn no_bucket(name: &str) -> Finding {
     Finding::failed(
         "bucket",
         format!("there is no bucket `{name}` in this account"),
-        format!("check the name, or make it: `medialift provision --bucket {name}`"),
+        format!("check the name, or create the bucket: `medialift provision --bucket {name}`"),
     )
 }

@@ -25,7 +25,9 @@ impl BucketName {
             Err("a bucket's name has only letters, digits and `-`")
         } else if name.bytes().any(|b| b.is_ascii_uppercase()) {
             // The service takes capitals, but host names, which S3 clients use, are not case sensitive.
-            Err("a bucket's name should have small letters only: it becomes part of a host name")
+            Err(
+                "a bucket's name should have lower-case letters only: it becomes part of a host name",
+            )
         } else if name.starts_with("b2-") {
             Err("a bucket's name may not begin with `b2-`")
         } else if name.starts_with('-') || name.ends_with('-') {
@@ -84,11 +86,11 @@ impl Bucket {
 pub struct LifecycleRule {
     /// Which files: a prefix of their names; empty is all.
     pub file_name_prefix: String,
-    /// Days that a replaced or deleted version is kept; `None` keeps it and bills it for ever.
+    /// Days that a replaced or deleted version is kept; `None`: it is kept, and billed, without limit.
     pub days_from_hiding_to_deleting: Option<u32>,
     /// Days until a file is hidden by itself.
     pub days_from_uploading_to_hiding: Option<u32>,
-    /// Days until an upload in parts that was never finished is given up.
+    /// Days until an upload in parts that was not completed is cancelled.
     #[serde(default)]
     pub days_from_starting_to_canceling_unfinished_large_files: Option<u32>,
 }
@@ -187,7 +189,7 @@ mod tests {
         check("media", Some("6 to 63"));
         check(&"m".repeat(64), Some("6 to 63"));
         check("my_media", Some("letters, digits"));
-        check("My-Media", Some("small letters"));
+        check("My-Media", Some("lower-case letters"));
         check("b2-media", Some("b2-"));
         check("-media-", Some("neither begin nor end"));
     }

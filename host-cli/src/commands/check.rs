@@ -27,7 +27,7 @@ Examples:
 
 Exit codes: 0 no check failed, 3 a check failed; every fault is reported, each with a hint.";
 
-/// Checks the key, the bucket and the endpoint
+/// Flags of `check`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, group = ArgGroup::new("visibility").args(["public", "private"]))]
 pub struct CheckArgs {
@@ -110,7 +110,7 @@ async fn native(
             "master-key",
             "the id has the form of a Backblaze master key, which no S3 endpoint accepts",
             format!(
-                "create a key for the bucket: `medialift provision --bucket {} --key-file medialift.key`",
+                "create an application key for this bucket: `medialift provision --bucket {} --key-file medialift.key`",
                 target.bucket
             ),
         )]);
@@ -118,7 +118,7 @@ async fn native(
     Ok(vec![Finding::skipped(
         "native-api",
         format!(
-            "`{}` is not Backblaze's: only S3 requests are checked",
+            "`{}` is not an endpoint of Backblaze: only S3 requests are checked",
             target.endpoint
         ),
     )])
@@ -163,32 +163,32 @@ async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool)
             // It was stored nevertheless.
             ErrorKind::Mismatch { stored, .. } => stored.clone(),
             _ => {
-                found.push(refused("upload", "a small file cannot be uploaded", &error));
+                found.push(refused("upload", "the probe cannot be uploaded", &error));
                 return found;
             }
         },
     };
-    found.push(Finding::passed("upload", "a small file was uploaded"));
+    found.push(Finding::passed("upload", "a probe was uploaded"));
     let answer = client.read_object(&probe.key, 1024).await;
     let read_back = answer.as_ref().ok().map(|(head, _)| &head.etag);
     found.push(etag(&hex::encode(digest), &stored, read_back));
     found.push(match answer {
         Ok((_, bytes)) if bytes == name.as_bytes() => {
-            Finding::passed("read", "it was read back unchanged")
+            Finding::passed("read", "the probe was read back unchanged")
         }
         Ok((_, bytes)) => Finding::failed(
             "read",
             format!("{} different bytes were read back", bytes.len()),
             "something between this machine and the bucket changes data: look for a proxy",
         ),
-        Err(error) => refused("read", "it cannot be read back", &error),
+        Err(error) => refused("read", "the probe cannot be read back", &error),
     });
     found.push(anonymous_read(target, &probe.key, visibility).await);
     found.push(match client.delete_object(&probe.key).await {
-        Ok(()) => Finding::passed("delete", "it was deleted"),
+        Ok(()) => Finding::passed("delete", "the probe was deleted"),
         Err(error) => refused(
             "delete",
-            "it cannot be deleted and is left in the bucket",
+            "the probe cannot be deleted and is left in the bucket",
             &error,
         ),
     });
@@ -199,12 +199,12 @@ async fn over_s3(client: &Client, visibility: Option<Visibility>, dry_run: bool)
 fn etag(md5: &str, stored: &str, read_back: Option<&String>) -> Finding {
     let check = "etag";
     if stored == md5 && read_back.is_none_or(|etag| etag == md5) {
-        return Finding::passed(check, "its ETag is the MD5 of its bytes");
+        return Finding::passed(check, "the probe's ETag is the MD5 of its bytes");
     }
     Finding::failed(
         check,
-        "its ETag is not the MD5 of its bytes: files cannot be compared with objects",
-        "turn the bucket's default encryption off, or use keys that Backblaze manages (SSE-B2), and run this again",
+        "the probe's ETag is not the MD5 of its bytes: files cannot be compared with objects",
+        "turn the bucket's default encryption off, or use keys that Backblaze manages (SSE-B2), then run this command again",
     )
 }
 
@@ -249,7 +249,7 @@ async fn anonymous_read(target: &Target, key: &str, expected: Option<Visibility>
             check,
             format!("{detail}, and should be {expected}"),
             format!(
-                "change it in the web console, or with `b2 bucket update {} {}`",
+                "change it in Backblaze's console, or with `b2 bucket update {} {}`",
                 target.bucket,
                 b2::bucket_type(expected)
             ),

@@ -12,19 +12,18 @@ use self::compare::{Compared, compare, compare_written_since};
 use self::report::CutoverReport;
 use crate::config::{Deployment, Target, TargetArgs};
 use crate::context::Context;
+use crate::directory_and_bucket::{self, DirectoryAndBucket};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::format::quoted;
 use crate::guards;
 use crate::interrupt::Interrupt;
-use crate::mastodon::{Installation, named_media_dir};
+use crate::mastodon::{Installation, configured_media_dir};
 use crate::progress::Progress;
-use crate::sides::{self, Sides};
 use crate::swap::{self, CutoverResult, MediaPaths};
 
-/// The hint about unproven files that `sync` would not send.
-const NOT_SENT: &str =
-    "look at these files: `sync` does not send them, because Mastodon now owns the bucket";
+/// The hint about unproven files that `sync` would not upload.
+const NOT_UPLOADED: &str = "check the files that are named above: `sync` would not upload them";
 
 /// Flags of `cutover`.
 #[derive(Debug, Args)]
@@ -32,31 +31,32 @@ const NOT_SENT: &str =
 Examples:
   See whether the bucket has every file, and change nothing:
     medialift cutover /home/mastodon/live/public/system --dry-run
-  Do it:
+  Move the media aside:
     medialift cutover /home/mastodon/live/public/system
 
-A file that Mastodon has deleted in the bucket since it was uploaded is not missing: it is counted.
+A file that Mastodon has deleted in the bucket since it was uploaded does not count as missing; the
+number of these files is reported.
 Exit codes: 0 moved, 3 refused: files are missing in the bucket or differ there (each is named), 4
 moved, and the bucket lacks files that were written during the run (each is named).")]
 pub struct CutoverArgs {
-    /// The media directory [default: `media_dir` of the configuration]
+    /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Compare, and move nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on although some entries cannot be in a bucket (links, sockets, names not UTF-8)
+    /// Continue although some entries cannot be stored in a bucket (links, sockets, names not UTF-8)
     #[arg(long)]
     pub allow_skipped: bool,
-    /// Go on although some files are not in the bucket or differ there; nothing is deleted
+    /// Continue although some files are not in the bucket or differ there; nothing is deleted
     #[arg(long)]
     pub allow_unproven: bool,
-    /// No Mastodon uses this directory: every file that the bucket lacks is missing
+    /// No Mastodon uses this directory: every file that the bucket lacks counts as missing
     #[arg(long)]
     pub not_mastodon: bool,
     /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
-    /// Files that are read at a time
+    /// Number of files that are read at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub readers: u16,
     /// The bucket.
@@ -66,7 +66,10 @@ pub struct CutoverArgs {
 
 /// Runs `cutover`.
 pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
-    let paths = MediaPaths::of(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
+    let paths = MediaPaths::of(&configured_media_dir(
+        args.media_dir.as_deref(),
+        &context.file,
+    )?)?;
     let mut report = CutoverReport {
         media_dir: paths.live(),
         kept_dir: paths.kept(),
@@ -82,26 +85,26 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     }
     let Some(state) = swap::check_cutover(&paths)? else {
         report.cutover = Some(CutoverResult::AlreadyDone);
-        let text = "the cutover has been done before: nothing to do";
+        let text = "the cutover is complete already: nothing to do";
         context.ui.outcome(Exit::Done, &report, text);
         return Ok(Exit::Done);
     };
     let aside = swap::media_are_aside(&paths, &state)?;
     let target = args.target.resolve(&context.file)?;
     let installation = guarded_installation(&args, &paths, &target, context).await?;
-    let client = sides::client(&args.target, target, context)?;
+    let client = directory_and_bucket::client(&args.target, target, context)?;
     let root = if aside { paths.kept() } else { paths.live() };
-    let owner = sides::owner(installation.as_ref());
-    let mut sides = Sides::open(client, root, owner, args.follow_links, context)?;
+    let owner = directory_and_bucket::owner(installation.as_ref());
+    let mut media = DirectoryAndBucket::open(client, root, owner, args.follow_links, context)?;
     let comparison_begin = nanoseconds_now();
     let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
     if !aside {
         let compared = tokio::select! {
             biased;
             () = interrupt.requested() => return Ok(Exit::Interrupted),
-            compared = compare_all(&args, &sides, context) => compared?,
+            compared = compare_all(&args, &media, context) => compared?,
         };
-        let hint = refusal_hint(&args, &compared, &sides, context);
+        let hint = refusal_hint(&args, &compared, &media, context);
         report.compared = Some(compared);
         if hint.is_some() || args.dry_run {
             let exit = hint.as_ref().map_or(Exit::Done, |_| Exit::Problem);
@@ -117,21 +120,23 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     // The comparison may have taken hours.
-    let installation = guarded_installation(&args, &paths, sides.client.target(), context).await?;
+    let installation = guarded_installation(&args, &paths, media.client.target(), context).await?;
     if interrupt.is_set() {
         return Ok(Exit::Interrupted);
     }
-    interrupt.set_remaining("the media are moved, and what was written meanwhile is not compared");
+    interrupt.set_remaining(
+        "the media are moved; files that were written in the meantime are not compared",
+    );
     protect_from_git(&paths, context);
     report.cutover = Some(swap::cut_over(&paths, &mut |_| Ok(()))?);
-    sides.root = paths.kept();
+    media.root = paths.kept();
     let compared = tokio::select! {
         biased;
         () = interrupt.requested() => {
             report.interrupted = true;
             Ok(())
         }
-        compared = compare_after_move(&args, &sides, comparison_begin, &mut report, context) => compared,
+        compared = compare_after_move(&args, &media, comparison_begin, &mut report, context) => compared,
     };
     let unproven = report.count(|compared| compared.different.count);
     let skipped = report.count(|compared| compared.not_uploadable.count);
@@ -146,21 +151,21 @@ pub async fn run(args: CutoverArgs, context: &Context) -> Result<Exit> {
     compared?;
     if report.interrupted || report.count(|compared| compared.to_send) > 0 {
         context.ui.say(format!(
-            "\nhint: the media were moved all the same; upload what is missing with `{}`",
-            sync_command(&args, &sides, context)
+            "\nhint: the media were moved; upload the missing files with `{}`",
+            sync_command(&args, &media, context)
         ));
     } else if unproven > 0 {
-        context.ui.say(format!(
-            "\nhint: the media were moved all the same; {NOT_SENT}"
-        ));
+        context
+            .ui
+            .say(format!("\nhint: the media were moved; {NOT_UPLOADED}"));
     }
     if installation.is_some_and(|i| i.deployment == Some(Deployment::Docker)) {
         context.ui.say(
-            "next: containers still have the old directory mounted: `docker compose up -d --force-recreate`",
+            "next: recreate the containers, which still have the old directory mounted: `docker compose up -d --force-recreate`",
         );
     }
     context.ui.say(
-        "next: look at the instance; `medialift rollback` is the way back, `medialift prune` frees the disk",
+        "next: check that the instance shows its media; `medialift rollback` undoes the cutover, `medialift prune` deletes the local files",
     );
     Ok(exit)
 }
@@ -172,7 +177,7 @@ async fn guarded_installation(
     target: &Target,
     context: &Context,
 ) -> Result<Option<Installation>> {
-    sides::installation(
+    directory_and_bucket::installation(
         args.not_mastodon,
         &paths.live(),
         target,
@@ -187,27 +192,28 @@ async fn guarded_installation(
 fn refusal_hint(
     args: &CutoverArgs,
     compared: &Compared,
-    sides: &Sides,
+    media: &DirectoryAndBucket,
     context: &Context,
 ) -> Option<String> {
     if compared.different.count > 0 && !args.allow_unproven {
         return Some(if compared.to_send > 0 {
             format!(
-                "run `{}`, then this again; nothing was changed",
-                sync_command(args, sides, context)
+                "run `{}`, then this command again; nothing was changed",
+                sync_command(args, media, context)
             )
         } else {
             format!(
-                "{NOT_SENT}; `--allow-unproven` moves the media aside all the same, and deletes nothing"
+                "{NOT_UPLOADED}; `--allow-unproven` moves the media aside nevertheless, and deletes nothing"
             )
         });
     }
     (compared.not_uploadable.count > 0 && !args.allow_skipped).then(|| {
-        "these cannot be in a bucket; if nothing needs them, add `--allow-skipped`".to_owned()
+        "if Mastodon does not need these entries, add `--allow-skipped`; nothing was changed"
+            .to_owned()
     })
 }
 
-fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String {
+fn sync_command(args: &CutoverArgs, media: &DirectoryAndBucket, context: &Context) -> String {
     let flags = if args.follow_links {
         " --follow-links"
     } else {
@@ -216,7 +222,7 @@ fn sync_command(args: &CutoverArgs, sides: &Sides, context: &Context) -> String 
     format!(
         "medialift{} sync {}{flags}{}",
         context.global_flags(),
-        quoted(&sides.root.to_string_lossy()),
+        quoted(&media.root.to_string_lossy()),
         args.target.as_flags()
     )
 }
@@ -227,19 +233,23 @@ fn protect_from_git(paths: &MediaPaths, context: &Context) {
         .and_then(|exclusion| exclusion.map_or(Ok(()), |exclusion| exclusion.complete()));
     if let Err(e) = protected {
         context.ui.say(format!(
-            "note: `{}` could not be added to git's exclusions ({e}): `git clean -fd` there would delete it",
+            "note: `{}` could not be added to `.git/info/exclude` ({e}): `git clean -fd` in Mastodon's checkout would delete it",
             paths.kept().display()
         ));
     }
 }
 
-async fn compare_all(args: &CutoverArgs, sides: &Sides, context: &Context) -> Result<Compared> {
+async fn compare_all(
+    args: &CutoverArgs,
+    media: &DirectoryAndBucket,
+    context: &Context,
+) -> Result<Compared> {
     context.ui.say(format!(
         "comparing every file of `{}` with the bucket",
-        sides.root.display()
+        media.root.display()
     ));
-    let progress = sides.progress(context.ui)?;
-    let compared = compare(sides, args.readers.into(), &progress).await?;
+    let progress = media.progress(context.ui)?;
+    let compared = compare(media, args.readers.into(), &progress).await?;
     context.facts.add("same", compared.same);
     context
         .facts
@@ -251,18 +261,18 @@ async fn compare_all(args: &CutoverArgs, sides: &Sides, context: &Context) -> Re
 /// run had moved the media and was interrupted.
 async fn compare_after_move(
     args: &CutoverArgs,
-    sides: &Sides,
+    media: &DirectoryAndBucket,
     comparison_begin: i64,
     report: &mut CutoverReport,
     context: &Context,
 ) -> Result<()> {
     if report.compared.is_some() {
-        let progress = Progress::begin(context.ui, None, sides.client.clone());
+        let progress = Progress::begin(context.ui, None, media.client.clone());
         let readers = args.readers.into();
         report.written_during_comparison =
-            compare_written_since(sides, comparison_begin, readers, &progress).await?;
+            compare_written_since(media, comparison_begin, readers, &progress).await?;
     } else {
-        report.compared = Some(compare_all(args, sides, context).await?);
+        report.compared = Some(compare_all(args, media, context).await?);
     }
     Ok(())
 }

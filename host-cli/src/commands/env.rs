@@ -38,7 +38,7 @@ B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY (or --key-file), the cache buster's
 PURGE_SECRET. Restart Mastodon after a change: systemctl restart 'mastodon-*.service', or
 docker compose up -d --force-recreate")]
 pub struct EnvArgs {
-    /// The file [default: `env_file` of the configuration, else `.env.production`]
+    /// The file with Mastodon's settings [default: `env_file` of the settings file, else `.env.production`]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
     /// Only add the files domain to `EXTRA_MEDIA_HOSTS`, before the switch
@@ -59,7 +59,7 @@ pub struct EnvArgs {
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
-    /// Whether the bucket is public or private [default: `visibility` of the configuration]
+    /// Whether the bucket is public or private [default: `visibility` of the settings file]
     #[arg(long, value_enum)]
     pub visibility: Option<Visibility>,
     /// Method of the cache buster: the one that `medialift verify` reports as working

@@ -65,7 +65,7 @@ pub struct NginxArgs {
         help_heading = "Bucket"
     )]
     pub key_prefix: Option<String>,
-    /// Whether the bucket is public or private [default: `visibility` of the configuration]
+    /// Whether the bucket is public or private [default: `visibility` of the settings file]
     #[arg(long, value_enum, help_heading = "Bucket")]
     pub visibility: Option<Visibility>,
     /// Directory of the cache [default: /var/cache/medialift]
@@ -77,7 +77,7 @@ pub struct NginxArgs {
     /// Seconds for which an object is served without a request to the bucket [default: 172800, 48 hours]
     #[arg(long, value_name = "N", env = "FRESH_SECONDS", help_heading = "Cache")]
     pub fresh_seconds: Option<u64>,
-    /// Seconds after that for which it is served where the bucket fails [default: 2592000, 30 days]
+    /// Seconds after that for which it is still served while the bucket fails [default: 2592000, 30 days]
     #[arg(long, value_name = "N", env = "STALE_SECONDS", help_heading = "Cache")]
     pub stale_seconds: Option<u64>,
     /// Whether the freshness that the bucket sends counts [default: ignore]
@@ -110,7 +110,7 @@ pub async fn run(args: NginxArgs, context: &Context) -> Result<Exit> {
     let visibility = args.visibility.or(context.file.visibility);
     // The redirect of old addresses needs no bucket: it is for the worker's files domain too.
     if visibility == Some(Visibility::Private) && !args.old_addresses {
-        return Err(Error::usage("print a proxy for a private bucket")
+        return Err(Error::usage("print a configuration for a private bucket")
             .cause("nginx cannot sign requests, and a private bucket refuses unsigned ones")
             .hint("make the bucket public (in Backblaze's console, and `visibility = \"public\"` in medialift.toml), or use the worker, which signs requests: docs/migrate.md"));
     }

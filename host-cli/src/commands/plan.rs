@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::config::with_slash;
 use crate::context::Context;
-use crate::decide::{Decision, Flags, decide};
+use crate::decide::{Decision, DecisionOptions, decide};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::format::{counted, grouped, human_bytes, human_time};
 use crate::interrupt::Interrupt;
-use crate::mastodon::{Owner, named_media_dir};
+use crate::mastodon::{Owner, configured_media_dir};
 use crate::pairs::Pair;
 use crate::reported::ReportedPaths;
 use crate::tree::{self, SkipReason, TreeEntry};
@@ -27,10 +27,10 @@ Examples:
     medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
 
 The prices are Backblaze's of November 2026 (https://www.backblaze.com/cloud-storage/pricing); they
-change: look there, and set them with `--price-…`. Exit codes: 0 everything can be uploaded, 3 some
+change: check that page, and set them with `--price-…`. Exit codes: 0 everything can be uploaded, 3 some
 entries cannot (each is named).")]
 pub struct PlanArgs {
-    /// The media directory [default: `media_dir` of the configuration]
+    /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Prefix of every key: Mastodon's `S3_KEY_PREFIX`
     #[arg(long, value_name = "PREFIX", env = "KEY_PREFIX")]
@@ -47,7 +47,7 @@ pub struct PlanArgs {
     /// Price of reading objects, USD per 10,000 requests (class B)
     #[arg(long, value_name = "USD", default_value_t = 0.0)]
     pub price_reads: f64,
-    /// Count files behind links to directories, which `sync --follow-links` copies
+    /// Follow links to directories and count the files there, as `sync --follow-links` uploads them
     #[arg(long)]
     pub follow_links: bool,
     /// Upload rate of this machine, Mbit per second
@@ -106,7 +106,7 @@ struct LinkedDirectory {
 
 /// Runs `plan`.
 pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
-    let media_dir = named_media_dir(args.media_dir.as_deref(), &context.file)?;
+    let media_dir = configured_media_dir(args.media_dir.as_deref(), &context.file)?;
     for (value, flag) in [
         (args.price_storage, "--price-storage"),
         (args.price_free_storage, "--price-free-storage"),
@@ -117,8 +117,9 @@ pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit> {
     ] {
         let rate = flag == "--upload-mbit" || flag == "--files-per-second";
         if !value.is_finite() || value < 0.0 || (rate && value == 0.0) {
+            let least = if rate { "above 0" } else { "of at least 0" };
             return Err(Error::usage(format!("use `{flag} {value}`"))
-                .cause("it must be a number above 0")
+                .cause(format!("it must be a number {least}"))
                 .hint("see `medialift plan --help` for the units"));
         }
     }
@@ -216,7 +217,7 @@ impl PlanReport {
             object: None,
             recorded: None,
         };
-        let decision = decide(&pair, &Owner::Disk, Flags::default());
+        let decision = decide(&pair, &Owner::Disk, DecisionOptions::default());
         let file = match &pair.local {
             Some(TreeEntry::File(file)) if decision == Decision::Hidden => {
                 return add(&mut self.hidden, file.stamp.size);
@@ -278,7 +279,7 @@ impl PlanReport {
         out.push_str(&self.links());
         if self.hidden.files > 0 {
             out.push_str(&format!(
-                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` skips them unless `--include-hidden` and their paths are given\n",
+                "\nnote: {} by their mode, as Mastodon hides those of suspended accounts; `sync` does not upload them unless `--include-hidden` and their paths are given\n",
                 counted(self.hidden.files, "file is hidden", "files are hidden")
             ));
         }
@@ -293,11 +294,15 @@ impl PlanReport {
             ));
         }
         for (list, what) in [
-            (&self.refused, "cannot be objects and will be skipped"),
+            (
+                &self.refused,
+                "cannot be stored in a bucket and will be skipped by `sync`",
+            ),
             (&self.unreadable, "cannot be read by this user"),
         ] {
             if list.count > 0 {
-                out.push_str(&format!("\n{} {what}:\n{}", list.count, list.lines()));
+                let entries = counted(list.count, "entry", "entries");
+                out.push_str(&format!("\n{entries} {what}:\n{}", list.lines()));
             }
         }
         out
@@ -314,7 +319,7 @@ impl PlanReport {
              {:12}free up to three times the stored amount per month, beyond that at most {:.2} USD, at {} USD per GB\n\
              caps        an account has daily caps for storage, download and requests (Caps & Alerts): set them\n\
              {:12}above {bytes} and {requests} before `sync`, and before `prune`\n\
-             prices      of {PRICES_OF}, from {PRICES_FROM}; set other ones with `--price-…`\n",
+             prices      of {PRICES_OF}, from {PRICES_FROM}; set others with `--price-…`\n",
             self.storage_usd_per_month,
             args.price_storage,
             args.price_free_storage,

@@ -31,7 +31,7 @@ Examples:
 The account's master key, or another key that can create buckets and keys, is read from
 B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY, or from a prompt. It is used once and is not stored.";
 
-/// Makes the bucket and a key restricted to it
+/// Flags of `provision`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, group = ArgGroup::new("visibility").args(["public", "private"]))]
 pub struct ProvisionArgs {
@@ -50,7 +50,7 @@ pub struct ProvisionArgs {
     /// Write the new key to this file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Create a key even if there is one of this name: for a key that was lost
+    /// Create a key even if there is one of this name, e.g. because the key was lost
     #[arg(long)]
     another_key: bool,
     /// Add missing rules to an existing bucket
@@ -73,7 +73,7 @@ pub async fn run(args: ProvisionArgs, context: &Context) -> Result<Exit> {
     let master = find_credentials(None, None)?;
     let session = Session::open(&realm, &master)
         .await
-        .map_err(|error| failed("open the account", error))?;
+        .map_err(|error| failed(format!("authorize at `{realm}`"), error))?;
     check_capabilities(&session)?;
 
     let found = session
@@ -220,7 +220,7 @@ async fn bucket(
     if let (Some(expected), true) = (wanted.visibility, visibility != wanted.visibility) {
         return Err(Error::new(format!("use the bucket `{name}`"))
             .cause(format!("it is {}, and should be {expected}", visibility.map_or("of another type".to_owned(), |v| v.to_string())))
-            .hint(format!("the visibility of an existing bucket is not changed: leave `--{expected}` out, or change the bucket in the web console first; nothing was created"))
+            .hint(format!("the visibility of an existing bucket is not changed: leave `--{expected}` out, or change the bucket in Backblaze's console first; nothing was created"))
             .exit(Exit::Problem));
     }
     if !bucket.has_s3() {

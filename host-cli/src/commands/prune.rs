@@ -16,12 +16,12 @@ use self::report::PruneReport;
 use self::survey::{check_missing, count_missing};
 use crate::config::TargetArgs;
 use crate::context::Context;
+use crate::directory_and_bucket::{self, DirectoryAndBucket};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::guards;
 use crate::interrupt::Interrupt;
 use crate::ledger;
-use crate::sides::{self, Sides};
 use crate::tree::remove_empty_directories;
 
 /// Flags of `prune`.
@@ -37,9 +37,10 @@ The default proof downloads every object and compares its bytes. `--prove head` 
 MD5 only, without a download, and trusts that the bucket can return what it lists. Downloads up to
 three times the stored amount a month are free at Backblaze; a download cap may be set (see
 `medialift plan`).
-Exit codes: 0 all deleted, 4 some files stay (each is named).")]
+Exit codes: 0 every file was deleted, 3 refused: too many objects are missing from the bucket, 4 some
+files were kept (each is named).")]
 pub struct PruneArgs {
-    /// The media directory [default: `media_dir` of the configuration]
+    /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Delete below this directory instead of `system_`; paths below it are keys
     #[arg(long, value_name = "DIR")]
@@ -53,17 +54,17 @@ pub struct PruneArgs {
     /// Prove, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Files not in `cache/` that may be deleted because Mastodon has deleted them in the bucket
-    /// [default: a tenth of those files, from 20 to 1000]
+    /// Maximum number of files outside `cache/` to delete because Mastodon has deleted them in the bucket
+    /// [default: a tenth of the files outside `cache/`, at least 20 and at most 1000]
     #[arg(long, value_name = "N")]
     pub max_deleted_in_bucket: Option<u64>,
-    /// There is no Mastodon that uses this directory: delete only what the bucket has
+    /// No Mastodon uses this directory: delete only files that the bucket has
     #[arg(long)]
     pub not_mastodon: bool,
     /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
-    /// Files at a time
+    /// Number of files that are proven at the same time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub at_a_time: u16,
     /// The bucket.
@@ -85,7 +86,7 @@ pub enum Proof {
 pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
     let directory = PruneDirectory::find(&args, context)?;
     let target = args.target.resolve(&context.file)?;
-    let installation = sides::installation(
+    let installation = directory_and_bucket::installation(
         args.not_mastodon,
         &directory.given,
         &target,
@@ -94,25 +95,25 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
         context,
     )
     .await?;
-    let owner = sides::owner(installation.as_ref());
+    let owner = directory_and_bucket::owner(installation.as_ref());
     let _locks = if args.dry_run {
         Vec::new()
     } else {
         directory.lock()?
     };
     let bucket = target.bucket.clone();
-    let client = sides::client(&args.target, target, context)?;
+    let client = directory_and_bucket::client(&args.target, target, context)?;
     let root = directory.resolved.clone();
-    let sides = Sides::open(client, root, owner, args.follow_links, context)?;
-    let mut report = PruneReport::of(&args, &sides);
+    let media = DirectoryAndBucket::open(client, root, owner, args.follow_links, context)?;
+    let mut report = PruneReport::of(&args, &media);
     let interrupt = Interrupt::watch(context.ui, "no more files are deleted")?;
     let outcome = async {
-        let Some(missing) = count_missing(&sides, &interrupt).await? else {
+        let Some(missing) = count_missing(&media, &interrupt).await? else {
             return Ok(false);
         };
         check_missing(missing, &args, &bucket)?;
-        let progress = sides.progress(context.ui)?;
-        let pruner = Pruner::new(&args, &sides, &directory);
+        let progress = media.progress(context.ui)?;
+        let pruner = Pruner::new(&args, &media, &directory);
         pruner
             .prune(&mut report, &progress, interrupt.clone(), context)
             .await
@@ -135,7 +136,7 @@ pub async fn run(args: PruneArgs, context: &Context) -> Result<Exit> {
             let directory = report.directory.display();
             Error::new(format!("remove empty directories below `{directory}`")).cause(e)
         };
-        report.directories_removed = remove_empty_directories(&sides.root).map_err(fail)?;
+        report.directories_removed = remove_empty_directories(&media.root).map_err(fail)?;
     }
     report.kept.sort();
     let exit = match (report.interrupted, report.kept.count) {

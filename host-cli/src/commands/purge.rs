@@ -169,7 +169,7 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
 fn refusal(url: &str) -> Error {
     Error::new(format!("purge `{url}`"))
         .cause("the files domain refuses the secret")
-        .hint("compare it and the name of its header with the worker's `PURGE_SECRET` and `PURGE_SECRET_HEADER`; without them the worker refuses every purge")
+        .hint("compare the secret and the name of its header with the worker's `PURGE_SECRET` and `PURGE_SECRET_HEADER`; without them the worker refuses every purge")
 }
 
 /// The header that carries the secret.
@@ -181,7 +181,7 @@ fn secret_header(args: &PurgeArgs) -> Result<(HeaderName, HeaderValue)> {
             .hint("use the values of the worker's `PURGE_SECRET_HEADER` and `PURGE_SECRET`")
     };
     let header = HeaderName::try_from(args.header.as_str())
-        .map_err(|_| bad_header("the name of the header is not valid"))?;
+        .map_err(|_| bad_header(&format!("`{}` is not a valid header name", args.header)))?;
     let mut value = HeaderValue::try_from(secret.expose())
         .map_err(|_| bad_header("the secret has a character that is not allowed in a header"))?;
     value.set_sensitive(true);
@@ -253,9 +253,13 @@ fn secret(args: &PurgeArgs) -> Result<Secret> {
     };
     let text = text.trim();
     if text.is_empty() {
+        let cause = match &args.secret_file {
+            Some(path) => format!("`{}` is empty", path.display()),
+            None => "`PURGE_SECRET` is not set".to_owned(),
+        };
         return Err(Error::usage("find the purge secret")
-            .cause("`PURGE_SECRET` is not set")
-            .hint("export it, or name a file that contains it with `--secret-file`"));
+            .cause(cause)
+            .hint("export `PURGE_SECRET`, or name a file that contains only the secret with `--secret-file`"));
     }
     Ok(Secret::new(text))
 }

@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::config::TargetArgs;
 use crate::context::Context;
 use crate::decide::{Compare, Conflict, Decision};
+use crate::directory_and_bucket::{self, DirectoryAndBucket};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::format::counted;
 use crate::guards;
 use crate::interrupt::Interrupt;
-use crate::mastodon::{Installation, Owner, named_media_dir};
+use crate::mastodon::{Installation, Owner, configured_media_dir};
 use crate::reported::ReportedPaths;
-use crate::sides::{self, Sides};
 use crate::swap::{self, MediaPaths, Merged, Phase};
 
 /// Flags of `rollback`.
@@ -24,26 +24,27 @@ use crate::swap::{self, MediaPaths, Merged, Phase};
 Example:
     medialift rollback /home/mastodon/live/public/system
 
-To let Mastodon use the local files again, put the old .env.production back too, with
+To let Mastodon use the local files again, restore the old .env.production too, with
 `medialift env --undo`. Files that Mastodon has uploaded since the switch are only in the bucket,
 and it would not show them: they are counted; copy them into the media directory first. Files that
-Mastodon has deleted in the bucket since, and that are still on the disk, could be read again: they
-are counted and named, every one with `--verbose`.
-Exit codes: 0 all is back, 3 refused: the bucket has media that are not on the disk, or the disk
-has media that Mastodon has deleted, 4 back, and some files are kept twice (each is named).")]
+Mastodon has deleted in the bucket since the switch, and that are still on the disk, could be read
+again: they are counted, and with `--verbose` each is named.
+Exit codes: 0 everything was moved back, 3 refused: the bucket has media that are not on the disk,
+or the disk has media that Mastodon has deleted, 4 moved back, and of some files both versions were
+kept (each is named).")]
 pub struct RollbackArgs {
-    /// The media directory [default: `media_dir` of the configuration]
+    /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Report what would be done, change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do it although `prune` has deleted files
+    /// Roll back although `prune` has deleted files
     #[arg(long)]
     pub after_prune: bool,
-    /// Do it although Mastodon has media in the bucket that are not on the disk
+    /// Roll back although Mastodon has media in the bucket that are not on the disk
     #[arg(long)]
     pub leave_in_bucket: bool,
-    /// Do it although Mastodon has deleted media in the bucket that are still on the disk
+    /// Roll back although Mastodon has deleted media in the bucket that are still on the disk
     #[arg(long)]
     pub with_deleted: bool,
     /// The bucket.
@@ -67,7 +68,10 @@ struct RollbackReport {
 
 /// Runs `rollback`.
 pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
-    let paths = MediaPaths::of(&named_media_dir(args.media_dir.as_deref(), &context.file)?)?;
+    let paths = MediaPaths::of(&configured_media_dir(
+        args.media_dir.as_deref(),
+        &context.file,
+    )?)?;
     let mut report = RollbackReport {
         media_dir: paths.live(),
         dry_run: args.dry_run,
@@ -83,11 +87,12 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     let state = swap::check_rollback(&paths, args.after_prune)?;
     // A killed rollback may have left no directory: it is completed without this guard.
     if let Ok(installation) = Installation::find(Some(&paths.live()), &context.file) {
-        let operation = format!("put `{}` back", paths.live().display());
+        let operation = swap::rollback_operation(&paths);
         guards::may_rollback(&installation).or_refuse(operation)?;
     }
     let mut interrupt = Interrupt::watch(context.ui, "nothing was changed")?;
-    // A rollback that has begun is completed. Where the media were not moved, nothing is shown again.
+    // An interrupted rollback is completed without a comparison. Where the media were not moved, no
+    // deleted file becomes readable.
     let moves_media = state.phase != Phase::Returning && swap::media_are_aside(&paths, &state)?;
     if moves_media && !(args.leave_in_bucket && args.with_deleted) {
         let compared = tokio::select! {
@@ -96,8 +101,9 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
             compared = compare(&args, &paths, context) => compared,
         };
         let (only_in_bucket, deleted_in_bucket) = compared.map_err(|e| {
-            Error::new(format!("compare the disk with the bucket ({e})"))
-                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to put the media back without comparing")
+            Error::new("compare the disk with the bucket")
+                .cause(e)
+                .hint("give the bucket and its key as for `sync`; or add `--leave-in-bucket --with-deleted` to move the media back without a comparison")
         })?;
         let kept = paths.kept();
         let verdict = guards::may_put_back(&guards::RollbackDifference {
@@ -116,7 +122,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         });
         report.only_in_bucket = Some(only_in_bucket);
         report.deleted_in_bucket = Some(deleted_in_bucket);
-        if let Err(refused) = verdict.or_problem(format!("put `{}` back", paths.live().display())) {
+        if let Err(refused) = verdict.or_problem(swap::rollback_operation(&paths)) {
             context.ui.data(&report, report.refused_text());
             return Err(refused);
         }
@@ -137,11 +143,11 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     if interrupt.is_set() {
         return Ok(Exit::Interrupted);
     }
-    interrupt.set_remaining("what was begun is brought to its end");
+    interrupt.set_remaining("the rollback is completed first");
     let rolled_back = tokio::task::spawn_blocking(move || {
         swap::roll_back(&paths, args.after_prune, &conflicts, &mut |_| Ok(()))
     });
-    let failed = |e| Error::new("put the media back").cause(e);
+    let failed = |e| Error::new("move the media back").cause(e);
     let result = rolled_back.await.map_err(failed)??;
     report.merged = result.merged;
     report.conflicts_dir = result.conflicts_dir;
@@ -152,7 +158,7 @@ pub async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
     context.ui.outcome(exit, &report, report.text());
     context
         .ui
-        .say("next: put the old `.env.production` back if it was changed, then restart Mastodon");
+        .say("next: if `.env.production` was changed, restore it with `medialift env --undo`; then restart Mastodon");
     Ok(exit)
 }
 
@@ -164,14 +170,14 @@ async fn compare(
     context: &Context,
 ) -> Result<(u64, ReportedPaths)> {
     let target = args.target.resolve(&context.file)?;
-    let client = sides::client(&args.target, target, context)?;
-    let sides = Sides::open(client, paths.kept(), Owner::Bucket, true, context)?;
-    let mut pairs = sides.pairs()?;
+    let client = directory_and_bucket::client(&args.target, target, context)?;
+    let media = DirectoryAndBucket::open(client, paths.kept(), Owner::Bucket, true, context)?;
+    let mut pairs = media.pairs()?;
     let (mut only_in_bucket, mut deleted_in_bucket) = (0, ReportedPaths::default());
     while let Some(pair) = pairs.next().await? {
         let is_here = pair.local.is_some() || paths.live().join(&pair.path).exists();
         only_in_bucket += u64::from(pair.object.is_some() && !is_here);
-        let reason = match sides.decide(&pair, Compare::SizeOnly) {
+        let reason = match media.decide(&pair, Compare::SizeOnly) {
             Decision::DeletedInBucket => "deleted in the bucket by Mastodon",
             Decision::Conflict(Conflict::NoJournal) => {
                 "not in the bucket, and no journal shows whether Mastodon deleted it"
@@ -212,8 +218,12 @@ impl RollbackReport {
         }
         if let Some(kept) = &self.conflicts_dir {
             out.push_str(&format!(
-                "\n{} there with other content; what is newer is kept in `{}`:",
-                counted(self.merged.conflicts.len() as u64, "was", "were"),
+                "\n{} with other content; the newer version is in `{}`:",
+                counted(
+                    self.merged.conflicts.len() as u64,
+                    "file existed already",
+                    "files existed already"
+                ),
                 kept.display()
             ));
             for path in self.merged.conflicts.iter().take(20) {

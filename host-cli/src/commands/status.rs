@@ -14,7 +14,7 @@ use crate::config::{Deployment, TargetArgs};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::format::quoted;
+use crate::format::{counted, quoted};
 use crate::identity::Identity;
 use crate::ledger::steps::{Situation, Step, StepState, StepStatus, next};
 use crate::ledger::{self, Ledger, target_name};
@@ -25,11 +25,15 @@ use changes::Changes;
 /// Flags of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Example:
+    medialift status /home/mastodon/live/public/system
+
 Reads what the other commands have recorded in the state directory, the installation, the media
-directory and the files domain, and changes nothing. Run it as the user who runs the other commands.
+directory and the files domain, and changes nothing. Run it as the user who runs the other commands,
+with the same `--state-dir`.
 Exit codes: 0 no problem was found, 3 something needs attention (it is named).")]
 pub struct StatusArgs {
-    /// The media directory [default: `media_dir` of the configuration]
+    /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
@@ -96,7 +100,7 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
             number: Step::Cutover.number(),
             step: Step::Cutover,
             commands: vec![command(&args, context, "rollback", false)],
-            note: Some("a rollback was interrupted: complete it".to_owned()),
+            note: Some("a rollback was interrupted: complete it first".to_owned()),
         }),
         _ => next(&statuses).map(|step| NextCommands {
             number: step.number(),
@@ -191,12 +195,13 @@ fn note(step: Step, statuses: &[StepStatus], now: i64) -> Option<String> {
             let days = (now - at(Step::Announce)?) / 86_400;
             (days * 86_400 < WEEK).then(|| {
                 format!(
-                    "the files domain was announced {days} days ago; wait a week, so that browsers have loaded the new security policy"
+                    "the files domain was announced {} ago; wait until a week has passed, so that browsers have loaded the new security policy",
+                    counted(days.unsigned_abs(), "day", "days")
                 )
             })
         }
         Step::Rest if statuses[Step::LastSync as usize].state == StepState::Skipped => Some(
-            "nothing was uploaded within the hour before the switch: files that Mastodon wrote to the disk since the last upload are missing from the files domain until this has run"
+            "nothing was uploaded within the hour before the switch: files that Mastodon wrote to the disk since the last upload are missing from the files domain until this command has run"
                 .to_owned(),
         ),
         _ => None,
@@ -224,8 +229,8 @@ impl StepRow {
     fn state(&self) -> &'static str {
         match self.status.state {
             StepState::Done => "done",
-            StepState::Partly => "done in part",
-            StepState::Begun => "begun",
+            StepState::Partly => "partly done",
+            StepState::Begun => "started",
             StepState::Todo => "to do",
             StepState::Skipped => "not recorded",
         }

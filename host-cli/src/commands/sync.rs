@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::config::{KeyKind, Target, TargetArgs};
+use crate::config::{Target, TargetArgs};
 use crate::context::Context;
-use crate::decide::{Compare, Flags};
+use crate::decide::{Compare, DecisionOptions};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::filter::Filter;
@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::ledger::{self, Ledger};
-use crate::mastodon::{Owner, named_media_dir};
+use crate::mastodon::{Owner, configured_media_dir};
 use crate::s3::{Client, Retry};
 use crate::sync::{self, Guard, Ownership, OwnershipCheck, SyncOptions};
 use crate::upload::MultipartOptions;
@@ -29,101 +29,96 @@ use crate::{pairs, tree};
 /// A little below the limit of a new account, 500 requests a second.
 const BACKBLAZE_RATE: f64 = 450.0;
 
-/// Copies a directory into the bucket, one way.
-///
-/// What is in the bucket already is never sent again, so a run that was interrupted is simply
-/// started again. Files that cannot be uploaded are named and passed over. Objects that differ and
-/// were not put there by this command are named and left. Nothing in the bucket is deleted unless
-/// `--delete` is given.
+/// Flags of `sync`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example, the bulk while the instance runs, then the rest at the switch:
+Example: upload all files while the instance runs; the same command uploads new files later:
   medialift sync /home/mastodon/live/public/system --bucket files-example-com \\
       --endpoint s3.us-west-004.backblazeb2.com --key-file ~/.medialift-key
 
-Once Mastodon keeps its media in the bucket, the bucket is the truth: an object that
-differs is not overwritten, and a file that Mastodon has deleted there is not sent again.
+Once Mastodon keeps its media in the bucket, an object that differs from its local file is not
+overwritten, and a file whose object Mastodon has deleted is not uploaded again.
 
-Exit codes: 0 all is in the bucket; 1 the run failed; 2 wrong usage; 4 some files
-failed, were skipped or left, all named; 130 interrupted, run it again to go on.")]
+Exit codes: 0 every file is in the bucket, 1 the run failed, 2 wrong usage, 4 some files failed, were
+skipped or left (each is named), 130 interrupted: run the command again to continue.")]
 pub struct SyncArgs {
-    /// Media directory: Mastodon's `public/system` [default: `media_dir` of medialift.toml]
+    /// Media directory: Mastodon's `public/system` [default: `media_dir` of the settings file]
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for help")]
     pub target: TargetArgs,
-    /// Report what would be done, change nothing
+    /// Report what would be done, and change nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,
-    /// Compare by size alone
+    /// Compare only the sizes of file and object
     #[arg(long, conflicts_with = "checksum")]
     pub size_only: bool,
-    /// Read every file and compare its digest, without the journal
+    /// Read every file and compare its digest, instead of using the digests in the journal
     #[arg(long)]
     pub checksum: bool,
-    /// Only paths that match this glob (`**/*.png`); may be given many times
+    /// Only paths that match this glob (`**/*.png`); may be repeated
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// No paths that match this glob (`cache/**`); may be given many times
+    /// No paths that match this glob (`cache/**`); may be repeated
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
-    /// Only the paths in this file, one a line, relative to DIR; `-` is stdin
+    /// Only the paths in this file, one per line, relative to DIR; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub files_from: Option<PathBuf>,
-    /// Follow links to directories, also where they lead out of DIR
+    /// Follow links to directories, also out of DIR
     #[arg(long)]
     pub follow_links: bool,
-    /// Send files that Mastodon has hidden (mode 0600, suspended accounts): the bucket shows them;
-    /// only together with `--include` or `--files-from`
+    /// Upload files that Mastodon has hidden (mode 0600, suspended accounts), which are not hidden in the
+    /// bucket; needs `--include` or `--files-from`
     #[arg(long)]
     pub include_hidden: bool,
-    /// Replace objects that differ and were not put there by this command
+    /// Replace objects that differ and were not uploaded by medialift
     #[arg(long)]
     pub replace: bool,
-    /// Send what the bucket lacks although no journal shows whether Mastodon deleted it there
+    /// Upload files that the bucket lacks although no journal shows whether Mastodon deleted them there
     #[arg(long)]
     pub send_unrecorded: bool,
-    /// DIR belongs to no Mastodon: the directory is the truth
+    /// No Mastodon uses DIR: upload whatever the bucket lacks
     #[arg(long)]
     pub not_mastodon: bool,
-    /// Delete objects whose local file is gone, where the journal has recorded that there was one (the
-    /// bucket keeps their versions)
+    /// Delete objects whose local file was deleted, if the journal has a record of the file (the bucket
+    /// keeps old versions)
     #[arg(long, conflicts_with = "files_from")]
     pub delete: bool,
-    /// Delete nothing where more objects than this would be deleted [default: the lesser of 1000 and a
-    /// tenth of all objects]
+    /// Delete nothing if more objects than this would be deleted [default: 1000, and at most a tenth of
+    /// all objects]
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
-    /// Uploads at once, at most; the number is adapted to what the service takes
+    /// Maximum number of concurrent uploads; the number is lower while the service refuses requests
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     pub concurrency: usize,
-    /// Requests a second, at most [default: 450 at Backblaze, no limit elsewhere]
+    /// Maximum number of requests per second [default: 450 at Backblaze, no limit elsewhere]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub max_rate: Option<f64>,
-    /// Bytes a second, at most: `10MB`, `512KiB`
+    /// Maximum number of bytes per second: `10MB`, `512KiB`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub bwlimit: Option<ByteSize>,
-    /// Files of this size and more are sent in parts, and an interrupted upload is resumed
+    /// Least size of files that are uploaded in parts; such an upload is resumed after an interruption
     #[arg(long, value_name = "SIZE", default_value = "100MiB", value_parser = size)]
     pub multipart_from: ByteSize,
-    /// Size of a part
+    /// Size of a part, from 5 MiB to 5 GiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
     pub part_size: ByteSize,
-    /// How long a failing request is retried, in seconds
+    /// How long to retry a failing request, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     pub retry_for: u64,
-    /// How long an outage of the network is waited for, in seconds [default: without limit]
+    /// How long to wait for the network during an outage, in seconds [default: no limit]
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
-    /// Hold the whole listing in memory and sort it, for services that do not list in key order
+    /// Read the whole listing into memory and sort it, for services that do not list in key order
     #[arg(long)]
     pub sort_listing: bool,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("a number from 1".to_owned()),
+        Ok(0) | Err(_) => Err("expected a whole number of at least 1".to_owned()),
         Ok(number) => Ok(number),
     }
 }
@@ -131,15 +126,15 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("a number above 0".to_owned()),
+        _ => Err("expected a number above 0".to_owned()),
     }
 }
 
 fn size(text: &str) -> Result<ByteSize, String> {
     match text.parse::<ByteSize>() {
-        Ok(ByteSize(0)) => Err("a size above 0".to_owned()),
+        Ok(ByteSize(0)) => Err("expected a size above 0".to_owned()),
         Ok(size) => Ok(size),
-        Err(_) => Err("a size such as `10MB` or `512KiB`".to_owned()),
+        Err(_) => Err("expected a size such as `10MB` or `512KiB`".to_owned()),
     }
 }
 
@@ -149,7 +144,7 @@ fn part_size(text: &str) -> Result<ByteSize, String> {
     if allowed.contains(&size) {
         Ok(size)
     } else {
-        Err("a part has from 5 MiB to 5 GiB".to_owned())
+        Err("expected a size from 5 MiB to 5 GiB".to_owned())
     }
 }
 
@@ -159,7 +154,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         return Err(would_publish_all_hidden());
     }
     let target = args.target.resolve(&context.file)?;
-    let directory = named_media_dir(args.directory.as_deref(), &context.file)?;
+    let directory = configured_media_dir(args.directory.as_deref(), &context.file)?;
     let join = join_options(&args, &directory, &target)?;
     // Before anything is written: a wrong path must leave no journal behind.
     tree::walk(&join.walk)?;
@@ -173,23 +168,23 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     let ownership = Ownership::examine(&ownership_check).await?;
     if let (Owner::Unknown(why), false) = (&ownership.owner, ownership.no_mastodon) {
         context.ui.say(format!(
-            "note: where Mastodon keeps its media cannot be determined: {why}; nothing is sent that Mastodon may have deleted in the bucket"
+            "note: where Mastodon keeps its media cannot be determined: {why}; no file is uploaded whose object Mastodon may have deleted"
         ));
     }
     let credentials = args.target.credentials(&context.file)?;
-    if credentials.kind() == KeyKind::Master {
-        return Err(master_key());
-    }
+    credentials.refuse_master_key()?;
     let state_dir = context.state_dir()?;
     let identity = Identity::of_directory(&directory).map_err(|e| {
         let operation = format!("read the media directory `{}`", directory.display());
-        Error::usage(operation).cause(e)
+        Error::usage(operation)
+            .cause(e)
+            .hint("check the path and its permissions")
     })?;
     if args.delete {
         let name = ledger::target_name(&target);
         let entries = Ledger::in_directory(&state_dir).read(Some(&name), Some(&identity))?;
         may_delete_after(ledger::has_pruned(&entries))
-            .or_refuse(format!("delete what is only in `{target}`"))?;
+            .or_refuse(format!("delete objects of `{target}`"))?;
     }
     let path = ledger::journal_path(&state_dir, &target, &identity);
     let (journal, note) = if args.dry_run {
@@ -200,7 +195,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
     if let Some(note) = note {
         context.ui.say(format!("note: {note}"));
     }
-    let flags = Flags {
+    let decision = DecisionOptions {
         compare: match (args.size_only, args.checksum) {
             (true, _) => Compare::SizeOnly,
             (false, true) => Compare::Read,
@@ -216,7 +211,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         join,
         ownership,
         ownership_check,
-        flags,
+        decision,
         dry_run: args.dry_run,
         max_deletions: args.max_delete,
         concurrency: args.concurrency,
@@ -233,13 +228,14 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         .ui
         .detail(format!("copying `{}` to {target}", directory.display()));
     let retry = Retry {
-        give_up_after: Duration::from_secs(args.retry_for),
+        time_limit: Duration::from_secs(args.retry_for),
         outage_timeout: args.give_up_after.map(Duration::from_secs),
         ..Retry::default()
     };
-    let client = Client::with_retry(target, &credentials, retry)
-        .map_err(|e| e.into_error("set up the connection"))?;
-    let interrupt = Interrupt::watch(context.ui, "letting the uploads under way end")?;
+    let operation = format!("prepare requests to `{target}`");
+    let client =
+        Client::with_retry(target, &credentials, retry).map_err(|e| e.into_error(operation))?;
+    let interrupt = Interrupt::watch(context.ui, "waiting for the uploads in progress")?;
     let finished = sync::run(client, journal, options, context.ui, interrupt).await?;
     report(&finished, context);
     let exit = finished.summary.exit();
@@ -254,7 +250,7 @@ fn guards(args: &SyncArgs, directory: &Path, target: &Target) -> Vec<Guard> {
     }];
     if args.delete {
         guards.push(Guard {
-            operation: format!("delete what is only in `{target}`"),
+            operation: format!("delete objects of `{target}`"),
             allows: may_sync_delete,
         });
     }
@@ -298,16 +294,9 @@ fn join_options(args: &SyncArgs, directory: &Path, target: &Target) -> Result<pa
 
 /// Where the suspension of one account is lifted, files of the others must stay hidden.
 fn would_publish_all_hidden() -> Error {
-    Error::usage("send every hidden file")
-        .cause("they are the files of suspended accounts, and whoever knows an address can read what is in the bucket")
-        .hint("name the files of the account whose suspension was lifted, with `--include 'accounts/avatars/000/000/042/**'` for each directory, or with their paths in a file for `--files-from`")
-}
-
-/// The S3 endpoint refuses the master key: reported before anything is sent.
-fn master_key() -> Error {
-    Error::usage("use this application key")
-        .cause("its id is the account's own: this is the master key, which does not work at the S3 endpoint")
-        .hint("make an application key for the bucket, with `medialift provision` or under App Keys on the bucket's site, and use that one's id and key")
+    Error::usage("upload every hidden file")
+        .cause("hidden files are those of suspended accounts, and anybody who knows an address can read them in the bucket")
+        .hint("give the files of the account whose suspension was lifted, with `--include 'accounts/avatars/000/000/042/**'` for each directory, or with their paths in a file for `--files-from`")
 }
 
 fn read_list(path: &Path) -> Result<Vec<OsString>> {
@@ -320,7 +309,7 @@ fn read_list(path: &Path) -> Result<Vec<OsString>> {
     outcome.map_err(|e| {
         Error::usage(format!("read the list of files `{}`", path.display()))
             .cause(e)
-            .hint("one path a line, relative to the media directory")
+            .hint("it must have one path per line, relative to the media directory")
     })?;
     Ok(bytes
         .split(|byte| *byte == b'\n')

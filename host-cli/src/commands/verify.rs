@@ -30,7 +30,7 @@ Examples:
 Five small probes are uploaded to the bucket, read through the files domain and removed again, also
 when a check fails. Exit codes: 0 no check failed, 3 a check failed.";
 
-/// Checks the files domain end to end: a probe, every rule, and samples of your media
+/// Flags of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct VerifyArgs {
@@ -43,7 +43,7 @@ pub struct VerifyArgs {
     /// Take the samples from this media directory instead of the bucket, and compare them byte by byte
     #[arg(long, value_name = "DIR")]
     media_dir: Option<PathBuf>,
-    /// How many existing files are read; `all` reads every file of `--media-dir`
+    /// Number of existing files to read; `all` reads every file of `--media-dir`
     #[arg(long, value_name = "N", default_value_t = SampleCount::UpTo(20))]
     samples: SampleCount,
     /// Write a page that loads the samples in a browser
@@ -60,7 +60,7 @@ pub struct VerifyArgs {
     /// How long to wait for the effect of a queued purge, in seconds
     #[arg(long, value_name = "N", default_value_t = 120)]
     purge_wait: u64,
-    /// Show what would be uploaded and read, and do nothing
+    /// Show what would be uploaded and read, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -155,10 +155,8 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
         site,
         owns_bucket: installation.is_some_and(|installation| installation.owns_in(&target)),
     };
-    let bucket_name = target.bucket.clone();
-    let bucket = Client::new(target, &credentials).map_err(|error| {
-        error.into_error(format!("prepare requests to the bucket `{bucket_name}`"))
-    })?;
+    let operation = format!("prepare requests to `{target}`");
+    let bucket = Client::new(target, &credentials).map_err(|error| error.into_error(operation))?;
     let domain = Domain::new(files_url);
     let mut probes = Probes::new(&bucket.target().key_prefix);
     let verification = Verification {
@@ -196,7 +194,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
     context.ui.data(&report, text);
     if let Some(path) = &report.page {
         context.ui.say(format!(
-            "\nopen `{}` in a browser: it loads the samples as a page of another site would",
+            "\nnext: open `{}` in a browser; it loads the samples as a page of another site would",
             path.display()
         ));
     }
@@ -210,7 +208,10 @@ fn probes_removed(remaining: &[String]) -> Finding {
     } else {
         Finding::warned(
             check,
-            format!("{} probes are left in the bucket", remaining.len()),
+            format!(
+                "{} left in the bucket",
+                counted(remaining.len() as u64, "probe is", "probes are")
+            ),
             "the key may lack the capability `deleteFiles`: run `medialift check`",
         )
     }
@@ -228,15 +229,17 @@ impl Verification<'_> {
             .map_err(|error| error.into_error(format!("upload a probe to `{bucket_name}`")))?;
         self.ui
             .detail(format!("reading them through `{}`", self.domain.url));
-        let mut findings = checks::run(self.domain, probes).await;
-        let readable = findings.len() > checks::FIRST_CHECKS;
+        let checks::ProbeFindings {
+            mut findings,
+            is_readable,
+        } = checks::run(self.domain, probes).await;
         let health = health::request(self.domain, self.purge_header.as_ref()).await;
-        if readable || health.is_some() {
+        if is_readable || health.is_some() {
             findings.push(health::finding(health.as_ref()));
         }
         let mut purge_method = None;
         let mut reads = Vec::new();
-        if readable {
+        if is_readable {
             let cache = health.and_then(|health| health.cache);
             let wait = PurgeWait::new(cache, self.purge_wait, self.ui);
             let header = self.purge_header.as_ref();
@@ -335,8 +338,8 @@ fn purge_header(args: &VerifyArgs) -> Result<Option<PurgeHeader>> {
         && http::HeaderValue::from_str(&secret).is_ok();
     if !fits {
         return Err(Error::usage("use the purge secret")
-            .cause("the name of the header, or `PURGE_SECRET`, has a character that is not allowed in a header")
-            .hint("use letters, digits and `-`, as in the worker's settings"));
+            .cause(format!("the header name `{name}`, or the value of `PURGE_SECRET`, has a character that is not allowed in a header"))
+            .hint("use the values of the worker's `PURGE_SECRET_HEADER` and `PURGE_SECRET`"));
     }
     Ok(Some(PurgeHeader {
         name,

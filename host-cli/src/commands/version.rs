@@ -8,6 +8,9 @@ use crate::exit::Exit;
 
 /// Flags of `version`: none.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+    medialift version --json")]
 pub struct VersionArgs {}
 
 /// Runs `version`.

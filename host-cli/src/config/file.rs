@@ -148,9 +148,9 @@ impl File {
             }
             Err(e) => {
                 return Err(
-                    Error::usage(format!("read the configuration `{}`", path.display()))
+                    Error::usage(format!("read the settings file `{}`", path.display()))
                         .cause(e)
-                        .hint("give its path with `--config`, or leave the flag out to use none"),
+                        .hint("give its path with `--config`; without the flag, `medialift.toml` is read if it exists"),
                 );
             }
         };
@@ -159,9 +159,9 @@ impl File {
             let line = e
                 .span()
                 .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::usage(format!("read the configuration `{}`", path.display()))
+            Error::usage(format!("read the settings file `{}`", path.display()))
                 .cause(format!("line {line}: {}", e.message()))
-                .hint("`medialift --help` lists the settings")
+                .hint("correct this line; docs/migrate.md has an example of the file")
         })
     }
 }

@@ -86,7 +86,9 @@ impl Endpoint {
             .parse()
             .map_err(|_| format!("the endpoint `{text}` is not a host name: use the one that the bucket's page shows, such as `s3.us-west-004.backblazeb2.com`"))?;
         if authority.contains('@') || parsed.host().is_empty() {
-            return Err(format!("the endpoint `{text}` is not a host name"));
+            return Err(format!(
+                "the endpoint `{text}` is not a host name: use the one that the bucket's page shows"
+            ));
         }
         if scheme == "http" && !is_loopback(parsed.host()) {
             return Err(format!(
@@ -192,7 +194,7 @@ impl TargetArgs {
         let of_endpoint = endpoint.as_ref().and_then(Endpoint::region);
         let region = match (region, of_endpoint) {
             (Some(given), Some(named)) if given != named => {
-                faults.push(format!("the region is `{given}`, and the endpoint is in `{named}`: leave `--region` out"));
+                faults.push(format!("the region is `{given}`, and the endpoint is in `{named}`: leave the region out (`--region`, `B2_REGION`, `region` in medialift.toml)"));
                 None
             }
             (Some(given), _) => Some(given),
@@ -200,7 +202,7 @@ impl TargetArgs {
             (None, None) => {
                 if endpoint.is_some() {
                     faults.push(
-                        "the endpoint's name does not contain its region: give `--region`"
+                        "the endpoint's name does not contain its region: give `--region`, set `B2_REGION`, or put `region = \"…\"` in medialift.toml"
                             .to_owned(),
                     );
                 }
@@ -210,7 +212,7 @@ impl TargetArgs {
         let key_prefix = with_slash(key_prefix.as_deref().unwrap_or_default());
         if key_prefix.len() >= LONGEST_KEY {
             faults.push(format!(
-                "the key prefix is {} bytes long, and a key may have {LONGEST_KEY}",
+                "the key prefix is {} bytes long, and a key has at most {LONGEST_KEY}",
                 key_prefix.len()
             ));
         }
@@ -293,7 +295,7 @@ fn bucket_fault(name: &str) -> Option<String> {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
         && name.starts_with(|c: char| c.is_ascii_alphanumeric());
     (!fits).then(|| {
-        format!("`{name}` is not a bucket's name: one has 3 to 63 letters, digits and `-`")
+        format!("`{name}` is not a bucket name, which has 3 to 63 letters, digits, `-` and `.`, the first a letter or digit")
     })
 }
 

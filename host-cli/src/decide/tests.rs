@@ -54,7 +54,12 @@ fn unknown() -> Owner {
 
 /// One row: object, journal, then the decisions where the disk, the bucket, and an unknown owner owns the media.
 #[track_caller]
-fn row(object: Option<ListedObject>, journal: &str, flags: Flags, expected: [Decision; 3]) {
+fn row(
+    object: Option<ListedObject>,
+    journal: &str,
+    options: DecisionOptions,
+    expected: [Decision; 3],
+) {
     let file = file(false);
     let pair = Pair {
         path: "f".to_owned(),
@@ -62,7 +67,8 @@ fn row(object: Option<ListedObject>, journal: &str, flags: Flags, expected: [Dec
         local: Some(TreeEntry::File(file)),
         object,
     };
-    let decided = [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, flags));
+    let decided =
+        [Owner::Disk, Owner::Bucket, unknown()].map(|owner| decide(&pair, &owner, options));
     assert_eq!(decided, expected, "{journal:?} {:?}", pair.object);
 }
 
@@ -71,10 +77,10 @@ const NOT_OURS: Decision = Decision::Conflict(Conflict::NotOurs);
 const OWNS: Decision = Decision::Conflict(Conflict::BucketOwns);
 const UNKNOWN: Decision = Decision::Conflict(Conflict::OwnerUnknown);
 
-fn complete_journal() -> Flags {
-    Flags {
+fn complete_journal() -> DecisionOptions {
+    DecisionOptions {
         unrecorded_is_new: true,
-        ..Flags::default()
+        ..DecisionOptions::default()
     }
 }
 
@@ -82,16 +88,21 @@ fn complete_journal() -> Flags {
 fn a_file_without_an_object() {
     let no_journal = Decision::Conflict(Conflict::NoJournal);
     row(None, "", complete_journal(), [NEW, NEW, NEW]);
-    row(None, "", Flags::default(), [NEW, no_journal, UNKNOWN]);
+    row(
+        None,
+        "",
+        DecisionOptions::default(),
+        [NEW, no_journal, UNKNOWN],
+    );
     row(
         None,
         "sending",
         complete_journal(),
         [NEW, no_journal, UNKNOWN],
     );
-    let send_unrecorded = Flags {
+    let send_unrecorded = DecisionOptions {
         send_unrecorded: true,
-        ..Flags::default()
+        ..DecisionOptions::default()
     };
     row(None, "", send_unrecorded, [NEW, NEW, NEW]);
     row(None, "sending", send_unrecorded, [NEW, NEW, NEW]);
@@ -104,14 +115,14 @@ fn a_file_without_an_object() {
     for journal in ["A", "earlier A", "seen"] {
         let expected = [NEW, Decision::DeletedInBucket, UNKNOWN];
         row(None, journal, complete_journal(), expected);
-        row(None, journal, Flags::default(), expected);
+        row(None, journal, DecisionOptions::default(), expected);
     }
 }
 
 #[test]
 fn a_file_with_the_same_object() {
     row(object(3, A), "A", complete_journal(), [Decision::Same; 3]);
-    let size_only = Flags {
+    let size_only = DecisionOptions {
         compare: Compare::SizeOnly,
         ..complete_journal()
     };
@@ -122,7 +133,7 @@ fn a_file_with_the_same_object() {
 
 #[test]
 fn a_file_with_another_object() {
-    let replace = Flags {
+    let replace = DecisionOptions {
         replace: true,
         ..complete_journal()
     };
@@ -153,7 +164,7 @@ fn a_file_with_another_object() {
 
 #[test]
 fn a_file_that_must_be_read() {
-    let read = Flags {
+    let read = DecisionOptions {
         compare: Compare::Read,
         ..complete_journal()
     };
@@ -209,7 +220,7 @@ fn a_file_that_was_read() {
 
 #[test]
 fn a_hidden_file_is_left_out_whatever_is_there() {
-    let include = Flags {
+    let include = DecisionOptions {
         include_hidden: true,
         ..complete_journal()
     };
@@ -235,7 +246,7 @@ fn what_is_no_file_here() {
         reason: SkipReason::Symlink,
         detail: None,
     });
-    let delete = Flags {
+    let delete = DecisionOptions {
         delete: true,
         ..complete_journal()
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use md5::{Digest, Md5};
 
 use super::world::{KillAfter, Object, SimulatedJournal, World, identity, read};
-use crate::decide::{Decision, Flags, decide};
+use crate::decide::{Decision, DecisionOptions, decide};
 use crate::error::{Error, Result};
 use crate::guards::{Permission, may_delete_after, may_sync, may_sync_delete};
 use crate::journal::Recorded;
@@ -71,10 +71,10 @@ impl World {
     ) -> Result<bool> {
         let owner = self.installation().owner_of(&World::target());
         let rules = JournalRules::new(owner.clone(), journal.complete);
-        let flags = Flags {
+        let options = DecisionOptions {
             unrecorded_is_new: journal.complete,
             delete: run.delete,
-            ..Flags::default()
+            ..DecisionOptions::default()
         };
         if rules.is_incomplete_during_run() {
             journal.complete = false;
@@ -97,7 +97,7 @@ impl World {
                     continue;
                 }
             }
-            let mut decision = self.decide(&pair, &owner, flags);
+            let mut decision = self.decide(&pair, &owner, options);
             if decision == Decision::Delete {
                 to_delete.push(pair.path.clone());
             }
@@ -109,7 +109,7 @@ impl World {
             let record = Recorded::same(file.stamp, &hex::encode(Md5::digest(&content)));
             let bytes = file.stamp.size;
             let mut is_sent = matches!(decision, Decision::Send(_));
-            let is_read = decide(&pair, &owner, flags) == Decision::Compare;
+            let is_read = decide(&pair, &owner, options) == Decision::Compare;
             if !is_sent && !is_read {
                 if pair.object.is_some() {
                     seen.insert(pair.path.clone());
@@ -128,7 +128,7 @@ impl World {
                     object,
                     ..pair.clone()
                 };
-                decision = self.decide(&now, &owner, flags);
+                decision = self.decide(&now, &owner, options);
                 is_sent = false;
             }
             let mut outcome = match decision {

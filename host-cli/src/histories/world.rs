@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use md5::{Digest, Md5};
 
 use crate::config::{Endpoint, Target};
-use crate::decide::{Compare, Decision, Flags, decide, decide_read};
+use crate::decide::{Compare, Decision, DecisionOptions, decide, decide_read};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::journal::Recorded;
@@ -56,7 +56,7 @@ pub(super) struct World {
     pub(super) paths: MediaPaths,
     /// The media directory is a link to a disk of its own.
     pub(super) linked: bool,
-    /// The instance can be asked whether it was restarted.
+    /// The instance can be queried, which shows whether it was restarted.
     pub(super) answers: bool,
     /// The owner by the settings.
     pub(super) owner: Owner,
@@ -279,7 +279,7 @@ impl World {
         })
     }
 
-    /// The join of the three sides.
+    /// The join of directory, bucket and journal.
     pub(super) fn pairs(&self, root: &Path) -> Vec<Pair> {
         let options = tree::WalkOptions {
             root: root.to_owned(),
@@ -314,22 +314,22 @@ impl World {
         pairs.into_values().collect()
     }
 
-    pub(super) fn decide(&self, pair: &Pair, owner: &Owner, flags: Flags) -> Decision {
-        match decide(pair, owner, flags) {
-            Decision::Compare => decide_read(pair, self.is_same(pair), owner, flags),
+    pub(super) fn decide(&self, pair: &Pair, owner: &Owner, options: DecisionOptions) -> Decision {
+        match decide(pair, owner, options) {
+            Decision::Compare => decide_read(pair, self.is_same(pair), owner, options),
             decision => decision,
         }
     }
 
     /// As `cutover` and `prune` decide.
     pub(super) fn decide_by_reading(&self, pair: &Pair, root: &Path) -> Decision {
-        let flags = Flags {
+        let options = DecisionOptions {
             compare: Compare::Read,
             include_hidden: true,
             unrecorded_is_new: self.is_journal_complete(root),
-            ..Flags::default()
+            ..DecisionOptions::default()
         };
-        self.decide(pair, &self.owner, flags)
+        self.decide(pair, &self.owner, options)
     }
 
     pub(super) fn is_same(&self, pair: &Pair) -> bool {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Records read at a time, so that no read transaction keeps old pages alive for long.
 const READ_BATCH: usize = 1000;
 
-/// Records in key order, read beside the walk.
+/// Records in key order, read in parallel with the walk.
 #[derive(Debug)]
 pub struct Cursor {
     store: Arc<Store>,
@@ -66,7 +66,7 @@ impl Cursor {
         self.ahead = read_batch(&self.store, self.last.as_deref()).map_err(|e| {
             Error::new(format!("read the journal `{}`", self.path.display()))
                 .cause(e)
-                .hint("check the disk; if the file is damaged, move it aside and run the command again, which reads every file once")
+                .hint("check the disk; if the file is damaged, rename it and run the command again, which reads every file once")
         })?;
         match self.ahead.back() {
             Some((path, _)) => self.last = Some(path.clone()),

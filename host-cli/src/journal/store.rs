@@ -100,7 +100,7 @@ pub(super) fn open(path: &Path, about: &str) -> Result<Database, StoreError> {
     let known = known_about(&database).map_err(|e| broken(&e))?;
     match known.as_deref() {
         Some(known) if known == about => Ok(database),
-        Some(_) => Err(broken(&"it is of another directory or bucket")),
+        Some(_) => Err(broken(&"it belongs to another directory or bucket")),
         None => {
             let begin = || -> Result<(), redb::Error> {
                 let transaction = database.begin_write()?;

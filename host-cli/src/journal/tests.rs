@@ -120,7 +120,7 @@ fn a_truncated_journal_is_an_error_and_not_its_end() {
         }
     };
     assert!(error.to_string().contains("j.redb"), "{error}");
-    assert!(error.hint_text().unwrap().contains("aside"));
+    assert!(error.hint_text().unwrap().contains("rename it"));
 }
 
 #[test]
@@ -188,7 +188,11 @@ fn a_second_run_at_the_same_time_is_refused() {
         Journal::open(&path, "here").unwrap_err(),
         Journal::read_only(&path).unwrap_err(),
     ] {
-        assert!(error.to_string().contains("another run holds it"));
+        assert!(
+            error
+                .to_string()
+                .contains("another medialift process is using it")
+        );
     }
 }
 

@@ -15,7 +15,7 @@ const LAST_SYNC_SECONDS: i64 = 3600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// See what would be moved.
+    /// Report what would be moved.
     Plan,
     /// Create bucket and key.
     Provision,
@@ -23,9 +23,9 @@ pub enum Step {
     Check,
     /// Announce the files domain, a week ahead.
     Announce,
-    /// Upload the bulk while the instance runs.
+    /// Upload all files while the instance runs.
     Bulk,
-    /// The worker answers at the files domain.
+    /// Check that the files domain works.
     Verify,
     /// Upload what is new, right before the switch.
     LastSync,
@@ -63,17 +63,17 @@ impl Step {
     /// Title, for the table.
     pub fn title(self) -> &'static str {
         match self {
-            Step::Plan => "see what would move",
-            Step::Provision => "make the bucket and its key",
+            Step::Plan => "report what would be moved",
+            Step::Provision => "create the bucket and its key",
             Step::Check => "check the key and the bucket",
             Step::Announce => "announce the files domain, a week ahead",
-            Step::Bulk => "upload the bulk",
+            Step::Bulk => "upload all files, while the instance runs",
             Step::Verify => "deploy the worker and verify the files domain",
             Step::LastSync => "upload what is new, within the hour before the switch",
             Step::Switch => "switch Mastodon to the bucket, and restart it",
             Step::Rest => "upload the rest",
             Step::Cutover => "move the local media aside",
-            Step::Prune => "free the disk",
+            Step::Prune => "delete the local media",
         }
     }
 

@@ -122,7 +122,7 @@ impl Sources {
             return Err(why.clone());
         }
         if present.is_empty() && !self.units.found {
-            return Err("the installation has no `.env.production`".to_owned());
+            return Err(format!("`{}` does not exist", self.main.display()));
         }
         let mut documents = Vec::new();
         for path in present {
@@ -153,7 +153,7 @@ impl Sources {
             };
             if relevant(&other) != relevant(&first) {
                 return Err(format!(
-                    "versions of the dotenv gem, Compose or different processes read the settings differently: set `deployment` in medialift.toml, or correct the lines of `{}` that `medialift env --lint` names",
+                    "versions of the dotenv gem, Compose or different processes read the settings differently: set `deployment` under `[mastodon]` in medialift.toml, or correct the lines of `{}` that `medialift env --lint` names",
                     present
                         .first()
                         .map(|path| path.display().to_string())

@@ -98,7 +98,7 @@ pub(super) fn find(
                 relation,
                 root,
             }),
-            // An installation elsewhere on this machine says nothing about the directory.
+            // An installation elsewhere on this machine need not concern the directory.
             None if settings.mastodon.root.is_some()
                 || settings.env_file.is_some()
                 || directory.starts_with(&root)

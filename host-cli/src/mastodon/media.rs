@@ -50,9 +50,9 @@ impl MediaSettings {
         };
         let rails = text("RAILS_ENV")?;
         if !matches!(&*rails, "" | "production") {
-            return Err(
-                "`RAILS_ENV` is not `production`: Mastodon may read other files".to_owned(),
-            );
+            return Err(format!(
+                "`RAILS_ENV` is `{rails}`, not `production`: Mastodon may read other files"
+            ));
         }
         let in_bucket = text("S3_ENABLED")? == "true";
         for (key, service) in [("SWIFT_ENABLED", "Swift"), ("AZURE_ENABLED", "Azure")] {

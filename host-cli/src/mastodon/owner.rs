@@ -1,5 +1,7 @@
 //! Who owns the media, and where they are.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::config::Target;
@@ -39,6 +41,13 @@ pub enum Running {
     NotRestarted(String),
     /// It runs, and its settings cannot be determined; the reason.
     Unknown(String),
+}
+
+/// `ENDPOINT/BUCKET/PREFIX`.
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.endpoint, self.bucket, self.key_prefix)
+    }
 }
 
 impl Storage {

@@ -25,7 +25,7 @@ impl CacheSize {
         let number = digits.parse().ok().filter(|number| *number > 0);
         let (Some(number), true) = (number, digits.bytes().all(|b| b.is_ascii_digit())) else {
             return Err(format!(
-                "`{text}` is not a size of a cache such as `10g` or `500m`"
+                "`{text}` is not a cache size, such as `10g` or `500m`"
             ));
         };
         Ok(CacheSize { number, unit })

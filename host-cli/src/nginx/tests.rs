@@ -52,6 +52,14 @@ fn every_placeholder_is_replaced() {
 }
 
 #[test]
+fn no_server_logs_its_readers() {
+    let text = files(&settings());
+    let count = |line: &str| text.lines().filter(|found| found.trim() == line).count();
+    assert_eq!(count("server {"), 2, "{text}");
+    assert_eq!(count("access_log off;"), 2, "{text}");
+}
+
+#[test]
 fn the_settings_are_in_the_configuration() {
     check_lines(
         &files(&settings()),

@@ -103,9 +103,9 @@ impl LocalStream {
             let Some(batch) = self.batches.recv().await else {
                 // The thread has dropped its sender: it has ended or is about to.
                 return match self.thread.take().map(JoinHandle::join) {
-                    Some(Err(_)) => Err(Error::new("read the directory beside the journal")
-                        .cause("the thread that does so ended unexpectedly")
-                        .hint("check the disks; if the journal is damaged, move it aside and run the command again, which reads every file once")),
+                    Some(Err(_)) => Err(Error::new("read the directory and the journal")
+                        .cause("the thread ended unexpectedly")
+                        .hint("check the disks; if the journal in the state directory is damaged, rename it and run the command again, which reads every file once")),
                     _ => Ok(None),
                 };
             };

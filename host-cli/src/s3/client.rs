@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::Body;
 use super::error::{ErrorKind, S3Error, S3Result};
-use super::retry::{Retry, pause};
+use super::retry::{Retry, jittered_pause};
 use super::sign::{Signer, encode_key, encode_query};
 use super::stall::{STALL_TIMEOUT, StallTimer};
 use super::traffic::Traffic;
@@ -110,7 +110,7 @@ impl Client {
         &self.shared.traffic
     }
 
-    /// Sends a request and reads its whole response with `read`; retries what may succeed then.
+    /// Sends a request and reads its whole response with `read`; retries what may succeed on a retry.
     pub(super) async fn execute<T>(
         &self,
         request: UnsignedRequest<'_>,
@@ -140,7 +140,7 @@ impl Client {
         let begin = Instant::now();
         let mut pauses = shared.retry.pauses();
         let mut attempts = 0;
-        // On pauses and failed attempts.
+        // In pauses and failed attempts, without those of an outage.
         let mut spent = Duration::ZERO;
         loop {
             attempts += 1;
@@ -164,7 +164,7 @@ impl Client {
                 let lasted = shared.traffic.record_outage(cause);
                 let limit = shared.retry.outage_timeout;
                 let again = limit.is_none_or(|limit| lasted < limit);
-                again.then(|| pause(OUTAGE_PAUSE, None))
+                again.then(|| jittered_pause(OUTAGE_PAUSE, None))
             } else {
                 // Time in the rate limits' queue, and time in which bytes moved, does not count.
                 spent += sent.elapsed().min(STALL_TIMEOUT);
@@ -172,9 +172,9 @@ impl Client {
                     matches!(kind, ErrorKind::Connect(_)) && attempts >= FIRST_CONTACT_ATTEMPTS;
                 let next = pauses
                     .next()
-                    .map(|longest| pause(longest, kind.retry_after()));
+                    .map(|longest| jittered_pause(longest, kind.retry_after()));
                 let again =
-                    kind.may_be_retried() && !never_reached && spent < shared.retry.give_up_after;
+                    kind.may_be_retried() && !never_reached && spent < shared.retry.time_limit;
                 spent += next.unwrap_or_default();
                 next.filter(|_| again)
             };

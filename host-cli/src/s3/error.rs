@@ -38,7 +38,7 @@ pub type S3Result<T> = Result<T, S3Error>;
 pub enum ErrorKind {
     /// No connection: name not found, refused, unreachable.
     Connect(String),
-    /// The connection is not trusted: certificate or protocol.
+    /// TLS failed: certificate or protocol.
     Tls(String),
     /// No byte moved for a minute.
     Timeout,
@@ -278,8 +278,8 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ErrorKind::Connect(cause) => write!(f, "no connection: {cause}"),
-            ErrorKind::Tls(cause) => write!(f, "no trusted connection: {cause}"),
-            ErrorKind::Timeout => f.write_str("no answer in time"),
+            ErrorKind::Tls(cause) => write!(f, "TLS failed: {cause}"),
+            ErrorKind::Timeout => f.write_str("no data was sent or received for a minute"),
             ErrorKind::Broken(cause) => write!(f, "the connection broke: {cause}"),
             ErrorKind::Service {
                 status,
@@ -309,12 +309,15 @@ impl fmt::Display for ErrorKind {
                     )
                 }
             },
-            ErrorKind::Malformed(cause) => write!(f, "the answer is not S3's: {cause}"),
+            ErrorKind::Malformed(cause) => write!(f, "the response is not S3's: {cause}"),
             ErrorKind::Mismatch { sent, stored } => {
-                write!(f, "the service stored `{stored}`, sent was `{sent}`")
+                write!(
+                    f,
+                    "the service stored content with the MD5 `{stored}`, and content with the MD5 `{sent}` was sent"
+                )
             }
             ErrorKind::Local(cause) => cause.fmt(f),
-            ErrorKind::Request(cause) => write!(f, "the request could not be made: {cause}"),
+            ErrorKind::Request(cause) => write!(f, "the request could not be built: {cause}"),
         }
     }
 }

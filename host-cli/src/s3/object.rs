@@ -138,16 +138,16 @@ impl Client {
 }
 
 pub(super) fn md5_header(md5: &[u8; 16]) -> HeaderValue {
-    insert_value(&BASE64.encode(md5))
+    header_value(&BASE64.encode(md5))
 }
 
 /// `text` as a header value; `?` where it cannot be one.
-fn insert_value(text: &str) -> HeaderValue {
+fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }
 
 pub(super) fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    headers.insert(name, insert_value(text));
+    headers.insert(name, header_value(text));
 }
 
 pub(super) fn etag_of(headers: &HeaderMap) -> String {

@@ -13,13 +13,13 @@ pub struct Retry {
     /// Attempts at most, the first included.
     pub attempts: u32,
     /// No attempt begins after so much time in pauses and failed attempts.
-    pub give_up_after: Duration,
+    pub time_limit: Duration,
     /// Longest first pause; it doubles from one attempt to the next.
     pub first_pause: Duration,
     /// Longest pause.
     pub longest_pause: Duration,
     /// How long an endpoint is tried that was reached before and cannot be reached now; `None`: without
-    /// end.
+    /// end. That time does not count for `time_limit`.
     pub outage_timeout: Option<Duration>,
 }
 
@@ -29,7 +29,7 @@ impl Default for Retry {
     fn default() -> Self {
         Retry {
             attempts: 60,
-            give_up_after: Duration::from_secs(180),
+            time_limit: Duration::from_secs(180),
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(20),
             outage_timeout: None,
@@ -51,7 +51,7 @@ impl Retry {
 
 /// The pause before the next attempt: random, up to `longest` (full jitter, so that requests that
 /// failed together are not retried together), after what the service asked for.
-pub(super) fn pause(longest: Duration, retry_after: Option<Duration>) -> Duration {
+pub(super) fn jittered_pause(longest: Duration, retry_after: Option<Duration>) -> Duration {
     let jitter = longest.mul_f64(fastrand::f64());
     match retry_after {
         Some(asked) => asked.min(LONGEST_RETRY_AFTER) + jitter,
@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn a_pause_is_jittered_and_never_shorter_than_asked_for() {
         for _ in 0..1000 {
-            assert!(pause(Duration::from_secs(1), None) <= Duration::from_secs(1));
-            let asked = pause(Duration::from_secs(1), Some(Duration::from_secs(7)));
+            assert!(jittered_pause(Duration::from_secs(1), None) <= Duration::from_secs(1));
+            let asked = jittered_pause(Duration::from_secs(1), Some(Duration::from_secs(7)));
             assert!((7..=8).contains(&asked.as_secs()));
         }
-        let absurd = pause(Duration::from_secs(1), Some(Duration::from_secs(1_000_000)));
+        let absurd = jittered_pause(Duration::from_secs(1), Some(Duration::from_secs(1_000_000)));
         assert!(absurd <= LONGEST_RETRY_AFTER + Duration::from_secs(1));
     }
 }

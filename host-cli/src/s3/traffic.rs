@@ -50,7 +50,7 @@ impl Traffic {
         self.retries.load(Relaxed)
     }
 
-    /// Answers that asked for fewer requests: 429, 503, SlowDown.
+    /// Responses that ask for fewer requests: 429, 503, SlowDown.
     pub fn slow_downs(&self) -> u64 {
         self.slow_downs.load(Relaxed)
     }

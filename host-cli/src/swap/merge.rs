@@ -53,7 +53,7 @@ fn merge_directory(from: &Path, into: &Path, relative: &Path, merged: &mut Merge
                 target.display()
             ))
             .cause(e)
-            .hint("nothing is lost: fix that and run the command again")
+            .hint("no file is lost: remove the cause, then run the command again")
         };
         let kind = entry.file_type().map_err(fail)?;
         // Before the move: a directory that was moved whole is not read.
@@ -131,7 +131,7 @@ fn move_by_link_or_copy(source: &Path, target: &Path) -> io::Result<Moved> {
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
             if !fs::symlink_metadata(source)?.is_file() {
                 return Err(io::Error::other(
-                    "it is not a file, and on another filesystem",
+                    "it is no regular file, and it is on another filesystem",
                 ));
             }
             if let Err(e) = copy_whole(source, target) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Whether `path` is a mount point; a link is not followed.
 ///
-/// A bind mount may have the device number of its parent, so the kernel is asked.
+/// A bind mount may have the device number of its parent, so the kernel's own attribute counts first.
 pub(super) fn is_mount_point(path: &Path) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     if let Some(answer) = by_attribute(path)? {

@@ -186,7 +186,7 @@ fn create_empty(path: &Path, media: &Path, state: &CutoverState) -> Result<()> {
             if !empty {
                 return Err(Error::new(operation())
                     .cause("it exists and is not empty")
-                    .hint("look at what is in it and move it away, then run the command again"));
+                    .hint("check its content and move it elsewhere, then run the command again"));
             }
         }
         Err(e) => return Err(fail(e)),

@@ -32,8 +32,8 @@ impl MediaPaths {
         let name = absolute.file_name().and_then(|name| name.to_str());
         let (Some(parent), Some(name)) = (absolute.parent(), name) else {
             return Err(Error::usage(operation())
-                .cause("it has no name of its own")
-                .hint("give Mastodon's, e.g. `/home/mastodon/live/public/system`"));
+                .cause("it does not end in a directory name in UTF-8")
+                .hint("give the path of Mastodon's media directory, e.g. `/home/mastodon/live/public/system`"));
         };
         let parent = fs::canonicalize(parent).map_err(|e| {
             Error::usage(operation())
@@ -73,14 +73,14 @@ impl MediaPaths {
 
     /// Locks the paths for this run. The lock ends with its process at the latest.
     pub fn lock(&self) -> Result<Lock> {
-        let operation = || format!("work on `{}`", self.live().display());
+        let operation = || format!("lock `{}`", self.live().display());
         let directory = File::open(&self.parent).map_err(|e| Error::new(operation()).cause(e))?;
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 return Err(Error::new(operation())
-                    .cause("another run of medialift is at work on it")
-                    .hint("wait until it has ended, then run the command again"));
+                    .cause("another medialift process is using it")
+                    .hint("wait until that process has ended, then run the command again"));
             }
             Err(e) => return Err(Error::new(operation()).cause(io::Error::from(e))),
         }

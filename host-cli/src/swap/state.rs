@@ -47,7 +47,7 @@ pub struct CutoverState {
     pub group: u32,
     /// Permission bits of the same.
     pub mode: u32,
-    /// `prune` has begun to delete from it: a rollback would not bring everything back.
+    /// `prune` has begun to delete from it: a rollback would not restore everything.
     pub pruned: bool,
     /// Where a rollback has begun to move conflicting files: if it is killed, the next run reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ impl MediaPaths {
     /// Reads the state; none before a cutover and after a rollback.
     pub fn state(&self) -> Result<Option<CutoverState>> {
         let path = self.state_path();
-        let operation = || format!("read the migration's state `{}`", path.display());
+        let operation = || format!("read the state file `{}`", path.display());
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -78,14 +78,16 @@ impl MediaPaths {
         };
         let state: CutoverState = serde_json::from_slice(&bytes).map_err(|e| {
             Error::new(operation()).cause(e).hint(
-                "it was not written by this version; look at both directories before you remove it",
+                "it was not written by this version of medialift; check both directories before you remove it",
             )
         })?;
         if state.version != VERSION {
-            return Err(Error::new(operation()).cause(format!(
-                "it is of version {}, this program knows version {VERSION}",
-                state.version
-            )));
+            return Err(Error::new(operation())
+                .cause(format!(
+                    "its format is version {}, and this medialift reads version {VERSION}",
+                    state.version
+                ))
+                .hint("use the version of medialift that wrote it"));
         }
         Ok(Some(state))
     }
@@ -95,7 +97,7 @@ impl MediaPaths {
         let path = self.state_path();
         let fail = |e: io::Error| {
             let denied = e.kind() == io::ErrorKind::PermissionDenied;
-            let operation = format!("write the migration's state `{}`", path.display());
+            let operation = format!("write the state file `{}`", path.display());
             let error = Error::new(operation).cause(e);
             if denied {
                 error.hint("run the command as the owner of that directory, or as root")

@@ -180,7 +180,9 @@ fn a_directory_that_no_cutover_has_made_is_not_touched() {
     fs::create_dir(fixture.paths.kept()).unwrap();
     let error = cut_over(&fixture.paths, &mut never).unwrap_err();
     assert!(
-        error.to_string().contains("exists, and not from a cutover"),
+        error
+            .to_string()
+            .contains("exists, and was not created by a cutover"),
         "{error}"
     );
     assert_eq!(fixture.paths.state().unwrap(), None);

@@ -93,7 +93,7 @@ impl ToDelete {
 
     /// Fails where a file that seems to be gone may exist, or where too many are gone.
     fn check(&self, bucket: &str, pairs: &Pairs) -> Result<()> {
-        const LIST: &str = "list them with `--delete --dry-run --verbose`; to delete them, allow as many with `--max-delete`";
+        const LIST: &str = "list them with `--delete --dry-run --verbose`; to delete them, raise the limit with `--max-delete`";
         let refused = |cause: String, hint: &str| {
             let operation = format!("delete {} objects of the bucket `{bucket}`", self.total);
             let cause = format!("{cause}; nothing was deleted");
@@ -103,7 +103,7 @@ impl ToDelete {
         if now.map(|now| (now.dev(), now.ino())) != pairs.root_id() {
             return refused(
                 format!(
-                    "`{}` is not the directory it was when this run began",
+                    "`{}` is no longer the directory that it was when this run began",
                     self.root.display()
                 ),
                 "check that its disk is mounted, then run the command again",
@@ -111,7 +111,7 @@ impl ToDelete {
         }
         if !pairs.saw_all_directories() {
             return refused(
-                "a directory could not be listed, and files that seem to be gone may be in it"
+                "a directory could not be listed, and files that seem to be deleted may be in it"
                     .to_owned(),
                 "make every directory readable, rename one whose name cannot be a key's, follow links with `--follow-links` or put a bind mount in their place, then run the command again",
             );
@@ -126,7 +126,7 @@ impl ToDelete {
         if self.max.is_none() && self.total > share {
             return refused(
                 format!(
-                    "that is more than a tenth of the {} that are there",
+                    "that is more than a tenth of the {} objects in the bucket",
                     pairs.objects()
                 ),
                 LIST,

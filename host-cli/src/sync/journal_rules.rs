@@ -133,8 +133,8 @@ impl JournalRules {
     }
 }
 
-/// A key that the bucket has beside a local file is recorded, whatever is decided: once the object is
-/// gone, the record shows that Mastodon has deleted it.
+/// A key with a local file and an object is recorded, whatever is decided: once the object no longer
+/// exists, the record shows that Mastodon has deleted it.
 fn seen_beside_file(pair: &Pair) -> Option<JournalChange> {
     let seen = pair.local.is_some() && pair.object.is_some() && pair.recorded.is_none();
     seen.then(|| JournalChange::Record(Recorded::seen()))

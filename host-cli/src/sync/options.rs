@@ -1,7 +1,7 @@
-//! What one run of `sync` is asked to do.
+//! The options of one run of `sync`.
 
 use super::ownership::{Ownership, OwnershipCheck};
-use crate::decide::Flags;
+use crate::decide::DecisionOptions;
 use crate::pairs::JoinOptions;
 use crate::upload::MultipartOptions;
 
@@ -14,8 +14,8 @@ pub struct SyncOptions {
     pub ownership: Ownership,
     /// How that is determined again.
     pub ownership_check: OwnershipCheck,
-    /// What else decides.
-    pub flags: Flags,
+    /// Options of the decisions.
+    pub decision: DecisionOptions,
     /// Change nothing.
     pub dry_run: bool,
     /// Delete nothing where more than this many objects would be deleted. `None`: a thousand, and a tenth

@@ -1,5 +1,5 @@
-//! Who owns the media: determined before a run, and again while it lasts, since a run may take days and
-//! Mastodon may be switched to the bucket meanwhile.
+//! Who owns the media: determined before a run, and again during it, since a run may take days and Mastodon
+//! may be switched to the bucket in that time.
 
 use std::mem::discriminant;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct OwnershipCheck {
     pub guards: Vec<Guard>,
 }
 
-/// A guard, and what it is asked to allow.
+/// A guard, and the operation that it allows or refuses.
 #[derive(Clone, Debug)]
 pub struct Guard {
     /// The operation, as an error names it.
@@ -49,7 +49,7 @@ pub struct Guard {
 }
 
 impl Ownership {
-    /// Reads the installation's settings, asks the running instance, and asks the guards.
+    /// Reads the installation's settings, queries the running instance, and checks the guards.
     ///
     /// # Errors
     /// Where a guard refuses.
@@ -83,7 +83,7 @@ impl Ownership {
         check.compare(&self.owner, &now.owner)
     }
 
-    /// Compares with the settings as they are now, which costs little: the instance is not asked.
+    /// Compares with the settings as they are now, which costs little: the instance is not queried.
     ///
     /// # Errors
     /// Where the owner by the settings is another now.
@@ -102,8 +102,10 @@ impl OwnershipCheck {
     fn installation(&self) -> Result<Option<Installation>> {
         let installation = Installation::find(Some(&self.directory), &self.settings)?;
         if self.not_mastodon {
-            may_sync_without_mastodon(&installation)
-                .or_refuse("take the directory for the truth")?;
+            may_sync_without_mastodon(&installation).or_refuse(format!(
+                "use `--not-mastodon` for `{}`",
+                self.directory.display()
+            ))?;
             return Ok(None);
         }
         Ok(Some(installation))
@@ -115,13 +117,13 @@ impl OwnershipCheck {
         }
         let (directory, target) = (self.directory.display(), &self.target);
         Err(
-            Error::new(format!("go on copying `{directory}` to `{target}`"))
+            Error::new(format!("continue copying `{directory}` to `{target}`"))
                 .cause(format!(
                     "Mastodon's settings have changed since this run began: {}, and now {}",
                     describe(before),
                     describe(now)
                 ))
-                .hint("run the same command again: it goes on from here by the present settings"),
+                .hint("run the same command again: it continues by the present settings"),
         )
     }
 }
@@ -221,7 +223,7 @@ mod tests {
         check.settings.instance_url = Some(instance(bucket).await);
         let before = Ownership::examine(&check).await.unwrap();
         assert!(matches!(&before.owner, Owner::Unknown(why) if why.contains("restart Mastodon")));
-        // The settings have not changed, and the instance is not asked.
+        // The settings have not changed, and the instance is not queried.
         before.confirm_by_settings(&check).await.unwrap();
         check.guards.push(Guard {
             operation: "delete".to_owned(),

@@ -74,7 +74,7 @@ pub async fn run(
         stopped = deleted.await.err();
     }
     let journal_complete = run.is_journal_complete(stopped.is_none());
-    // It reads the journal, which the writer closes.
+    // The thread of `pairs` reads the journal, which `close` closes.
     drop(pairs);
     let mut summary = run.close(journal_complete);
     summary.stopped = stopped.as_ref().map(ToString::to_string);
@@ -105,7 +105,8 @@ struct Run {
     concurrency: Concurrency,
     window: Window,
     window_begin: Instant,
-    slow_downs: u64,
+    /// Responses of the service that had asked to slow down when the window began.
+    slow_downs_before: u64,
     refused_in_a_row: u32,
     to_delete: ToDelete,
     summary: Summary,
@@ -138,7 +139,7 @@ impl Run {
                     dry_run: options.dry_run,
                     owner: ownership.owner.clone(),
                     no_mastodon: ownership.no_mastodon,
-                    flags: options.flags,
+                    decision: options.decision,
                 },
             )),
             uploads: JoinSet::new(),
@@ -148,7 +149,7 @@ impl Run {
             concurrency: Concurrency::new(options.concurrency),
             window: Window::default(),
             window_begin: Instant::now(),
-            slow_downs: client.traffic().slow_downs(),
+            slow_downs_before: client.traffic().slow_downs(),
             refused_in_a_row: 0,
             to_delete: ToDelete::new(
                 options.join.walk.root.clone(),
@@ -234,10 +235,10 @@ impl Run {
     fn adapt_concurrency(&mut self) {
         let slow_downs = self.client.traffic().slow_downs();
         self.window.seconds = self.window_begin.elapsed().as_secs_f64();
-        self.window.slow_downs = slow_downs - self.slow_downs;
+        self.window.slow_downs = slow_downs - self.slow_downs_before;
         self.concurrency.observe(std::mem::take(&mut self.window));
         self.window_begin = Instant::now();
-        self.slow_downs = slow_downs;
+        self.slow_downs_before = slow_downs;
         self.progress.message(self.summary.so_far());
     }
 
@@ -264,7 +265,7 @@ impl Run {
                 && self.options.join.files_from.is_none()
                 && self.options.join.filter.takes_all(),
             uploads_aborted: self.uploads_aborted,
-            sent_unrecorded: self.options.flags.send_unrecorded,
+            sent_unrecorded: self.options.decision.send_unrecorded,
         })
     }
 
@@ -274,7 +275,7 @@ impl Run {
         // The thread that reads and every upload have ended, so this is the last to write.
         if let Err(e) = self.writer.finish(journal_complete) {
             self.ui.say(format!(
-                "note: the journal was not written ({e}); the next run reads more files and sends nothing twice"
+                "note: the journal was not written ({e}); the next run reads more files, and uploads none twice"
             ));
         }
         let traffic = self.client.traffic();

@@ -59,7 +59,7 @@ pub struct Summary {
     pub interrupted: bool,
     /// Sent, and confirmed by the bucket.
     pub uploaded: FileCount,
-    /// The same on both sides.
+    /// File and object are the same.
     pub unchanged: FileCount,
     /// Deleted from the bucket.
     pub deleted: u64,
@@ -126,7 +126,7 @@ impl Summary {
         self.hidden_in_bucket += u64::from(in_bucket);
         let mut line = hidden_line(&path);
         if in_bucket {
-            line.push_str("; the bucket has it, from before it was hidden");
+            line.push_str("; the bucket has it, since it was uploaded before it was hidden");
         }
         keep(&mut self.hidden_paths, path);
         line
@@ -136,7 +136,7 @@ impl Summary {
     pub(super) fn leave_not_recorded(&mut self, path: String) -> String {
         self.not_recorded += 1;
         let line = format!(
-            "left: `{}`: in the bucket only, and no record shows that it was a file here",
+            "left: `{}`: only in the bucket, and the journal has no record of a local file",
             path.escape_debug()
         );
         keep(&mut self.not_recorded_paths, path);
@@ -158,7 +158,8 @@ impl Summary {
         self.conflicts.values().sum()
     }
 
-    /// Paths that were not copied as asked. A file that a running instance has deleted is none.
+    /// Paths that should have been copied and were not. A file that a running instance has deleted is not
+    /// counted.
     fn problems(&self) -> u64 {
         let vanished = self.skipped.get(&SkipReason::Vanished);
         let skipped = self.skipped_total() - vanished.copied().unwrap_or(0);

@@ -130,7 +130,7 @@ impl LocalFile {
 
     /// Opens the file that has this path now, changed or not. Never blocks on a FIFO, follows no link.
     pub fn open(&self) -> Result<File, OpenError> {
-        // `NONBLOCK`: a FIFO that took a file's place would block for ever.
+        // `NONBLOCK`: a FIFO that took a file's place would block without end.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = self.beneath(self.below(), flags).map_err(|e| match e {
             Errno::NOENT | Errno::NOTDIR => OpenError::new(SkipReason::Vanished),
@@ -238,7 +238,7 @@ impl LocalFile {
 pub enum TreeEntry {
     /// A regular file whose path can be a key.
     File(LocalFile),
-    /// An entry that is passed over and reported.
+    /// An entry that is skipped and reported.
     Skipped(Skipped),
 }
 

@@ -48,7 +48,7 @@ pub fn walk_list(options: &WalkOptions, paths: Vec<OsString>) -> Result<Vec<Tree
                 TreeEntry::skipped(path, SkipReason::Missing, None)
             }
             Err(Errno::LOOP) => {
-                let detail = Some("a directory of the path is one".to_owned());
+                let detail = Some("a directory in the path is a link".to_owned());
                 TreeEntry::skipped(path, SkipReason::Symlink, detail)
             }
             Err(e) => {
@@ -114,7 +114,7 @@ impl Descent {
             )
             .checked(options.longest_path()),
             FileType::Directory => {
-                let detail = Some("it is a directory: list the files in it".to_owned());
+                let detail = Some("it is a directory: name the files in it".to_owned());
                 TreeEntry::skipped(path, SkipReason::Unreadable, detail)
             }
             other => TreeEntry::skipped(path, special(other), None),
@@ -135,7 +135,7 @@ fn relative(root: &Path, path: &OsStr) -> Result<Vec<u8>> {
                 return Err(
                     Error::usage(format!("use the listed path `{}`", path.display()))
                         .cause("it leads out of the media directory")
-                        .hint("list paths relative to the media directory, one a line"),
+                        .hint("give paths relative to the media directory, one per line"),
                 );
             }
         }

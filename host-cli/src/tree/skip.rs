@@ -1,11 +1,11 @@
-//! Why an entry of the tree is passed over.
+//! Why an entry of the tree is skipped.
 
 use std::fmt;
 
 use rustix::fs::FileType;
 use serde::Serialize;
 
-/// Why an entry is passed over. Each variant is one line of a report.
+/// Why an entry is skipped. Each variant is one line of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
@@ -60,8 +60,8 @@ impl SkipReason {
             SkipReason::Unreadable => "cannot be read",
             SkipReason::UnreadableDirectory => "the directory cannot be listed",
             SkipReason::Changing => "kept changing while it was read",
-            SkipReason::Vanished => "vanished before its turn",
-            SkipReason::Missing => "is not there",
+            SkipReason::Vanished => "was deleted before it was read",
+            SkipReason::Missing => "does not exist",
         }
     }
 
@@ -80,11 +80,11 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// An entry that is passed over.
+/// An entry that is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// Its path; bytes that are not UTF-8 are shown as `\u{FFFD}`. Ends in `/` where a directory is
-    /// passed over, for whatever reason.
+    /// skipped, for whatever reason.
     pub path: String,
     /// Why.
     pub reason: SkipReason,

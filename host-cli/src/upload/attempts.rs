@@ -10,11 +10,11 @@ const MAX_ATTEMPTS: usize = 4;
 /// The pause before the second attempt; it doubles from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 
-/// The attempts at one file: taken from here by whatever tries it again, because it changed while it
-/// was read or sent, because its bytes arrived damaged, or because it is not known whether its
-/// multipart upload was completed.
+/// The attempts at one file. Every retry of the file counts here: because it changed while it was read or
+/// sent, because its bytes arrived damaged, or because it is not known whether its multipart upload was
+/// completed.
 ///
-/// What the network or the service fails is retried below, within one request ([`crate::s3::Retry`]).
+/// Errors of the network or the service are retried within one request ([`crate::s3::Retry`]).
 #[derive(Debug)]
 pub(super) struct Attempts {
     pauses: ExponentialBackoff,

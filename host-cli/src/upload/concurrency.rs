@@ -28,7 +28,7 @@ pub struct Window {
     pub seconds: f64,
     /// Uploads that succeeded.
     pub completed: u64,
-    /// Answers that asked for fewer requests.
+    /// Responses that ask for fewer requests.
     pub slow_downs: u64,
     /// The limit was reached: otherwise a higher one would not have helped.
     pub saturated: bool,

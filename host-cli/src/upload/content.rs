@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_without_a_media_type_is_passed_over() {
+    fn an_extension_without_a_media_type_is_ignored() {
         check("a/b.bin", b"\x89PNG\r\n\x1a\n", "image/png");
         check("a/b.dat", b"GIF89a", "image/gif");
         check("a/b.bin", b"?", "application/octet-stream");

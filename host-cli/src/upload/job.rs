@@ -105,7 +105,7 @@ pub(super) fn is_unchanged(file: &File, stamp: Stamp) -> bool {
     Stamp::of_file(file).is_ok_and(|now| now == stamp)
 }
 
-/// The outcome of a file that is passed over.
+/// The outcome of a file that is skipped.
 pub(super) fn skipped(job: &Job, reason: SkipReason, detail: Option<String>) -> UploadOutcome {
     UploadOutcome::Skipped(Skipped {
         path: job.file.path.clone(),

@@ -1,5 +1,5 @@
-//! A large file in many parts: resumed where an earlier run left off, each part proven by its digest,
-//! the whole by the service's result or by a look at the object.
+//! A large file in many parts: the upload of an earlier run is resumed, each part is compared by its digest,
+//! and the whole by the service's result or by a HEAD of the object.
 
 use std::io;
 use std::sync::Arc;
@@ -99,12 +99,13 @@ async fn compare(
         }
     }
     if !is_unchanged(&opened.file, opened.stamp) {
+        // As of a file that has become shorter: `Attempt::unreadable` takes it for a change.
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(uploader.decide_by_content(job, opened.stamp, &etag))
 }
 
-/// Sends the parts that are missing and completes the upload. `None`: the file changed meanwhile, or
+/// Sends the missing parts and completes the upload. `None`: the file changed during that, or
 /// an object appeared under its key, and nothing was stored.
 async fn upload(
     uploader: &Arc<Uploader>,

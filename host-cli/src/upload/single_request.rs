@@ -22,8 +22,8 @@ use crate::tree::{LocalFile, OpenError, SkipReason, Stamp};
 /// Files up to this many bytes are held in memory.
 const IN_MEMORY_UP_TO: u64 = 512 * 1024;
 
-/// After a request that took longer, it is checked whether the file is still what was sent. A shorter
-/// one was neither retried nor delayed.
+/// After a request that took longer, it is checked whether the file is still what was sent. It costs a
+/// call for each file, and a shorter request was neither retried nor delayed.
 const CHECK_FILE_AFTER: Duration = Duration::from_secs(1);
 
 /// A file that was opened, and read if it is small.
@@ -52,8 +52,8 @@ pub(super) async fn read(uploader: &Uploader, job: &Job) -> Result<ReadFile, Att
         .memory(job.file.stamp.size.min(IN_MEMORY_UP_TO))
         .await;
     let file = job.file.clone();
-    let include_hidden = uploader.options.flags.include_hidden;
-    // Of a large file the memory is given back: how it is sent, it asks for its own.
+    let include_hidden = uploader.options.decision.include_hidden;
+    // For a large file the permit is dropped here: `send_from_disk` and `send_in_parts` take their own.
     match blocking(move || Ok(read_blocking(&file, include_hidden, memory))).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(OpenError { reason, detail })) => {
@@ -136,7 +136,7 @@ pub(super) async fn send_from_memory(
     let file = job.file.clone();
     match blocking(move || Ok(file.open().ok())).await {
         Ok(Some(now)) => attempt_unless_changed(outcome, &now, stamp, hex::encode(md5)),
-        // A file that has vanished was stored as it was.
+        // The file has vanished: there is no newer version to send.
         _ => Attempt::of(outcome),
     }
 }

@@ -1,12 +1,12 @@
-//! What all uploads of a run share: client, memory budget, and the two questions that are asked of
-//! every file before it is sent.
+//! What all uploads of a run share: client, memory budget, and the two checks of every file before it is
+//! sent: by its content, and by the object that exists now.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::job::{Job, UploadOutcome};
-use crate::decide::{Decision, Flags, decide_read};
+use crate::decide::{Decision, DecisionOptions, decide_read};
 use crate::journal::{Journal, Recorded};
 use crate::mastodon::Owner;
 use crate::pairs::Pair;
@@ -43,8 +43,8 @@ pub struct UploadOptions {
     pub owner: Owner,
     /// No Mastodon uses the directory.
     pub no_mastodon: bool,
-    /// What else decides.
-    pub flags: Flags,
+    /// Options of the decisions.
+    pub decision: DecisionOptions,
 }
 
 /// What all uploads of a run share.
@@ -109,7 +109,7 @@ impl Uploader {
         }
         let object = job.pair.object.as_ref();
         let same = object.is_some_and(|object| object.size == stamp.size && object.etag == etag);
-        match decide_read(&job.pair, same, &self.options.owner, self.options.flags) {
+        match decide_read(&job.pair, same, &self.options.owner, self.options.decision) {
             Decision::Send(_) => NextStep::Send,
             Decision::Conflict(conflict) => NextStep::Finish(UploadOutcome::Conflict(conflict)),
             _ => NextStep::Finish(UploadOutcome::Same {

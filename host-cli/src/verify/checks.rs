@@ -15,7 +15,7 @@ use crate::web::{HttpResponse, WebError};
 
 pub(super) const UNREACHABLE: &str =
     "check the domain's DNS record and that the worker (or nginx) behind it is running";
-const CACHE_STATE: &str = "x-cache-status";
+const CACHE_STATUS: &str = "x-cache-status";
 /// Reads until one is a hit: each may reach another machine of the edge.
 const READS_UNTIL_HIT: usize = 4;
 /// The least `max-age` in seconds: media never change under a name.
@@ -23,20 +23,29 @@ const A_DAY: u64 = 86_400;
 
 type ReadResult = Result<HttpResponse, WebError>;
 
-/// Number of findings when the domain cannot be read and no further check runs.
-pub const FIRST_CHECKS: usize = 2;
+/// The results of [`run`].
+#[derive(Debug)]
+pub struct ProbeFindings {
+    /// A finding for each check that was run.
+    pub findings: Vec<Finding>,
+    /// Whether the domain can be read: otherwise no check after the first read was run.
+    pub is_readable: bool,
+}
 
 /// Runs all checks on the probes; only the first ones if the first read fails.
-pub async fn run(domain: &Domain, probes: &Probes) -> Vec<Finding> {
+pub async fn run(domain: &Domain, probes: &Probes) -> ProbeFindings {
     let mut findings = vec![encryption(domain)];
     let first = domain.get(&probes.plain).await;
     findings.push(first_read(&first, probes));
-    let Ok(first) = first else {
-        return findings;
+    let first = match first {
+        Ok(first) if first.status == StatusCode::OK => first,
+        Ok(_) | Err(_) => {
+            return ProbeFindings {
+                findings,
+                is_readable: false,
+            };
+        }
     };
-    if first.status != StatusCode::OK {
-        return findings;
-    }
     findings.push(second_read(domain, probes).await);
     findings.push(query_is_dropped(domain, probes).await);
     findings.push(headers::content_type(&first));
@@ -54,7 +63,10 @@ pub async fn run(domain: &Domain, probes: &Probes) -> Vec<Finding> {
     findings.push(refusals::missing(domain, probes).await);
     findings.push(refusals::listing(domain).await);
     findings.push(refusals::archives(domain, probes).await);
-    findings
+    ProbeFindings {
+        findings,
+        is_readable: true,
+    }
 }
 
 fn unreachable(check: &'static str, error: &WebError) -> Finding {
@@ -108,10 +120,10 @@ fn first_read(first: &ReadResult, probes: &Probes) -> Finding {
                 probes.body.len(),
                 response.body.len()
             ),
-            "a proxy changes files: turn optimisation and rewriting off for the domain",
+            "a proxy changes files: turn optimization and rewriting off for the domain",
         );
     }
-    match response.header(CACHE_STATE).as_deref() {
+    match response.header(CACHE_STATUS).as_deref() {
         Some("MISS") => Finding::passed(check, format!("MISS, {}", size_and_time(response))),
         state => Finding::failed(
             check,
@@ -127,7 +139,7 @@ fn first_read(first: &ReadResult, probes: &Probes) -> Finding {
 /// The cache state for a detail: `, HIT`.
 fn state(response: &HttpResponse) -> String {
     response
-        .header(CACHE_STATE)
+        .header(CACHE_STATUS)
         .map_or_else(String::new, |state| format!(", {state}"))
 }
 
@@ -151,7 +163,7 @@ async fn second_read(domain: &Domain, probes: &Probes) -> Finding {
                     "purge the cache, and see the worker's log",
                 );
             }
-            Ok(response) => match response.header(CACHE_STATE) {
+            Ok(response) => match response.header(CACHE_STATUS) {
                 Some(state) if state == "HIT" => {
                     return Finding::passed(check, format!("HIT, {}", size_and_time(&response)));
                 }
@@ -177,7 +189,7 @@ async fn query_is_dropped(domain: &Domain, probes: &Probes) -> Finding {
     let url = format!("{}?x=1", domain.url.of(&probes.plain));
     match domain.send(Method::GET, &url, &[]).await {
         Err(error) => unreachable(check, &error),
-        Ok(response) if response.header(CACHE_STATE).as_deref() == Some("HIT") => {
+        Ok(response) if response.header(CACHE_STATUS).as_deref() == Some("HIT") => {
             Finding::passed(check, "a query string does not change the cache key")
         }
         Ok(response) => Finding::failed(

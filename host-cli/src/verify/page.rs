@@ -65,11 +65,17 @@ mod tests {
     #[test]
     fn no_name_can_break_out_of_the_page() {
         let url = SiteUrl::parse("https://files.example.com/media").unwrap();
-        let findings = [Finding::passed(
-            "names",
-            "</script><script>alert(1)</script>",
-        )];
-        let page = render(&url, "media", &findings, &[]);
+        let markup = "</script><script>alert(1)</script>";
+        let findings = [Finding::passed("names", markup)];
+        let reads = [SampleRead {
+            key: markup.to_owned(),
+            url: format!("https://files.example.com/{markup}"),
+            size: 1,
+            content_type: format!("image/{markup}"),
+            cache: markup.to_owned(),
+            fault: Some(markup.to_owned()),
+        }];
+        let page = render(&url, markup, &findings, &reads);
         assert!(!page.contains("<script>alert"));
         assert!(page.contains("img-src https://files.example.com;"));
         assert!(!page.contains("PAGE-DATA"));

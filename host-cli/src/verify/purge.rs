@@ -92,7 +92,7 @@ pub async fn check(
     }
     let hint = match accepted {
         true => {
-            "deleted media would stay readable for days: look for `purge_failed` in the worker's log, and at the queue `PURGES` and its dead letters; for a long queue increase `--purge-wait`"
+            "deleted media would stay readable for days: search the worker's log for `purge_failed`, and check the queue `PURGES` and its dead-letter queue; for a long queue increase `--purge-wait`"
         }
         false => {
             "deleted media would stay readable for days: set the worker's secrets `PURGE_SECRET_HEADER` and `PURGE_SECRET` to the values used here"

@@ -18,6 +18,7 @@ use super::Domain;
 use super::domain::LONGEST_BODY;
 use crate::error::chain;
 use crate::findings::Finding;
+use crate::format::counted;
 use crate::s3::Client;
 
 /// Most files named in a finding.
@@ -118,7 +119,7 @@ pub async fn read(
         .map(|sample| async move { (sample, read_one(domain, sample).await) })
         .buffered(CONCURRENT_READS);
     while let Some((sample, (read, body))) = responses.next().await {
-        // A local file counts while Mastodon does not write to the bucket.
+        // Where Mastodon does not write to the bucket, the object must have the content of the local file.
         let may_change = bucket_is_owned || !matches!(sample.expected, ExpectedContent::File(_));
         if read.fault.is_none() || !may_change || !has_changed(bucket, sample, &body).await {
             reads.push(read);
@@ -131,8 +132,8 @@ pub async fn read(
         Finding::passed(
             check,
             format!(
-                "{} files were read, and each has the expected bytes",
-                reads.len()
+                "{} read with the expected bytes",
+                counted(reads.len() as u64, "file was", "files were")
             ),
         )
     } else {
@@ -149,13 +150,13 @@ pub async fn read(
                 reads.len(),
                 named.join(", ")
             ),
-            "run `medialift sync` again: it sends what is missing or differs",
+            "run `medialift sync` again: it uploads files that are missing or differ",
         )
     };
     (finding, reads)
 }
 
-/// Whether a sample that differs was deleted or replaced in the bucket meanwhile.
+/// Whether a sample that differs was deleted or replaced in the bucket since it was selected.
 async fn has_changed(bucket: &Client, sample: &Sample, body: &[u8]) -> bool {
     match bucket.head_object(&sample.key).await {
         Ok(head) => head.etag == hex::encode(Md5::digest(body)),

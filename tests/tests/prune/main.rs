@@ -101,7 +101,11 @@ fn a_second_run_at_once_is_refused() -> Result<()> {
         .spawn()?;
     media.wait_for_requests(1)?;
     let ran = only_dir(&media, "public/system_", &[])?.expect(1);
-    assert!(ran.stderr.contains("at work on it"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("another medialift process"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(first.wait()?.code(), Some(0));
     Ok(())
 }

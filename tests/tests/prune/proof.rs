@@ -169,7 +169,7 @@ fn a_file_whose_object_came_back_while_it_ran_stays() -> Result<()> {
         run.join().expect("it ran")
     })?;
     let shown = ran.expect(4).stdout;
-    assert!(shown.contains("came back to the bucket"), "{shown}");
+    assert!(shown.contains("uploaded again during this run"), "{shown}");
     let left = files(&media.kept())?;
     assert_eq!(left[FILES[4].0], FILES[4].1.as_bytes());
     Ok(())

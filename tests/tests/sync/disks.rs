@@ -63,8 +63,7 @@ fn a_full_disk_of_the_service_ends_the_run_and_with_room_it_goes_on() {
         .expect(1);
     assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
     assert!(
-        ran.stderr
-            .contains("hint: the service is out of disk space"),
+        ran.stderr.contains("hint: free disk space on the service"),
         "{}",
         ran.stderr
     );

@@ -104,7 +104,7 @@ fn a_service_that_only_fails_ends_the_run_with_one_message() {
     assert_eq!(ran.stderr.matches("error:").count(), 1, "{}", ran.stderr);
     assert!(
         ran.stderr
-            .contains("hint: the service is busy or out of order"),
+            .contains("hint: the service is overloaded or fails"),
         "{}",
         ran.stderr
     );
@@ -142,6 +142,21 @@ fn a_file_whose_bytes_arrive_damaged_is_sent_four_times_and_no_more() {
         let error = failure["error"].as_str().expect("an error");
         assert!(error.contains("4 attempts"), "{error}");
     }
+    world.control().clear_faults().expect("cleared");
+    world.report(&[], 0).expect(2, 0);
+}
+
+/// The service, or what answers in its place, says 200 and names no MD5.
+#[test]
+fn an_upload_counts_only_by_the_md5_of_what_was_sent() {
+    let world = World::origin();
+    for (path, size) in [("small", 10), ("streamed", 1 << 20)] {
+        world.write(path, vec![7; size]);
+    }
+    world.faults(json!({ "kind": "portal", "operation": "PutObject" }));
+    let report = world.report(&[], 4);
+    report.expect(0, 0);
+    assert_eq!(report.number("/failed"), 2);
     world.control().clear_faults().expect("cleared");
     world.report(&[], 0).expect(2, 0);
 }
@@ -239,7 +254,8 @@ fn one_key_that_is_refused_ends_no_run_and_sixteen_in_a_row_do() {
         refused("accounts/");
         let ran = world.run(&["--state-dir", "other", "--replace"]).expect(1);
         assert!(
-            ran.stderr.contains("the 16th in a row that is refused"),
+            ran.stderr
+                .contains("the 16th file in a row that is refused"),
             "{}",
             ran.stderr
         );

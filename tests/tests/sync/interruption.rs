@@ -140,7 +140,9 @@ fn a_second_run_at_once_is_refused() {
     }
     let second = world.run(&[]).expect(1);
     assert!(
-        second.stderr.contains("another run holds it"),
+        second
+            .stderr
+            .contains("another medialift process is using it"),
         "{}",
         second.stderr
     );

@@ -253,7 +253,7 @@ fn what_mastodon_has_hidden_is_left_out_and_named() -> Result<()> {
         let flags = [&["--include-hidden"], flags].concat();
         let refused = media.run("sync", &flags)?.expect(2);
         assert!(
-            refused.stderr.contains("hint: name the files"),
+            refused.stderr.contains("hint: give the files"),
             "{}",
             refused.stderr
         );

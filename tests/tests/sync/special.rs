@@ -19,7 +19,7 @@ fn make_pipe(path: &Path) {
 }
 
 #[test]
-fn what_is_no_file_is_named_counted_and_passed_over() {
+fn what_is_no_file_is_named_counted_and_skipped() {
     let world = World::origin();
     world.fill(20, 100);
     let at = |name: &str| world.media().join(name);

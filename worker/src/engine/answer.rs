@@ -6,7 +6,7 @@ use crate::policy::conditional;
 use crate::policy::headers::{self, text, value};
 use crate::policy::origin_error::OriginError;
 use crate::policy::range::{self, ByteRange};
-use crate::policy::shape::{Shape, shape};
+use crate::policy::shape::{Shape, shape_for};
 use crate::policy::status::CacheStatus;
 use crate::policy::time::UnixMillis;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
@@ -48,7 +48,7 @@ where
             _ => return Ok(Answer::Stored(copy, cache_status)),
         }
         let whole = copy.found.selected_headers();
-        let (range, length) = match shape(&read.headers, &whole) {
+        let (range, length) = match shape_for(&read.headers, &whole) {
             Shape::Whole => return Ok(Answer::Stored(copy, cache_status)),
             Shape::NotModified => return Ok(Answer::NotModified(copy, cache_status)),
             Shape::PreconditionFailed => return Ok(precondition_failed()),
@@ -57,8 +57,8 @@ where
             }
             Shape::Part { range, length } => (range, length),
         };
-        let request = HeaderMap::from_iter([(RANGE, headers::value(&range.header()))]);
-        let found = self.store.find(&read.cache_key, &request).await;
+        let only_range = HeaderMap::from_iter([(RANGE, value(&range.header()))]);
+        let found = self.store.find(&read.cache_key, &only_range).await;
         let part = found.filter(|part| {
             let headers = part.selected_headers();
             part.status() == StatusCode::PARTIAL_CONTENT
@@ -80,9 +80,9 @@ where
     /// The time of the body is not limited. The runtime does not show the progress of a stream that it passes
     /// on without us, and a timer would end with the request, thirty seconds after the answer.
     pub(super) async fn pass_through(&self, read: &Read) -> Result<Answer<S::Found>, OriginError> {
-        let range = range::single(&read.headers);
-        let mut fetched = self.origin.fetch(&read.key, &range).await;
-        let needs_whole = match &fetched {
+        let only_range = range::single_range_header(&read.headers);
+        let mut answer = self.origin.fetch(&read.key, &only_range).await;
+        let needs_whole = match &answer {
             // The length in a 416 is that of the whole object.
             Err(error) => *error == OriginError::Refused { status: 416 },
             // Without a length the runtime has decoded the body: the bucket has cut the coded bytes, and the
@@ -93,10 +93,10 @@ where
                         || !answer.headers.contains_key(CONTENT_LENGTH))
             }
         };
-        if !range.is_empty() && needs_whole {
-            fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
+        if !only_range.is_empty() && needs_whole {
+            answer = self.origin.fetch(&read.key, &HeaderMap::new()).await;
         }
-        let answer = fetched.inspect_err(|error| self.runtime.report(&read.key, *error, false))?;
+        let answer = answer.inspect_err(|error| self.runtime.report(&read.key, *error, false))?;
         let (cache_status, now) = (CacheStatus::Miss, self.runtime.now());
         let fetched = Fetched {
             status: answer.status,
@@ -120,8 +120,8 @@ where
         } = fetched;
         let shape = match status {
             _ if read.headers.is_empty() => Shape::Whole,
-            StatusCode::OK => shape(&read.headers, &headers),
-            StatusCode::PARTIAL_CONTENT => match shape(&read.headers, &headers) {
+            StatusCode::OK => shape_for(&read.headers, &headers),
+            StatusCode::PARTIAL_CONTENT => match shape_for(&read.headers, &headers) {
                 // The origin has cut it already: only the conditions still count.
                 Shape::Part { .. } | Shape::Unsatisfiable { .. } => Shape::Whole,
                 shape => shape,
@@ -163,7 +163,7 @@ impl Read {
     pub(super) fn takes_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         !self.head
             && (status != StatusCode::OK
-                || match shape(&self.headers, headers) {
+                || match shape_for(&self.headers, headers) {
                     Shape::Whole => true,
                     Shape::Part { range, length } => is_sliced(range, length),
                     Shape::NotModified
@@ -177,7 +177,7 @@ impl Read {
     pub(super) fn wants_stored_part(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let is_cut_later =
             |shape| matches!(shape, Shape::Part { range, length } if !is_sliced(range, length));
-        !self.head && status == StatusCode::OK && is_cut_later(shape(&self.headers, headers))
+        !self.head && status == StatusCode::OK && is_cut_later(shape_for(&self.headers, headers))
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) enum Refreshed<B> {
     Revalidated(Record),
     /// The origin's answer is not one that is stored: it is this reader's alone.
     PassedThrough(Fetched<B>),
-    /// The origin has no answer: the copy is served.
-    Covered,
+    /// The origin has given no answer, or none yet: the copy is served.
+    NoAnswer,
     /// There is nothing to serve.
     Failed(OriginError),
 }
@@ -81,8 +81,8 @@ where
     /// Fetches an absent object and stores it.
     async fn fill(self, permit: Permit, read: Rc<Read>, reader: oneshot::Sender<Filled<S::Body>>) {
         let asked_at = self.runtime.now();
-        let fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
-        let answer = match fetched {
+        let answer = self.origin.fetch(&read.key, &HeaderMap::new()).await;
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 self.runtime.report(&read.key, error, false);
@@ -108,6 +108,7 @@ where
                     Some(body) if takes_body => match body.tee() {
                         Some((body, to_store)) => (Some(body), Some(to_store)),
                         None => {
+                            // The permit is dropped: the next reader fills.
                             _ = reader.send(Err(OriginError::Connect));
                             return;
                         }
@@ -144,24 +145,24 @@ where
     ) {
         let conditions = conditional::revalidation(&stale.headers);
         let mut asked_at = self.runtime.now();
-        let mut fetched = self.origin.fetch(&read.key, &conditions).await;
-        if let Ok(answer) = &fetched
-            && answer.status == StatusCode::NOT_MODIFIED
+        let mut answer = self.origin.fetch(&read.key, &conditions).await;
+        if let Ok(confirmation) = &answer
+            && confirmation.status == StatusCode::NOT_MODIFIED
             && self.runtime.now() >= stale.record.stale_until
         {
             // The copy holds, but meanwhile it may no longer be served.
             asked_at = self.runtime.now();
-            fetched = self.origin.fetch(&read.key, &HeaderMap::new()).await;
+            answer = self.origin.fetch(&read.key, &HeaderMap::new()).await;
         }
         let now = self.runtime.now();
-        let answer = match fetched {
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 let is_covered = decision::is_covered(error, &stale.record, now);
                 self.runtime.report(&read.key, error, is_covered);
                 if is_covered {
                     // The permit is dropped: other readers have the copy too.
-                    _ = reader.send(Refreshed::Covered);
+                    _ = reader.send(Refreshed::NoAnswer);
                     return;
                 }
                 let after = decision::after_error(error, &self.rule, asked_at, now);
@@ -211,7 +212,8 @@ where
         }
     }
 
-    /// Carries out the decision after an error in the store. Returns the error as readers get it.
+    /// Carries out, in the store, the decision after an error of the origin. Returns the error as readers
+    /// get it.
     async fn store_error(
         &self,
         read: &Read,

@@ -23,16 +23,16 @@ where
     /// What the store has for a read. `found` is the part or the 304 that the reader wants, where the store
     /// gives it at once, else the whole answer.
     pub(super) async fn look_up(&self, read: &Read) -> Lookup<S::Found> {
-        let request = store_request(&read.headers);
-        let lookup = self.look_up_with(read, &request).await;
-        if request.is_empty() || is_conclusive(read, &lookup) {
+        let store_headers = store_headers(&read.headers);
+        let lookup = self.look_up_with(read, &store_headers).await;
+        if store_headers.is_empty() || is_conclusive(read, &lookup) {
             return lookup;
         }
         self.look_up_with(read, &HeaderMap::new()).await
     }
 
-    async fn look_up_with(&self, read: &Read, request: &HeaderMap) -> Lookup<S::Found> {
-        let Some(found) = self.store.find(&read.cache_key, request).await else {
+    async fn look_up_with(&self, read: &Read, store_headers: &HeaderMap) -> Lookup<S::Found> {
+        let Some(found) = self.store.find(&read.cache_key, store_headers).await else {
             return Lookup::Absent;
         };
         let Some(record) = found.record() else {
@@ -49,11 +49,11 @@ where
     }
 }
 
-/// What the store is asked for at once: a single range, or one condition on what the reader already has,
-/// where the read has no other headers.
-fn store_request(headers: &HeaderMap) -> HeaderMap {
+/// Those of a reader's headers that the store is asked with: a single range, or one condition on what the
+/// reader already has, where the read has no other headers.
+fn store_headers(headers: &HeaderMap) -> HeaderMap {
     if headers.len() == 1 && headers.contains_key(RANGE) {
-        return range::single(headers);
+        return range::single_range_header(headers);
     }
     let only = |names: &[HeaderName]| headers.keys().all(|name| names.contains(name));
     // A tag takes the place of a date (RFC 9110, section 13.1.3).

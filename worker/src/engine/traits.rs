@@ -37,12 +37,12 @@ pub trait Found: Sized + 'static {
 pub trait Store: Clone + 'static {
     type Body: Body;
     type Found: Found<Body = Self::Body>;
-    /// The answer stored under `cache_key`. `request` may have one `Range`, `If-None-Match` or
+    /// The answer stored under `cache_key`. `request_headers` may have one `Range`, `If-None-Match` or
     /// `If-Modified-Since`, which the store applies to a stored answer of any status.
     fn find(
         &self,
         cache_key: &str,
-        request: &HeaderMap,
+        request_headers: &HeaderMap,
     ) -> impl Future<Output = Option<Self::Found>>;
     /// Stores an answer, whole or not at all. False where the store reports a failure. True does not prove
     /// that it is stored: the store may lose an answer without a report.
@@ -60,11 +60,11 @@ pub trait Store: Clone + 'static {
 /// Where objects come from.
 pub trait Origin: Clone + 'static {
     type Body: Body;
-    /// Asks for an object. `request` has the conditions and the range for the origin.
+    /// Asks for an object. `request_headers` are all that is sent: conditions, or a range.
     fn fetch(
         &self,
         key: &ObjectKey,
-        request: &HeaderMap,
+        request_headers: &HeaderMap,
     ) -> impl Future<Output = Result<OriginAnswer<Self::Body>, OriginError>>;
 }
 

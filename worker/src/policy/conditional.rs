@@ -75,12 +75,12 @@ pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
     request
 }
 
-/// The conditions for the bucket where a cache in front of the worker has the copy, from the cache's own.
-pub fn for_bucket(of_the_cache: &HeaderMap) -> HeaderMap {
-    let of_the_copy = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)];
-    let validator =
-        |(condition, validator)| Some((validator, of_the_cache.get(condition)?.clone()));
-    revalidation(&of_the_copy.into_iter().filter_map(validator).collect())
+/// As [`revalidation`], where the copy is in a cache in front of the worker: from that cache's conditions.
+pub fn revalidation_for_cache(conditions: &HeaderMap) -> HeaderMap {
+    // The cache's conditions have the validators of its copy.
+    let names = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)];
+    let validator = |(condition, validator)| Some((validator, conditions.get(condition)?.clone()));
+    revalidation(&names.into_iter().filter_map(validator).collect())
 }
 
 /// Whether two answers have the same validators, that is, are of one version of an object.

@@ -168,12 +168,11 @@ fn x_accel_expires(headers: &HeaderMap, now: UnixMillis) -> StatedFreshness {
         return StatedFreshness::None;
     };
     match text.strip_prefix('@') {
-        Some(moment) => headers::digits(moment).map_or(StatedFreshness::None, |second| {
+        Some(moment) => headers::parse_number(moment).map_or(StatedFreshness::None, |second| {
             StatedFreshness::Until(UnixMillis(0).plus_seconds(second))
         }),
-        None => {
-            headers::digits(text).map_or(StatedFreshness::None, |seconds| for_seconds(seconds, now))
-        }
+        None => headers::parse_number(text)
+            .map_or(StatedFreshness::None, |seconds| for_seconds(seconds, now)),
     }
 }
 
@@ -186,7 +185,7 @@ fn cache_control(headers: &HeaderMap, now: UnixMillis) -> StatedFreshness {
         let name = name.trim();
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let shortest =
-            |so_far: Option<u64>| Some(so_far.unwrap_or(u64::MAX).min(age(value.trim())));
+            |so_far: Option<u64>| Some(so_far.unwrap_or(u64::MAX).min(parse_age(value.trim())));
         if is("no-cache") || is("no-store") || is("private") {
             return StatedFreshness::Never;
         } else if is("s-maxage") {
@@ -201,7 +200,7 @@ fn cache_control(headers: &HeaderMap, now: UnixMillis) -> StatedFreshness {
 }
 
 /// An age in seconds: 0 for a text that is not a number, `u64::MAX` for one that overflows.
-fn age(text: &str) -> u64 {
+fn parse_age(text: &str) -> u64 {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match is_number {
         true => text.parse().unwrap_or(u64::MAX),

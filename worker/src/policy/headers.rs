@@ -103,11 +103,11 @@ pub fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str
 
 /// The value of a header as a number; `None` where it is not one.
 pub fn number(headers: &HeaderMap, name: impl AsHeaderName) -> Option<u64> {
-    digits(text(headers, name)?.trim())
+    parse_number(text(headers, name)?.trim())
 }
 
 /// Reads a number that consists of ASCII digits only, without a sign.
-pub fn digits(text: &str) -> Option<u64> {
+pub fn parse_number(text: &str) -> Option<u64> {
     let all_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| text.parse().ok()).flatten()
 }
@@ -136,11 +136,11 @@ pub fn is_removed(name: &HeaderName) -> bool {
 /// added ones where [`has_added_headers`].
 pub fn for_client(
     status: StatusCode,
-    bucket: &HeaderMap,
+    from_origin: &HeaderMap,
     cache_status: CacheStatus,
     now: UnixMillis,
 ) -> HeaderMap {
-    let mut headers = stripped(bucket);
+    let mut headers = stripped(from_origin);
     if has_added_headers(status) {
         add(&mut headers, cache_status, now);
     }
@@ -151,20 +151,20 @@ pub fn for_client(
 /// milliseconds.
 pub fn set_server_timing(headers: &mut HeaderMap, waited: Option<u64>) {
     if let Some(status) = text(headers, X_CACHE_STATUS) {
-        let timing = CacheStatus::from_platform(status).server_timing(waited);
+        let timing = CacheStatus::parse(status).server_timing(waited);
         headers.insert(SERVER_TIMING, value(&timing));
     }
 }
 
-/// The headers with which an answer is stored: as a client gets them on a hit, with the record in the place
-/// of the cache status, and without `Age`, which is computed from the record.
-pub fn for_store(mut for_client: HeaderMap, record: &Record) -> HeaderMap {
-    for_client.remove(AGE);
-    for_client.insert(RECORD, value(&record.encode()));
-    // A hit needs no change of it.
+/// The headers with which an answer is stored, from those of [`for_client`]: as a client gets them on a hit,
+/// with the record in the place of the cache status, and without `Age`, which is computed from the record.
+pub fn for_store(mut headers: HeaderMap, record: &Record) -> HeaderMap {
+    headers.remove(AGE);
+    headers.insert(RECORD, value(&record.encode()));
+    // A hit then serves it as it is.
     let timing = CacheStatus::Hit.server_timing(None);
-    for_client.insert(SERVER_TIMING, value(&timing));
-    for_client
+    headers.insert(SERVER_TIMING, value(&timing));
+    headers
 }
 
 /// The headers of the stored mark that an object is missing: the record, and for how long the store keeps
@@ -200,8 +200,8 @@ pub fn for_unsatisfiable(length: u64, cache_status: CacheStatus, now: UnixMillis
 }
 
 /// The bucket's headers without those that [`is_removed`], or that its `Connection` names.
-fn stripped(bucket: &HeaderMap) -> HeaderMap {
-    let named: Vec<&str> = texts(bucket, CONNECTION)
+fn stripped(from_origin: &HeaderMap) -> HeaderMap {
+    let named: Vec<&str> = texts(from_origin, CONNECTION)
         .flat_map(|list| list.split(','))
         .map(str::trim)
         .collect();
@@ -210,7 +210,7 @@ fn stripped(bucket: &HeaderMap) -> HeaderMap {
             .iter()
             .any(|other| other.eq_ignore_ascii_case(name.as_str()))
     };
-    bucket
+    from_origin
         .iter()
         .filter(|(name, _)| !is_removed(name) && !is_for_this_hop(name))
         .map(|(name, value)| (name.clone(), value.clone()))

@@ -28,7 +28,7 @@ const WHILE_REVALIDATE_SECONDS: u64 = 5;
 /// long, and nothing else.
 pub fn cache_control_of_answer(
     status: StatusCode,
-    bucket: &HeaderMap,
+    from_origin: &HeaderMap,
     rule: &FreshnessRule,
     now: UnixMillis,
 ) -> String {
@@ -39,7 +39,7 @@ pub fn cache_control_of_answer(
     } else {
         status
     };
-    let record = match freshness::record_for(status, bucket, rule, now, now) {
+    let record = match freshness::record_for(status, from_origin, rule, now, now) {
         Ok(record) => record,
         // The copy is the right answer now, and the bucket is asked again the next time.
         Err(_) if is_revalidation => {

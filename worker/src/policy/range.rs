@@ -48,8 +48,8 @@ pub fn plan(header: Option<&str>, length: Option<u64>) -> RangePlan {
     only.map_or(RangePlan::Unsatisfiable, RangePlan::Part)
 }
 
-/// The `Range` of a request, where it is one range in bytes.
-pub fn single(headers: &HeaderMap) -> HeaderMap {
+/// The header `Range` of a request, where it is one range in bytes, and otherwise no header.
+pub fn single_range_header(headers: &HeaderMap) -> HeaderMap {
     let is_single = |value: &&HeaderValue| {
         let text = value.as_bytes();
         text.starts_with(b"bytes=") && !text.contains(&b',')

@@ -30,7 +30,7 @@ pub enum Shape {
 
 /// The shape that a reader with the headers `request` gets of a 200 with the headers `stored`. Conditions
 /// come before the range (RFC 9110, section 13.2.2).
-pub fn shape(request: &HeaderMap, stored: &HeaderMap) -> Shape {
+pub fn shape_for(request: &HeaderMap, stored: &HeaderMap) -> Shape {
     match conditional::evaluate(request, stored) {
         Evaluated::Proceed => {}
         Evaluated::NotModified => return Shape::NotModified,

@@ -31,7 +31,7 @@ impl CacheStatus {
     }
 
     /// Whether the bucket was asked before the answer was given.
-    pub const fn has_asked(self) -> bool {
+    pub const fn has_asked_bucket(self) -> bool {
         !matches!(self, Self::Hit | Self::Updating)
     }
 
@@ -39,15 +39,15 @@ impl CacheStatus {
     /// in milliseconds.
     pub fn server_timing(self, waited: Option<u64>) -> String {
         let cache = ["cache;desc=", self.as_str()].concat();
-        match waited.filter(|_| self.has_asked()) {
+        match waited.filter(|_| self.has_asked_bucket()) {
             Some(milliseconds) => [&cache, ", origin;dur=", &milliseconds.to_string()].concat(),
             None => cache,
         }
     }
 
-    /// Reads the platform's `Cf-Cache-Status`. A value that is not nginx's (`BYPASS`, `DYNAMIC`, `NONE` and
-    /// unknown ones) is a [`Miss`](Self::Miss): no copy was used.
-    pub fn from_platform(text: &str) -> Self {
+    /// Reads `X-Cache-Status`, or the platform's `Cf-Cache-Status`. A value that is not nginx's (`BYPASS`,
+    /// `DYNAMIC`, `NONE` and unknown ones) is a [`Miss`](Self::Miss): no copy was used.
+    pub fn parse(text: &str) -> Self {
         [
             Self::Hit,
             Self::Expired,
@@ -67,7 +67,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(CacheStatus::from_platform(text).as_str(), expected);
+        assert_eq!(CacheStatus::parse(text).as_str(), expected);
     }
 
     #[test]

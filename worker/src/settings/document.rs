@@ -43,7 +43,7 @@ fn meaning(name: &str) -> &'static str {
             "Mastodon's `S3_KEY_PREFIX`. It is added to every path that does not start with it."
         }
         "CACHE_MODE" => {
-            "Which cache is used. `platform`: Cloudflare's Workers Cache, in two tiers worldwide. `engine`: the worker's own, over the Cache API, separate in each data centre; a purge reaches only the data centre that receives it. Without Workers Cache, as under `wrangler dev`, `platform` works as `engine`, and each isolate logs that once."
+            "Which cache is used. `platform`: Cloudflare's Workers Cache, in two tiers worldwide. `engine`: the worker's own, over the Cache API, separate in each data centre; a purge reaches only the data centre that receives it. Without Workers Cache, as under `wrangler dev`, `platform` works as `engine`, and each isolate logs that once. `wrangler.toml` as shipped says `platform`."
         }
         "FRESH_SECONDS" => {
             "For how long a file is served without asking the bucket, in seconds. The default is 48 hours. With 0 nothing is stored."

@@ -1,6 +1,6 @@
 //! The forms of variables: each function parses one form, and returns `None` for any other text.
 
-use crate::policy::headers::digits;
+use crate::policy::headers::parse_number;
 
 /// Ten years.
 const MAX_SECONDS: u64 = 315_360_000;
@@ -13,7 +13,7 @@ const MAX_PREFIX_BYTES: usize = 512;
 
 /// A number of seconds.
 pub(super) fn seconds(text: &str) -> Option<u64> {
-    digits(text).filter(|seconds| *seconds <= MAX_SECONDS)
+    parse_number(text).filter(|seconds| *seconds <= MAX_SECONDS)
 }
 
 /// A path of directories: without `/` at its start, with one at its end.
@@ -90,7 +90,7 @@ pub(super) fn host_of(url: &str) -> Option<&str> {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let is_port = port.is_none_or(|port| digits(port).is_some_and(|port| port <= 65_535));
+    let is_port = port.is_none_or(|port| parse_number(port).is_some_and(|port| port <= 65_535));
     (is_port && (name == "[::1]" || is_host(name))).then_some(host)
 }
 
@@ -165,6 +165,6 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_loopback(name: &str) -> bool {
-    let is_byte = |text: &str| digits(text).is_some_and(|number| number <= 255);
+    let is_byte = |text: &str| parse_number(text).is_some_and(|number| number <= 255);
     name.starts_with("127.") && name.split('.').count() == 4 && name.split('.').all(is_byte)
 }

@@ -369,7 +369,7 @@ fn a_secret_that_can_be_guessed_is_refused() {
 
 #[test]
 fn deployments_that_answer_differently_have_separate_caches() {
-    let space = |variables: &[(&str, &str)]| with_bucket(variables).unwrap().cache_space();
+    let space = |variables: &[(&str, &str)]| with_bucket(variables).unwrap().cache_key_query();
     let same = space(&[]);
     assert_eq!(space(&[("PURGE_SECRET", "0123456789abcdef")]), same);
     assert_eq!(space(&[("FRESH_SECONDS", "172800")]), same, "the default");
@@ -385,7 +385,7 @@ fn deployments_that_answer_differently_have_separate_caches() {
         assert_ne!(
             parse(&[&[other][..], &BUCKET].concat())
                 .unwrap()
-                .cache_space(),
+                .cache_key_query(),
             same,
             "{other:?}"
         );

@@ -59,7 +59,7 @@ fn twenty_readers_of_what_is_not_stored_do_not_wait_for_each_other() {
         fixture.fault(Fault::Slow(500));
     }
     let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
-    fixture.pass(1_200);
+    fixture.advance(1_200);
     for slot in readers {
         let response = slot.take().expect("answered in time").expect("an answer");
         assert_eq!((response.status, response.cache_status()), (200, "MISS"));
@@ -80,7 +80,7 @@ fn twenty_readers_of_what_the_store_does_not_keep_do_not_wait_for_each_other() {
         }
         let readers: Vec<_> = (0..20).map(|_| fixture.start(Request::default())).collect();
         // Two fills of which the store says nothing, then each for itself.
-        fixture.pass(2_000);
+        fixture.advance(2_000);
         for slot in readers {
             let response = slot.take().expect("answered in time").expect("an answer");
             assert_eq!((response.status, response.cache_status()), (200, "MISS"));
@@ -137,7 +137,7 @@ fn every_reader_of_a_remembered_404_gets_its_age() {
     for slot in readers {
         assert_eq!(slot.take().expect("answered").err(), remembered(0));
     }
-    fixture.pass(6_000);
+    fixture.advance(6_000);
     let Some(OriginError::Missing {
         remembered: Some(remembered),
         ..
@@ -172,7 +172,7 @@ fn a_missing_object_is_remembered_only_where_the_settings_say_so() {
     }
     assert_eq!(forgetful.world.fetches_of(PATH), 2);
     assert_eq!(mindful.world.fetches_of(PATH), 1);
-    mindful.pass(10_000);
+    mindful.advance(10_000);
     mindful.world.set_version(PATH, Some(1));
     mindful.check("MISS", 1, 2);
 }
@@ -188,7 +188,7 @@ fn a_missing_object_deletes_its_stale_copy_even_where_the_404_cannot_be_stored()
             let fixture = Fixture::with_seed(seed, rule);
             fixture.world.stores_errors.set(true);
             fixture.check("MISS", 1, 1);
-            fixture.pass(FRESH);
+            fixture.advance(FRESH);
             fixture.world.set_version(PATH, None);
             fixture.world.store_is_unreliable.set(refuses);
             let first = fixture.read(Request::default()).err();

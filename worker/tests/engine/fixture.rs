@@ -73,7 +73,7 @@ impl Fixture {
     #[track_caller]
     pub(crate) fn read_now(&self) -> Response {
         let slot = self.start(Request::default());
-        self.pass(1_000);
+        self.advance(1_000);
         slot.take().expect("answered").expect("an answer")
     }
 
@@ -95,7 +95,7 @@ impl Fixture {
         }
     }
 
-    pub(crate) fn pass(&self, milliseconds: u64) {
+    pub(crate) fn advance(&self, milliseconds: u64) {
         let executor = &self.world.executor;
         executor.run_until(executor.now() + milliseconds);
     }

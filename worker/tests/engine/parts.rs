@@ -43,7 +43,7 @@ fn a_copy_that_is_replaced_between_two_look_ups_gives_no_part_of_the_other_versi
             if_range: Some(etag(PATH, old)),
             ..Request::default()
         });
-        fixture.pass(moment % 40);
+        fixture.advance(moment % 40);
         let replaced = after.world.stored.borrow()[PATH].clone();
         let mut stored = fixture.world.stored.borrow_mut();
         stored.insert(PATH.to_owned(), replaced);
@@ -142,7 +142,7 @@ fn a_head_of_an_absent_key_stores_the_object() {
 fn a_stale_copy_that_the_reader_has_is_confirmed_at_the_origin_first() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     let request = Request {
         if_none_match: Some(etag(PATH, 1)),
         ..Request::default()
@@ -159,7 +159,7 @@ fn a_stale_copy_that_the_reader_has_is_confirmed_at_the_origin_first() {
 fn a_stale_copy_that_covers_for_the_origin_has_no_304_where_the_rules_disagree() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     fixture.world.store_is_unreliable.set(true);
     for _ in 0..40 {
         fixture.fault(Fault::Connect);

@@ -31,12 +31,12 @@ fn a_fill_that_began_before_a_purge_does_not_restore_the_old_bytes() {
     let fixture = Fixture::new();
     let _first = fixture.start(Request::default());
     while fixture.world.objects.borrow()[PATH].confirmed_at.is_empty() {
-        fixture.pass(1);
+        fixture.advance(1);
     }
     // The origin has delivered version 1; it is on its way into the store.
     fixture.world.set_version(PATH, Some(2));
     fixture.purge();
-    fixture.pass(50);
+    fixture.advance(50);
     fixture.check("MISS", 2, 2);
     fixture.world.executor.run();
     let response = fixture.read(Request::default()).expect("an answer");
@@ -49,7 +49,7 @@ fn a_write_that_outlasts_the_checks_of_a_purge_leaves_no_old_bytes_to_other_isol
     let fixture = Fixture::new();
     fixture.world.slow_write.set(60_000);
     let first = fixture.start(Request::default());
-    fixture.pass(5_000);
+    fixture.advance(5_000);
     assert!(first.borrow().is_some(), "its reader has been answered");
     fixture.world.set_version(PATH, Some(2));
     fixture.purge();
@@ -68,11 +68,11 @@ fn while_a_purged_fill_runs_one_new_fill_is_enough_for_all() {
     // A fill that runs to the end of this test.
     let _permit = fixture.take_lock();
     fixture.purge();
-    fixture.pass(50);
+    fixture.advance(50);
     let readers: Vec<_> = (0..100)
         .map(|_| fixture.start(Request::default()))
         .collect();
-    fixture.pass(5_000);
+    fixture.advance(5_000);
     for slot in readers {
         let response = slot.take().expect("answered").expect("an answer");
         assert_eq!(response.body, Ok(content(PATH, 1)));
@@ -86,13 +86,13 @@ fn what_another_isolate_stores_late_is_removed_within_seconds() {
     let elsewhere = engine(&fixture.world, RULE);
     let _first = fixture.start(Request::default());
     while fixture.world.objects.borrow()[PATH].confirmed_at.is_empty() {
-        fixture.pass(1);
+        fixture.advance(1);
     }
     fixture.world.set_version(PATH, Some(2));
     fixture.world.executor.spawn(async move {
         elsewhere.purge(PATH).await;
     });
-    fixture.pass(25_100);
+    fixture.advance(25_100);
     assert!(fixture.world.stored.borrow().is_empty(), "it is removed");
     fixture.check("MISS", 2, 2);
 }
@@ -105,7 +105,7 @@ fn a_purge_leaves_no_mark_in_the_store() {
     fixture.world.executor.spawn(async move {
         engine.purge(PATH).await;
     });
-    fixture.pass(30_000);
+    fixture.advance(30_000);
     assert!(fixture.world.stored.borrow().is_empty());
     fixture.check("MISS", 1, 2);
     let names: Vec<_> = fixture.world.stored.borrow().keys().cloned().collect();

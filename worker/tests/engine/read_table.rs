@@ -12,7 +12,7 @@ fn absent_is_fetched_and_stored_fresh_is_served() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
     fixture.check("HIT", 1, 1);
-    fixture.pass(FRESH - 10_000);
+    fixture.advance(FRESH - 10_000);
     fixture.check("HIT", 1, 1);
 }
 
@@ -43,7 +43,7 @@ fn a_waiting_reader_asks_the_origin_after_five_seconds_and_stores_nothing() {
     let fixture = Fixture::new();
     let lock = fixture.take_lock();
     let slot = fixture.start(Request::default());
-    fixture.pass(LONGEST_WAIT_MILLISECONDS - 1);
+    fixture.advance(LONGEST_WAIT_MILLISECONDS - 1);
     assert_eq!(fixture.world.fetches_of(PATH), 0);
     fixture.world.executor.run();
     let response = slot.take().expect("answered").expect("an answer");
@@ -56,7 +56,7 @@ fn a_waiting_reader_asks_the_origin_after_five_seconds_and_stores_nothing() {
 fn stale_and_confirmed_is_revalidated_and_fresh_again() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     fixture.check("REVALIDATED", 1, 2);
     fixture.check("HIT", 1, 2);
 }
@@ -65,7 +65,7 @@ fn stale_and_confirmed_is_revalidated_and_fresh_again() {
 fn stale_and_changed_is_replaced() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     fixture.world.set_version(PATH, Some(2));
     fixture.check("EXPIRED", 2, 2);
     fixture.check("HIT", 2, 2);
@@ -75,7 +75,7 @@ fn stale_and_changed_is_replaced() {
 fn a_new_version_that_breaks_off_leaves_the_stale_copy() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     fixture.world.set_version(PATH, Some(2));
     fixture.fault(Fault::Truncate(3));
     fixture.check("STALE", 1, 2);
@@ -91,16 +91,16 @@ fn a_new_version_that_breaks_off_leaves_the_stale_copy() {
 fn stale_is_served_after_five_seconds_where_the_origin_is_slow() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     fixture.world.set_version(PATH, Some(2));
     fixture.fault(Fault::Slow(19_000));
     let slot = fixture.start(Request::default());
-    fixture.pass(LONGEST_WAIT_MILLISECONDS - 1);
+    fixture.advance(LONGEST_WAIT_MILLISECONDS - 1);
     assert!(
         slot.borrow().is_none(),
         "the copy is served only after five seconds"
     );
-    fixture.pass(200);
+    fixture.advance(200);
     let response = slot.take().expect("answered").expect("an answer");
     assert_eq!((response.status, response.cache_status()), (200, "STALE"));
     assert_eq!(response.body, Ok(content(PATH, 1)));
@@ -119,7 +119,7 @@ fn stale_is_served_after_five_seconds_where_the_origin_is_slow() {
 fn stale_and_gone_is_deleted() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     fixture.world.set_version(PATH, None);
     assert_eq!(fixture.read(Request::default()).err(), Some(MISSING));
     assert!(fixture.world.stored.borrow().is_empty());
@@ -129,7 +129,7 @@ fn stale_and_gone_is_deleted() {
 fn stale_while_another_fetches_is_served_at_once() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     let lock = fixture.take_lock();
     let response = fixture.read(Request::default()).expect("an answer");
     assert_eq!(response.cache_status(), "UPDATING");
@@ -181,13 +181,13 @@ fn a_reader_waits_five_seconds_in_all_however_many_fills_are_lost() {
     let fixture = Fixture::new();
     let lost = fixture.take_lock();
     let slot = fixture.start(Request::default());
-    fixture.pass(3_000);
+    fixture.advance(3_000);
     lost.end(Ended::Stored, UnixMillis(fixture.world.executor.now()));
-    fixture.pass(1);
+    fixture.advance(1);
     let lock = fixture.take_lock();
-    fixture.pass(LONGEST_WAIT_MILLISECONDS - 3_002);
+    fixture.advance(LONGEST_WAIT_MILLISECONDS - 3_002);
     assert_eq!(fixture.world.fetches_of(PATH), 0);
-    fixture.pass(100);
+    fixture.advance(100);
     assert_eq!(fixture.world.fetches_of(PATH), 1, "it waits no longer");
     fixture.world.executor.run();
     let sent = slot.take().expect("answered").expect("an answer");
@@ -203,7 +203,7 @@ fn a_body_of_unknown_length_that_breaks_off_is_never_stored() {
         fixture.fault(Fault::ChunkedTruncate(3));
         let slot = fixture.start(Request::default());
         while slot.borrow().is_none() {
-            fixture.pass(1);
+            fixture.advance(1);
             assert!(!fixture.world.stored.borrow().contains_key(PATH));
         }
         fixture.world.executor.run();
@@ -221,7 +221,7 @@ fn a_reader_who_leaves_holds_no_lock() {
         let reader = executor.spawn(async move {
             let _ = read(&engine, PATH, &Request::default()).await;
         });
-        fixture.pass(executor.below(60));
+        fixture.advance(executor.below(60));
         executor.cancel(reader);
         executor.run();
         let response = fixture.read(Request::default()).expect("an answer");
@@ -238,7 +238,7 @@ fn a_reader_who_leaves_does_not_stop_the_fill() {
         let _ = read(&engine, PATH, &Request::default()).await;
     });
     while fixture.world.fetches_of(PATH) == 0 {
-        fixture.pass(1);
+        fixture.advance(1);
     }
     fixture.world.executor.cancel(reader);
     fixture.world.executor.run();
@@ -249,7 +249,7 @@ fn a_reader_who_leaves_does_not_stop_the_fill() {
 fn the_age_of_a_hit_counts_from_the_moment_the_bucket_was_asked() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(30_000);
+    fixture.advance(30_000);
     let stored = fixture.world.stored.borrow()[PATH]
         .record()
         .expect("a record");
@@ -261,11 +261,11 @@ fn the_age_of_a_hit_counts_from_the_moment_the_bucket_was_asked() {
 fn a_copy_that_a_waiting_reader_finds_stale_is_served_while_the_origin_fails() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     let stale = std::mem::take(&mut *fixture.world.stored.borrow_mut());
     let lock = fixture.take_lock();
     let slot = fixture.start(Request::default());
-    fixture.pass(100);
+    fixture.advance(100);
     assert!(slot.borrow().is_none(), "another is filling");
     // What the other fill has stored is already stale when it ends.
     *fixture.world.stored.borrow_mut() = stale;
@@ -286,7 +286,7 @@ fn readers_of_an_absent_key_who_come_within_five_seconds_make_one_request() {
         let mut readers = Vec::new();
         for _ in 0..2 + executor.below(30) {
             readers.push(fixture.start(Request::default()));
-            fixture.pass(executor.below(80));
+            fixture.advance(executor.below(80));
         }
         executor.run();
         for slot in readers {

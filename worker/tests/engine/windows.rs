@@ -20,7 +20,7 @@ fn stale_is_served_for_every_fault_of_the_origin() {
     ];
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH);
+    fixture.advance(FRESH);
     let mut fetches = 1;
     for fault in faults {
         fixture.fault(fault);
@@ -33,10 +33,10 @@ fn stale_is_served_for_every_fault_of_the_origin() {
 fn stale_is_served_to_the_end_of_its_window_and_not_after() {
     let fixture = Fixture::new();
     fixture.check("MISS", 1, 1);
-    fixture.pass(FRESH + STALE - 10_000);
+    fixture.advance(FRESH + STALE - 10_000);
     fixture.fault(Fault::Connect);
     fixture.check("STALE", 1, 2);
-    fixture.pass(10_000);
+    fixture.advance(10_000);
     fixture.fault(Fault::Connect);
     assert_eq!(
         fixture.read(Request::default()).err(),
@@ -82,7 +82,7 @@ fn every_stored_key_is_served_for_the_whole_window_while_the_origin_is_gone() {
     fixture.world.lasting_fault.set(Some(Fault::Connect));
     let start = executor.now();
     while executor.now() < start + window - hour {
-        fixture.pass(executor.below(20 * hour));
+        fixture.advance(executor.below(20 * hour));
         let at = usize::try_from(executor.below(paths.len() as u64)).expect("small");
         // A fetch may take some seconds: not right at the edge of either window.
         let age = executor.now() - stored_at[at];

@@ -1,10 +1,10 @@
 //! Conversions of requests, responses and headers between the runtime's types and those of `http`.
 
 use crate::platform::run;
+use edge_worker::body::BodyStream;
 use edge_worker::engine::{Body, READ_HEADERS};
 use edge_worker::policy::origin_error::OriginError;
 use edge_worker::policy::range::{RangePlan, plan};
-use edge_worker::store::Stream;
 use edge_worker::{respond, sdk};
 use http::header::{CONTENT_TYPE, RANGE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -55,18 +55,18 @@ fn of_a_request_only_the_headers_of_a_read_are_taken() {
 #[wasm_bindgen_test]
 fn requests_to_the_origin_bypass_the_cdn_and_do_not_follow_redirects() {
     let map = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-1"))]);
-    let raw = sdk::get_request("https://bucket.example/a", &map, true).unwrap();
+    let raw = sdk::origin_request("https://bucket.example/a", &map).unwrap();
     assert_eq!(raw.method(), "GET");
     assert_eq!(raw.cache(), RequestCache::NoStore);
     assert_eq!(raw.redirect(), RequestRedirect::Manual);
     assert_eq!(raw.headers().get("range").unwrap().unwrap(), "bytes=0-1");
-    assert!(sdk::get_request("no URL", &map, true).is_err());
+    assert!(sdk::origin_request("no URL", &map).is_err());
 }
 
 #[wasm_bindgen_test]
 async fn a_response_has_the_status_headers_and_body_it_was_made_of() {
     let map = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("image/png"))]);
-    let body = Stream::of(&worker::Response::from(
+    let body = BodyStream::of(&worker::Response::from(
         run(r#"new Response("the body")"#).unchecked_into::<Response>(),
     ));
     let made = respond::from_parts(StatusCode::PARTIAL_CONTENT, &map, body);
@@ -115,7 +115,7 @@ async fn a_range_is_cut_out_of_the_chunks_of_a_body() {
         let RangePlan::Part(part) = plan(Some(range), Some(9)) else {
             panic!("{range} is no range");
         };
-        let part = Stream::of(&whole).unwrap().slice(part);
+        let part = BodyStream::of(&whole).unwrap().slice(part);
         let part = respond::from_parts(StatusCode::PARTIAL_CONTENT, &HeaderMap::new(), Some(part));
         assert_eq!(text(&part).await, expected, "{range}");
     }

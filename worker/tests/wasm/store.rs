@@ -3,12 +3,13 @@
 use crate::platform::{
     install_broken_cache, install_cache, install_endless_cache, json, property, run,
 };
+use edge_worker::body::BodyStream;
 use edge_worker::engine::{Answer, Found, Store, StoredCopy};
 use edge_worker::policy::record::Record;
 use edge_worker::policy::status::CacheStatus;
 use edge_worker::policy::time::UnixMillis;
 use edge_worker::respond;
-use edge_worker::store::{EdgeCache, Stream};
+use edge_worker::store::EdgeCache;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use wasm_bindgen::JsCast;
@@ -27,9 +28,9 @@ fn headers() -> HeaderMap {
     ])
 }
 
-fn body() -> Option<Stream> {
+fn body() -> Option<BodyStream> {
     let response: Response = run(r#"new Response("the body")"#).unchecked_into();
-    Stream::of(&worker::Response::from(response))
+    BodyStream::of(&worker::Response::from(response))
 }
 
 #[wasm_bindgen_test]

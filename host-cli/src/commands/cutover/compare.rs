@@ -13,13 +13,13 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
 use crate::decide::{Compare, Conflict, Decision, decide_read};
+use crate::directory_and_bucket::DirectoryAndBucket;
 use crate::error::{Error, Result};
 use crate::pairs::{Pair, Pairs};
 use crate::progress::Progress;
 use crate::prove::{self, Comparison};
 use crate::reported::ReportedPaths;
 use crate::s3::{Client, ListedObject};
-use crate::sides::Sides;
 use crate::tree::{self, LocalFile, SkipReason, TreeEntry, walk};
 
 const MISSING: &str = "the bucket does not have it";
@@ -35,13 +35,13 @@ pub(super) struct Compared {
     pub(super) deleted_in_bucket: u64,
     /// Files that Mastodon has replaced in the bucket since they were uploaded.
     pub(super) replaced_in_bucket: u64,
-    /// Files that Mastodon has hidden and `sync` does not send: they stay on the disk.
+    /// Files that Mastodon has hidden and `sync` does not upload: they stay on the disk.
     pub(super) hidden: ReportedPaths,
     /// Files that were deleted during the comparison.
     pub(super) vanished: u64,
     /// Files that are not in the bucket, or differ there, or could not be compared.
     pub(super) different: ReportedPaths,
-    /// Those of them that `sync` would send.
+    /// Those of them that `sync` would upload.
     pub(super) to_send: u64,
     /// Entries that no bucket can hold: links, sockets, names that are not UTF-8.
     pub(super) not_uploadable: ReportedPaths,
@@ -59,7 +59,7 @@ impl Compared {
     }
 
     fn skip(&mut self, path: &str, reason: SkipReason, detail: Option<&str>) {
-        let text = detail.map_or_else(|| reason.to_string(), |said| format!("{reason}: {said}"));
+        let text = detail.map_or_else(|| reason.to_string(), |error| format!("{reason}: {error}"));
         match reason {
             SkipReason::Vanished | SkipReason::Missing => self.vanished += 1,
             SkipReason::Unreadable | SkipReason::UnreadableDirectory | SkipReason::Changing => {
@@ -76,17 +76,17 @@ impl Compared {
             Decision::DeletedInBucket | Decision::Send(_) | Decision::Conflict(Conflict::NoJournal)
                 if pair.file().is_some_and(|file| file.hidden) =>
             {
-                self.hidden.add(&pair.path, "a suspended account's, by its mode");
+                self.hidden.add(&pair.path, "its mode hides it, as Mastodon does with files of suspended accounts");
             }
             Decision::DeletedInBucket => self.different.add(
                 &pair.path,
-                "it was written since it was uploaded, and the bucket does not have it",
+                "it was changed after it was uploaded, and the bucket does not have it",
             ),
             Decision::Send(_) => {
                 self.to_send += 1;
                 self.different.add(&pair.path, reason);
             }
-            Decision::Conflict(Conflict::BucketOwns) if Sides::was_replaced_in_bucket(pair) => {
+            Decision::Conflict(Conflict::BucketOwns) if DirectoryAndBucket::was_replaced_in_bucket(pair) => {
                 self.replaced_in_bucket += 1;
             }
             Decision::Conflict(Conflict::NoJournal) => self.different.add(
@@ -119,21 +119,21 @@ impl Compared {
 /// # Errors
 /// Where the directory or the bucket cannot be listed.
 pub(super) async fn compare(
-    sides: &Sides,
+    media: &DirectoryAndBucket,
     at_a_time: usize,
     progress: &Progress,
 ) -> Result<Compared> {
-    compare_pairs(sides, sides.pairs()?, at_a_time, progress).await
+    compare_pairs(media, media.pairs()?, at_a_time, progress).await
 }
 
 /// The same for files that were written since `begin` (nanoseconds since 1970).
 pub(super) async fn compare_written_since(
-    sides: &Sides,
+    media: &DirectoryAndBucket,
     begin: i64,
     at_a_time: usize,
     progress: &Progress,
 ) -> Result<Compared> {
-    let walk_options = sides.walk_options();
+    let walk_options = media.walk_options();
     let written = tokio::task::spawn_blocking(move || written_since(&walk_options, begin));
     let written = written
         .await
@@ -141,7 +141,7 @@ pub(super) async fn compare_written_since(
     if written.is_empty() {
         return Ok(Compared::default());
     }
-    compare_pairs(sides, sides.pairs_of(written)?, at_a_time, progress).await
+    compare_pairs(media, media.pairs_of(written)?, at_a_time, progress).await
 }
 
 /// Paths of all entries that were written since `begin`.
@@ -165,7 +165,7 @@ fn written_since(options: &tree::WalkOptions, begin: i64) -> Result<Vec<OsString
 }
 
 async fn compare_pairs(
-    sides: &Sides,
+    media: &DirectoryAndBucket,
     mut pairs: Pairs,
     at_a_time: usize,
     progress: &Progress,
@@ -173,18 +173,18 @@ async fn compare_pairs(
     let mut compared = Compared::default();
     let mut running = FuturesUnordered::new();
     while let Some(pair) = pairs.next().await? {
-        match sides.decide(&pair, Compare::Read) {
-            Decision::Compare => running.push(compare_pair(sides, pair)),
+        match media.decide(&pair, Compare::Read) {
+            Decision::Compare => running.push(compare_pair(media, pair)),
             decision => compared.add(&pair, decision, difference(&pair)),
         }
         while running.len() >= at_a_time {
             if let Some(done) = running.next().await {
-                add_compared(sides, &mut compared, progress, done);
+                add_compared(media, &mut compared, progress, done);
             }
         }
     }
     while let Some(done) = running.next().await {
-        add_compared(sides, &mut compared, progress, done);
+        add_compared(media, &mut compared, progress, done);
     }
     compared.different.sort();
     compared.hidden.sort();
@@ -202,15 +202,20 @@ fn difference(pair: &Pair) -> String {
 
 type ComparedPair = (Pair, Result<Comparison, String>);
 
-async fn compare_pair(sides: &Sides, pair: Pair) -> ComparedPair {
+async fn compare_pair(media: &DirectoryAndBucket, pair: Pair) -> ComparedPair {
     let comparison = match (pair.file(), &pair.object) {
-        (Some(file), Some(object)) => compare_file(&sides.client, file, object).await,
+        (Some(file), Some(object)) => compare_file(&media.client, file, object).await,
         _ => Ok(Comparison::Differs(MISSING.to_owned())),
     };
     (pair, comparison)
 }
 
-fn add_compared(sides: &Sides, compared: &mut Compared, progress: &Progress, done: ComparedPair) {
+fn add_compared(
+    media: &DirectoryAndBucket,
+    compared: &mut Compared,
+    progress: &Progress,
+    done: ComparedPair,
+) {
     let (pair, comparison) = done;
     progress.done(pair.file_size());
     let (same, reason) = match comparison {
@@ -227,7 +232,12 @@ fn add_compared(sides: &Sides, compared: &mut Compared, progress: &Progress, don
             return;
         }
     };
-    let decision = decide_read(&pair, same, &sides.owner, sides.flags(Compare::Read));
+    let decision = decide_read(
+        &pair,
+        same,
+        &media.owner,
+        media.decision_options(Compare::Read),
+    );
     compared.add(&pair, decision, reason);
 }
 
@@ -237,7 +247,7 @@ async fn compare_file(
     file: &LocalFile,
     object: &ListedObject,
 ) -> Result<Comparison, String> {
-    let cannot = |e: std::io::Error| format!("it cannot be read here: {e}");
+    let cannot = |e: std::io::Error| format!("the local file cannot be read: {e}");
     let size = file.stamp.size;
     let opened = match file.open_unchanged() {
         Ok(opened) => Arc::new(opened),

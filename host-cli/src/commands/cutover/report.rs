@@ -52,7 +52,7 @@ impl CutoverReport {
                 ));
                 out.push_str(&written_text(&self.written_during_comparison));
                 if self.interrupted {
-                    out.push_str("\ninterrupted: what was written meanwhile was not compared");
+                    out.push_str("\ninterrupted: the comparison is not complete");
                 }
             }
             (None, 0) if self.dry_run => out.push_str(&format!(
@@ -72,7 +72,7 @@ fn written_text(written: &Compared) -> String {
         return String::new();
     }
     let mut out = format!(
-        "\n{} written while this ran: {} in the bucket",
+        "\n{} written during the comparison: {} in the bucket",
         counted(written.total(), "file was", "files were"),
         counted(written.same, "is", "are")
     );
@@ -91,18 +91,18 @@ fn explained(compared: &Compared) -> String {
     for (number, one, many) in [
         (
             compared.deleted_in_bucket,
-            "was deleted in the bucket by Mastodon since it was uploaded",
-            "were deleted in the bucket by Mastodon since they were uploaded",
+            "file was deleted in the bucket by Mastodon since it was uploaded",
+            "files were deleted in the bucket by Mastodon since they were uploaded",
         ),
         (
             compared.replaced_in_bucket,
-            "was replaced in the bucket by Mastodon since it was uploaded",
-            "were replaced in the bucket by Mastodon since they were uploaded",
+            "file was replaced in the bucket by Mastodon since it was uploaded",
+            "files were replaced in the bucket by Mastodon since they were uploaded",
         ),
         (
             compared.vanished,
-            "was gone before its turn",
-            "were gone before their turn",
+            "file was deleted before it was compared",
+            "files were deleted before they were compared",
         ),
     ] {
         if number > 0 {
@@ -118,18 +118,18 @@ fn unproven(compared: &Compared) -> String {
     for (list, one, many) in [
         (
             &compared.hidden,
-            "is hidden, not in the bucket, and stays on the disk",
-            "are hidden, not in the bucket, and stay on the disk",
+            "file is hidden and not in the bucket, and stays on the disk",
+            "files are hidden and not in the bucket, and stay on the disk",
         ),
         (
             &compared.different,
-            "is not in the bucket, or differs",
-            "are not in the bucket, or differ",
+            "file is not in the bucket, or differs",
+            "files are not in the bucket, or differ",
         ),
         (
             &compared.not_uploadable,
-            "cannot be in a bucket",
-            "cannot be in a bucket",
+            "entry cannot be stored in a bucket",
+            "entries cannot be stored in a bucket",
         ),
     ] {
         if list.count > 0 {

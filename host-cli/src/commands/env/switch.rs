@@ -3,13 +3,13 @@
 use super::EnvArgs;
 use super::inputs;
 use super::report::Edit;
-use crate::config::{KeyKind, Secret};
+use crate::config::Secret;
 use crate::context::Context;
 use crate::dotenv::readers::Reader;
 use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, with_media_host};
 use crate::dotenv::values::{self, Environment, Gem, Value};
 use crate::dotenv::{Document, Style};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A variable and its value.
 pub(super) type Setting = (&'static str, String);
@@ -34,11 +34,7 @@ pub(super) fn settings(
     let target = args.target.resolve(&context.file)?;
     let url = inputs::required_files_url(args, context)?;
     let credentials = args.target.credentials(&context.file)?;
-    if credentials.kind() == KeyKind::Master {
-        return Err(Error::usage("write this application key")
-            .cause("it is the account's master key, which the S3 endpoint refuses")
-            .hint("create a key for this bucket with `medialift provision`, and use that one"));
-    }
+    credentials.refuse_master_key()?;
     let cache_buster = std::env::var("PURGE_SECRET")
         .ok()
         .filter(|secret| !secret.is_empty())

@@ -48,7 +48,7 @@ impl KeyFile {
             .map_err(|e| {
                 Error::new(format!("write the key file `{}`", self.path.display()))
                     .cause(e)
-                    .hint(format!("the key `{}` was created and is lost: free disk space, delete the key in the web console, and run this again with `--another-key`", key.application_key_id))
+                    .hint(format!("the key `{}` was created and is lost: free disk space, delete the key in Backblaze's console, and run the command again with `--another-key`", key.application_key_id))
             })
     }
 

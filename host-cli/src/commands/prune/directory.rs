@@ -7,7 +7,7 @@ use super::PruneArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
-use crate::mastodon::{Installation, named_media_dir};
+use crate::mastodon::{Installation, configured_media_dir};
 use crate::swap::{Lock, MediaPaths, Phase, related_media_dirs};
 
 /// The directory to delete from.
@@ -29,7 +29,7 @@ impl PruneDirectory {
         let named = args.media_dir.is_some() || context.file.media_dir.is_some();
         let mut media_paths = Vec::new();
         if named || args.dir.is_none() {
-            media_paths.push(MediaPaths::of(&named_media_dir(
+            media_paths.push(MediaPaths::of(&configured_media_dir(
                 args.media_dir.as_deref(),
                 &context.file,
             )?)?);
@@ -148,6 +148,6 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(|e| {
         Error::usage(format!("prune `{}`", path.display()))
             .cause(e)
-            .hint("`medialift cutover` makes it; give another with `--dir`")
+            .hint("check the path; `medialift cutover` creates `system_`, and `--dir` names another directory")
     })
 }

@@ -11,13 +11,13 @@ use super::report::PruneReport;
 use super::{Proof, PruneArgs};
 use crate::context::Context;
 use crate::decide::Compare;
+use crate::directory_and_bucket::DirectoryAndBucket;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::pairs::Pair;
 use crate::progress::Progress;
 use crate::prove::{self, Comparison, ReadError, RequiredProof};
 use crate::s3::{MAX_REFUSALS_IN_A_ROW, ObjectHead, S3Error};
-use crate::sides::Sides;
 use crate::tree::{LocalFile, SkipReason, TreeEntry};
 
 /// Locks by inode. Hard links of a file are deleted one after the other, since deleting one changes the
@@ -27,7 +27,7 @@ const LINK_LOCKS: usize = 64;
 /// Proves and deletes.
 pub(super) struct Pruner<'a> {
     args: &'a PruneArgs,
-    sides: &'a Sides,
+    media: &'a DirectoryAndBucket,
     directory: &'a PruneDirectory,
     linked: [Mutex<()>; LINK_LOCKS],
 }
@@ -50,12 +50,12 @@ pub(super) enum PruneOutcome {
 impl<'a> Pruner<'a> {
     pub(super) fn new(
         args: &'a PruneArgs,
-        sides: &'a Sides,
+        media: &'a DirectoryAndBucket,
         directory: &'a PruneDirectory,
     ) -> Self {
         Pruner {
             args,
-            sides,
+            media,
             directory,
             linked: std::array::from_fn(|_| Mutex::new(())),
         }
@@ -69,7 +69,7 @@ impl<'a> Pruner<'a> {
         mut interrupt: Interrupt,
         context: &Context,
     ) -> Result<bool> {
-        let mut pairs = self.sides.pairs()?;
+        let mut pairs = self.media.pairs()?;
         let mut running = FuturesUnordered::new();
         let mut ended = false;
         let mut refused_in_a_row = 0;
@@ -119,7 +119,7 @@ impl<'a> Pruner<'a> {
                 PruneOutcome::Vanished
             }
             Some(TreeEntry::Skipped(skipped)) => PruneOutcome::Kept(match &skipped.detail {
-                Some(said) => format!("{}: {said}", skipped.reason),
+                Some(error) => format!("{}: {error}", skipped.reason),
                 None => skipped.reason.to_string(),
             }),
             None => PruneOutcome::Vanished,
@@ -130,7 +130,7 @@ impl<'a> Pruner<'a> {
     /// Proves one file and deletes it. Between proof and deletion there is only the check that the file is
     /// unchanged, and before the first deletion the mark in the state file.
     async fn prune_file(&self, pair: &Pair, file: &LocalFile) -> PruneOutcome {
-        let decision = self.sides.decide(pair, Compare::Read);
+        let decision = self.media.decide(pair, Compare::Read);
         let required_proof = prove::required_proof(decision, pair);
         let proven = match required_proof {
             RequiredProof::SameContent => self.prove(file).await,
@@ -143,7 +143,7 @@ impl<'a> Pruner<'a> {
             Ok(Comparison::Differs(reason)) => PruneOutcome::Kept(reason),
             Ok(Comparison::Gone) => PruneOutcome::Vanished,
             Ok(Comparison::Unclear) => PruneOutcome::Kept(
-                "its ETag is of a multipart upload; `--prove read` can prove it".to_owned(),
+                "the object's ETag is that of a multipart upload, not an MD5: `--prove read` compares the bytes instead".to_owned(),
             ),
             Err(outcome) => outcome,
         }
@@ -166,7 +166,7 @@ impl<'a> Pruner<'a> {
                 freed,
             },
             Err(_) if file.is_gone() => PruneOutcome::Vanished,
-            Err(e) => PruneOutcome::Kept(format!("it cannot be deleted: {e}")),
+            Err(e) => PruneOutcome::Kept(format!("the local file cannot be deleted: {e}")),
         }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Pruner<'a> {
         match self.head(path).await? {
             None => Ok(Comparison::Same),
             Some(_) => Ok(Comparison::Differs(
-                "it came back to the bucket while this ran".to_owned(),
+                "the object was uploaded again during this run".to_owned(),
             )),
         }
     }
@@ -189,8 +189,8 @@ impl<'a> Pruner<'a> {
         let size = file.stamp.size;
         match self.args.prove {
             Proof::Read => {
-                let key = self.sides.client.target().key(&file.path);
-                prove::by_reading(&self.sides.client, &key, opened, size)
+                let key = self.media.client.target().key(&file.path);
+                prove::by_reading(&self.media.client, &key, opened, size)
                     .await
                     .map_err(|e| match e {
                         ReadError::Service(e) => refused(&file.path, e),
@@ -210,8 +210,8 @@ impl<'a> Pruner<'a> {
 
     /// None where there is no object.
     async fn head(&self, path: &str) -> Result<Option<ObjectHead>, PruneOutcome> {
-        let key = self.sides.client.target().key(path);
-        match self.sides.client.head_object(&key).await {
+        let key = self.media.client.target().key(path);
+        match self.media.client.head_object(&key).await {
             Ok(head) => Ok(Some(head)),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(refused(path, e)),
@@ -220,7 +220,7 @@ impl<'a> Pruner<'a> {
 }
 
 fn unreadable(error: &std::io::Error) -> PruneOutcome {
-    PruneOutcome::Kept(format!("it cannot be read here: {error}"))
+    PruneOutcome::Kept(format!("the local file cannot be read: {error}"))
 }
 
 fn stop(path: &str, error: S3Error) -> PruneOutcome {

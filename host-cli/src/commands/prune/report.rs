@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::pruner::PruneOutcome;
 use super::{Proof, PruneArgs};
 use crate::context::Context;
+use crate::directory_and_bucket::DirectoryAndBucket;
 use crate::error::Result;
 use crate::format::{counted, human_bytes};
 use crate::pairs::Pair;
 use crate::prove::ReadError;
 use crate::reported::ReportedPaths;
-use crate::sides::Sides;
 
 #[derive(Debug, Serialize)]
 pub(super) struct PruneReport {
@@ -36,9 +36,9 @@ pub(super) struct PruneReport {
 }
 
 impl PruneReport {
-    pub(super) fn of(args: &PruneArgs, sides: &Sides) -> PruneReport {
+    pub(super) fn of(args: &PruneArgs, media: &DirectoryAndBucket) -> PruneReport {
         PruneReport {
-            directory: sides.root.clone(),
+            directory: media.root.clone(),
             proof: args.prove,
             dry_run: args.dry_run,
             deleted: 0,
@@ -109,13 +109,13 @@ impl PruneReport {
         );
         if self.deleted_in_bucket > 0 {
             out.push_str(&format!(
-                "  {} deleted in the bucket by Mastodon before\n",
+                "  {} deleted in the bucket by Mastodon\n",
                 counted(self.deleted_in_bucket, "of them was", "of them were")
             ));
         }
         if self.vanished > 0 {
             out.push_str(&format!(
-                "{} gone before its turn\n",
+                "{} deleted by another process during this run\n",
                 counted(self.vanished, "file was", "files were")
             ));
         }
@@ -124,14 +124,14 @@ impl PruneReport {
                 "{}:\n{}",
                 counted(
                     self.kept.count,
-                    "is not proven and stays",
-                    "are not proven and stay"
+                    "entry is not proven to be in the bucket and was kept",
+                    "entries are not proven to be in the bucket and were kept"
                 ),
                 self.kept.lines()
             ));
         }
         if self.interrupted {
-            out.push_str("interrupted; the next run goes on\n");
+            out.push_str("interrupted; run the command again to continue\n");
         }
         if !self.dry_run {
             out.push_str(&format!(

@@ -70,7 +70,7 @@ pub(super) async fn run(args: &PurgeArgs, domain: &SiteUrl, context: &Context) -
             StatusCode::SERVICE_UNAVAILABLE if report.attempts < ATTEMPTS => {
                 let wait = wait(response.header(header::RETRY_AFTER.as_str()).as_deref());
                 context.ui.say(format!(
-                    "the platform refuses temporarily (503): attempt {} of {ATTEMPTS} in {} s",
+                    "the purge is refused temporarily (503): attempt {} of {ATTEMPTS} in {} s",
                     report.attempts + 1,
                     wait.as_secs()
                 ));
@@ -78,8 +78,8 @@ pub(super) async fn run(args: &PurgeArgs, domain: &SiteUrl, context: &Context) -
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 return Err(failed()
-                    .cause(format!("the platform refused {ATTEMPTS} times (503)"))
-                    .hint("the worker's log has its reason; try again later"));
+                    .cause(format!("the purge was refused {ATTEMPTS} times (503)"))
+                    .hint("the worker's log has the reason; run the command again later"));
             }
             status => {
                 return Err(failed()

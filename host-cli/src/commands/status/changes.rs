@@ -70,21 +70,21 @@ impl Changes {
         }
         if situation.phase == Some(Phase::Moving) {
             changes.attention.push(
-                "a cutover was interrupted: complete it, or undo it with `medialift rollback`"
+                "a cutover was interrupted: complete it with `medialift cutover`, or undo it with `medialift rollback`"
                     .to_owned(),
             );
         }
         if situation.phase == Some(Phase::Returning) {
-            changes
-                .attention
-                .push("a rollback was interrupted: complete it".to_owned());
+            changes.attention.push(
+                "a rollback was interrupted: complete it with `medialift rollback`".to_owned(),
+            );
         }
         if situation.phase.is_some()
             && let Ok(Some(exclusion)) = Exclusion::of(&paths.parent, &paths.name)
             && !exclusion.is_complete()
         {
             changes.attention.push(format!(
-                "`git clean -fd` in Mastodon's checkout would delete `{}`: `.git/info/exclude` does not name it",
+                "`git clean -fd` in Mastodon's checkout would delete `{}`: add it to `.git/info/exclude`",
                 paths.kept().display()
             ));
         }
@@ -112,20 +112,23 @@ impl Changes {
             ));
         }
         if let Some(why) = installation.differs_from_settings() {
-            self.attention
-                .push(format!("Mastodon runs with older settings: {why}"));
+            self.attention.push(format!(
+                "Mastodon runs with older settings, restart it: {why}"
+            ));
         }
         if installation.owner == Owner::Disk && situation.phase == Some(Phase::Moved) {
             self.attention.push(format!(
-                "Mastodon keeps its media in `{}`, which the cutover has moved aside: it finds no media; put the directory back with `medialift rollback`, or write the settings of the bucket with `medialift env`",
+                "Mastodon keeps its media in `{}`, which the cutover has moved aside: it finds no media; move the directory back with `medialift rollback`, or write the settings of the bucket with `medialift env`",
                 installation.media_dir.display()
             ));
         }
         if let (Owner::Bucket, Some(target)) = (&installation.owner, target)
             && !installation.owns_in(target)
         {
+            let storage = installation.storage.as_ref();
+            let used = storage.map_or_else(|| "another bucket".to_owned(), |s| format!("`{s}`"));
             self.attention.push(format!(
-                "Mastodon uses another bucket or prefix than `{target}`"
+                "Mastodon keeps its media in {used}, not in `{target}`: check `bucket`, `endpoint` and `key_prefix` in medialift.toml"
             ));
         }
         let by_medialift =

@@ -31,7 +31,7 @@ impl Lint<'_> {
             self.error(
                 "endpoint-scheme",
                 "S3_ENDPOINT",
-                format!("`S3_ENDPOINT` is `{shown}`, without `https://` before it"),
+                format!("`S3_ENDPOINT` is `{shown}`: it must begin with `https://`"),
                 format!(
                     "write `S3_ENDPOINT=https://{}`",
                     masked("S3_ENDPOINT", &host)
@@ -176,7 +176,7 @@ impl Lint<'_> {
                 "cache-buster",
                 "CACHE_BUSTER_HTTP_METHOD",
                 format!("`CACHE_BUSTER_HTTP_METHOD` is `{}`, with which nothing is purged", masked("CACHE_BUSTER_HTTP_METHOD", shown)),
-                "write `CACHE_BUSTER_HTTP_METHOD=PURGE` (or `POST`, where `medialift verify` says so)",
+                "write `CACHE_BUSTER_HTTP_METHOD=PURGE`, or the method that `medialift verify` reports as working",
             );
         }
     }
@@ -189,7 +189,7 @@ impl Lint<'_> {
         let limit = self
             .value("S3_RETRY_LIMIT")
             .and_then(|v| v.parse::<u32>().ok());
-        let hint = "write `S3_RETRY_LIMIT=3`; `medialift env` does";
+        let hint = "write `S3_RETRY_LIMIT=3`; `medialift env` writes it if it is not set";
         match limit {
             None | Some(0)
                 if self
@@ -204,10 +204,10 @@ impl Lint<'_> {
                     hint,
                 );
             }
-            Some(4..) => self.warning(
+            Some(limit @ 4..) => self.warning(
                 "retries",
                 "S3_RETRY_LIMIT",
-                "with more than 3 retries, a request that cannot succeed blocks for long",
+                format!("`S3_RETRY_LIMIT` is {limit}: with more than 3 retries, a request that cannot succeed blocks for long"),
                 hint,
             ),
             _ => {}
@@ -219,8 +219,11 @@ impl Lint<'_> {
             self.warning(
                 "timeouts",
                 "S3_READ_TIMEOUT",
-                "Mastodon waits 5 seconds for a response, which is too short for large uploads",
-                "write `S3_READ_TIMEOUT=20`; `medialift env` does",
+                format!(
+                    "Mastodon waits {} seconds for a response, which is too short for large uploads",
+                    read_timeout.unwrap_or(5)
+                ),
+                "write `S3_READ_TIMEOUT=20`; `medialift env` writes it if it is not set",
             );
         }
     }

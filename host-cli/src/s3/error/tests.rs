@@ -34,13 +34,13 @@ fn every_known_cause_has_its_own_hint() {
     let invalid = "InvalidAccessKeyId";
     check(
         &service(403, invalid, "Malformed Access Key Id"),
-        "the master key",
+        "the account's master key",
         true,
         false,
     );
     check(
         &service(403, invalid, "The key '0016' is not valid"),
-        "the bucket's own page",
+        "the bucket's page shows",
         true,
         false,
     );
@@ -52,7 +52,7 @@ fn every_known_cause_has_its_own_hint() {
     );
     check(
         &service(403, "SignatureDoesNotMatch", ""),
-        "copy the key once more",
+        "copy the key again",
         true,
         false,
     );
@@ -82,7 +82,7 @@ fn every_known_cause_has_its_own_hint() {
     );
     check(
         &service(500, "InternalError", "No space left on device"),
-        "out of disk space",
+        "free disk space",
         true,
         false,
     );

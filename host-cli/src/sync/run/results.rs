@@ -16,7 +16,7 @@ use crate::upload::{Job, UploadOutcome};
 impl Run {
     /// Decides upon a pair. A file that is to be read or sent is returned as a job; all else is done here.
     pub(super) fn apply_decision(&mut self, pair: Pair) -> Option<Job> {
-        let decision = decide(&pair, &self.options.ownership.owner, self.options.flags);
+        let decision = decide(&pair, &self.options.ownership.owner, self.options.decision);
         match (decision, &pair.local) {
             (Decision::Send(_) | Decision::Compare, Some(TreeEntry::File(file))) => {
                 let file = file.clone();
@@ -53,9 +53,10 @@ impl Run {
                 self.to_delete.add(&pair);
             }
             (Decision::Gone, _) => {}
+            // `OnlyInBucket`: every other decision was matched above, with the local entry that it is about.
             _ => {
                 self.summary.only_in_bucket += 1;
-                if self.options.flags.delete {
+                if self.options.decision.delete {
                     let line = self.summary.leave_not_recorded(pair.path.clone());
                     self.progress.say(&line);
                 }
@@ -72,7 +73,7 @@ impl Run {
             Ok(ended) => ended,
             Err(e) if e.is_cancelled() => return,
             Err(e) => {
-                self.stopped = Some(Error::new("go on with the uploads").cause(e));
+                self.stopped = Some(Error::new("continue the uploads").cause(e));
                 return;
             }
         };
@@ -129,7 +130,7 @@ impl Run {
                 format!("upload `{}` to the bucket `{bucket}`", path.escape_debug());
             if all_refused {
                 operation.push_str(&format!(
-                    ", the {MAX_REFUSALS_IN_A_ROW}th in a row that is refused"
+                    ", the {MAX_REFUSALS_IN_A_ROW}th file in a row that is refused"
                 ));
             }
             self.stopped

@@ -42,12 +42,12 @@ impl Summary {
         }
         if self.only_in_bucket > 0 {
             let objects = counted(self.only_in_bucket, "object", "objects");
-            let value = format!("{objects}, left alone");
+            let value = format!("{objects}, not deleted");
             line("only in bucket", value);
         }
         if self.not_recorded > 0 {
             let value = format!(
-                "{} of them that `--delete` leaves: no record shows that they were files here, so they may be Mastodon's own uploads",
+                "{} of them not deleted by `--delete`: the journal has no record of a local file, so they may be Mastodon's own uploads",
                 grouped(self.not_recorded)
             );
             line("", value);
@@ -57,14 +57,14 @@ impl Summary {
                 "{} that Mastodon has deleted in the bucket",
                 counted(self.deleted_in_bucket, "file", "files")
             );
-            line("not sent again", value);
+            line("not uploaded", value);
         }
         if self.excluded > 0 {
-            line("excluded", format!("{} files", grouped(self.excluded)));
+            line("excluded", counted(self.excluded, "file", "files"));
         }
         if self.hidden > 0 {
             let value = format!(
-                "{} that Mastodon has hidden (suspended accounts), left out; `--include-hidden` with `--include` or `--files-from` sends them",
+                "{} that Mastodon has hidden (suspended accounts), not uploaded; `--include-hidden` with `--include` or `--files-from` uploads them",
                 counted(self.hidden, "file", "files")
             );
             line("hidden", value);
@@ -72,7 +72,7 @@ impl Summary {
                 let number = grouped(self.hidden_in_bucket);
                 line(
                     "",
-                    format!("{number} of them are in the bucket all the same, from before"),
+                    format!("{number} of them in the bucket, uploaded before they were hidden"),
                 );
             }
         }
@@ -98,10 +98,10 @@ impl Summary {
         line("time", format!("{:.1} s{rate}", self.seconds));
         let requests = match self.retries {
             0 => grouped(self.requests),
-            again => format!(
-                "{}, of these {} again",
+            retries => format!(
+                "{}, including {}",
                 grouped(self.requests),
-                grouped(again)
+                counted(retries, "retry", "retries")
             ),
         };
         line("requests", requests);
@@ -135,7 +135,7 @@ impl Summary {
 }
 
 /// One line about a file that failed. Control characters are escaped, here and below: a name may have
-/// any, and a terminal would obey them.
+/// any, and a terminal would interpret them.
 pub(crate) fn fail_line(path: &str, error: &str) -> String {
     format!("failed: `{}`: {error}", path.escape_debug())
 }
@@ -151,7 +151,7 @@ pub(super) fn conflict_line(left: &LeftPath) -> String {
 
 /// One line about a hidden file.
 pub(super) fn hidden_line(path: &str) -> String {
-    format!("hidden: `{}`: left out", path.escape_debug())
+    format!("hidden: `{}`: not uploaded", path.escape_debug())
 }
 
 /// One line about a skipped entry.

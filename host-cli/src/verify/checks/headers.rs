@@ -8,7 +8,9 @@ use crate::web::HttpResponse;
 pub(super) fn content_type(first: &HttpResponse) -> Finding {
     let check = "content-type";
     match first.header("content-type").as_deref() {
-        Some(CONTENT_TYPE) => Finding::passed(check, "passed on as it is in the bucket"),
+        Some(CONTENT_TYPE) => {
+            Finding::passed(check, format!("`{CONTENT_TYPE}` is passed on unchanged"))
+        }
         other => Finding::failed(
             check,
             format!("`{CONTENT_TYPE}` became `{}`", other.unwrap_or("nothing")),

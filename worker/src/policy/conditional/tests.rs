@@ -181,7 +181,7 @@ fn the_conditions_of_a_cache_are_passed_on_as_for_an_own_copy() {
         let asked = fields
             .iter()
             .map(|(name, text)| (name.clone(), HeaderValue::from_static(text)));
-        for_bucket(&asked.collect())
+        revalidation_for_cache(&asked.collect())
     };
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     let tag = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"a\""))]);

@@ -236,8 +236,8 @@ fn values_beyond_ascii_are_read_as_the_text_they_are() {
 
 #[test]
 fn only_digits_are_a_number() {
-    assert_eq!(digits("0"), Some(0));
-    assert_eq!(digits("18446744073709551615"), Some(u64::MAX));
+    assert_eq!(parse_number("0"), Some(0));
+    assert_eq!(parse_number("18446744073709551615"), Some(u64::MAX));
     for text in [
         "",
         "+1",
@@ -249,6 +249,6 @@ fn only_digits_are_a_number() {
         "18446744073709551616",
         "١",
     ] {
-        assert_eq!(digits(text), None, "{text}");
+        assert_eq!(parse_number(text), None, "{text}");
     }
 }

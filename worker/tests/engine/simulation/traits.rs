@@ -43,8 +43,11 @@ impl Store for SimStore {
     type Body = SimBody;
     type Found = SimFound;
 
-    async fn find(&self, path: &str, request: &HeaderMap) -> Option<SimFound> {
-        assert!(request.len() <= 1, "the store is asked for one thing");
+    async fn find(&self, path: &str, request_headers: &HeaderMap) -> Option<SimFound> {
+        assert!(
+            request_headers.len() <= 1,
+            "the store is asked for one thing"
+        );
         self.0.executor.pause_up_to(8).await;
         let stored = self.0.stored.borrow().get(path).cloned();
         // The world may change before the answer arrives.
@@ -61,7 +64,7 @@ impl Store for SimStore {
                 body: SimBody::new(&self.0, bytes, None),
             })
         };
-        if let Some(tags) = request.get(IF_NONE_MATCH)
+        if let Some(tags) = request_headers.get(IF_NONE_MATCH)
             && (headers.get(ETAG) == Some(tags) || self.is_wrong())
         {
             if self.is_wrong() {
@@ -70,7 +73,7 @@ impl Store for SimStore {
             return found(StatusCode::NOT_MODIFIED, headers, Vec::new());
         }
         let length = length_of(&headers);
-        match range::plan(text(request, RANGE), length) {
+        match range::plan(text(request_headers, RANGE), length) {
             RangePlan::Whole => found(status, headers, bytes),
             RangePlan::Unsatisfiable => found(
                 StatusCode::RANGE_NOT_SATISFIABLE,
@@ -160,7 +163,7 @@ impl Origin for SimOrigin {
     async fn fetch(
         &self,
         key: &ObjectKey,
-        request: &HeaderMap,
+        request_headers: &HeaderMap,
     ) -> Result<OriginAnswer<SimBody>, OriginError> {
         let world = &self.world;
         let path = key.s3_path();
@@ -206,7 +209,7 @@ impl Origin for SimOrigin {
             }
             (fault, Some(version)) => {
                 world.confirm(&path, version);
-                Ok(answer_of(world, &path, version, fault, request))
+                Ok(answer_of(world, &path, version, fault, request_headers))
             }
         };
         world
@@ -223,7 +226,7 @@ fn answer_of(
     path: &str,
     version: u32,
     fault: Option<Fault>,
-    request: &HeaderMap,
+    request_headers: &HeaderMap,
 ) -> OriginAnswer<SimBody> {
     let tag = etag(path, version);
     let mut headers = headers([
@@ -235,7 +238,7 @@ fn answer_of(
             "0123456789abcdef",
         ),
     ]);
-    if text(request, IF_NONE_MATCH) == Some(tag.as_str()) {
+    if text(request_headers, IF_NONE_MATCH) == Some(tag.as_str()) {
         return OriginAnswer {
             status: StatusCode::NOT_MODIFIED,
             headers,
@@ -248,7 +251,7 @@ fn answer_of(
     if !matches!(fault, Some(Fault::Chunked | Fault::ChunkedTruncate(_))) {
         headers.insert(CONTENT_LENGTH, value(&length.to_string()));
     }
-    if let RangePlan::Part(range) = range::plan(text(request, RANGE), Some(length)) {
+    if let RangePlan::Part(range) = range::plan(text(request_headers, RANGE), Some(length)) {
         bytes = cut(&mut headers, &bytes, range, length);
         status = StatusCode::PARTIAL_CONTENT;
     }

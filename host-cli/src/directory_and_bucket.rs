@@ -1,11 +1,11 @@
-//! What `cutover`, `prune` and `rollback` share: a directory and a bucket, joined and decided upon.
+//! The media directory and the bucket as `cutover`, `prune` and `rollback` compare them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Target, TargetArgs};
 use crate::context::Context;
-use crate::decide::{Compare, Decision, Flags, decide};
+use crate::decide::{Compare, Decision, DecisionOptions, decide};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::guards::{Permission, may_ignore_mastodon};
@@ -22,19 +22,19 @@ use crate::ui::Ui;
 
 /// A directory, a bucket, the journal of what was uploaded, and who owns the media.
 #[derive(Debug)]
-pub(crate) struct Sides {
+pub(crate) struct DirectoryAndBucket {
     /// The bucket.
     pub(crate) client: Client,
     /// The directory.
     pub(crate) root: PathBuf,
-    /// Bucket: what Mastodon has deleted there is not missing. Disk, where there is no Mastodon: every
-    /// file that the bucket lacks is missing.
+    /// `Bucket`: an object that Mastodon has deleted is not missing. `Disk`, where no Mastodon uses the
+    /// directory: every file without an object is missing.
     pub(crate) owner: Owner,
     follow_links: bool,
     journal: Journal,
 }
 
-impl Sides {
+impl DirectoryAndBucket {
     /// Opens the journal of `root` and this bucket, to read only.
     pub(crate) fn open(
         client: Client,
@@ -42,16 +42,18 @@ impl Sides {
         owner: Owner,
         follow_links: bool,
         context: &Context,
-    ) -> Result<Sides> {
+    ) -> Result<DirectoryAndBucket> {
         let identity = Identity::of_directory(&root).map_err(|e| {
-            Error::usage(format!("read the media directory `{}`", root.display())).cause(e)
+            Error::usage(format!("read the media directory `{}`", root.display()))
+                .cause(e)
+                .hint("check the path and its permissions")
         })?;
         let path = ledger::journal_path(&context.state_dir()?, client.target(), &identity);
         let (journal, note) = Journal::read_only(&path)?;
         if let Some(note) = note {
             context.ui.say(format!("note: {note}"));
         }
-        Ok(Sides {
+        Ok(DirectoryAndBucket {
             client,
             root,
             owner,
@@ -96,18 +98,18 @@ impl Sides {
         Pairs::begin(&self.client, self.journal.cursor(), &options)
     }
 
-    /// Decides upon a pair; hidden files as any other.
+    /// Decides upon a pair. Hidden files are treated as any other.
     pub(crate) fn decide(&self, pair: &Pair, compare: Compare) -> Decision {
-        decide(pair, &self.owner, self.flags(compare))
+        decide(pair, &self.owner, self.decision_options(compare))
     }
 
-    /// The flags of these decisions.
-    pub(crate) fn flags(&self, compare: Compare) -> Flags {
-        Flags {
+    /// The options of these decisions.
+    pub(crate) fn decision_options(&self, compare: Compare) -> DecisionOptions {
+        DecisionOptions {
             compare,
             include_hidden: true,
             unrecorded_is_new: self.journal.is_complete(),
-            ..Flags::default()
+            ..DecisionOptions::default()
         }
     }
 
@@ -139,7 +141,7 @@ pub(crate) async fn installation(
     Ok(Some(installation))
 }
 
-/// The owner of the media for [`Sides`].
+/// The owner of the media, for [`DirectoryAndBucket::open`].
 pub(crate) fn owner(installation: Option<&Installation>) -> Owner {
     installation.map_or(Owner::Disk, |installation| installation.owner.clone())
 }

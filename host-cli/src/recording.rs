@@ -1,5 +1,5 @@
-//! Records a run in the ledger: one line before the command and one after it, from its parsed command
-//! line.
+//! Writes a run into the ledger: one line before the command and one after it, from its parsed command
+//! line. The records of single files are the journal's ([`crate::journal`]).
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::identity::Identity;
 use crate::ledger::{self, Action, Ledger, LedgerEntry, RunOutcome};
-use crate::mastodon::named_media_dir;
+use crate::mastodon::configured_media_dir;
 use crate::swap::current_media_dir;
 
 /// A run that is to be recorded.
@@ -36,7 +36,7 @@ impl Recording {
         entry.target = target.as_ref().map(ledger::target_name);
         entry.media_dir = recorded
             .media_dir
-            .and_then(|given| named_media_dir(given, &context.file).ok())
+            .and_then(|given| configured_media_dir(given, &context.file).ok())
             .and_then(|path| std::path::absolute(path).ok());
         entry.tree = entry
             .media_dir
@@ -81,14 +81,14 @@ impl Recording {
     fn write(&self, context: &Context) {
         if let Err(e) = self.ledger.append(&self.entry) {
             context.ui.detail(format!(
-                "note: `medialift status` will not know of this run: `{}` cannot be written: {e}",
+                "note: `medialift status` will not show this run: `{}` cannot be written: {e}",
                 self.ledger.path().display()
             ));
         }
     }
 }
 
-/// What a command line says of the run that is recorded.
+/// The values of a command line that are recorded.
 struct RecordedCommand<'a> {
     action: Action,
     /// None: the command has no media directory. `Some(None)`: that of the settings file.
