@@ -27,8 +27,8 @@ Examples:
     medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
 
 The prices are Backblaze's of November 2026 (https://www.backblaze.com/cloud-storage/pricing); they
-change: check that page, and set them with `--price-…`. Exit codes: 0 everything can be uploaded, 3 some
-entries cannot (each is named).")]
+change: check that page, and set them with `--price-…`.
+Exit codes: 0 everything can be uploaded, 3 some entries cannot (each is named).")]
 pub struct PlanArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,

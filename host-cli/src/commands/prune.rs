@@ -37,8 +37,8 @@ The default proof downloads every object and compares its bytes. `--prove head` 
 MD5 only, without a download, and trusts that the bucket can return what it lists. Downloads up to
 three times the stored amount a month are free at Backblaze; a download cap may be set (see
 `medialift plan`).
-Exit codes: 0 every file was deleted, 3 refused: too many objects are missing from the bucket, 4 some
-files were kept (each is named).")]
+Exit codes: 0 every file was deleted, 3 refused: too many objects are missing from the bucket, 4
+some files were kept (each is named).")]
 pub struct PruneArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,

@@ -39,8 +39,8 @@ Example: upload all files while the instance runs; the same command uploads new 
 Once Mastodon keeps its media in the bucket, an object that differs from its local file is not
 overwritten, and a file whose object Mastodon has deleted is not uploaded again.
 
-Exit codes: 0 every file is in the bucket, 1 the run failed, 2 wrong usage, 4 some files failed, were
-skipped or left (each is named), 130 interrupted: run the command again to continue.")]
+Exit codes: 0 every file is in the bucket, 1 the run failed, 2 wrong usage, 4 some files failed,
+were skipped or left (each is named), 130 interrupted: run the command again to continue.")]
 pub struct SyncArgs {
     /// Media directory: Mastodon's `public/system` [default: `media_dir` of the settings file]
     #[arg(value_name = "DIR")]
