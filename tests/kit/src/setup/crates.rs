@@ -30,8 +30,8 @@ pub(super) fn install_worker_build(installer: &Installer) -> Result<()> {
     command
         .arg(crate::root().join("worker/build.sh"))
         .arg("--tools")
-        .env("MEDIALIFT_CACHE", &installer.cache)
-        .env("CARGO_TARGET_DIR", installer.cargo_target());
+        .env("MEDIALIFT_CACHE", &installer.cache);
+    share_crates(installer, &mut command);
     installer.run(command)
 }
 
@@ -46,14 +46,19 @@ pub(super) fn install_program(installer: &Installer, name: &str, version: &str) 
     command
         .args(["install", "--locked", "--root"])
         .arg(installer.cache.join(format!("{name}-{version}")))
-        .arg("--target-dir")
-        .arg(installer.cargo_target())
-        .arg(format!("{name}@{version}"))
-        // Optimising it takes longer than it would save.
+        .arg(format!("{name}@{version}"));
+    share_crates(installer, &mut command);
+    installer.run(command)
+}
+
+/// Lets all installed programs share what they are compiled from: in one directory, with one profile.
+fn share_crates(installer: &Installer, command: &mut Command) {
+    command
+        .env("CARGO_TARGET_DIR", installer.cargo_target())
+        // Optimising takes longer than it saves.
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    installer.run(command)
 }
 
 /// Where the compiler has the standard library of a target.
