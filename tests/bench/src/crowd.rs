@@ -5,26 +5,26 @@
 //! single request costs inside the runtime is the part `edge`'s to say.
 
 mod cases;
+mod contenders;
 mod memory;
+mod objects;
 mod wrk;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::Effort;
-use super::edge::{COMPATIBILITY_DATE, ENDPOINT, ORDINARY, published};
+use super::edge::{ORDINARY, published};
 use super::report::{Report, Target, figure};
-use cases::{CASES, Case, HIT, Kind, LARGE, SMALL};
-use memory::Watch;
+use cases::{CASES, Case, HIT, Kind};
+use contenders::{Running, Who};
+use objects::{fill, look_at_answers};
 use testkit::pins;
-use testkit::process::scratch_directory;
 use testkit::setup::debian_program;
-use testkit::stack::{Edge, EdgeOptions, Nginx, Origin, OriginOptions, Profile};
+use testkit::stack::{Origin, OriginOptions, Profile};
 use testkit::tools::Tools;
-use testkit::upload;
 use wrk::Load;
 
 /// How often everything is measured, and how long that may take.
@@ -34,139 +34,8 @@ const BUDGET: Duration = Duration::from_secs(290);
 /// What the origin waits before each answer to the flash crowd.
 const LATENCY_MILLISECONDS: u64 = 100;
 
-const BUCKET: &str = "media";
 const ORIGIN_REQUESTS: &str = "requests to the origin";
 const RATE: &str = "requests/s";
-
-/// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Worker,
-    Nginx,
-    /// The same rules by hand in JavaScript, with a lock.
-    Ordinary,
-    /// Somebody else's worker, without a lock.
-    Published,
-    /// A constant, from memory.
-    Empty,
-    /// The bucket itself: what the others cannot be faster than on a cold read.
-    Origin,
-}
-
-impl Who {
-    const ALL: [Self; 6] = [
-        Self::Worker,
-        Self::Nginx,
-        Self::Ordinary,
-        Self::Published,
-        Self::Empty,
-        Self::Origin,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Worker => "the worker",
-            Self::Nginx => "nginx",
-            Self::Ordinary => ORDINARY,
-            Self::Published => "a published worker",
-            Self::Empty => "a worker that answers a constant",
-            Self::Origin => "the origin itself",
-        }
-    }
-
-    /// Whether it can do what the case asks for.
-    fn takes(self, kind: Kind) -> bool {
-        match self {
-            Self::Worker | Self::Nginx | Self::Ordinary | Self::Published => true,
-            Self::Empty => kind == Kind::Hit,
-            Self::Origin => kind == Kind::Cold,
-        }
-    }
-
-    /// Whether it is to ask the origin once for each key, and not more often.
-    const fn locks(self) -> bool {
-        matches!(self, Self::Worker | Self::Nginx)
-    }
-
-    /// Its module below `tests/bench`, where it is a worker that is not ours.
-    const fn module(self) -> Option<&'static str> {
-        match self {
-            Self::Ordinary => Some("edge/ordinary.mjs"),
-            Self::Published => Some("edge/published.mjs"),
-            Self::Empty => Some("crowd/empty.mjs"),
-            Self::Worker | Self::Nginx | Self::Origin => None,
-        }
-    }
-}
-
-/// Somebody who answers, with nothing in the cache.
-enum Running {
-    Edge(Edge),
-    Nginx(Nginx),
-    Origin(String),
-}
-
-impl Running {
-    fn start(who: Who, tools: &Tools, origin: &Origin) -> Result<Self> {
-        let bucket = origin.bucket_url(BUCKET);
-        match who {
-            Who::Nginx => return Nginx::start(&bucket).map(Self::Nginx),
-            Who::Origin => return Ok(Self::Origin(bucket)),
-            Who::Worker | Who::Ordinary | Who::Published | Who::Empty => {}
-        }
-        let scratch = scratch_directory("crowd-worker")?;
-        let configuration = who
-            .module()
-            .map(|module| configure(module, &scratch.path().join("wrangler.toml")))
-            .transpose()?;
-        let variables = [
-            ("ORIGIN_URL", &*bucket),
-            ("ORIGIN_AUTH", "sigv4"),
-            ("B2_ENDPOINT", ENDPOINT),
-            ("B2_APPLICATION_KEY_ID", OriginOptions::KEY_ID),
-            ("B2_APPLICATION_KEY", OriginOptions::KEY),
-            ("CACHE_MODE", "engine"),
-        ];
-        let options = EdgeOptions {
-            configuration,
-            variables: variables
-                .map(|(name, value)| (name.into(), value.into()))
-                .to_vec(),
-            ..EdgeOptions::default()
-        };
-        Edge::start_with(tools, options).map(Self::Edge)
-    }
-
-    fn url(&self) -> String {
-        match self {
-            Self::Edge(edge) => edge.url.trim_end_matches('/').to_owned(),
-            Self::Nginx(nginx) => format!("http://{}", nginx.address),
-            Self::Origin(url) => url.clone(),
-        }
-    }
-
-    fn watch(&self) -> Option<Watch> {
-        match self {
-            Self::Edge(edge) => Some(Watch::start(edge.id())),
-            Self::Nginx(nginx) => Some(Watch::start(nginx.id())),
-            Self::Origin(_) => None,
-        }
-    }
-}
-
-/// Writes the settings of a worker in JavaScript. It has a queue as ours has, so that the simulator's own
-/// services weigh the same beside all.
-fn configure(module: &str, file: &Path) -> Result<PathBuf> {
-    let main = testkit::root().join("tests/bench").join(module);
-    let text = format!(
-        "name = \"javascript\"\nmain = '{}'\ncompatibility_date = \"{COMPATIBILITY_DATE}\"\n\
-         [[queues.producers]]\nbinding = \"PURGES\"\nqueue = \"medialift-purges\"\n\
-         [[queues.consumers]]\nqueue = \"medialift-purges\"\n",
-        main.display()
-    );
-    fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))?;
-    Ok(file.to_owned())
-}
 
 /// Measures everything, everyone in turn, and says what it came to.
 pub(super) fn measure(effort: Effort) -> Result<Report> {
@@ -190,53 +59,6 @@ pub(super) fn measure(effort: Effort) -> Result<Report> {
     set_targets(&mut report);
     report.notes = notes(&report)?;
     Ok(report)
-}
-
-/// Puts the objects into the bucket.
-fn fill(origin: &Origin) -> Result<()> {
-    let scratch = scratch_directory("crowd")?;
-    let check = |name, size| (name, 1, size);
-    let objects = CASES
-        .iter()
-        .filter(|case| case.kind != Kind::Hit)
-        .map(|case| (case.load.prefix, case.load.keys, case.load.size))
-        .chain([check(CHECK_SMALL, SMALL), check(CHECK_LARGE, LARGE)]);
-    let mut number = 0;
-    for (prefix, keys, size) in objects {
-        let directory = scratch.path().join(prefix.trim_matches('/'));
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot create `{}`", directory.display()))?;
-        for key in 0..keys {
-            let path = directory.join(format!("{key}.bin"));
-            fs::write(&path, content(number, size))
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
-            number += 1;
-        }
-    }
-    let sent = upload::sync(origin, scratch.path(), Profile::Release)?;
-    ensure!(
-        sent.put_requests == number && !sent.partly,
-        "{} of {number} objects were uploaded",
-        sent.put_requests
-    );
-    Ok(())
-}
-
-/// Objects that are read once by each, to look at what they answer before anything is timed.
-const CHECK_SMALL: &str = "/check/small/";
-const CHECK_LARGE: &str = "/check/large/";
-
-/// The bytes of the object of that number: no two are alike, and none compresses.
-fn content(number: u64, size: u64) -> Vec<u8> {
-    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-    for chunk in bytes.chunks_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
-    }
-    bytes
 }
 
 fn one_round(
@@ -281,40 +103,6 @@ fn one_round(
                 add("of it `workerd`, MiB", peak.workerd);
             }
         }
-    }
-    Ok(())
-}
-
-/// Reads a small and a large object and compares every byte; the empty worker's lengths.
-fn look_at_answers(who: Who, url: &str) -> Result<()> {
-    let before: u64 = CASES
-        .iter()
-        .filter(|case| case.kind != Kind::Hit)
-        .map(|case| case.load.keys)
-        .sum();
-    for (number, prefix, size) in [
-        (before, CHECK_SMALL, SMALL),
-        (before + 1, CHECK_LARGE, LARGE),
-    ] {
-        let path = format!("{url}{prefix}0.bin");
-        let mut answer = ureq::get(&path)
-            .call()
-            .with_context(|| format!("cannot read `{path}`"))?;
-        let body = answer
-            .body_mut()
-            .with_config()
-            .limit(2 * LARGE)
-            .read_to_vec()?;
-        let right = match who {
-            Who::Empty => body.len() as u64 == size,
-            _ => body == content(number, size),
-        };
-        ensure!(
-            answer.status() == 200 && right,
-            "`{path}` is answered with {} and {} bytes that are not the object's",
-            answer.status(),
-            body.len()
-        );
     }
     Ok(())
 }
@@ -423,14 +211,6 @@ fn notes(report: &Report) -> Result<Vec<String>> {
 mod tests {
     use super::cases::FLASH;
     use super::*;
-
-    #[test]
-    fn no_two_objects_are_alike() {
-        assert_eq!(content(1, 20_001).len(), 20_001);
-        assert_eq!(content(7, 100), content(7, 100));
-        let all: std::collections::HashSet<_> = (0..2_000).map(|n| content(n, 64)).collect();
-        assert_eq!(all.len(), 2_000);
-    }
 
     #[test]
     fn one_request_too_many_misses_the_target() {
