@@ -1,7 +1,7 @@
 //! `docs/examples.md`: what the commands print, from a migration that is run here from its first
 //! command to its last, with the mistakes that people make on the way. Each example is the command
 //! line as it stands there, run by a shell with both streams in one, so the page has what a terminal
-//! shows. Made again with `UPDATE_DOCS=1 cargo test -p e2e --test examples`.
+//! shows. `cargo xtask docs` writes it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +25,7 @@ const AVATAR: &str = "accounts/avatars/000/000/001/original/example.png";
 const EMOJI: &str = "custom_emojis/images/000/000/001/original/example.png";
 const LATE: &str = "media_attachments/files/9/original/late.png";
 
-const HEAD: &str = "<!-- Made by a test that runs the commands; do not edit. To make it again: UPDATE_DOCS=1 cargo test -p e2e --test examples -->
+const HEAD: &str = "<!-- Made by a test that runs the commands, by `cargo xtask docs`; do not edit. -->
 # What the commands print
 
 A test runs each of these, in this order, and holds the command to it. Settings come from `medialift.toml`, as in [migrate.md](migrate.md). Times, sizes and numbers that differ from run to run are replaced by words.
@@ -179,7 +179,7 @@ fn the_page_of_examples_is_what_the_commands_print() -> Result<()> {
     Ok(())
 }
 
-const HINT: &str = "`docs/examples.md` is not what the commands print\n\nhint: `UPDATE_DOCS=1 cargo test -p e2e --test examples`, then look at the difference and commit the page";
+const HINT: &str = "`docs/examples.md` is not what the commands print\n\nhint: `cargo xtask docs`, then look at the difference and commit the page";
 
 fn page() -> Result<String> {
     let mut page = Page {

@@ -7,7 +7,7 @@
 //! | `blob2` | the first directory of the key below `KEY_PREFIX`, such as `accounts`; `-` without one |
 //! | `blob3` | the answer's status |
 //! | `double1` | `Content-Length`, in bytes; 0 for HEAD, and where it is missing |
-//! | `double2` | how long the bucket was waited for, in milliseconds; 0 where it was not asked |
+//! | `double2` | how long the bucket was waited for, in milliseconds; 0 for errors, and where it was not asked |
 //! | `double3` | 1 where the bucket had a fault, whether or not a stale copy was served |
 
 use crate::policy::headers::{SERVER_TIMING, X_CACHE_STATUS, parse_number};

@@ -13,10 +13,9 @@ fn the_document_of_the_settings_is_current() {
         std::fs::write(&path, document()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap();
-    let command = "UPDATE_DOCS=1 cargo test -p edge-worker --test settings";
     assert!(
         written == document(),
-        "`docs/settings.md` is out of date: run `{command}`"
+        "`docs/settings.md` is out of date: run `cargo xtask docs`"
     );
 }
 

@@ -33,8 +33,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Get every tool that chores and tests use, into a cache outside the checkout. They get their own by
-    /// themselves too, when they need it
+    /// Get every tool of tests and gates, into a cache outside the checkout. Each chore gets its own when it
+    /// runs, `package` and `bench` too
     Setup(SetupOptions),
     /// Build the edge worker and say how big it is
     Build,

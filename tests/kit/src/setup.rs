@@ -109,7 +109,8 @@ pub fn setup(needs: &[Need]) -> Result<Tools> {
     Tools::load()
 }
 
-/// Gets everything that any chore or test asks for, shows where each tool is, and returns the tools.
+/// Gets every tool of tests and gates, shows where each is, and returns them. `package` and `bench` get theirs
+/// by [`setup`].
 ///
 /// # Errors
 /// As [`setup`]; and with `--system-packages` where there is no `apt-get` or no root.

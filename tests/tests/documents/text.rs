@@ -74,6 +74,8 @@ fn every_command_of_the_host_in_the_text_ends_as_it_should() -> Result<()> {
     symlink(machine.world.live().join("lib"), machine.file("lib"))?;
     fs::write(machine.file("Gemfile.lock"), "    aws-sdk-s3 (1.201.0)\n")?;
     fs::write(machine.file("purges.txt"), "accounts/avatars/1.png\n")?;
+    // As messages of the dead-letter queue have it.
+    fs::write(machine.file("paths"), "/accounts/avatars/a%20b.png\n")?;
     fs::write(machine.file("secrets.env"), "")?;
     let mut text = Text {
         machine: &machine,

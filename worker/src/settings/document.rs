@@ -84,12 +84,13 @@ fn meaning(name: &str) -> &'static str {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Made from worker/src/settings/document.rs and variables.rs; do not edit. To make it again: UPDATE_DOCS=1 cargo test -p edge-worker --test settings -->
+<!-- Made from worker/src/settings/document.rs and variables.rs by `cargo xtask docs`; do not edit. -->
 # Settings of the worker
 
 Variables are set under `[vars]` in `wrangler.toml`, or by `wrangler dev --var NAME:TEXT`. Secrets \
 are set by `wrangler secret put NAME`. An empty text counts as not set.
 
-If a variable is faulty, every request is answered with a plain 500, and the log names all faults: \
-each variable, what it is and what it should be. A secret's text is never shown.
+If a variable is faulty, every request is answered with a plain 500, except GET and HEAD of \
+`/.well-known/medialift-health`: 503, with the names of the faulty variables as JSON. The log names all \
+faults: each variable, what it is and what it should be. A secret's text is never shown.
 ";
