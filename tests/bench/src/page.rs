@@ -21,8 +21,8 @@ Made by `cargo xtask bench` from the raw rounds in [performance/](performance); 
 Every contender was measured in the same run on the same machine, in turn; who goes first changes from round
 to round. The tables show the median of the rounds and, in brackets, the least, the greatest and the number of
 rounds; what has no rounds, such as a size, stands alone. Times are of a small shared machine and say nothing by
-themselves: what of the targets has to do with time is a ratio of medians, at the edge the median of the
-rounds' ratios. `cargo xtask bench --check` fails where one is missed. What was tried before is in
+themselves: time targets are ratios of medians, at the edge the median of the rounds' ratios.
+`cargo xtask bench --check` fails where one is missed. What was tried before is in
 [decision 4](decisions/0004-speed.md).
 ";
 

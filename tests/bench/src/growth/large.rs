@@ -111,8 +111,8 @@ pub(super) fn measure(effort: Effort, report: &mut Report) -> Result<()> {
     let [_, sockets] = COPIES;
     report.notes.push(format!(
         "Larger files: {:.1} GB in one file and in ten, on disk and not in the system's cache, are sent in \
-         parts of {} MiB to a server that here takes the digest of each part that the client has announced \
-         (`Content-MD5`) for true: digesting is the client's work, and the server shares its processors. \
+         parts of {} MiB to a server that here trusts the client's `Content-MD5` of each part: digesting is \
+         the client's work, and the server shares its processors. \
          The plain copy reads the same files {} KiB at a time, writes them to a socket on loopback and \
          throws them away at the other end, and digests nothing. Where the copy's brackets are wide, the \
          ratio to it is as uncertain. It takes part a second time with {sockets} \
