@@ -3,6 +3,7 @@
 //! run here. The steps of `docs/migrate.md` are run by the suite `migrate`.
 
 mod machine;
+mod messages;
 mod names;
 mod table;
 mod text;

@@ -1,5 +1,6 @@
-//! Files and tests that the documents name are there: `worker/src/gateway.rs`, `gateway.rs`,
-//! `tests/tests/prune/entries.rs::links_are_neither_followed_nor_deleted`, `…::another_test_of_that_file`.
+//! Files, tests and items that the documents name are there: `worker/src/gateway.rs`, `gateway.rs`,
+//! `tests/tests/prune/entries.rs::links_are_neither_followed_nor_deleted`, `…::another_test_of_that_file`,
+//! `Engine::read`, `e2e::medialift::command`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,54 @@ fn every_file_and_every_test_that_a_page_names_is_there() -> Result<()> {
     Ok(())
 }
 
-fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+#[test]
+fn every_item_that_a_page_names_is_there() -> Result<()> {
+    let root = testkit::root();
+    let mut sources = Vec::new();
+    for folder in FOLDERS {
+        let mut files = Vec::new();
+        below(&root.join(folder), &mut files)?;
+        for file in files {
+            if file.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&file)?;
+                sources.push((file.strip_prefix(root)?.to_owned(), text));
+            }
+        }
+    }
+    let path = Regex::new(r"^(?:\w+::)*(\w+)::(\w+)\b")?;
+    for (name, page) in pages()? {
+        for (line, code) in &page.spans {
+            let Some(parts) = path.captures(code) else {
+                continue;
+            };
+            ensure!(
+                is_defined(&parts[1], &parts[2], &sources)?,
+                "{name}:{line}: `{code}` is not there"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether an item is defined in a file that implements the type `parent`, or in that of the module `parent` or
+/// below it.
+fn is_defined(parent: &str, item: &str, sources: &[(PathBuf, String)]) -> Result<bool> {
+    let definition = Regex::new(&format!(r"\b(fn|struct|enum|trait|const|static) {item}\b"))?;
+    let implementation = Regex::new(&format!(
+        r"(?m)^\s*(pub(\(\w+\))? )?(impl|trait)\b.*\b{parent}\b"
+    ))?;
+    let is_type = parent.starts_with(char::is_uppercase);
+    Ok(sources.iter().any(|(file, text)| {
+        let is_of_parent = if is_type {
+            implementation.is_match(text)
+        } else {
+            file.with_extension("").iter().any(|part| part == parent)
+        };
+        is_of_parent && definition.is_match(text)
+    }))
+}
+
+pub(super) fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("list `{}`", folder.display()))?;
     for entry in entries {
         let entry = entry?;
