@@ -106,7 +106,4 @@ pub enum Command {
     ///
     /// Writes `medialift.1` and a page for each command into a directory, or prints the first.
     Man(commands::man::ManArgs),
-    /// Report the version of this build
-    #[command(hide = true)]
-    Version(commands::version::VersionArgs),
 }

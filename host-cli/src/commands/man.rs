@@ -37,9 +37,8 @@ pub async fn run(args: ManArgs, command: Command, context: &Context) -> Result<E
             .cause(e)
             .hint("name an existing, writable directory")
     };
-    let documented = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let mut pages = Vec::new();
-    for command in std::iter::once(&command).chain(documented) {
+    for command in std::iter::once(&command).chain(command.get_subcommands()) {
         let page = page_of(command);
         page.generate_to(&directory).map_err(fail)?;
         pages.push(page.get_filename());
