@@ -38,7 +38,7 @@ pub struct CheckArgs {
     #[arg(long)]
     private: bool,
     /// Upload no probe: do not check whether the key can write and delete
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,

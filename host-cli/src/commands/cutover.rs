@@ -42,7 +42,7 @@ pub struct CutoverArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Compare, and move nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Continue although some entries cannot be stored in a bucket (links, sockets, names not UTF-8)
     #[arg(long)]
@@ -56,9 +56,9 @@ pub struct CutoverArgs {
     /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
-    /// Number of files that are read at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub readers: u16,
+    /// Maximum number of files that are read at the same time
+    #[arg(long, alias = "readers", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: u16,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -249,7 +249,7 @@ async fn compare_all(
         media.root.display()
     ));
     let progress = media.progress(context.ui)?;
-    let compared = compare(media, args.readers.into(), &progress).await?;
+    let compared = compare(media, args.concurrency.into(), &progress).await?;
     context.facts.add("same", compared.same);
     context
         .facts
@@ -268,9 +268,9 @@ async fn compare_after_move(
 ) -> Result<()> {
     if report.compared.is_some() {
         let progress = Progress::begin(context.ui, None, media.client.clone());
-        let readers = args.readers.into();
+        let concurrency = args.concurrency.into();
         report.written_during_comparison =
-            compare_written_since(media, comparison_begin, readers, &progress).await?;
+            compare_written_since(media, comparison_begin, concurrency, &progress).await?;
     } else {
         report.compared = Some(compare_all(args, media, context).await?);
     }

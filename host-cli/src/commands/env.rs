@@ -54,7 +54,7 @@ pub struct EnvArgs {
     #[arg(long, requires = "undo")]
     pub discard_edits: bool,
     /// Show the changes and make none
-    #[arg(long, conflicts_with = "lint")]
+    #[arg(long, short = 'n', conflicts_with = "lint")]
     pub dry_run: bool,
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]

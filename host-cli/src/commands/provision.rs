@@ -57,7 +57,7 @@ pub struct ProvisionArgs {
     #[arg(long)]
     update: bool,
     /// Show what would be created, and create nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
 }
 

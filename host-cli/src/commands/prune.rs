@@ -43,8 +43,8 @@ pub struct PruneArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Delete below this directory instead of `system_`; paths below it are keys
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    #[arg(long, alias = "dir", value_name = "DIR")]
+    pub delete_from: Option<PathBuf>,
     /// Delete from the directory that Mastodon uses
     #[arg(long)]
     pub live: bool,
@@ -52,7 +52,7 @@ pub struct PruneArgs {
     #[arg(long, value_enum, default_value_t = Proof::Read)]
     pub prove: Proof,
     /// Prove, and delete nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Maximum number of files outside `cache/` to delete because Mastodon has deleted them in the bucket
     /// [default: a tenth of the files outside `cache/`, at least 20 and at most 1000]
@@ -64,9 +64,9 @@ pub struct PruneArgs {
     /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
-    /// Number of files that are proven at the same time
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub at_a_time: u16,
+    /// Maximum number of files that are proven at the same time
+    #[arg(long, alias = "at-a-time", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,

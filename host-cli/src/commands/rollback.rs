@@ -36,7 +36,7 @@ pub struct RollbackArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Report what would be done, change nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Roll back although `prune` has deleted files
     #[arg(long)]

@@ -61,7 +61,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 120)]
     purge_wait: u64,
     /// Show what would be uploaded and read, and send nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
