@@ -48,7 +48,7 @@ fn no_flag_takes_a_secret() {
         "key-file",
         "key-name",
         "key-prefix",
-        "secret-file",
+        "purge-secret-file",
     ];
     let secret = ["key", "secret", "password", "token"];
     for command in Cli::command().get_subcommands() {
@@ -119,6 +119,25 @@ fn flags_of_0_1_0_still_work() {
     };
     assert_eq!(prune.concurrency, 7);
     assert_eq!(prune.delete_from.as_deref(), Some(Path::new("copy")));
+    let purge = [
+        "purge",
+        "a",
+        "--method",
+        "post",
+        "--header",
+        "X-A",
+        "--secret-file",
+        "b",
+    ];
+    let Subcommand::Purge(purge) = parse(&purge) else {
+        panic!("not `purge`");
+    };
+    assert_eq!(purge.purge_method.as_str(), "POST");
+    assert_eq!(purge.secret.purge_header, "X-A");
+    assert_eq!(
+        purge.secret.purge_secret_file.as_deref(),
+        Some(Path::new("b"))
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{TargetArgs, Visibility};
+use crate::config::{PurgeSecretArgs, TargetArgs, Visibility};
 use crate::context::Context;
 use crate::dotenv::lint::{LintFinding, Severity, lint};
 use crate::dotenv::store::{self, Backups, EnvFile};
@@ -65,14 +65,9 @@ pub struct EnvArgs {
     /// Method of the cache buster: the one that `medialift verify` reports as working
     #[arg(long, value_enum, default_value_t = PurgeMethod::Purge)]
     pub purge_method: PurgeMethod,
-    /// Header that carries the cache buster's secret
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "PURGE_SECRET_HEADER",
-        default_value = "X-Purge-Secret"
-    )]
-    pub purge_header: String,
+    /// The cache buster's secret.
+    #[command(flatten)]
+    pub secret: PurgeSecretArgs,
     /// Write no quotes: for `docker run --env-file`, which includes them in the value
     #[arg(long, conflicts_with_all = ["lint", "undo"])]
     pub no_quotes: bool,
