@@ -74,51 +74,47 @@ mod tests {
 
     use super::*;
 
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     #[test]
     fn the_flag_outranks_the_variable_which_outranks_the_settings_file() {
         let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str, mode: u32| {
-            let path = directory.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            path
-        };
-        let flag = write("flag", "of the flag\n", 0o600);
-        let configured = write("configured", "of the file\n", 0o600);
-        let variable = || Some("of the variable".to_owned());
-        for (flag, variable, configured, expected) in [
-            (
-                Some(&flag),
-                variable(),
-                Some(&configured),
-                Some("of the flag"),
-            ),
-            (None, variable(), Some(&configured), Some("of the variable")),
-            (
-                None,
-                Some(String::new()),
-                Some(&configured),
-                Some("of the file"),
-            ),
-            (None, None, None, None),
-        ] {
-            let found = find(
-                flag.map(PathBuf::as_path),
-                variable,
-                configured.map(PathBuf::as_path),
-            );
-            let found = found.unwrap();
+        let flag = directory.path().join("flag");
+        write(&flag, "of the flag\n", 0o600);
+        let configured = directory.path().join("configured");
+        write(&configured, "of the file\n", 0o600);
+        #[track_caller]
+        fn check(
+            flag: Option<&Path>,
+            variable: Option<&str>,
+            configured: Option<&Path>,
+            expected: Option<&str>,
+        ) {
+            let found = find(flag, variable.map(str::to_owned), configured).unwrap();
             assert_eq!(found.as_ref().map(Secret::expose), expected);
         }
-        let empty = write("empty", "\n", 0o600);
-        let shared = write("shared", "of everybody\n", 0o644);
-        for (path, cause) in [
-            (&empty, "it is empty"),
-            (&shared, "its mode is 0644"),
-            (&directory.path().join("absent"), "No such file"),
-        ] {
-            let error = find(None, None, Some(path.as_path())).unwrap_err();
+        let (flag, configured) = (Some(flag.as_path()), Some(configured.as_path()));
+        let variable = Some("of the variable");
+        check(flag, variable, configured, Some("of the flag"));
+        check(None, variable, configured, variable);
+        check(None, Some(""), configured, Some("of the file"));
+        check(None, None, None, None);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_as_an_absent_or_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |name: &str, cause: &str| {
+            let error = from_file(&directory.path().join(name)).unwrap_err();
             assert!(error.to_string().contains(cause), "{error}");
-        }
+        };
+        write(&directory.path().join("shared"), "of everybody", 0o644);
+        check("shared", "other users can read it: its mode is 0644");
+        write(&directory.path().join("empty"), "\n", 0o600);
+        check("empty", "it is empty");
+        check("absent", "No such file");
     }
 }
