@@ -20,8 +20,10 @@ use crate::web::Web;
 
 const EXAMPLE: &str = "\
 Examples:
-  medialift check --bucket my-instance-media --endpoint s3.us-west-004.backblazeb2.com \\
-      --key-file medialift.key
+  # Check the key, the bucket and the endpoint
+  medialift check --bucket example-social-media --endpoint s3.us-west-004.backblazeb2.com \\
+      --key-file b2.key
+
   # Also check that the bucket is private
   medialift check --private
 

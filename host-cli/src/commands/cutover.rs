@@ -29,10 +29,11 @@ const NOT_UPLOADED: &str = "check the files that are named above: `sync` would n
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  See whether the bucket has every file, and change nothing:
-    medialift cutover /home/mastodon/live/public/system --dry-run
-  Move the media aside:
-    medialift cutover /home/mastodon/live/public/system
+  # See whether the bucket has every file, and change nothing
+  medialift cutover /home/mastodon/live/public/system --dry-run
+
+  # Move the media aside
+  medialift cutover /home/mastodon/live/public/system
 
 A file that Mastodon has deleted in the bucket since it was uploaded does not count as missing; the
 number of these files is reported.

@@ -22,21 +22,24 @@ use report::{EnvReport, Stage};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  A week before the switch, so that browsers know the new domain:
-    medialift env --announce --files-url https://files.example.com
-  Show what the switch would change, then make the change:
-    medialift env --visibility private --dry-run
-    medialift env --visibility private
-  Check a file that was edited by hand:
-    medialift env --lint --env-file /home/mastodon/live/.env.production
-  Show what undoing the last change would change, then undo it:
-    medialift env --undo --dry-run --env-file /home/mastodon/live/.env.production
-    medialift env --undo --env-file /home/mastodon/live/.env.production
+  # A week before the switch, so that browsers know the new domain
+  medialift env --announce --files-url https://files.example.com
+
+  # Show what the switch would change, then make the change
+  medialift env --visibility private --dry-run
+  medialift env --visibility private
+
+  # Check a file that was edited by hand
+  medialift env --lint --env-file /home/mastodon/live/.env.production
+
+  # Show what undoing the last change would change, then undo it
+  medialift env --undo --dry-run --env-file /home/mastodon/live/.env.production
+  medialift env --undo --env-file /home/mastodon/live/.env.production
 
 Secrets are read from the environment or a file and never shown: the application key from
 B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY (or --key-file), the cache buster's from
-PURGE_SECRET. Restart Mastodon after a change: systemctl restart 'mastodon-*.service', or
-docker compose up -d --force-recreate")]
+PURGE_SECRET (or --purge-secret-file). Restart Mastodon after a change:
+systemctl restart 'mastodon-*.service', or docker compose up -d --force-recreate")]
 pub struct EnvArgs {
     /// The file with Mastodon's settings [default: `env_file` of the settings file, else `.env.production`]
     #[arg(long, value_name = "FILE")]

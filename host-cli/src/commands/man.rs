@@ -12,8 +12,11 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-    medialift man | man -l -
-    medialift man /usr/local/share/man/man1")]
+  # Show the page of `medialift`
+  medialift man | man -l -
+
+  # Write all pages
+  medialift man /usr/local/share/man/man1")]
 pub struct ManArgs {
     /// Directory to write the pages to
     pub directory: Option<PathBuf>,

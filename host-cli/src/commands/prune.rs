@@ -28,10 +28,11 @@ use crate::tree::remove_empty_directories;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  See what would be freed (reads every object, deletes nothing):
-    medialift prune /home/mastodon/live/public/system --dry-run
-  Free the disk:
-    medialift prune /home/mastodon/live/public/system
+  # See what would be freed (reads every object, deletes nothing)
+  medialift prune /home/mastodon/live/public/system --dry-run
+
+  # Free the disk
+  medialift prune /home/mastodon/live/public/system
 
 The default proof downloads every object and compares its bytes. `--prove head` compares size and
 MD5 only, without a download, and trusts that the bucket can return what it lists. Downloads up to

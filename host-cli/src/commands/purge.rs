@@ -29,10 +29,15 @@ const CONCURRENT_REQUESTS: usize = 8;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-    medialift purge accounts/avatars/1/original/a.png
-    medialift purge https://files.example.com/accounts/avatars/1/original/a.png
-    medialift purge --from keys.txt
-    medialift purge --everything
+  # Drop one object, by its key or its URL
+  medialift purge accounts/avatars/1/original/a.png
+  medialift purge https://files.example.com/accounts/avatars/1/original/a.png
+
+  # Drop those of a list
+  medialift purge --from keys.txt
+
+  # Drop the whole cache
+  medialift purge --everything --purge-secret-file purge.secret
 
 In platform mode a purge is queued and reaches every data centre within minutes; in engine mode it
 drops the copy of the nearest data centre only.

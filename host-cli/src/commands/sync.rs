@@ -37,9 +37,10 @@ const REQUESTS: &str = "Requests";
 /// Flags of `sync`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: upload all files while the instance runs; the same command uploads new files later:
-  medialift sync /home/mastodon/live/public/system --bucket files-example-com \\
-      --endpoint s3.us-west-004.backblazeb2.com --key-file ~/.medialift-key
+Examples:
+  # Upload all files while the instance runs; the same command uploads new files later
+  medialift sync /home/mastodon/live/public/system --bucket example-social-media \\
+      --endpoint s3.us-west-004.backblazeb2.com --key-file b2.key
 
 Once Mastodon keeps its media in the bucket, an object that differs from its local file is not
 overwritten, and a file whose object Mastodon has deleted is not uploaded again.

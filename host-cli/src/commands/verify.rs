@@ -22,10 +22,12 @@ use crate::verify::{Domain, Probes, SiteUrl, checks, health, page, purge, redire
 
 const EXAMPLE: &str = "\
 Examples:
-  medialift verify --files-url https://files.example.com --key-file medialift.key
+  # Check the files domain, and write a page to open in a browser
+  medialift verify --files-url https://files.example.com --key-file b2.key --html verify.html
 
-  # With the worker's purge secret in PURGE_SECRET, and a page to open in a browser
-  medialift verify --files-url https://files.example.com --html verify.html
+  # Also check purges, with the worker's purge secret
+  medialift verify --files-url https://files.example.com --key-file b2.key \\
+      --purge-secret-file purge.secret
 
 Five small probes are uploaded to the bucket, read through the files domain and removed again, also
 when a check fails. Exit codes: 0 no check failed, 3 a check failed.";
