@@ -18,25 +18,34 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The heading of [`Global`]. Each argument has it: `next_help_heading` would apply to later arguments too.
+const GLOBAL_HEADING: &str = "Global options";
+
 /// Flags every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Settings file [default: medialift.toml, if it exists]
-    #[arg(long, global = true, value_name = "FILE", env = "MEDIALIFT_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "MEDIALIFT_CONFIG",
+        help_heading = GLOBAL_HEADING
+    )]
     pub config: Option<PathBuf>,
     /// Directory of journals, backups and the ledger of what each command did; the same for every
     /// command [default: `state_dir` of the settings file, else `$XDG_STATE_HOME/medialift`, else
     /// `~/.local/state/medialift`]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL_HEADING)]
     pub state_dir: Option<PathBuf>,
     /// Print the result as JSON on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub json: bool,
     /// Print errors and the result only
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = GLOBAL_HEADING)]
     pub quiet: bool,
     /// Print more detail on stderr
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GLOBAL_HEADING)]
     pub verbose: bool,
 }
 
@@ -106,7 +115,4 @@ pub enum Command {
     ///
     /// Writes `medialift.1` and a page for each command into a directory, or prints the first.
     Man(commands::man::ManArgs),
-    /// Report the version of this build
-    #[command(hide = true)]
-    Version(commands::version::VersionArgs),
 }

@@ -14,4 +14,3 @@ pub mod rollback;
 pub mod status;
 pub mod sync;
 pub mod verify;
-pub mod version;

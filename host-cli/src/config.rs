@@ -5,6 +5,7 @@
 
 mod credentials;
 mod file;
+mod purge_secret;
 mod secret;
 mod target;
 mod version;
@@ -15,6 +16,7 @@ pub use self::credentials::{Credentials, KEY, KEY_ID, KeyKind, find as find_cred
 pub use self::file::{
     Deployment, File, Mastodon, MediaOwner, Nginx, OriginCacheControl, Visibility,
 };
+pub use self::purge_secret::PurgeSecretArgs;
 pub use self::secret::Secret;
 pub use self::target::{Endpoint, LONGEST_KEY, Target, TargetArgs, settings_error, with_slash};
 pub use self::version::Version;

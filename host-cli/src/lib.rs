@@ -90,6 +90,5 @@ async fn dispatch(command: cli::Command, context: &Context) -> error::Result<exi
             commands::completions::run(args, cli::Cli::command(), context).await
         }
         cli::Command::Man(args) => commands::man::run(args, cli::Cli::command(), context).await,
-        cli::Command::Version(args) => commands::version::run(args, context).await,
     }
 }

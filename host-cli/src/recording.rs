@@ -115,7 +115,7 @@ fn recorded_command(command: &Command) -> Option<RecordedCommand<'_>> {
             ..of(Action::Check)
         },
         Command::Sync(args) if !args.dry_run => RecordedCommand {
-            media_dir: Some(args.directory.as_deref()),
+            media_dir: Some(args.media_dir.as_deref()),
             target: Some(&args.target),
             only_some: !(args.include.is_empty()
                 && args.exclude.is_empty()
@@ -145,9 +145,9 @@ fn recorded_command(command: &Command) -> Option<RecordedCommand<'_>> {
         },
         Command::Prune(args) if !args.dry_run => RecordedCommand {
             // The directory that is freed, by whichever of its names.
-            media_dir: Some(args.dir.as_deref().or(args.media_dir.as_deref())),
+            media_dir: Some(args.delete_from.as_deref().or(args.media_dir.as_deref())),
             target: Some(&args.target),
-            only_some: args.dir.is_some(),
+            only_some: args.delete_from.is_some(),
             ..of(Action::Prune)
         },
         _ => return None,

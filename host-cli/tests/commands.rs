@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use clap::CommandFactory as _;
-use medialift::cli::Cli;
-use medialift::config;
+use clap::{Args as _, CommandFactory as _, Parser as _};
+use medialift::cli::{Cli, Command as Subcommand, Global};
+use medialift::config::{self, TargetArgs};
 
 /// `UPDATE_DOCS=1` writes the page instead of comparing it.
 #[test]
@@ -48,7 +48,7 @@ fn no_flag_takes_a_secret() {
         "key-file",
         "key-name",
         "key-prefix",
-        "secret-file",
+        "purge-secret-file",
     ];
     let secret = ["key", "secret", "password", "token"];
     for command in Cli::command().get_subcommands() {
@@ -59,6 +59,94 @@ fn no_flag_takes_a_secret() {
                 "`{} --{flag}`",
                 command.get_name()
             );
+        }
+    }
+}
+
+/// The heading of a flattened struct applies to every later argument that has none.
+#[test]
+fn a_shared_heading_is_over_its_own_arguments_alone() {
+    let of_bucket = TargetArgs::augment_args(clap::Command::new("bucket"));
+    let global = Global::augment_args(clap::Command::new("global"));
+    let mut cli = Cli::command();
+    cli.build();
+    for command in cli.get_subcommands() {
+        for (heading, shared) in [("Bucket", &of_bucket), ("Global options", &global)] {
+            let is_shared = |id: &clap::Id| {
+                shared
+                    .get_arguments()
+                    .any(|argument| argument.get_id() == id)
+            };
+            let others: Vec<&str> = command
+                .get_arguments()
+                .filter(|argument| argument.get_help_heading() == Some(heading))
+                .map(|argument| argument.get_id())
+                .filter(|id| !is_shared(id))
+                .map(clap::Id::as_str)
+                .collect();
+            // `nginx` takes the bucket's visibility, and no key.
+            let expected: &[&str] = match (command.get_name(), heading) {
+                ("nginx", "Bucket") => &["visibility"],
+                _ => &[],
+            };
+            assert_eq!(others, expected, "`{}`: {heading}", command.get_name());
+        }
+        for argument in global.get_arguments() {
+            let there = command
+                .get_arguments()
+                .find(|there| there.get_id() == argument.get_id())
+                .expect("a global argument");
+            assert_eq!(there.get_help_heading(), Some("Global options"));
+        }
+    }
+}
+
+/// Scripts may have the names of 0.1.0.
+#[test]
+fn flags_of_0_1_0_still_work() {
+    let parse = |arguments: &[&str]| {
+        let arguments = ["medialift"].iter().chain(arguments);
+        Cli::try_parse_from(arguments)
+            .expect("a command line")
+            .command
+    };
+    let Subcommand::Cutover(cutover) = parse(&["cutover", "--readers", "7"]) else {
+        panic!("not `cutover`");
+    };
+    assert_eq!(cutover.concurrency, 7);
+    let Subcommand::Prune(prune) = parse(&["prune", "--at-a-time", "7", "--dir", "copy"]) else {
+        panic!("not `prune`");
+    };
+    assert_eq!(prune.concurrency, 7);
+    assert_eq!(prune.delete_from.as_deref(), Some(Path::new("copy")));
+    let purge = [
+        "purge",
+        "a",
+        "--method",
+        "post",
+        "--header",
+        "X-A",
+        "--secret-file",
+        "b",
+    ];
+    let Subcommand::Purge(purge) = parse(&purge) else {
+        panic!("not `purge`");
+    };
+    assert_eq!(purge.purge_method.as_str(), "POST");
+    assert_eq!(purge.secret.purge_header, "X-A");
+    assert_eq!(
+        purge.secret.purge_secret_file.as_deref(),
+        Some(Path::new("b"))
+    );
+}
+
+#[test]
+fn every_dry_run_has_a_short_flag() {
+    for command in Cli::command().get_subcommands() {
+        for argument in command.get_arguments() {
+            if argument.get_long() == Some("dry-run") {
+                assert_eq!(argument.get_short(), Some('n'), "`{}`", command.get_name());
+            }
         }
     }
 }

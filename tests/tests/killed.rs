@@ -225,7 +225,7 @@ fn a_prune_killed_at_any_point_loses_nothing_unproven() -> Result<()> {
         .origin
         .set_faults(&json!({ "kind": "latency", "latency_ms": 4 }))?;
     let begun = Instant::now();
-    media.run("prune", &["--at-a-time", "4"])?.expect(4);
+    media.run("prune", &["--concurrency", "4"])?.expect(4);
     let whole = begun.elapsed();
     let mut killer = Killer::new(seed, whole);
     let (mut killed, mut point) = (0, 0);
@@ -236,7 +236,7 @@ fn a_prune_killed_at_any_point_loses_nothing_unproven() -> Result<()> {
             "seed {seed}: {killed} of {point} were killed"
         );
         fill()?;
-        let mut command = media.command(&["prune", "public/system", "--at-a-time", "4"])?;
+        let mut command = media.command(&["prune", "public/system", "--concurrency", "4"])?;
         killed += u32::from(killer.strike(&mut command, |at| at)?);
         let left = files(&media.kept())?;
         for (path, content) in &unproven {

@@ -205,8 +205,11 @@ fn the_package_is_installed_used_and_removed_without_a_trace() -> Result<()> {
     let program = system.path("usr/bin/medialift");
     let help = run(Command::new(&program).arg("--help"))?.expect(0);
     assert!(help.stdout.contains("Usage: medialift"), "{help:?}");
-    let version = run(Command::new(&program).arg("version"))?.expect(0);
-    assert_eq!(version.stdout.trim(), env!("CARGO_PKG_VERSION"));
+    let version = run(Command::new(&program).arg("--version"))?.expect(0);
+    assert_eq!(
+        version.stdout,
+        concat!("medialift ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 
     let mandoc = place(Need::Mandoc)?;
     // Bold letters are printed twice, one over the other.
@@ -252,15 +255,17 @@ fn the_archive_is_unpacked_as_the_package_installs_it() -> Result<()> {
     run(&mut unpack)?.expect(0);
 
     let program = system.path().join("bin/medialift");
-    let version = run(Command::new(&program).arg("version"))?.expect(0);
-    assert_eq!(version.stdout.trim(), env!("CARGO_PKG_VERSION"));
+    let version = run(Command::new(&program).arg("--version"))?.expect(0);
+    assert_eq!(
+        version.stdout,
+        concat!("medialift ", env!("CARGO_PKG_VERSION"), "\n")
+    );
     let help = run(Command::new(&program).arg("--help"))?.expect(0);
     let commands = Regex::new("(?m)^  ([a-z]+)  ")?;
     let share = system.path().join("share");
     for command in commands.captures_iter(&help.stdout) {
         let page = share.join(format!("man/man1/medialift-{}.1", &command[1]));
-        let is_reachable = ["help", "version"].contains(&&command[1]) || page.is_file();
-        assert!(is_reachable, "`medialift {}` has no page", &command[1]);
+        assert!(page.is_file(), "`medialift {}` has no page", &command[1]);
     }
     for name in [
         "bash-completion/completions/medialift",

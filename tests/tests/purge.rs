@@ -85,7 +85,7 @@ fn the_list_may_come_by_standard_input_and_the_method_be_post() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut command = purge(dir.path(), &url)?;
     let mut child = command
-        .args(["--from", "-", "--method", "post", "--json"])
+        .args(["--from", "-", "--purge-method", "post", "--json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -212,7 +212,7 @@ fn everything_is_dropped_by_one_request() -> Result<()> {
     assert_eq!(ran.stdout, "the whole cache was dropped\n");
     assert_eq!(requests.try_iter().collect::<Vec<_>>(), [EVERYTHING]);
     let mut command = purge(dir.path(), &url)?;
-    command.args(["--everything", "--method", "delete", "--json"]);
+    command.args(["--everything", "--purge-method", "delete", "--json"]);
     assert_eq!(
         medialift::run(&mut command)?.expect(0).json()?["attempts"],
         1

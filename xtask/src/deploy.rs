@@ -118,7 +118,7 @@ pub(crate) fn run(options: &DeployOptions) -> Result<Outcome> {
     let url = findings.files_url.as_deref();
     let outcome = verify::run(&tools, options, url, &findings.verify, &secrets)?;
     eprintln!(
-        "\nhint: cached copies keep the headers that they were stored with. If this version changes headers:\n  PURGE_SECRET=\"$(cat purge.secret)\" medialift purge --everything --files-url {}",
+        "\nhint: cached copies keep the headers that they were stored with. If this version changes headers:\n  medialift purge --everything --purge-secret-file purge.secret --files-url {}",
         url.unwrap_or("https://files.example.com")
     );
     Ok(outcome)

@@ -20,8 +20,10 @@ use crate::web::Web;
 
 const EXAMPLE: &str = "\
 Examples:
-  medialift check --bucket my-instance-media --endpoint s3.us-west-004.backblazeb2.com \\
-      --key-file medialift.key
+  # Check the key, the bucket and the endpoint
+  medialift check --bucket example-social-media --endpoint s3.us-west-004.backblazeb2.com \\
+      --key-file b2.key
+
   # Also check that the bucket is private
   medialift check --private
 
@@ -38,7 +40,7 @@ pub struct CheckArgs {
     #[arg(long)]
     private: bool,
     /// Upload no probe: do not check whether the key can write and delete
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,

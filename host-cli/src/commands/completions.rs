@@ -9,8 +9,9 @@ use crate::exit::Exit;
 /// Flags of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-    medialift completions bash > /etc/bash_completion.d/medialift")]
+Examples:
+  # Complete commands and flags in bash
+  medialift completions bash > /etc/bash_completion.d/medialift")]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]

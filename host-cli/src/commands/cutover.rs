@@ -29,10 +29,11 @@ const NOT_UPLOADED: &str = "check the files that are named above: `sync` would n
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  See whether the bucket has every file, and change nothing:
-    medialift cutover /home/mastodon/live/public/system --dry-run
-  Move the media aside:
-    medialift cutover /home/mastodon/live/public/system
+  # See whether the bucket has every file, and change nothing
+  medialift cutover /home/mastodon/live/public/system --dry-run
+
+  # Move the media aside
+  medialift cutover /home/mastodon/live/public/system
 
 A file that Mastodon has deleted in the bucket since it was uploaded does not count as missing; the
 number of these files is reported.
@@ -42,7 +43,7 @@ pub struct CutoverArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Compare, and move nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Continue although some entries cannot be stored in a bucket (links, sockets, names not UTF-8)
     #[arg(long)]
@@ -56,9 +57,9 @@ pub struct CutoverArgs {
     /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
-    /// Number of files that are read at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub readers: u16,
+    /// Maximum number of files that are read at the same time
+    #[arg(long, alias = "readers", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: u16,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -249,7 +250,7 @@ async fn compare_all(
         media.root.display()
     ));
     let progress = media.progress(context.ui)?;
-    let compared = compare(media, args.readers.into(), &progress).await?;
+    let compared = compare(media, args.concurrency.into(), &progress).await?;
     context.facts.add("same", compared.same);
     context
         .facts
@@ -268,9 +269,9 @@ async fn compare_after_move(
 ) -> Result<()> {
     if report.compared.is_some() {
         let progress = Progress::begin(context.ui, None, media.client.clone());
-        let readers = args.readers.into();
+        let concurrency = args.concurrency.into();
         report.written_during_comparison =
-            compare_written_since(media, comparison_begin, readers, &progress).await?;
+            compare_written_since(media, comparison_begin, concurrency, &progress).await?;
     } else {
         report.compared = Some(compare_all(args, media, context).await?);
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{TargetArgs, Visibility};
+use crate::config::{PurgeSecretArgs, TargetArgs, Visibility};
 use crate::context::Context;
 use crate::dotenv::lint::{LintFinding, Severity, lint};
 use crate::dotenv::store::{self, Backups, EnvFile};
@@ -22,21 +22,24 @@ use report::{EnvReport, Stage};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  A week before the switch, so that browsers know the new domain:
-    medialift env --announce --files-url https://files.example.com
-  Show what the switch would change, then make the change:
-    medialift env --visibility private --dry-run
-    medialift env --visibility private
-  Check a file that was edited by hand:
-    medialift env --lint --env-file /home/mastodon/live/.env.production
-  Show what undoing the last change would change, then undo it:
-    medialift env --undo --dry-run --env-file /home/mastodon/live/.env.production
-    medialift env --undo --env-file /home/mastodon/live/.env.production
+  # A week before the switch, so that browsers know the new domain
+  medialift env --announce --files-url https://files.example.com
+
+  # Show what the switch would change, then make the change
+  medialift env --visibility private --dry-run
+  medialift env --visibility private
+
+  # Check a file that was edited by hand
+  medialift env --lint --env-file /home/mastodon/live/.env.production
+
+  # Show what undoing the last change would change, then undo it
+  medialift env --undo --dry-run --env-file /home/mastodon/live/.env.production
+  medialift env --undo --env-file /home/mastodon/live/.env.production
 
 Secrets are read from the environment or a file and never shown: the application key from
 B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY (or --key-file), the cache buster's from
-PURGE_SECRET. Restart Mastodon after a change: systemctl restart 'mastodon-*.service', or
-docker compose up -d --force-recreate")]
+PURGE_SECRET (or --purge-secret-file). Restart Mastodon after a change:
+systemctl restart 'mastodon-*.service', or docker compose up -d --force-recreate")]
 pub struct EnvArgs {
     /// The file with Mastodon's settings [default: `env_file` of the settings file, else `.env.production`]
     #[arg(long, value_name = "FILE")]
@@ -54,7 +57,7 @@ pub struct EnvArgs {
     #[arg(long, requires = "undo")]
     pub discard_edits: bool,
     /// Show the changes and make none
-    #[arg(long, conflicts_with = "lint")]
+    #[arg(long, short = 'n', conflicts_with = "lint")]
     pub dry_run: bool,
     /// The files domain, e.g. `https://files.example.com`
     #[arg(long, value_name = "URL", env = "FILES_URL")]
@@ -65,14 +68,9 @@ pub struct EnvArgs {
     /// Method of the cache buster: the one that `medialift verify` reports as working
     #[arg(long, value_enum, default_value_t = PurgeMethod::Purge)]
     pub purge_method: PurgeMethod,
-    /// Header that carries the cache buster's secret
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "PURGE_SECRET_HEADER",
-        default_value = "X-Purge-Secret"
-    )]
-    pub purge_header: String,
+    /// The cache buster's secret.
+    #[command(flatten)]
+    pub secret: PurgeSecretArgs,
     /// Write no quotes: for `docker run --env-file`, which includes them in the value
     #[arg(long, conflicts_with_all = ["lint", "undo"])]
     pub no_quotes: bool,

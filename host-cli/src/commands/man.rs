@@ -12,8 +12,11 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-    medialift man | man -l -
-    medialift man /usr/local/share/man/man1")]
+  # Show the page of `medialift`
+  medialift man | man -l -
+
+  # Write all pages
+  medialift man /usr/local/share/man/man1")]
 pub struct ManArgs {
     /// Directory to write the pages to
     pub directory: Option<PathBuf>,
@@ -37,9 +40,8 @@ pub async fn run(args: ManArgs, command: Command, context: &Context) -> Result<E
             .cause(e)
             .hint("name an existing, writable directory")
     };
-    let documented = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let mut pages = Vec::new();
-    for command in std::iter::once(&command).chain(documented) {
+    for command in std::iter::once(&command).chain(command.get_subcommands()) {
         let page = page_of(command);
         page.generate_to(&directory).map_err(fail)?;
         pages.push(page.get_filename());

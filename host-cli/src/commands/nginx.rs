@@ -22,9 +22,11 @@ const MOST_SECONDS: u64 = 315_360_000;
 
 const AFTER_HELP: &str = "\
 Examples:
+  # The configuration of the files domain
   medialift nginx --files-url https://files.example.com \\
       --bucket example-social-media --endpoint s3.us-west-004.backblazeb2.com \\
       --output /etc/nginx/sites-available/files.example.com
+
   # The redirect of old addresses, for the instance's own server
   medialift nginx --old-addresses --output /etc/nginx/snippets/medialift-old-addresses.conf
 

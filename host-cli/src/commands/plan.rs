@@ -23,8 +23,11 @@ use crate::tree::{self, SkipReason, TreeEntry};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-    medialift plan /home/mastodon/live/public/system
-    medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
+  # Count the files, and estimate costs and time
+  medialift plan /home/mastodon/live/public/system
+
+  # The same for a slower upload, as JSON
+  medialift plan /home/mastodon/live/public/system --upload-mbit 40 --json
 
 The prices are Backblaze's of November 2026 (https://www.backblaze.com/cloud-storage/pricing); they
 change: check that page, and set them with `--price-…`.

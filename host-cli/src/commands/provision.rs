@@ -22,11 +22,11 @@ use crate::exit::Exit;
 
 const EXAMPLE: &str = "\
 Examples:
-  # Shows what would be created
-  medialift provision --bucket my-instance-media --private --dry-run
+  # Show what would be created
+  medialift provision --bucket example-social-media --private --dry-run
 
-  # Creates the bucket and its key, and writes the key to a file that only you can read
-  medialift provision --bucket my-instance-media --private --key-file medialift.key
+  # Create the bucket and its key, and write the key to a file that only you can read
+  medialift provision --bucket example-social-media --private --key-file b2.key
 
 The account's master key, or another key that can create buckets and keys, is read from
 B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY, or from a prompt. It is used once and is not stored.";
@@ -57,7 +57,7 @@ pub struct ProvisionArgs {
     #[arg(long)]
     update: bool,
     /// Show what would be created, and create nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
 }
 

@@ -28,10 +28,11 @@ use crate::tree::remove_empty_directories;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  See what would be freed (reads every object, deletes nothing):
-    medialift prune /home/mastodon/live/public/system --dry-run
-  Free the disk:
-    medialift prune /home/mastodon/live/public/system
+  # See what would be freed (reads every object, deletes nothing)
+  medialift prune /home/mastodon/live/public/system --dry-run
+
+  # Free the disk
+  medialift prune /home/mastodon/live/public/system
 
 The default proof downloads every object and compares its bytes. `--prove head` compares size and
 MD5 only, without a download, and trusts that the bucket can return what it lists. Downloads up to
@@ -43,8 +44,8 @@ pub struct PruneArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Delete below this directory instead of `system_`; paths below it are keys
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    #[arg(long, alias = "dir", value_name = "DIR")]
+    pub delete_from: Option<PathBuf>,
     /// Delete from the directory that Mastodon uses
     #[arg(long)]
     pub live: bool,
@@ -52,7 +53,7 @@ pub struct PruneArgs {
     #[arg(long, value_enum, default_value_t = Proof::Read)]
     pub prove: Proof,
     /// Prove, and delete nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Maximum number of files outside `cache/` to delete because Mastodon has deleted them in the bucket
     /// [default: a tenth of the files outside `cache/`, at least 20 and at most 1000]
@@ -64,9 +65,9 @@ pub struct PruneArgs {
     /// Follow links to directories, as `sync --follow-links` did
     #[arg(long)]
     pub follow_links: bool,
-    /// Number of files that are proven at the same time
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub at_a_time: u16,
+    /// Maximum number of files that are proven at the same time
+    #[arg(long, alias = "at-a-time", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
     /// The bucket.
     #[command(flatten)]
     pub target: TargetArgs,

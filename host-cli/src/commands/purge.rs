@@ -14,7 +14,7 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use super::env::PurgeMethod;
-use crate::config::{Secret, settings_error};
+use crate::config::{PurgeSecretArgs, settings_error};
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::exit::Exit;
@@ -29,15 +29,20 @@ const CONCURRENT_REQUESTS: usize = 8;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-    medialift purge accounts/avatars/1/original/a.png
-    medialift purge https://files.example.com/accounts/avatars/1/original/a.png
-    medialift purge --from keys.txt
-    medialift purge --everything
+  # Drop one object, by its key or its URL
+  medialift purge accounts/avatars/1/original/a.png
+  medialift purge https://files.example.com/accounts/avatars/1/original/a.png
+
+  # Drop those of a list
+  medialift purge --from keys.txt
+
+  # Drop the whole cache
+  medialift purge --everything --purge-secret-file purge.secret
 
 In platform mode a purge is queued and reaches every data centre within minutes; in engine mode it
 drops the copy of the nearest data centre only.
 
-The secret is read from PURGE_SECRET or `--secret-file`, and sent to the files domain only.
+The secret is sent to the files domain only.
 Exit codes: 0 all were dropped or not in the cache, 1 the secret is wrong, 4 some failed.")]
 pub struct PurgeArgs {
     /// Keys, or URLs of the files domain
@@ -53,21 +58,13 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "URL", env = "FILES_URL")]
     pub files_url: Option<String>,
     /// Method: the one that `medialift verify` reports as working
-    #[arg(long, value_enum, default_value_t = PurgeMethod::Purge)]
-    pub method: PurgeMethod,
-    /// Header that carries the secret
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "PURGE_SECRET_HEADER",
-        default_value = "X-Purge-Secret"
-    )]
-    pub header: String,
-    /// File that contains only the secret
-    #[arg(long, value_name = "FILE")]
-    pub secret_file: Option<PathBuf>,
+    #[arg(long, alias = "method", value_enum, default_value_t = PurgeMethod::Purge)]
+    pub purge_method: PurgeMethod,
+    /// The secret.
+    #[command(flatten)]
+    pub secret: PurgeSecretArgs,
     /// Print the URLs and send nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
 }
 
@@ -112,7 +109,7 @@ pub async fn run(args: PurgeArgs, context: &Context) -> Result<Exit> {
         context.ui.data(&report, text);
         return Ok(Exit::Done);
     }
-    let (header, value) = secret_header(&args)?;
+    let (header, value) = secret_header(&args, context)?;
     let web = Web::new();
     let refused = RefCell::new(None);
     let mut responses = stream::iter(urls)
@@ -173,15 +170,20 @@ fn refusal(url: &str) -> Error {
 }
 
 /// The header that carries the secret.
-fn secret_header(args: &PurgeArgs) -> Result<(HeaderName, HeaderValue)> {
-    let secret = secret(args)?;
+fn secret_header(args: &PurgeArgs, context: &Context) -> Result<(HeaderName, HeaderValue)> {
+    let secret = args.secret.secret(&context.file)?.ok_or_else(|| {
+        Error::usage("find the purge secret")
+            .cause("`PURGE_SECRET` is not set")
+            .hint("name a file that contains only the secret, with `--purge-secret-file` or as `purge_secret_file` in medialift.toml, or export `PURGE_SECRET`")
+    })?;
     let bad_header = |cause: &str| {
         Error::usage("send the purge secret")
             .cause(cause.to_owned())
             .hint("use the values of the worker's `PURGE_SECRET_HEADER` and `PURGE_SECRET`")
     };
-    let header = HeaderName::try_from(args.header.as_str())
-        .map_err(|_| bad_header(&format!("`{}` is not a valid header name", args.header)))?;
+    let name = &args.secret.purge_header;
+    let header = HeaderName::try_from(name.as_str())
+        .map_err(|_| bad_header(&format!("`{name}` is not a valid header name")))?;
     let mut value = HeaderValue::try_from(secret.expose())
         .map_err(|_| bad_header("the secret has a character that is not allowed in a header"))?;
     value.set_sensitive(true);
@@ -195,7 +197,7 @@ fn request(
     value: &HeaderValue,
 ) -> Result<Request<Full<Bytes>>, String> {
     Request::builder()
-        .method(args.method.as_str())
+        .method(args.purge_method.as_str())
         .uri(url)
         .header(header, value)
         .body(Full::new(Bytes::new()))
@@ -240,28 +242,6 @@ fn url(domain: &SiteUrl, key: &str) -> Result<String> {
             .cause(format!("it is not an address of the files domain `{base}`"))
             .hint("the secret is sent to the files domain only; give the key instead of the URL, or `--files-url`")),
     }
-}
-
-fn secret(args: &PurgeArgs) -> Result<Secret> {
-    let text = match &args.secret_file {
-        Some(path) => std::fs::read_to_string(path).map_err(|e| {
-            Error::usage(format!("read the secret from `{}`", path.display()))
-                .cause(e)
-                .hint("check the path and its permissions")
-        })?,
-        None => std::env::var("PURGE_SECRET").unwrap_or_default(),
-    };
-    let text = text.trim();
-    if text.is_empty() {
-        let cause = match &args.secret_file {
-            Some(path) => format!("`{}` is empty", path.display()),
-            None => "`PURGE_SECRET` is not set".to_owned(),
-        };
-        return Err(Error::usage("find the purge secret")
-            .cause(cause)
-            .hint("export `PURGE_SECRET`, or name a file that contains only the secret with `--secret-file`"));
-    }
-    Ok(Secret::new(text))
 }
 
 impl PurgeReport {

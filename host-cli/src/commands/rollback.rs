@@ -21,8 +21,9 @@ use crate::swap::{self, MediaPaths, Merged, Phase};
 /// Flags of `rollback`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-    medialift rollback /home/mastodon/live/public/system
+Examples:
+  # Move the media back
+  medialift rollback /home/mastodon/live/public/system
 
 To let Mastodon use the local files again, restore the old .env.production too, with
 `medialift env --undo`. Files that Mastodon has uploaded since the switch are only in the bucket,
@@ -36,7 +37,7 @@ pub struct RollbackArgs {
     /// The media directory [default: `media_dir` of the settings file]
     pub media_dir: Option<PathBuf>,
     /// Report what would be done, change nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Roll back although `prune` has deleted files
     #[arg(long)]

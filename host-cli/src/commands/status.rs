@@ -25,8 +25,9 @@ use changes::Changes;
 /// Flags of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-    medialift status /home/mastodon/live/public/system
+Examples:
+  # Show which steps are done
+  medialift status /home/mastodon/live/public/system
 
 Reads what the other commands have recorded in the state directory, the installation, the media
 directory and the files domain, and changes nothing. Run it as the user who runs the other commands,

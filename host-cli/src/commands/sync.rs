@@ -29,12 +29,18 @@ use crate::{pairs, tree};
 /// A little below the limit of a new account, 500 requests a second.
 const BACKBLAZE_RATE: f64 = 450.0;
 
+/// Headings of the help.
+const SELECTION: &str = "Selection";
+const DELETION: &str = "Deletion";
+const REQUESTS: &str = "Requests";
+
 /// Flags of `sync`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: upload all files while the instance runs; the same command uploads new files later:
-  medialift sync /home/mastodon/live/public/system --bucket files-example-com \\
-      --endpoint s3.us-west-004.backblazeb2.com --key-file ~/.medialift-key
+Examples:
+  # Upload all files while the instance runs; the same command uploads new files later
+  medialift sync /home/mastodon/live/public/system --bucket example-social-media \\
+      --endpoint s3.us-west-004.backblazeb2.com --key-file b2.key
 
 Once Mastodon keeps its media in the bucket, an object that differs from its local file is not
 overwritten, and a file whose object Mastodon has deleted is not uploaded again.
@@ -42,12 +48,8 @@ overwritten, and a file whose object Mastodon has deleted is not uploaded again.
 Exit codes: 0 every file is in the bucket, 1 the run failed, 2 wrong usage, 4 some files failed,
 were skipped or left (each is named), 130 interrupted: run the command again to continue.")]
 pub struct SyncArgs {
-    /// Media directory: Mastodon's `public/system` [default: `media_dir` of the settings file]
-    #[arg(value_name = "DIR")]
-    pub directory: Option<PathBuf>,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take it for help")]
-    pub target: TargetArgs,
+    /// The media directory: Mastodon's `public/system` [default: `media_dir` of the settings file]
+    pub media_dir: Option<PathBuf>,
     /// Report what would be done, and change nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -58,20 +60,20 @@ pub struct SyncArgs {
     #[arg(long)]
     pub checksum: bool,
     /// Only paths that match this glob (`**/*.png`); may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", help_heading = SELECTION)]
     pub include: Vec<String>,
     /// No paths that match this glob (`cache/**`); may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", help_heading = SELECTION)]
     pub exclude: Vec<String>,
-    /// Only the paths in this file, one per line, relative to DIR; `-` is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Only the paths in this file, one per line, relative to the media directory; `-` is standard input
+    #[arg(long, value_name = "FILE", help_heading = SELECTION)]
     pub files_from: Option<PathBuf>,
-    /// Follow links to directories, also out of DIR
-    #[arg(long)]
+    /// Follow links to directories, also out of the media directory
+    #[arg(long, help_heading = SELECTION)]
     pub follow_links: bool,
     /// Upload files that Mastodon has hidden (mode 0600, suspended accounts), which are not hidden in the
     /// bucket; needs `--include` or `--files-from`
-    #[arg(long)]
+    #[arg(long, help_heading = SELECTION)]
     pub include_hidden: bool,
     /// Replace objects that differ and were not uploaded by medialift
     #[arg(long)]
@@ -79,41 +81,44 @@ pub struct SyncArgs {
     /// Upload files that the bucket lacks although no journal shows whether Mastodon deleted them there
     #[arg(long)]
     pub send_unrecorded: bool,
-    /// No Mastodon uses DIR: upload whatever the bucket lacks
+    /// No Mastodon uses this directory: upload whatever the bucket lacks
     #[arg(long)]
     pub not_mastodon: bool,
     /// Delete objects whose local file was deleted, if the journal has a record of the file (the bucket
     /// keeps old versions)
-    #[arg(long, conflicts_with = "files_from")]
+    #[arg(long, conflicts_with = "files_from", help_heading = DELETION)]
     pub delete: bool,
     /// Delete nothing if more objects than this would be deleted [default: 1000, and at most a tenth of
     /// all objects]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = DELETION)]
     pub max_delete: Option<u64>,
     /// Maximum number of concurrent uploads; the number is lower while the service refuses requests
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one, help_heading = REQUESTS)]
     pub concurrency: usize,
     /// Maximum number of requests per second [default: 450 at Backblaze, no limit elsewhere]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = REQUESTS)]
     pub max_rate: Option<f64>,
     /// Maximum number of bytes per second: `10MB`, `512KiB`
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = REQUESTS)]
     pub bwlimit: Option<ByteSize>,
     /// Least size of files that are uploaded in parts; such an upload is resumed after an interruption
-    #[arg(long, value_name = "SIZE", default_value = "100MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "100MiB", value_parser = size, help_heading = REQUESTS)]
     pub multipart_from: ByteSize,
     /// Size of a part, from 5 MiB to 5 GiB
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size, help_heading = REQUESTS)]
     pub part_size: ByteSize,
     /// How long to retry a failing request, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, help_heading = REQUESTS)]
     pub retry_for: u64,
     /// How long to wait for the network during an outage, in seconds [default: no limit]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help_heading = REQUESTS)]
     pub give_up_after: Option<u64>,
     /// Read the whole listing into memory and sort it, for services that do not list in key order
-    #[arg(long)]
+    #[arg(long, help_heading = REQUESTS)]
     pub sort_listing: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for help")]
+    pub target: TargetArgs,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -154,7 +159,7 @@ pub async fn run(args: SyncArgs, context: &Context) -> Result<Exit> {
         return Err(would_publish_all_hidden());
     }
     let target = args.target.resolve(&context.file)?;
-    let directory = configured_media_dir(args.directory.as_deref(), &context.file)?;
+    let directory = configured_media_dir(args.media_dir.as_deref(), &context.file)?;
     let join = join_options(&args, &directory, &target)?;
     // Before anything is written: a wrong path must leave no journal behind.
     tree::walk(&join.walk)?;

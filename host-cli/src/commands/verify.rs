@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use crate::config::{Secret, TargetArgs, settings_error};
+use crate::config::{File, PurgeSecretArgs, TargetArgs, settings_error};
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::exit::Exit;
@@ -22,10 +22,12 @@ use crate::verify::{Domain, Probes, SiteUrl, checks, health, page, purge, redire
 
 const EXAMPLE: &str = "\
 Examples:
-  medialift verify --files-url https://files.example.com --key-file medialift.key
+  # Check the files domain, and write a page to open in a browser
+  medialift verify --files-url https://files.example.com --key-file b2.key --html verify.html
 
-  # With the worker's purge secret in PURGE_SECRET, and a page to open in a browser
-  medialift verify --files-url https://files.example.com --html verify.html
+  # Also check purges, with the worker's purge secret
+  medialift verify --files-url https://files.example.com --key-file b2.key \\
+      --purge-secret-file purge.secret
 
 Five small probes are uploaded to the bucket, read through the files domain and removed again, also
 when a check fails. Exit codes: 0 no check failed, 3 a check failed.";
@@ -49,19 +51,13 @@ pub struct VerifyArgs {
     /// Write a page that loads the samples in a browser
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Header that carries the worker's purge secret; the secret itself is read from `PURGE_SECRET`
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "PURGE_SECRET_HEADER",
-        default_value = "X-Purge-Secret"
-    )]
-    purge_header: String,
+    #[command(flatten)]
+    secret: PurgeSecretArgs,
     /// How long to wait for the effect of a queued purge, in seconds
     #[arg(long, value_name = "N", default_value_t = 120)]
     purge_wait: u64,
     /// Show what would be uploaded and read, and send nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -149,7 +145,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<Exit> {
         );
         return Ok(Exit::Done);
     }
-    let purge_header = purge_header(&args)?;
+    let purge_header = purge_header(&args.secret, &context.file)?;
     let credentials = args.target.credentials(&context.file)?;
     let instance = Instance {
         site,
@@ -325,26 +321,20 @@ fn site_url(
         .transpose()
 }
 
-/// The header with the purge secret, if `PURGE_SECRET` is set.
-fn purge_header(args: &VerifyArgs) -> Result<Option<PurgeHeader>> {
-    let Some(secret) = std::env::var("PURGE_SECRET")
-        .ok()
-        .filter(|value| !value.is_empty())
-    else {
+/// The header with the purge secret, if one is named.
+fn purge_header(args: &PurgeSecretArgs, file: &File) -> Result<Option<PurgeHeader>> {
+    let Some(secret) = args.secret(file)? else {
         return Ok(None);
     };
     let name = args.purge_header.clone();
     let fits = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
-        && http::HeaderValue::from_str(&secret).is_ok();
+        && http::HeaderValue::from_str(secret.expose()).is_ok();
     if !fits {
         return Err(Error::usage("use the purge secret")
-            .cause(format!("the header name `{name}`, or the value of `PURGE_SECRET`, has a character that is not allowed in a header"))
+            .cause(format!("the header name `{name}`, or the secret, has a character that is not allowed in a header"))
             .hint("use the values of the worker's `PURGE_SECRET_HEADER` and `PURGE_SECRET`"));
     }
-    Ok(Some(PurgeHeader {
-        name,
-        secret: Secret::new(secret),
-    }))
+    Ok(Some(PurgeHeader { name, secret }))
 }
 
 fn write_page(args: &VerifyArgs, report: &mut VerifyReport, domain: &Domain) -> Result<()> {

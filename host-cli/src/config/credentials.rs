@@ -101,24 +101,8 @@ fn only_one_set(set: &str, unset: &str) -> Error {
 
 /// Reads `NAME=value` lines; quotes and `export` are allowed, other names are ignored.
 fn from_file(path: &Path) -> Result<Credentials> {
-    let operation = || format!("read the key file `{}`", path.display());
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Error::usage(operation())
-            .cause(e)
-            .hint("check the path and its permissions")
-    })?;
-    let mode = std::fs::metadata(path)
-        .map_err(|e| Error::usage(operation()).cause(e))?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(Error::usage(operation())
-            .cause(format!(
-                "other users can read it: its mode is {:04o}",
-                mode & 0o7777
-            ))
-            .hint(format!("run `chmod 600 {}`", path.display())));
-    }
+    let operation = format!("read the key file `{}`", path.display());
+    let text = read_owner_only(path, &operation)?;
     let value = |name: &str| {
         text.lines()
             .filter_map(|line| {
@@ -132,13 +116,35 @@ fn from_file(path: &Path) -> Result<Credentials> {
     };
     match (value(KEY_ID), value(KEY)) {
         (Some(key_id), Some(key)) => checked(key_id, key, "the key file"),
-        (id, _) => Err(Error::usage(operation())
+        (id, _) => Err(Error::usage(operation)
             .cause(format!(
                 "it has no `{}=` line",
                 if id.is_none() { KEY_ID } else { KEY }
             ))
             .hint(format!("it needs two lines, `{KEY_ID}=…` and `{KEY}=…`"))),
     }
+}
+
+/// Reads a file with a secret; fails where other users can read it.
+pub(super) fn read_owner_only(path: &Path, operation: &str) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Error::usage(operation)
+            .cause(e)
+            .hint("check the path and its permissions")
+    })?;
+    let mode = std::fs::metadata(path)
+        .map_err(|e| Error::usage(operation).cause(e))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(Error::usage(operation)
+            .cause(format!(
+                "other users can read it: its mode is {:04o}",
+                mode & 0o7777
+            ))
+            .hint(format!("run `chmod 600 {}`", path.display())));
+    }
+    Ok(text)
 }
 
 fn prompt() -> Result<Credentials> {

@@ -30,6 +30,8 @@ pub struct File {
     pub env_file: Option<PathBuf>,
     /// A file with `B2_APPLICATION_KEY_ID=` and `B2_APPLICATION_KEY=` lines, mode 0600.
     pub key_file: Option<PathBuf>,
+    /// A file that contains only the purge secret, mode 0600.
+    pub purge_secret_file: Option<PathBuf>,
     /// Directory of journals, backups and the ledger.
     pub state_dir: Option<PathBuf>,
     /// Realm of the native API: `https://api.backblazeb2.com`.

@@ -94,7 +94,7 @@ pub fn finding(health: Option<&Health>) -> Finding {
         }
         Some(BucketState::Unknown) | None => Finding::passed(
             CHECK,
-            format!("{state}, settings valid; the bucket is tested if `PURGE_SECRET` is set here"),
+            format!("{state}, settings valid; the bucket is tested if the purge secret is given"),
         ),
     }
 }

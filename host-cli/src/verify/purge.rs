@@ -62,7 +62,7 @@ pub async fn check(
     let Some(header) = header else {
         let finding = Finding::skipped(
             CHECK,
-            "`PURGE_SECRET` is not set: set it, and `--purge-header`, to the values of the worker",
+            "no purge secret is named: give the worker's with `--purge-secret-file`",
         );
         return (vec![finding], None);
     };

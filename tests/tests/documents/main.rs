@@ -273,6 +273,8 @@ fn a_host_of_ones_own_serves_as_the_page_says() -> Result<()> {
         ("/etc/nginx", etc.clone()),
         ("/var/cache/medialift", cache),
         ("https://files.example.com", files_url.clone()),
+        // The page has no purge secret.
+        ("purge_secret_file = \"purge.secret\"\n", String::new()),
     ]);
     let folder = scratch_directory("own-nginx")?;
     let configuration = folder.path().join("nginx.conf");

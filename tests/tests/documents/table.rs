@@ -295,7 +295,6 @@ esac
 /// Placeholders of the pages, and what the tests put in their place.
 pub(crate) const PLACEHOLDERS: &[(&str, &str)] = &[
     ("verify --html", "verify --html verify.html"),
-    ("PURGE_SECRET=…", "PURGE_SECRET=\"$(cat purge.secret)\""),
     (
         "purge KEY…",
         "purge accounts/avatars/1.png accounts/avatars/2.png",
@@ -361,7 +360,6 @@ pub(crate) const SWITCH: &[&str] = &[
     "medialift env --undo --dry-run",
     "medialift env --undo",
     "medialift env --no-quotes",
-    "PURGE_SECRET=… medialift env",
     "medialift env",
     "systemctl restart 'mastodon-*.service'",
     "medialift sync",

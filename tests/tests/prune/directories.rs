@@ -17,13 +17,15 @@ fn the_directory_in_use_is_pruned_only_on_request() -> Result<()> {
     media.switch()?;
     let ran = media.run("prune", &[])?.expect(2);
     assert!(ran.stderr.contains("no complete cutover"), "{}", ran.stderr);
-    let ran = media.run("prune", &["--dir", "public/system"])?.expect(2);
+    let ran = media
+        .run("prune", &["--delete-from", "public/system"])?
+        .expect(2);
     assert!(
         ran.stderr.contains("Mastodon uses this directory"),
         "{}",
         ran.stderr
     );
-    media.run("prune", &["--dir", "public"])?.expect(2);
+    media.run("prune", &["--delete-from", "public"])?.expect(2);
     assert_eq!(files(&media.live())?.len(), 5);
     media.run("prune", &["--live"])?.expect(0);
     assert!(files(&media.live())?.is_empty());
@@ -69,9 +71,9 @@ fn pruning_another_directory_leaves_the_way_back_whole() -> Result<()> {
         &media.path().join("copy/accounts/avatars/1/original/a.png"),
         "avatar",
     )?;
-    media.run("prune", &["--dir", "copy"])?.expect(2);
+    media.run("prune", &["--delete-from", "copy"])?.expect(2);
     media
-        .run("prune", &["--dir", "copy", "--not-mastodon"])?
+        .run("prune", &["--delete-from", "copy", "--not-mastodon"])?
         .expect(0);
     assert!(files(&media.path().join("copy"))?.is_empty());
     media.run("rollback", &[])?.expect(0);
@@ -79,11 +81,11 @@ fn pruning_another_directory_leaves_the_way_back_whole() -> Result<()> {
     Ok(())
 }
 
-/// `prune --dir old`, where `directory` is mounted at `old`.
+/// `prune --delete-from old`, where `directory` is mounted at `old`.
 fn prune_mounted(media: &Media, directory: &Path) -> Result<Ran> {
     let old = media.path().join("old");
     fs::create_dir_all(&old)?;
-    let plain = media.command(&["prune", "--dir", "old"])?;
+    let plain = media.command(&["prune", "--delete-from", "old"])?;
     let mut command = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");

@@ -47,7 +47,7 @@ fn many_files_at_a_time_do_not_run_out_of_descriptors() -> Result<()> {
     media
         .origin
         .set_faults(&json!({ "kind": "latency", "latency_ms": 300 }))?;
-    let prune = media.command(&["prune", "public/system", "--at-a-time", "256"])?;
+    let prune = media.command(&["prune", "public/system", "--concurrency", "256"])?;
     let mut limited = medialift::after("ulimit -Sn 128", &prune);
     medialift::run(&mut limited)?.expect(0);
     assert!(files(&media.kept())?.is_empty());

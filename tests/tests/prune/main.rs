@@ -76,15 +76,15 @@ fn a_key_that_is_revoked_half_way_stops_it() -> Result<()> {
     media
         .origin
         .set_faults(&json!({ "kind": "revoked", "key_prefix": "media_attachments/" }))?;
-    let ran = media.run("prune", &["--at-a-time", "1"])?.expect(1);
+    let ran = media.run("prune", &["--concurrency", "1"])?.expect(1);
     assert!(ran.stderr.contains("\nhint: "), "{}", ran.stderr);
     assert_eq!(files(&media.kept())?.len(), 3);
     Ok(())
 }
 
-/// Runs `prune --dir` without a configuration file.
+/// Runs `prune --delete-from` without a configuration file.
 fn only_dir(media: &Media, directory: &str, arguments: &[&str]) -> Result<Ran> {
-    let mut command = media.command(&["prune", "--dir", directory])?;
+    let mut command = media.command(&["prune", "--delete-from", directory])?;
     medialift::run(command.args(arguments))
 }
 
@@ -137,7 +137,7 @@ fn a_cap_that_is_exceeded_ends_it_at_once() -> Result<()> {
         "kind": "cap_exceeded", "method": "GET", "key_prefix": "media_attachments/",
     }))?;
     media.origin.reset_requests()?;
-    let ran = media.run("prune", &["--at-a-time", "1"])?.expect(1);
+    let ran = media.run("prune", &["--concurrency", "1"])?.expect(1);
     assert!(ran.stderr.contains("cap"), "{}", ran.stderr);
     assert_eq!(files(&media.kept())?.len(), 3);
     assert_eq!(
@@ -156,7 +156,7 @@ fn sigterm_ends_it_and_the_next_run_goes_on() -> Result<()> {
         .set_faults(&json!({ "kind": "latency", "latency_ms": 400, "operation": "GetObject" }))?;
     media.origin.reset_requests()?;
     let mut child = media
-        .command(&["prune", "public/system", "--at-a-time", "1"])?
+        .command(&["prune", "public/system", "--concurrency", "1"])?
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()?;

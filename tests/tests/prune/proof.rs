@@ -113,7 +113,7 @@ fn an_object_that_is_deleted_while_it_runs_is_not_taken_for_there() -> Result<()
                 "public/system",
                 "--prove",
                 proof,
-                "--at-a-time",
+                "--concurrency",
                 "1",
             ])?
             .stdout(std::process::Stdio::null())
@@ -162,7 +162,7 @@ fn a_file_whose_object_came_back_while_it_ran_stays() -> Result<()> {
     let fault = json!({ "kind": "latency", "latency_ms": 1000, "operation": "GetObject" });
     media.origin.set_faults(&fault)?;
     let ran = std::thread::scope(|scope| {
-        let run = scope.spawn(|| media.run("prune", &["--at-a-time", "1"]));
+        let run = scope.spawn(|| media.run("prune", &["--concurrency", "1"]));
         media.wait_for_operation("GetObject")?;
         media.put(FILES[4].0, b"another picture")?;
         media.origin.clear_faults()?;

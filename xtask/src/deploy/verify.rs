@@ -51,7 +51,7 @@ pub(super) fn run(
         || Path::new("medialift.toml").is_file();
     let (Some(program), Some(url), true) = (program, url, has_key && !options.no_verify) else {
         eprintln!(
-            "\ndeploy: deployed, and not verified. This shows what readers see:\n  PURGE_SECRET=\"$(cat purge.secret)\" {spoken} --key-file b2.key"
+            "\ndeploy: deployed, and not verified. This shows what readers see:\n  {spoken} --purge-secret-file purge.secret --key-file b2.key"
         );
         return Ok(Outcome::Done);
     };

@@ -120,17 +120,17 @@ impl Compared {
 /// Where the directory or the bucket cannot be listed.
 pub(super) async fn compare(
     media: &DirectoryAndBucket,
-    at_a_time: usize,
+    concurrency: usize,
     progress: &Progress,
 ) -> Result<Compared> {
-    compare_pairs(media, media.pairs()?, at_a_time, progress).await
+    compare_pairs(media, media.pairs()?, concurrency, progress).await
 }
 
 /// The same for files that were written since `begin` (nanoseconds since 1970).
 pub(super) async fn compare_written_since(
     media: &DirectoryAndBucket,
     begin: i64,
-    at_a_time: usize,
+    concurrency: usize,
     progress: &Progress,
 ) -> Result<Compared> {
     let walk_options = media.walk_options();
@@ -141,7 +141,7 @@ pub(super) async fn compare_written_since(
     if written.is_empty() {
         return Ok(Compared::default());
     }
-    compare_pairs(media, media.pairs_of(written)?, at_a_time, progress).await
+    compare_pairs(media, media.pairs_of(written)?, concurrency, progress).await
 }
 
 /// Paths of all entries that were written since `begin`.
@@ -167,7 +167,7 @@ fn written_since(options: &tree::WalkOptions, begin: i64) -> Result<Vec<OsString
 async fn compare_pairs(
     media: &DirectoryAndBucket,
     mut pairs: Pairs,
-    at_a_time: usize,
+    concurrency: usize,
     progress: &Progress,
 ) -> Result<Compared> {
     let mut compared = Compared::default();
@@ -177,7 +177,7 @@ async fn compare_pairs(
             Decision::Compare => running.push(compare_pair(media, pair)),
             decision => compared.add(&pair, decision, difference(&pair)),
         }
-        while running.len() >= at_a_time {
+        while running.len() >= concurrency {
             if let Some(done) = running.next().await {
                 add_compared(media, &mut compared, progress, done);
             }

@@ -3,7 +3,6 @@
 use super::EnvArgs;
 use super::inputs;
 use super::report::Edit;
-use crate::config::Secret;
 use crate::context::Context;
 use crate::dotenv::readers::Reader;
 use crate::dotenv::settings::{CacheBuster, Switch, UNLESS_SET, with_media_host};
@@ -35,17 +34,15 @@ pub(super) fn settings(
     let url = inputs::required_files_url(args, context)?;
     let credentials = args.target.credentials(&context.file)?;
     credentials.refuse_master_key()?;
-    let cache_buster = std::env::var("PURGE_SECRET")
-        .ok()
-        .filter(|secret| !secret.is_empty())
-        .map(|secret| CacheBuster {
-            method: args.purge_method.as_str().to_owned(),
-            header: args.purge_header.clone(),
-            secret: Secret::new(secret),
-        });
+    let secret = args.secret.secret(&context.file)?;
+    let cache_buster = secret.map(|secret| CacheBuster {
+        method: args.purge_method.as_str().to_owned(),
+        header: args.secret.purge_header.clone(),
+        secret,
+    });
     if cache_buster.is_none() && document.value("CACHE_BUSTER_SECRET").is_none() {
         context.ui.say(
-            "note: `PURGE_SECRET` is not set, so the settings of the cache buster are not changed: \
+            "note: no purge secret is named, so the settings of the cache buster are not changed: \
              deleted files stay readable at the files domain until they expire there",
         );
     }

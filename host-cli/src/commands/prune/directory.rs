@@ -28,14 +28,14 @@ impl PruneDirectory {
     pub(super) fn find(args: &PruneArgs, context: &Context) -> Result<PruneDirectory> {
         let named = args.media_dir.is_some() || context.file.media_dir.is_some();
         let mut media_paths = Vec::new();
-        if named || args.dir.is_none() {
+        if named || args.delete_from.is_none() {
             media_paths.push(MediaPaths::of(&configured_media_dir(
                 args.media_dir.as_deref(),
                 &context.file,
             )?)?);
         }
-        let given = match (&args.dir, media_paths.first()) {
-            (Some(dir), _) => dir.clone(),
+        let given = match (&args.delete_from, media_paths.first()) {
+            (Some(directory), _) => directory.clone(),
             (None, Some(paths)) if args.live => paths.live(),
             (None, Some(paths)) => {
                 check_moved(paths)?;
@@ -44,7 +44,7 @@ impl PruneDirectory {
             (None, None) => return Err(Error::usage("prune").cause("no directory is named")),
         };
         let resolved = resolve(&given)?;
-        let mut others = match &args.dir {
+        let mut others = match &args.delete_from {
             Some(_) => related_media_dirs(&given)?,
             None => Vec::new(),
         };
@@ -117,7 +117,7 @@ fn check_moved(paths: &MediaPaths) -> Result<()> {
     }
     Err(Error::usage(format!("prune `{}`", paths.kept().display()))
         .cause("there is no complete cutover of this directory")
-        .hint("run `medialift cutover` first, or name a directory with `--dir`"))
+        .hint("run `medialift cutover` first, or name a directory with `--delete-from`"))
 }
 
 fn check_not_in_use(given: &Path, resolved: &Path, paths: &MediaPaths) -> Result<()> {
@@ -148,6 +148,6 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(|e| {
         Error::usage(format!("prune `{}`", path.display()))
             .cause(e)
-            .hint("check the path; `medialift cutover` creates `system_`, and `--dir` names another directory")
+            .hint("check the path; `medialift cutover` creates `system_`, and `--delete-from` names another directory")
     })
 }

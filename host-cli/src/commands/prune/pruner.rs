@@ -90,7 +90,7 @@ impl<'a> Pruner<'a> {
                     };
                     report.add(&pair, outcome, context)?;
                 }
-                pair = pairs.next(), if !ended && running.len() < usize::from(self.args.at_a_time) => {
+                pair = pairs.next(), if !ended && running.len() < usize::from(self.args.concurrency) => {
                     match pair? {
                         None => ended = true,
                         Some(pair) if pair.local.is_none() => {}

@@ -43,11 +43,11 @@ pub(super) async fn run(args: &PurgeArgs, domain: &SiteUrl, context: &Context) -
         attempts: 0,
     };
     if args.dry_run {
-        let line = format!("would send `{} {url}`", args.method.as_str());
+        let line = format!("would send `{} {url}`", args.purge_method.as_str());
         context.ui.data(&report, line);
         return Ok(Exit::Done);
     }
-    let (header, value) = secret_header(args)?;
+    let (header, value) = secret_header(args, context)?;
     let failed = || Error::new(format!("purge everything at `{domain}`"));
     let web = Web::new();
     loop {
