@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::test::{self, Count};
 use crate::{docs, tidy};
 use testkit::build::{self, BUDGET, cargo};
 use testkit::pins::{self, WASM_TARGET};
+use testkit::process::output;
 use testkit::progress;
 use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
 
@@ -49,13 +50,17 @@ fn lints(gates: &mut Gates) {
     let tool = |need| setup::place(need).map(Command::new);
     let linter = |name| setup::place(Need::Linters).map(|bin| Command::new(bin.join(name)));
     gates.run("fmt", || lint(cargo(), &["fmt", "--all", "--check"]));
-    gates.run("tidy", || {
-        tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
-    });
+    gates.run("tidy", || tidy::run(testkit::root()));
     gates.run("spelling", || lint(linter("typos")?, &[]));
     gates.run("workflows", || {
         let arguments = ["--offline", "--no-progress", ".github"];
         lint(linter("zizmor")?, &arguments)
+    });
+    gates.run("shell scripts", || {
+        let root = testkit::root().to_str().unwrap_or(".");
+        let arguments = ["-C", root, "ls-files", "*.sh", ".ci/run"];
+        let scripts = output("git", &arguments).context("cannot ask `git` for the scripts")?;
+        lint(linter("shellcheck")?, &Vec::from_iter(scripts.lines()))
     });
     // Without metadata it does not know that the crate `md-5` is used as `md5`.
     gates.run("dependencies that nothing uses", || {
