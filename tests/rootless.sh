@@ -71,6 +71,7 @@ chown -R 1000:1000 "$root/home/tester" "$root/home/medialift"
 echo "rootless: $* ($(rustc --version), Node.js $("$node" --version))" >&2
 # A mount namespace with another root, not `chroot`: in that, tests could make no user namespace.
 export root rust npm
+# shellcheck disable=SC2016 # the inner shell expands it
 exec unshare --mount --pid --fork --kill-child sh -euc '
     mount --bind "$root" "$root"
     mount --bind "$rust" "$root/opt/rust"

@@ -107,6 +107,7 @@ pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     let model = Proxy {
         as_found: Some(as_found.address),
         tells_age: false,
+        tells_timing: false,
         ..Proxy::at(Side::Nginx, corrected.address)
     };
     Ok(Stack {

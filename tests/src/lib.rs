@@ -12,6 +12,8 @@ pub mod mastodon;
 pub mod media;
 pub mod medialift;
 pub mod migration;
+#[cfg(test)]
+mod nextest;
 pub mod own_nginx;
 pub mod platform;
 pub mod script;

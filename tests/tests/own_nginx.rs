@@ -50,11 +50,12 @@ fn own_nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
         &["--origin-cache-control", rule.name()],
     )?;
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
+    let model = Proxy {
+        tells_timing: false,
+        ..Proxy::at(Side::Nginx, nginx.address)
+    };
     Ok(Stack {
-        proxies: vec![
-            Proxy::at(Side::Nginx, nginx.address),
-            Proxy::at(Side::Worker, address(&worker)?),
-        ],
+        proxies: vec![model, Proxy::at(Side::Worker, address(&worker)?)],
         parts: Box::new((nginx, worker)),
     })
 }

@@ -7,15 +7,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::test::{self, Count};
 use crate::{docs, tidy};
 use testkit::build::{self, BUDGET, cargo};
 use testkit::pins::{self, WASM_TARGET};
+use testkit::process::output;
 use testkit::progress;
 use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
-use testkit::tools::Tools;
 
 /// What of the gates somebody wants.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -30,16 +30,16 @@ pub(crate) struct CiOptions {
 /// Runs every gate; false when one failed.
 ///
 /// # Errors
-/// Fails only when the tools of the tests cannot be had; all else is a gate.
+/// Fails only when the outcome cannot be printed: to get the tools is a gate too.
 pub(crate) fn run(options: &CiOptions) -> Result<bool> {
     let start = Instant::now();
     let mut gates = Gates::default();
-    if options.lints {
-        lints(&mut gates);
-    } else {
-        let tools = everything(options.setup)?;
-        lints(&mut gates);
-        tests(&mut gates, &tools);
+    if !options.lints {
+        gates.run("tools", || everything(options.setup).map(drop));
+    }
+    lints(&mut gates);
+    if !options.lints {
+        tests(&mut gates);
     }
     gates.report(start.elapsed())?;
     Ok(gates.done.iter().all(|gate| gate.outcome.is_ok()))
@@ -50,13 +50,17 @@ fn lints(gates: &mut Gates) {
     let tool = |need| setup::place(need).map(Command::new);
     let linter = |name| setup::place(Need::Linters).map(|bin| Command::new(bin.join(name)));
     gates.run("fmt", || lint(cargo(), &["fmt", "--all", "--check"]));
-    gates.run("tidy", || {
-        tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
-    });
+    gates.run("tidy", || tidy::run(testkit::root()));
     gates.run("spelling", || lint(linter("typos")?, &[]));
     gates.run("workflows", || {
         let arguments = ["--offline", "--no-progress", ".github"];
         lint(linter("zizmor")?, &arguments)
+    });
+    gates.run("shell scripts", || {
+        let root = testkit::root().to_str().unwrap_or(".");
+        let arguments = ["-C", root, "ls-files", "*.sh", ".ci/run"];
+        let scripts = output("git", &arguments).context("cannot ask `git` for the scripts")?;
+        lint(linter("shellcheck")?, &Vec::from_iter(scripts.lines()))
     });
     // Without metadata it does not know that the crate `md-5` is used as `md5`.
     gates.run("dependencies that nothing uses", || {
@@ -87,11 +91,11 @@ fn lints(gates: &mut Gates) {
 }
 
 /// What runs what was built.
-fn tests(gates: &mut Gates, tools: &Tools) {
+fn tests(gates: &mut Gates) {
     gates.count("unit tests", || test::unit(None));
     gates.count("tests in WebAssembly", || test::wasm(None));
     gates.run("size of the worker", || {
-        let size = build::worker(tools)?;
+        let size = build::worker(&setup::setup(Need::WORKER)?)?;
         eprintln!("the worker is {size}; the budget is {BUDGET}");
         ensure!(BUDGET.allows(size), "{size} is over its budget of {BUDGET}");
         Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use testkit::process::{ScratchDirectory, scratch_directory};
 use testkit::setup::{Need, setup};
-use testkit::stack::{Edge, Origin, OriginOptions, Profile};
+use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
 use testkit::upload::{self, BUCKET};
 use testkit::{build, progress, sample, verify};
 
@@ -59,14 +59,13 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     );
     eprintln!("demo: starting the edge worker ({size}) under `wrangler dev`");
     let bucket_url = origin.bucket_url(BUCKET);
-    let edge = Edge::start(
-        &tools,
-        &[
-            ("ORIGIN_URL", &bucket_url),
-            ("CACHE_MODE", "engine"),
-            ("PURGE_SECRET", verify::PURGE_SECRET),
-        ],
-    )?;
+    let mut edge_options = EdgeOptions::with_variables(&[
+        ("ORIGIN_URL", &bucket_url),
+        ("CACHE_MODE", "engine"),
+        ("PURGE_SECRET", verify::PURGE_SECRET),
+    ]);
+    edge_options.on_disk = options.media.is_some();
+    let edge = Edge::start_with(&tools, edge_options)?;
     eprintln!("demo: reading every file back through the edge with `medialift verify`\n");
     let passed = if options.json {
         let report = verify::json(&origin, &edge, directory)?;

@@ -65,6 +65,7 @@ pub(crate) fn run(options: DevOptions) -> Result<()> {
         EdgeOptions {
             variables,
             persist,
+            on_disk: true,
             port: Some(options.port),
             ..EdgeOptions::default()
         },

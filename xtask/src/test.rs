@@ -118,14 +118,8 @@ pub(crate) fn unit(only: Option<&str>) -> Result<Count> {
     let mut targets = ["--lib", "--bins", "--examples"]
         .map(str::to_owned)
         .to_vec();
-    for package in [
-        "worker",
-        "host-cli",
-        "xtask",
-        "tests/kit",
-        "tests/bench",
-        "tests/origin",
-    ] {
+    // Those of `tests` are the end-to-end suites.
+    for package in members()?.iter().filter(|member| *member != "tests") {
         let suites = suites_of(package)?;
         targets.extend(suites.iter().filter(|suite| *suite != WASM).map(target));
     }
@@ -205,6 +199,13 @@ pub(crate) fn pages(names: &[&str], update: bool) -> Result<Count> {
     let names: Vec<String> = names.iter().map(|name| format!("test({name})")).collect();
     let update = update.then_some(("UPDATE_DOCS", "1"));
     nextest("e2e", &names.join(" + "), &suites, None, update.as_slice())
+}
+
+/// The packages of the workspace, by their directories.
+fn members() -> Result<Vec<String>> {
+    let manifest = fs::read_to_string(testkit::root().join("Cargo.toml"))?;
+    let manifest: toml::Table = toml::from_str(&manifest)?;
+    Ok(manifest["workspace"]["members"].clone().try_into()?)
 }
 
 /// The names of the suites in the directory `tests` of a package; none where it has no such directory.

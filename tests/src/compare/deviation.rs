@@ -114,7 +114,7 @@ impl Steps {
 
     /// Whether many scenarios are meant, none by name.
     fn is_pattern(&self) -> bool {
-        self.text.contains('*')
+        has_pattern(&self.text)
     }
 }
 
@@ -246,7 +246,7 @@ pub fn parse(text: &str, rule: &str, nginx: &[u64]) -> Result<Vec<Deviation>> {
 
 fn compile(text: PlaceText) -> Result<Place> {
     let mut differ = Vec::new();
-    let names_each = !text.steps.iter().any(|steps| steps.contains('*'));
+    let names_each = !text.steps.iter().any(|steps| has_pattern(steps));
     for (field, values) in text.differ {
         let is_minor = field.starts_with("header ") && !OF_A_VERSION.contains(&&*field);
         ensure!(
@@ -292,6 +292,11 @@ pub fn version(text: &str) -> Result<Vec<u64>> {
     numbers
         .collect::<Result<_, _>>()
         .with_context(|| format!("version `{text}`"))
+}
+
+/// Whether a text as a [`pattern`] could stand for more than one.
+fn has_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '[', '{'])
 }
 
 /// A pattern of the usual shell kind, in which `*` also matches `/`.
@@ -377,7 +382,10 @@ mod tests {
         let all = r#"deviation = [{ reason = "why", at = [{ steps = ["*"], differ = { status = "* → *" } }] }]"#;
         assert!(parse(all, "respect", &[]).is_err());
         let bodies = all.replace("* → *", "200 → 206");
-        assert!(parse(&bodies, "respect", &[]).is_err());
+        for pattern in ["*", "a/?", "a/[xy] #1", "a/{x,y} #1"] {
+            let many = bodies.replace("[\"*\"]", &format!("[\"{pattern}\"]"));
+            assert!(parse(&many, "respect", &[]).is_err(), "{pattern}");
+        }
         let named = bodies.replace("[\"*\"]", "[\"a/x #1\"]");
         assert!(parse(&named, "respect", &[]).is_ok());
     }

@@ -108,7 +108,7 @@ fn differences(step: usize, model: &Outcome, other: &Outcome, same: &mut usize) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::outcome::RIGHT_AGE;
+    use super::super::outcome::{RIGHT_AGE, RIGHT_TIMING, TIMING};
     use super::super::{deviation, scenario};
     use super::*;
     use crate::scripted::Side;
@@ -156,6 +156,7 @@ mod tests {
             ("within 3 s", "true", "false"),
             ("beside", "200", "502"),
             ("header age", RIGHT_AGE, age),
+            (TIMING, RIGHT_TIMING, "WRONG: cache;desc=HIT"),
         ] {
             assert!(passes((field, right), (field, right), NONE));
             assert!(!passes((field, wrong), (field, wrong), NONE));

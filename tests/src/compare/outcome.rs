@@ -31,6 +31,15 @@ pub const RIGHT_AGE: &str = "as RFC 9111 wants it";
 /// And of another, after the age.
 const WRONG_AGE: &str = "where RFC 9111 wants another";
 
+/// The field of what an answer tells a browser's tools.
+pub const TIMING: &str = "header server-timing";
+
+/// What it says of one that fits the cache status.
+pub const RIGHT_TIMING: &str = "as the cache status wants it";
+
+/// And before another.
+const WRONG_TIMING: &str = "WRONG: ";
+
 /// Header lines that belong to one connection or one moment and not to the answer; the age is judged
 /// by itself.
 const OF_THE_MOMENT: [&str; 4] = ["age", "connection", "date", "transfer-encoding"];
@@ -66,7 +75,7 @@ const LONGEST_SHOWN: usize = 96;
 /// knows HTTP/1.1.)
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// The fields of one answer, received at `now`, but its age. `bodies` are what the origin has to send.
+/// The fields of one answer, received at `now`, but what is judged: see [`of_age`] and [`of_timing`]. `bodies` are what the origin has to send.
 pub fn of_reply(reply: &Reply, bodies: &[Bytes], now: SystemTime) -> Outcome {
     let mut outcome = Outcome::new();
     outcome.insert("status".to_owned(), reply.status.to_string());
@@ -137,6 +146,7 @@ pub fn is_wrong(field: &str, value: &str) -> bool {
         EXTRA => value != ABSENT,
         // Of a crowd it has all their values.
         AGE => value.contains(WRONG_AGE),
+        TIMING => value.contains(WRONG_TIMING),
         _ => field.starts_with("within ") && value != "true",
     }
 }
@@ -163,6 +173,27 @@ pub fn of_age(reply: &Reply, fills: &[(f64, f64)]) -> String {
     match is_right {
         true => RIGHT_AGE.to_owned(),
         false => format!("{} {WRONG_AGE}", age.unwrap_or(ABSENT)),
+    }
+}
+
+/// The field `header server-timing` of an answer of the worker: its cache status, and the milliseconds that the
+/// bucket took where it was asked; nothing where there is no cache status.
+pub fn of_timing(reply: &Reply) -> String {
+    let timing = reply.header("server-timing");
+    let milliseconds = timing.and_then(|timing| timing.split_once(", origin;dur="));
+    let wanted = reply.header("x-cache-status").map(|status| {
+        let cache = format!("cache;desc={status}");
+        match (status, milliseconds) {
+            ("HIT" | "UPDATING", _) => cache,
+            (_, Some((_, dur))) if dur.parse::<u64>().is_ok() => {
+                format!("{cache}, origin;dur={dur}")
+            }
+            _ => format!("{cache}, origin;dur=…"),
+        }
+    });
+    match wanted.as_deref() == timing {
+        true => RIGHT_TIMING.to_owned(),
+        false => format!("{WRONG_TIMING}{}", timing.unwrap_or(ABSENT)),
     }
 }
 
@@ -229,11 +260,6 @@ fn of_header(name: &str, value: &str, now: SystemTime) -> String {
             None => value.to_owned(),
         },
         "vary" => value.to_ascii_lowercase(),
-        // The milliseconds that the bucket took.
-        "server-timing" => match value.split_once("dur=") {
-            Some((before, _)) => format!("{before}dur=…"),
-            None => value.to_owned(),
-        },
         _ => value.to_owned(),
     }
 }
@@ -301,138 +327,4 @@ fn of_bytes(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(headers: &[(&str, &str)]) -> Reply {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Reply {
-            status: 200,
-            headers,
-            body: Vec::new(),
-            end: BodyEnd::Whole,
-            extra: 0,
-        }
-    }
-
-    #[track_caller]
-    fn same(one: &[(&str, &str)], other: &[(&str, &str)], expected: bool) {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        assert_eq!(
-            of_reply(&reply(one), &[], now) == of_reply(&reply(other), &[], now),
-            expected
-        );
-    }
-
-    #[test]
-    fn one_line_or_two_of_a_list_are_the_same() {
-        let two = [
-            ("cache-control", "max-age=31536000"),
-            ("cache-control", "public"),
-        ];
-        same(&two, &[("cache-control", "public, max-age=31536000")], true);
-        same(&two, &[("cache-control", "public, max-age=1")], false);
-    }
-
-    #[test]
-    fn a_year_ahead_is_the_same_a_minute_later_and_not_a_day_later() {
-        let date = |seconds| {
-            httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-        };
-        let (on_time, late, wrong) = (
-            date(1_831_536_000),
-            date(1_831_536_060),
-            date(1_831_622_400),
-        );
-        same(&[("expires", &on_time)], &[("expires", &late)], true);
-        same(&[("expires", &on_time)], &[("expires", &wrong)], false);
-    }
-
-    #[test]
-    fn values_and_missing_headers_are_seen() {
-        same(&[("etag", "\"a\"")], &[("etag", "\"b\"")], false);
-        same(&[("etag", "\"a\"")], &[], false);
-        same(&[("date", "now")], &[], true);
-    }
-
-    #[test]
-    fn many_readers_are_counted() {
-        let hit = Outcome::from([("x".to_owned(), "HIT".to_owned())]);
-        let miss = Outcome::new();
-        assert_eq!(of_many(&[hit.clone(), miss, hit])["x"], "HIT ×2, absent ×1");
-    }
-
-    #[test]
-    fn whatever_reaches_the_origin_shows_but_what_software_adds() {
-        let asked = |line: &str, headers: &[(&str, &str)]| Asked {
-            line: line.to_owned(),
-            key: None,
-            headers: reply(headers).headers,
-            at: std::time::Instant::now(),
-            is_good: true,
-            is_whole: true,
-        };
-        let first = asked(
-            "GET /media/a?b HTTP/1.1",
-            &[("host", "x"), ("cookie", "c=1")],
-        );
-        let second = asked("HEAD /media/a HTTP/1.1", &[("cookie", "c=2")]);
-        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(
-            of_upstream(&[first.clone(), second, first]),
-            Outcome::from([
-                field("upstream method", "HEAD"),
-                field("upstream query", "b"),
-                field("upstream cookie", "c=1, c=2"),
-            ])
-        );
-    }
-
-    #[test]
-    fn a_mixture_of_versions_in_one_answer_shows() {
-        let answer = |body: &str, tag: &str| {
-            let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            Outcome::from([field("body", body), field("header etag", tag)])
-        };
-        let right = of_many(&[answer("one", "1"), answer("two", "2")]);
-        let mixed = of_many(&[answer("one", "2"), answer("two", "1")]);
-        assert_eq!(right["body"], mixed["body"]);
-        assert_eq!(right["header etag"], mixed["header etag"]);
-        assert_ne!(right["whole answers"], mixed["whole answers"]);
-    }
-
-    #[test]
-    fn what_broke_off_must_be_a_beginning_of_what_was_sent() {
-        let cut = |body: &[u8]| Reply {
-            body: body.to_vec(),
-            end: BodyEnd::CutShort,
-            ..reply(&[])
-        };
-        let bodies = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
-        assert_eq!(of_body(&cut(b"tw"), &bodies), "cut short");
-        assert_ne!(of_body(&cut(b"ow"), &bodies), "cut short");
-    }
-
-    #[test]
-    fn an_age_counts_from_an_answer_of_the_origin() {
-        let fills = [(0.0, 0.4), (7.0, 7.5)];
-        let hit = |age| of_age(&reply(&[("x-cache-status", "HIT"), ("age", age)]), &fills);
-        for age in ["0", "1", "7"] {
-            assert_eq!(hit(age), RIGHT_AGE, "{age}");
-        }
-        for age in ["3", "9", "soon", "-5"] {
-            assert_ne!(hit(age), RIGHT_AGE, "{age}");
-        }
-        let without = |status| of_age(&reply(&[("x-cache-status", status)]), &fills);
-        assert_ne!(without("HIT"), RIGHT_AGE);
-        assert_eq!(without("MISS"), RIGHT_AGE);
-        let unsatisfiable = Reply {
-            status: 416,
-            ..reply(&[("x-cache-status", "HIT"), ("age", "0")])
-        };
-        assert_ne!(of_age(&unsatisfiable, &fills), RIGHT_AGE);
-    }
-}
+mod tests;

@@ -18,7 +18,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::exchange::{Question, Reply, exchange};
-use super::outcome::{AGE, Outcome, RIGHT_AGE, of_age, of_many, of_reply, of_silence, of_upstream};
+use super::outcome::{
+    AGE, Outcome, RIGHT_AGE, TIMING, of_age, of_many, of_reply, of_silence, of_timing, of_upstream,
+};
 use super::scenario::{Model, Scenario, Step};
 use crate::scripted::{Asked, BUCKET_PATH, ScriptedOrigin, Side};
 
@@ -52,10 +54,12 @@ pub struct Proxy {
     pub as_found: Option<SocketAddr>,
     /// Whether its `Age` is judged. Of an nginx that is the model it is not: nginx gives none.
     pub tells_age: bool,
+    /// Whether its `Server-Timing` is judged: the worker's.
+    pub tells_timing: bool,
 }
 
 impl Proxy {
-    /// A side that is one proxy, whose `Age` is judged.
+    /// A side that is one proxy, whose `Age` and `Server-Timing` are judged.
     #[must_use]
     pub const fn at(side: Side, address: SocketAddr) -> Self {
         Self {
@@ -63,6 +67,7 @@ impl Proxy {
             address,
             as_found: None,
             tells_age: true,
+            tells_timing: true,
         }
     }
 }
@@ -282,6 +287,9 @@ impl One {
                         false => RIGHT_AGE.to_owned(),
                     };
                     outcome.insert(AGE.to_owned(), age);
+                    if self.proxy.tells_timing {
+                        outcome.insert(TIMING.to_owned(), of_timing(reply));
+                    }
                     outcome
                 }
                 Err(error) => {

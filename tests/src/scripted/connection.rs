@@ -40,8 +40,8 @@ pub(super) async fn serve(
     linger(&mut stream).await
 }
 
-/// The head of the request, or `None` where the connection ends without one. Bodies of requests
-/// are never read: no reader sends one.
+/// The head of the request, or `None` where the connection ends without one. A body is not read: neither
+/// side passes a reader's on, and one that came with the head would get no answer.
 async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n") {

@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 const READERS: u64 = 20;
 /// How long the origin takes for an answer.
 const LATENCY_MILLISECONDS: u64 = 500;
-/// The longest time of a reader: each has the origin's one short answer.
+/// The most requests of a crowd whose readers share an answer.
 const FEW_REQUESTS: u64 = 5;
+/// How long a crowd may take, on a busy machine too: less than one wait for the lock, which is five seconds, and
+/// than the readers one after the other, ten seconds.
+const IN_TIME: Duration = Duration::from_secs(4);
 
 #[test]
 fn a_late_part_of_what_is_not_stored_is_asked_for_as_a_part() {
@@ -50,7 +53,7 @@ fn slow_origin(settings: &[(&str, &str)]) -> Stack {
 
 /// Has a path read by all the readers at once, and checks that all have their answer in time.
 #[track_caller]
-fn check_crowd(stack: &Stack, path: &str, longest: Duration) -> Vec<Answer> {
+fn check_crowd(stack: &Stack, path: &str) -> Vec<Answer> {
     let since = Instant::now();
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)
@@ -62,14 +65,14 @@ fn check_crowd(stack: &Stack, path: &str, longest: Duration) -> Vec<Answer> {
             .collect()
     });
     let elapsed = since.elapsed();
-    assert!(elapsed <= longest, "{path}: {elapsed:?}");
+    assert!(elapsed <= IN_TIME, "{path}: {elapsed:?}");
     answers
 }
 
 #[test]
 fn readers_of_a_missing_key_are_answered_together() {
     let stack = slow_origin(&[]);
-    for answer in check_crowd(&stack, "/crowd-missing.png", Duration::from_millis(1_500)) {
+    for answer in check_crowd(&stack, "/crowd-missing.png") {
         assert_eq!(answer.status, 404);
     }
     let asked = stack.gets("crowd-missing.png");
@@ -79,22 +82,18 @@ fn readers_of_a_missing_key_are_answered_together() {
     std::thread::sleep(Duration::from_secs(2));
     let since = Instant::now();
     stack.check("/crowd-missing.png", "MISS", b"here");
-    assert!(since.elapsed() < Duration::from_millis(2 * LATENCY_MILLISECONDS));
+    assert!(since.elapsed() < IN_TIME);
 }
 
 #[test]
 fn readers_of_what_the_bucket_refuses_or_fails_at_are_answered_together() {
     let stack = slow_origin(&[]);
-    for (kind, longest) in [
-        ("cap_exceeded", 1_500),
-        // It is asked twice, with a pause between the first reader's two requests.
-        ("internal_error", 2_500),
-    ] {
+    for kind in ["cap_exceeded", "internal_error"] {
         let key = format!("crowd-{kind}.png");
         stack.put(&key, b"here");
         stack.fault(json!({"kind": kind, "rate": 1.0, "method": "GET"}), &key);
         let path = format!("/{key}");
-        for answer in check_crowd(&stack, &path, Duration::from_millis(longest)) {
+        for answer in check_crowd(&stack, &path) {
             assert!(answer.status >= 400, "{kind}: {}", answer.status);
         }
         let asked = stack.gets(&key);
@@ -106,7 +105,7 @@ fn readers_of_what_the_bucket_refuses_or_fails_at_are_answered_together() {
 fn readers_of_an_object_that_is_never_fresh_do_not_wait_for_one_another() {
     let stack = slow_origin(&[("FRESH_SECONDS", "0")]);
     stack.put("crowd-object.png", b"here");
-    for answer in check_crowd(&stack, "/crowd-object.png", Duration::from_millis(1_500)) {
+    for answer in check_crowd(&stack, "/crowd-object.png") {
         assert_eq!((answer.status, answer.body.as_slice()), (200, &b"here"[..]));
     }
 }

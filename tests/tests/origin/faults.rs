@@ -174,16 +174,16 @@ fn latency_delays_only_what_it_is_set_for() {
     let origin = origin();
     let client = anonymous(&origin);
     origin
-        .set_faults(&json!({"kind": "latency", "latency_ms": 300, "key_prefix": "slow/"}))
+        .set_faults(&json!({"kind": "latency", "latency_ms": 2_000, "key_prefix": "slow/"}))
         .expect("fault");
     let timed = |key: &str| {
         let start = Instant::now();
         client.get("media", key).expect("an answer");
         start.elapsed()
     };
-    assert!(timed("slow/a") >= Duration::from_millis(300));
+    assert!(timed("slow/a") >= Duration::from_secs(2));
     let quickest = (0..5).map(|_| timed("fast")).min().expect("some");
-    assert!(quickest < Duration::from_millis(300), "{quickest:?}");
+    assert!(quickest < Duration::from_secs(2), "{quickest:?}");
 }
 
 #[test]

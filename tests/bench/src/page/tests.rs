@@ -32,7 +32,7 @@ fn report() -> Report {
     report
 }
 
-/// A page and its files, as `cargo xtask bench crowd` leaves them.
+/// A page and its files, as `cargo xtask bench` leaves them.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -42,11 +42,17 @@ impl Place {
         place
     }
 
-    fn with_report() -> Self {
+    fn with_reports() -> Self {
         let place = Self::new();
         let text = serde_json::to_string(&report()).unwrap();
-        fs::write(place.directory().join("crowd.json"), text).unwrap();
+        for part in Part::ALL {
+            fs::write(place.file(part), &text).unwrap();
+        }
         place
+    }
+
+    fn file(&self, part: Part) -> std::path::PathBuf {
+        self.directory().join(format!("{}.json", part.name()))
     }
 
     fn page(&self) -> std::path::PathBuf {
@@ -104,14 +110,14 @@ How it was measured.
 
 #[test]
 fn what_was_written_passes_the_check() {
-    let place = Place::with_report();
+    let place = Place::with_reports();
     place.write(false).unwrap();
     place.write(true).unwrap();
 }
 
 #[test]
 fn an_edited_page_does_not_pass() {
-    let place = Place::with_report();
+    let place = Place::with_reports();
     place.write(false).unwrap();
     let page = fs::read_to_string(place.page()).unwrap();
     fs::write(place.page(), page.replace("**missed**", "reached")).unwrap();
@@ -120,16 +126,26 @@ fn an_edited_page_does_not_pass() {
 
 #[test]
 fn a_page_that_is_missing_does_not_pass() {
-    let place = Place::with_report();
+    let place = Place::with_reports();
     place.write(false).unwrap();
     fs::remove_file(place.page()).unwrap();
     place.refused("is not what its raw rounds say");
 }
 
 #[test]
+fn a_part_that_is_missing_does_not_pass() {
+    for part in Part::ALL {
+        let place = Place::with_reports();
+        fs::remove_file(place.file(part)).unwrap();
+        place.write(false).unwrap();
+        place.refused(&format!("/{}.json` is missing", part.name()));
+    }
+}
+
+#[test]
 fn where_nothing_was_measured_nothing_is_written() {
     let place = Place::new();
-    place.write(true).unwrap();
     place.write(false).unwrap();
     assert!(!place.page().exists());
+    place.refused("is missing");
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
@@ -54,7 +54,7 @@ pub fn end_children_on_interrupt() -> Result<()> {
 
 /// What a directory in memory must be able to hold, in bytes: all that a test stores, several times.
 /// In a container it is 64 MB by default.
-const MEMORY_ROOM: u64 = 4 << 30;
+const MEMORY_ROOM: u64 = 3 << 29;
 
 /// A temporary directory that is removed on drop and on an interrupt.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub fn scratch_directory(purpose: &str) -> Result<ScratchDirectory> {
 
 /// As [`scratch_directory`], in memory where the system has a file system of that kind with room
 /// ([`MEMORY_ROOM`]): for programs that wait at each write until it is on the disk, which a busy disk takes
-/// seconds for.
+/// seconds for. Says once on standard error where it is on the disk instead.
 ///
 /// # Errors
 /// Fails when the directory cannot be made.
@@ -97,6 +97,10 @@ pub fn memory_directory(purpose: &str) -> Result<ScratchDirectory> {
     if has_room && let Ok(directory) = scratch_directory_in(memory, purpose) {
         return Ok(directory);
     }
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        eprintln!("`/dev/shm` has no 1.5 GiB: servers write to the disk, which may take long");
+    });
     scratch_directory(purpose)
 }
 

@@ -136,7 +136,13 @@ pub(super) fn unpack(installer: &Installer, program: &str, packages: &[&str]) ->
     })
 }
 
-/// Installs packages into the system, without starting any service that comes with them.
+/// Whether `apt-get` has a version of a package that it could install here.
+fn is_installable(package: &str) -> bool {
+    let options = ["install", "--simulate", "--no-install-recommends", package];
+    output("apt-get", &options).is_some()
+}
+
+/// Installs packages into the system, those that it has, without starting any service that comes with them.
 pub(super) fn install_on_system(installer: &Installer, packages: &[&str]) -> Result<()> {
     let root = rustix::process::getuid().is_root();
     if !root && output("sudo", &["-n", "true"]).is_none() {
@@ -165,12 +171,25 @@ pub(super) fn install_on_system(installer: &Installer, packages: &[&str]) -> Res
         command
     };
     let nginx_ran = Path::new("/run/nginx.pid").exists();
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(packages);
+    let install = |packages: &[&str]| {
+        let options = ["install", "--yes", "--no-install-recommends"];
+        installer.run(apt(&[&options[..], packages].concat()))
+    };
     // An old package list names versions that are gone, so look again before giving up.
-    if installer.run(apt(&arguments)).is_err() {
+    if install(packages).is_err() {
         installer.run(apt(&["update"]))?;
-        installer.run(apt(&arguments))?;
+        // Not every release has every package, and one that is unknown keeps `apt-get` from all.
+        let (there, missing): (Vec<&str>, Vec<&str>) = packages
+            .iter()
+            .copied()
+            .partition(|name| is_installable(name));
+        if !missing.is_empty() {
+            eprintln!(
+                "setup: `apt-get` cannot install {}: left out",
+                missing.join(", ")
+            );
+        }
+        install(&there)?;
     }
     if !nginx_ran && Path::new("/run/nginx.pid").exists() {
         let mut stop = if root {

@@ -39,7 +39,7 @@ pub enum Need {
     CargoDeny,
     /// What finds dependencies that nothing uses.
     CargoMachete,
-    /// The linters of spelling and of GitHub's workflows.
+    /// The linters of spelling, of GitHub's workflows and of shell scripts.
     Linters,
     /// What makes the Debian package.
     CargoDeb,
@@ -203,7 +203,7 @@ impl fmt::Display for Need {
             Self::Nextest => "cargo-nextest",
             Self::CargoDeny => "cargo-deny",
             Self::CargoMachete => "cargo-machete",
-            Self::Linters => "linters of PyPI (typos, zizmor)",
+            Self::Linters => "linters of PyPI (shellcheck, typos, zizmor)",
             Self::CargoDeb => "cargo-deb",
             Self::CargoCyclonedx => "cargo-cyclonedx",
             Self::Zigbuild => "cargo-zigbuild and zig",

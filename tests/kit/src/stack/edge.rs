@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::free_address;
 use crate::build;
-use crate::process::{Guarded, ScratchDirectory, memory_directory};
+use crate::process::{Guarded, ScratchDirectory, memory_directory, scratch_directory};
 use crate::tools::Tools;
 
 /// How to start an [`Edge`] where the plain [`Edge::start`] does not do.
@@ -18,6 +18,8 @@ pub struct EdgeOptions {
     pub variables: Vec<(String, String)>,
     /// Where the cache is kept; `None` for a directory that goes away with the edge.
     pub persist: Option<PathBuf>,
+    /// Whether that directory is on the disk: for a media tree of any size, which memory may not hold.
+    pub on_disk: bool,
     /// The port; `None` for a free one.
     pub port: Option<u16>,
     /// Another worker's `wrangler.toml`, to compare ours with; `None` for ours.
@@ -27,6 +29,21 @@ pub struct EdgeOptions {
     pub before: Option<PathBuf>,
     /// Whether to run the worker that has the hooks for tests, not the one that is deployed.
     pub test_hooks: bool,
+}
+
+impl EdgeOptions {
+    /// These settings of the worker, and nothing else.
+    #[must_use]
+    pub fn with_variables(variables: &[(&str, &str)]) -> Self {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            variables,
+            ..Self::default()
+        }
+    }
 }
 
 /// A running edge.
@@ -46,17 +63,7 @@ impl Edge {
     /// # Errors
     /// Fails, with the end of its log, when it does not come up.
     pub fn start(tools: &Tools, variables: &[(&str, &str)]) -> Result<Self> {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Self::start_with(
-            tools,
-            EdgeOptions {
-                variables,
-                ..EdgeOptions::default()
-            },
-        )
+        Self::start_with(tools, EdgeOptions::with_variables(variables))
     }
 
     /// As [`Edge::start`], with all the options.
@@ -66,7 +73,10 @@ impl Edge {
     pub fn start_with(tools: &Tools, options: EdgeOptions) -> Result<Self> {
         // The local simulator of the cache is a database that waits for the disk at each write: on a busy
         // disk an object was stored seconds after its answer.
-        let scratch = memory_directory("edge")?;
+        let scratch = match options.on_disk {
+            true => scratch_directory("edge")?,
+            false => memory_directory("edge")?,
+        };
         let inside = |name: &str| scratch.path().join(name);
         let persist = options.persist.unwrap_or_else(|| inside("state"));
         let temporary = inside("tmp");

@@ -79,7 +79,8 @@ fn is_nginx_from(program: &Path, oldest: (u32, u32)) -> bool {
     nginx_version(&printed(program, "-v")).is_some_and(|is| is >= oldest)
 }
 
-/// A browser: the one that `CHROME_PATH` names, else one under a usual name.
+/// A browser: the one that `CHROME_PATH` names, else one under a usual name that says which it is: Ubuntu's
+/// `chromium-browser` only says how to install one.
 ///
 /// # Errors
 /// Fails when `CHROME_PATH` names no program.
@@ -100,12 +101,18 @@ pub fn browser() -> Result<Option<PathBuf>> {
     if let Some(browser) = named("CHROME_PATH")? {
         return Ok(Some(browser));
     }
-    Ok(NAMES.into_iter().find_map(find_program).or_else(|| {
-        APPLICATIONS
-            .map(PathBuf::from)
-            .into_iter()
-            .find(|application| is_executable(application))
-    }))
+    let applications = APPLICATIONS.map(PathBuf::from).into_iter();
+    let found = NAMES
+        .into_iter()
+        .filter_map(find_program)
+        .chain(applications.filter(|application| is_executable(application)))
+        .find(|program| is_browser(program));
+    Ok(found)
+}
+
+fn is_browser(program: &Path) -> bool {
+    output(program, &["--version"])
+        .is_some_and(|says| says.contains("Chromium") || says.contains("Chrome"))
 }
 
 /// The `cargo-nextest` on `PATH`, where it is as new as ours.
@@ -191,9 +198,35 @@ mod tests {
     use std::path::Path;
 
     use super::{
-        NGINX, NODE, PYTHON, is_nginx_from, nginx_takes_log, nginx_version, node_version,
-        python_version,
+        NGINX, NODE, PYTHON, is_browser, is_nginx_from, nginx_takes_log, nginx_version,
+        node_version, python_version,
     };
+
+    fn write_script(program: &Path, script: &str) {
+        fs::write(program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_program_is_asked_which_browser_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, (script, is_one)) in [
+            ("echo Chromium 141.0.7390.65 built on Debian", true),
+            ("echo Google Chrome 141.0.7390.65", true),
+            ("echo Google Chrome for Testing 141.0.7390.65", true),
+            ("echo it requires the chromium snap >&2; exit 1", false),
+            ("echo Chromium; exit 1", false),
+            ("echo another program", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let program = folder.path().join(number.to_string());
+            write_script(&program, script);
+            assert_eq!(is_browser(&program), is_one, "{script}");
+        }
+        assert!(!is_browser(Path::new("/nowhere")));
+    }
 
     #[test]
     fn a_program_is_asked_which_nginx_it_is() {
@@ -205,8 +238,7 @@ mod tests {
             ("another program", false, false),
         ] {
             let program = folder.path().join(says.replace('/', " "));
-            fs::write(&program, format!("#!/bin/sh\necho '{says}' >&2\n")).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            write_script(&program, &format!("echo '{says}' >&2"));
             assert_eq!(is_nginx_from(&program, NGINX), is_new_enough, "{says}");
             assert_eq!(nginx_takes_log(&program), takes_log, "{says}");
         }
