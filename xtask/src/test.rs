@@ -239,7 +239,7 @@ fn nextest(
     only: Option<&str>,
     environment: &[(&str, &str)],
 ) -> Result<Count> {
-    let mut command = build::without_package(Command::new(setup::place(Need::Nextest)?));
+    let mut command = build::for_cargo(Command::new(setup::place(Need::Nextest)?));
     command
         .args(["nextest", "run", "--workspace", "--locked"])
         .args(["--no-tests=pass", "--profile", profile])

@@ -145,13 +145,20 @@ fn cargo_build(programs: &[&str]) -> Command {
 #[must_use]
 pub fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    without_package(Command::new(program))
+    for_cargo(Command::new(program))
 }
 
-/// The command without what `cargo run` says of its own package: build scripts of dependencies read that,
-/// and would be compiled anew, with all that depends on them, whenever another program asks for them.
+/// The command, which is cargo or starts it, building into [`crate::target_directory`] also where a
+/// configuration of cargo names another directory.
+///
+/// It is without what `cargo run` says of its own package: build scripts of dependencies read that, and would
+/// be compiled anew, with all that depends on them, whenever another program asks for them.
 #[must_use]
-pub fn without_package(mut command: Command) -> Command {
+pub fn for_cargo(mut command: Command) -> Command {
+    command
+        .env("CARGO_TARGET_DIR", crate::target_directory())
+        // Else programs are built into a directory of that target.
+        .env_remove("CARGO_BUILD_TARGET");
     for (name, _) in std::env::vars_os() {
         let is_of_package = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::without_package;
+use crate::build::for_cargo;
 use crate::pins::RELEASED_TARGETS;
 use crate::process;
 use crate::setup::{self, Need};
@@ -106,7 +106,7 @@ pub fn medialift() -> Result<PathBuf> {
     for target in RELEASED_TARGETS {
         setup::standard_library(target)?;
         eprintln!("package: medialift for {target}");
-        let mut build = without_package(Command::new(zigbuild.join("cargo-zigbuild")));
+        let mut build = for_cargo(Command::new(zigbuild.join("cargo-zigbuild")));
         build
             .args(["zigbuild", "--quiet", "--locked", "--profile=dist"])
             .args(["--package=medialift", "--target", target])
@@ -177,9 +177,7 @@ pub fn archive(
 /// # Errors
 /// Fails when `cargo-cyclonedx` cannot be had.
 pub fn crates(member: &str, target: &str, directory: &Path, name: &str) -> Result<()> {
-    let mut list = dated(without_package(Command::new(setup::place(
-        Need::CargoCyclonedx,
-    )?)));
+    let mut list = dated(for_cargo(Command::new(setup::place(Need::CargoCyclonedx)?)));
     list.args([
         "cyclonedx",
         "--quiet",
@@ -236,7 +234,7 @@ pub fn checksums(directory: &Path) -> Result<()> {
 /// Fails when `cargo-deb` cannot be had, or what `host-cli/Cargo.toml` names is not there.
 pub fn debian(arguments: &[&str], output: &Path) -> Result<()> {
     write(&directory().join("changelog"), &debian_changelog()?)?;
-    let mut command = dated(without_package(Command::new(setup::place(Need::CargoDeb)?)));
+    let mut command = dated(for_cargo(Command::new(setup::place(Need::CargoDeb)?)));
     command
         .args(["--package=medialift", "--no-build", "--locked", "--quiet"])
         .args(arguments)
