@@ -12,6 +12,7 @@ pub mod mastodon;
 pub mod media;
 pub mod medialift;
 pub mod migration;
+pub mod mounts;
 pub mod own_nginx;
 pub mod platform;
 pub mod script;
