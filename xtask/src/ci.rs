@@ -17,7 +17,7 @@ use testkit::progress;
 use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
 use testkit::tools::Tools;
 
-/// What of the gates somebody wants.
+/// Options of `cargo xtask ci`.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
@@ -51,7 +51,7 @@ fn lints(gates: &mut Gates) {
     let linter = |name| setup::place(Need::Linters).map(|bin| Command::new(bin.join(name)));
     gates.run("fmt", || lint(cargo(), &["fmt", "--all", "--check"]));
     gates.run("tidy", || {
-        tidy::run(testkit::root()).map(|said| eprintln!("{said}"))
+        tidy::run(testkit::root()).map(|summary| eprintln!("{summary}"))
     });
     gates.run("spelling", || lint(linter("typos")?, &[]));
     gates.run("workflows", || {
@@ -194,7 +194,7 @@ impl Gates {
         self.run(name, || {
             let count = tests()?;
             total += count;
-            ensure!(count.good(), "{count}");
+            ensure!(count.all_passed(), "{count}");
             Ok(())
         });
         self.count = Some(total);

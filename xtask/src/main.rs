@@ -103,8 +103,8 @@ fn run(chore: Chore) -> Result<Outcome> {
         Chore::Ci(options) => ci::run(&options),
         Chore::Advisories => ci::advisories().map(|()| true),
         Chore::Tidy => {
-            let said = tidy::run(testkit::root())?;
-            eprintln!("{said}");
+            let summary = tidy::run(testkit::root())?;
+            eprintln!("{summary}");
             Ok(true)
         }
         Chore::Docs { check } => docs::run(check).map(|()| true),

@@ -149,13 +149,13 @@ pub(crate) fn for_large_files() -> Result<Vec<Way>> {
     ])
 }
 
-/// A client, and its name with its version: the first thing that looks like one in what it says of itself.
+/// A client, and its name with its version: the first thing that looks like one in what it prints of itself.
 fn known(
     name: &str,
     client: impl FnOnce(PathBuf) -> Client,
     program: PathBuf,
 ) -> Result<(Client, String)> {
-    let said = ["version", "--version"]
+    let printed = ["version", "--version"]
         .into_iter()
         .find_map(|argument| output(&program, &[argument]))
         .with_context(|| {
@@ -164,7 +164,7 @@ fn known(
                 program.display()
             )
         })?;
-    let version = said
+    let version = printed
         .split([' ', '/', '\n', '-'])
         .map(|word| word.trim_start_matches('v'))
         .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()));
@@ -212,13 +212,13 @@ impl Way {
             }
         };
         // Settings of whoever runs this; Debian's rclone does not even start with the first.
-        for theirs in [
+        for variable in [
             "AWS_CA_BUNDLE",
             "AWS_PROFILE",
             "AWS_SHARED_CREDENTIALS_FILE",
             "RCLONE_CONFIG",
         ] {
-            command.env_remove(theirs);
+            command.env_remove(variable);
         }
         if let Some((_, certificate)) = &origin.tls {
             command.env("SSL_CERT_FILE", certificate);

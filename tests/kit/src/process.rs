@@ -86,7 +86,7 @@ impl Guarded {
     /// is only read when something fails.
     pub fn spawn_with_streams(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
-        // The list is held over the start, so that an interrupt cannot fall between the two.
+        // The list stays locked over the start, so that an interrupt cannot fall between the two.
         let mut live = live();
         let child = command.spawn().with_context(|| {
             format!(
@@ -143,7 +143,7 @@ impl Guarded {
     /// Waits until the child ends by itself, then ends what it left behind in its group.
     ///
     /// # Errors
-    /// Fails when the system cannot tell how the child ended.
+    /// Fails when the system does not report how the child ended.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         let status = self
             .child
@@ -156,7 +156,7 @@ impl Guarded {
     /// How the child ended, if it has.
     ///
     /// # Errors
-    /// Fails when the system cannot tell.
+    /// Fails when the system does not report it.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         self.child
             .try_wait()
