@@ -66,8 +66,8 @@ impl System {
 
 #[track_caller]
 fn check_named(ran: &Ran, remedies: &[&str]) {
-    let Ran { success, stderr, .. } = ran;
-    assert!(!success, "{stderr}");
+    let stderr = &ran.stderr;
+    assert!(!ran.success, "{stderr}");
     for remedy in remedies {
         assert!(stderr.contains(remedy), "`{remedy}` in:\n{stderr}");
     }
