@@ -26,6 +26,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The file with the licences of the crates that something is made of.
 pub const NOTICES: &str = "THIRD-PARTY-LICENSES";
 
+/// The directories of the guide: its pages, and what they link to. `host-cli/Cargo.toml` names them too.
+const GUIDE: [&str; 4] = ["docs", "docs/decisions", "docs/images", "docs/performance"];
+
 /// Each shell's name, and below `share` the file in which it looks for a command's completions.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "bash-completion/completions/medialift"),
@@ -61,21 +64,21 @@ pub fn share(program: &Path, directory: &Path) -> Result<()> {
             File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
         run(&[Path::new("completions"), Path::new(shell)], script.into())?;
     }
-    let guide = make_directory(&share.join("doc/medialift/docs"))?;
+    let documentation = make_directory(&share.join("doc/medialift"))?;
     for name in ["README.md", "CHANGELOG.md", "LICENSE"] {
-        copy(
-            &crate::root().join(name),
-            &share.join("doc/medialift").join(name),
-        )?;
+        copy(&crate::root().join(name), &documentation.join(name))?;
     }
-    for entry in fs::read_dir(crate::root().join("docs"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "md") {
-            copy(&path, &guide.join(path.file_name().unwrap_or_default()))?;
+    for folder in GUIDE {
+        let installed = make_directory(&documentation.join(folder))?;
+        for entry in fs::read_dir(crate::root().join(folder))? {
+            let path = entry?.path();
+            if path.is_file() {
+                copy(&path, &installed.join(path.file_name().unwrap_or_default()))?;
+            }
         }
     }
     write(
-        &share.join("doc/medialift").join(NOTICES),
+        &documentation.join(NOTICES),
         &notices("medialift", RELEASED_TARGETS)?,
     )
 }
