@@ -216,15 +216,7 @@ mod tests {
     use super::Need;
 
     #[test]
-    fn the_worker_takes_npm_packages_and_crates_and_nothing_else() {
-        assert_eq!(
-            Need::WORKER,
-            [Need::WasmTarget, Need::Npm, Need::WorkerBuild]
-        );
-    }
-
-    #[test]
-    fn everything_holds_what_every_chore_names() {
+    fn what_builds_and_tests_the_worker_is_among_what_all_tests_take() {
         for need in Need::WORKER.iter().chain(Need::WASM_TESTS) {
             assert!(Need::TESTS.contains(need), "{need}");
         }
