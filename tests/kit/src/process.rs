@@ -17,7 +17,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 
 mod group;
 mod interrupt;
@@ -86,6 +86,7 @@ impl Guarded {
     /// is only read when something fails.
     pub fn spawn_with_streams(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
+        allow_open_files();
         // The list stays locked over the start, so that an interrupt cannot fall between the two.
         let mut live = live();
         let child = command.spawn().with_context(|| {
@@ -220,6 +221,18 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Raises our soft limit of open files, which children inherit, to Linux's usual one: macOS has 256, too few for
+/// servers under many connections.
+fn allow_open_files() {
+    const WANTED: u64 = 1_024;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < WANTED) {
+        let current = Some(limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED)));
+        // Where it is not permitted, a test that needs more fails by itself.
+        setrlimit(Resource::Nofile, Rlimit { current, ..limit }).ok();
     }
 }
 
