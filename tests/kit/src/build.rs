@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::progress;
+use crate::setup::lock_file;
 use crate::tools::Tools;
 
 /// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
@@ -88,6 +89,7 @@ pub fn build_worker(
     environment: &[(&str, &str)],
 ) -> Result<()> {
     fs::create_dir_all(output).with_context(|| format!("cannot create `{}`", output.display()))?;
+    let _lock = lock_file(&output.join(".lock"), "build")?;
     let mut command = Command::new("sh");
     command
         .arg(crate::root().join("worker/build.sh"))
