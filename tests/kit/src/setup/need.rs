@@ -133,7 +133,7 @@ impl Need {
             Self::WorkerBuild => crates::install_worker_build(installer),
             Self::WasmPack => crates::install_program(installer, "wasm-pack", pins::WASM_PACK),
             Self::Python => python::install(installer, pins::PYTHON),
-            Self::Nginx => python::install(installer, &[pins::NGINX]),
+            Self::Nginx => python::install_nginx(installer),
             Self::Browser => browser::install(installer),
             Self::Varnish => debian::unpack(installer, "varnishd", pins::DEBIAN_VARNISH),
             Self::Ruby => debian::unpack(installer, "ruby", pins::DEBIAN_RUBY),
