@@ -99,7 +99,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     Ok(passed)
 }
 
-/// The media tree to upload: somebody's own, or a sample that goes away.
+/// The media tree to upload: the user's own, or a sample that goes away.
 pub(crate) struct Media {
     pub(crate) directory: PathBuf,
     _scratch: Option<ScratchDirectory>,

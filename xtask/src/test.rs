@@ -42,7 +42,7 @@ pub(crate) struct Count {
     pub(crate) passed: u64,
     /// Those that failed; a suite that could not run counts as one.
     pub(crate) failed: u64,
-    /// Those that somebody switched off, which is not allowed here.
+    /// Those that are switched off, which is not allowed here.
     pub(crate) ignored: u64,
 }
 

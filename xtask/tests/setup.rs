@@ -123,7 +123,7 @@ fn nothing_is_installed_into_the_system_unasked() {
 #[test]
 fn system_packages_are_listed_first() {
     let system = System::with(&["apt-get"]);
-    // For whoever is not root.
+    // For a user without root.
     system.add("sudo", "shift; \"$@\"");
     let ran = system.run(&["setup", "--system-packages"]);
     assert!(!ran.success, "{}", ran.stderr);

@@ -318,11 +318,14 @@ fn conclude(report: &mut Report) {
     let bounds = TARGETS.map(|(case, bound)| (case, Some(bound)));
     for (case, bound) in bounds.into_iter().chain([(GATEWAY_HIT, None)]) {
         for other in [ORDINARY, PUBLISHED] {
-            let (own, theirs) = (
+            let (own, compared) = (
                 report.rounds(case, WORKER, CPU),
                 report.rounds(case, other, CPU),
             );
-            let ratios = own.iter().zip(theirs).map(|(own, theirs)| own / theirs);
+            let ratios = own
+                .iter()
+                .zip(compared)
+                .map(|(own, compared)| own / compared);
             for ratio in ratios.collect::<Vec<_>>() {
                 report.add(case, &versus(other), RATIO, ratio);
             }

@@ -1,4 +1,4 @@
-//! Who takes part beside `medialift sync`, and how each is called: as its own documentation says, with the
+//! The clients compared with `medialift sync`, and the command of each: as its documentation has it, with the
 //! flags that make it fastest at the work. None reads settings of the person who runs the bench.
 
 use std::fs;
@@ -20,7 +20,7 @@ pub(crate) const PART: u64 = 16 << 20;
 /// Requests at once: what s5cmd has by itself, for rclone where each request waits.
 const MANY: &str = "256";
 
-/// Requests at once for the others where none waits: more of them cost more than they bring.
+/// Requests at once for the others where none waits: more of them cost more than they gain.
 const SOME: &str = "32";
 
 /// Parts of one file at once.
@@ -173,7 +173,7 @@ fn known(
 }
 
 impl Way {
-    /// The command that brings `tree` into the origin's bucket. `home` is where the client finds its
+    /// The command that uploads `tree` into the origin's bucket. `home` is where the client finds its
     /// settings and keeps its state.
     pub(crate) fn command(&self, origin: &Origin, tree: &Path, home: &Path) -> Result<Command> {
         let endpoint = ["--endpoint-url", origin.client_url()];
@@ -211,7 +211,7 @@ impl Way {
                 command
             }
         };
-        // Settings of whoever runs this; Debian's rclone does not even start with the first.
+        // The user's own settings; Debian's rclone does not even start with the first.
         for variable in [
             "AWS_CA_BUNDLE",
             "AWS_PROFILE",

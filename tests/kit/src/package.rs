@@ -247,7 +247,7 @@ pub fn debian(arguments: &[&str], output: &Path) -> Result<()> {
     process::run("`cargo deb`", command)
 }
 
-/// What `host-cli/Cargo.toml` tells the tools of packages.
+/// The metadata of packages in `host-cli/Cargo.toml`.
 fn metadata() -> Result<toml::Table> {
     let path = crate::root().join("host-cli/Cargo.toml");
     let text =
@@ -268,7 +268,7 @@ fn debian_changelog() -> Result<String> {
         .context("the package has no maintainer")?;
     let address = if maintainer.contains('<') { "" } else { " <>" };
     let date = process::output("git", &["log", "-1", "--format=%cD"])
-        .context("`git` does not tell the commit's date")?;
+        .context("`git` does not print the commit's date")?;
     Ok(format!(
         "medialift ({VERSION}) stable; urgency=medium\n\n  * Changes: /usr/share/doc/medialift/CHANGELOG.md\n\n \
          -- {maintainer}{address}  {date}\n"

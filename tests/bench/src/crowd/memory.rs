@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often to look.
+/// Time between two samples.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Looks at one group until it is dropped or asked.
+/// Samples one group until it is dropped or asked.
 #[derive(Debug)]
 pub(super) struct Watch {
     end: Arc<AtomicBool>,
@@ -33,7 +33,7 @@ pub(super) struct Peak {
 }
 
 impl Watch {
-    /// Starts looking at the group that the process `leader` leads.
+    /// Starts sampling the group that the process `leader` leads.
     pub(super) fn start(leader: u32) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         let peaks = Arc::new(Peaks::default());

@@ -91,7 +91,7 @@ impl Need {
     /// Where it is: the system's own before what was installed into `cache`.
     ///
     /// # Errors
-    /// Fails when somebody has named a program that is not there, or a lock file cannot be read.
+    /// Fails when a variable names a program that is not there, or a lock file cannot be read.
     pub fn locate(self, cache: &Path) -> Result<Option<PathBuf>> {
         match self {
             Self::WasmTarget => Ok(crates::target_directory(WASM_TARGET)),
@@ -176,7 +176,7 @@ impl Need {
         }
     }
 
-    /// What to expect of an installation, for whoever waits.
+    /// About how long an installation takes, to be shown.
     pub(super) const fn duration(self) -> &'static str {
         match self {
             Self::WorkerBuild => "about 4 minutes",
