@@ -322,10 +322,7 @@ fn conclude(report: &mut Report) {
                 report.rounds(case, WORKER, CPU),
                 report.rounds(case, other, CPU),
             );
-            let ratios = own
-                .iter()
-                .zip(compared)
-                .map(|(own, compared)| own / compared);
+            let ratios = own.iter().zip(compared).map(|(own, other)| own / other);
             for ratio in ratios.collect::<Vec<_>>() {
                 report.add(case, &versus(other), RATIO, ratio);
             }

@@ -13,6 +13,7 @@ use flate2::write::GzEncoder;
 
 use crate::progress;
 use crate::setup::lock_file;
+use crate::stack::binary;
 use crate::tools::Tools;
 
 /// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
@@ -107,7 +108,14 @@ pub fn build_worker(
 /// # Errors
 /// Fails when they do not compile; cargo's own words go to standard error.
 pub fn programs() -> Result<()> {
-    debug(&["medialift", "b2-origin"])
+    let mut programs = vec!["medialift", "b2-origin"];
+    let real = |path: PathBuf| path.canonicalize().ok();
+    let built = binary("xtask").ok().and_then(real);
+    // Tests start it. Where a configuration of cargo names another directory, the one that runs is there.
+    if built.is_none() || built != std::env::current_exe().ok().and_then(real) {
+        programs.push("xtask");
+    }
+    debug(&programs)
 }
 
 /// Builds programs of the workspace as tests run them.
