@@ -25,27 +25,36 @@ checkout=$(cd "$(dirname "$0")/.." && pwd)
 base=${MEDIALIFT_ROOTLESS:-/var/tmp/medialift-rootless}
 root=$base/root
 
-if [ ! -e "$base/ready" ]; then
+# What a person has who works on Rust: a linker, OpenSSL's headers, git, Python.
+suite=bookworm
+include=ca-certificates,gcc,git,libc6-dev,libssl-dev,pkg-config,python3,python3-venv
+ready=$base/ready-$(printf '%s %s' "$suite" "$include" | cksum | cut -d ' ' -f 1)
+
+# This machine's Rust and Node.js, from their own directories; npm is a script in its package.
+rust=$(cd "$checkout" && rustc --print sysroot)
+node=$(readlink -f "$(command -v node)")
+npm=$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")
+case "$npm $(ldd "$node")" in
+/usr/share/* | *libnode.so*)
+    fail "Debian's Node.js does not run from a copy of its program: it has parts all over the system" \
+        "put a Node.js from nodejs.org first on \`PATH\`"
+    ;;
+esac
+
+if [ ! -e "$ready" ]; then
     command -v debootstrap >/dev/null || fail "there is no \`debootstrap\`" "apt-get install --no-install-recommends debootstrap"
-    rm -rf "$root"
+    rm -rf "$root" "$base"/ready*
     mkdir -p "$base"
     echo "rootless: making a minimal Debian in $root (2 minutes, once)" >&2
-    # What a person has who works on Rust: a linker, OpenSSL's headers, git, Python.
-    debootstrap --variant=minbase \
-        --include=ca-certificates,gcc,git,libc6-dev,libssl-dev,pkg-config,python3,python3-venv \
-        bookworm "$root" >"$base/debootstrap.log" 2>&1 ||
+    debootstrap --variant=minbase --include="$include" "$suite" "$root" >"$base/debootstrap.log" 2>&1 ||
         fail "debootstrap failed, see $base/debootstrap.log" "let it reach a mirror of Debian"
-    touch "$base/ready"
+    touch "$ready"
 fi
 
 # Two at once would build over each other.
 exec 9>"$base/lock"
 flock --nonblock 9 || fail "another run uses $base" "set \`MEDIALIFT_ROOTLESS\` to another directory"
 
-# This machine's Rust and Node.js, from their own directories; npm is a script in its package.
-rust=$(cd "$checkout" && rustc --print sysroot)
-node=$(readlink -f "$(command -v node)")
-npm=$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")
 mkdir -p "$root/opt/rust" "$root/opt/node/bin" "$root/opt/node/lib/node_modules/npm" "$root/old"
 cp "$node" "$root/opt/node/bin/node"
 ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$root/opt/node/bin/npm"

@@ -62,9 +62,12 @@ done
 export CARGO_ENCODED_RUSTFLAGS="$flags"
 
 # A file that changes after this causes the next build.
-echo "with $*" >"$output/.started"
+started=$output/.started.$$
+trap 'rm -f "$started"' EXIT
+echo "with $*" >"$started"
 "$worker_build" --profile worker --out-dir "$output" --locked "$@"
 # `worker-build` keeps the names of functions, a fifth of the size. A second pass of `wasm-opt` saves some
 # more.
-"$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug --strip-producers -Oz -o "$output/index_bg.wasm"
-mv "$output/.started" "$output/.built"
+"$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug --strip-producers -Oz -o "$output/.optimised.$$"
+mv "$output/.optimised.$$" "$output/index_bg.wasm"
+mv "$started" "$output/.built"

@@ -52,6 +52,23 @@ impl Answer {
         self.headers.get(name).map_or(&[], HeaderValue::as_bytes)
     }
 
+    /// Checks the headers that keep an uploaded file from acting as a page of the files domain.
+    ///
+    /// # Panics
+    /// Panics, with `about`, where one is missing or another.
+    #[track_caller]
+    pub fn check_security_headers(&self, about: &str) {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            (
+                "content-security-policy",
+                "default-src 'none'; form-action 'none'",
+            ),
+        ] {
+            assert_eq!(self.header(name), value, "{about}: {name}");
+        }
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {

@@ -64,6 +64,14 @@ fn what_is_shipped_names_everything_that_is_to_be_filled_in() -> Result<()> {
 }
 
 #[test]
+fn the_shipped_worker_has_no_workers_dev_address() -> Result<()> {
+    let text = fs::read_to_string(testkit::root().join("wrangler.toml"))?;
+    let shipped: toml::Table = text.parse()?;
+    assert_eq!(shipped["workers_dev"].as_bool(), Some(false));
+    Ok(())
+}
+
+#[test]
 fn what_is_filled_in_could_be_deployed_and_a_missing_secret_is_named() -> Result<()> {
     let scratch = scratch_directory("deploy")?;
     let file = scratch.path().join("wrangler.toml");

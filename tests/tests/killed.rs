@@ -90,7 +90,7 @@ fn uploaded() -> Result<Media> {
 /// Half of the kills are at any moment, half near the exchange of the directories.
 #[test]
 fn a_cutover_killed_at_any_point_is_completed_or_undone() -> Result<()> {
-    let seed = fastrand::u64(..);
+    let seed = e2e::seed();
     let media = uploaded()?;
     let begun = Instant::now();
     media.run("cutover", &[])?.expect(0);
@@ -135,7 +135,7 @@ fn a_cutover_killed_at_any_point_is_completed_or_undone() -> Result<()> {
 
 #[test]
 fn a_rollback_killed_at_any_point_is_completed() -> Result<()> {
-    let seed = fastrand::u64(..);
+    let seed = e2e::seed();
     let media = uploaded()?;
     let mut expected = set(FILES);
     expected.extend(set(NEWER));
@@ -194,7 +194,7 @@ fn a_rollback_killed_at_any_point_is_completed() -> Result<()> {
 #[test]
 fn a_prune_killed_at_any_point_loses_nothing_unproven() -> Result<()> {
     const COUNT: usize = 60;
-    let seed = fastrand::u64(..);
+    let seed = e2e::seed();
     let media = Media::with(&[])?;
     let names: Vec<(String, String)> = (0..COUNT)
         .map(|n| {

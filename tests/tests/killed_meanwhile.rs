@@ -141,18 +141,21 @@ fn migrate(seed: u64, guards: Guards, kills: &mut Kills<'_>) -> Result<()> {
 
 #[test]
 fn killed_at_any_point_while_mastodon_works_nothing_is_lost_or_brought_back() -> Result<()> {
+    let seed = e2e::seed();
     let struck = AtomicU32::new(0);
     let threads = std::thread::available_parallelism()?.get() as u64;
     std::thread::scope(|scope| {
         let histories: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    let mut kills = Kills::new(fastrand::u64(..1 << 60), &struck);
+            .map(|thread| {
+                let struck = &struck;
+                scope.spawn(move || -> Result<()> {
+                    let mut random = fastrand::Rng::with_seed(seed + thread);
+                    let mut kills = Kills::new(random.u64(..1 << 60), struck);
                     for number in 0..MOST_MIGRATIONS {
                         if struck.load(Ordering::Relaxed) >= KILLS {
                             return Ok(());
                         }
-                        let seed = fastrand::u64(..);
+                        let seed = random.u64(..);
                         let guards = match number % 2 {
                             0 => Guards::Heeded,
                             _ => Guards::Overruled,

@@ -172,6 +172,24 @@ fn expect_whole(release: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Links between the installed pages, and from them to pictures and directories.
+fn expect_links_lead_somewhere(documentation: &Path) -> Result<()> {
+    let link = Regex::new(r"\]\(([^)#:]+)[)#]")?;
+    let mut find = Command::new("find");
+    find.arg(documentation).args(["-name", "*.md"]);
+    let pages = run(&mut find)?.expect(0);
+    let mut links = 0;
+    for page in pages.stdout.lines().map(Path::new) {
+        for link in link.captures_iter(&fs::read_to_string(page)?) {
+            let target = page.with_file_name(&link[1]);
+            assert!(target.exists(), "{}: `{}`", page.display(), &link[1]);
+            links += 1;
+        }
+    }
+    assert!(links > 50, "only {links} links");
+    Ok(())
+}
+
 #[test]
 fn the_package_is_installed_used_and_removed_without_a_trace() -> Result<()> {
     if let Some(release) = release() {
@@ -196,11 +214,7 @@ fn the_package_is_installed_used_and_removed_without_a_trace() -> Result<()> {
         .filter(|line| !line.contains("/docs/"))
         .collect();
     insta::assert_snapshot!("contents", shown.join("\n"));
-    assert!(
-        system
-            .path("usr/share/doc/medialift/docs/migrate.md")
-            .is_file()
-    );
+    expect_links_lead_somewhere(&system.path("usr/share/doc/medialift"))?;
 
     let program = system.path("usr/bin/medialift");
     let help = run(Command::new(&program).arg("--help"))?.expect(0);
@@ -278,6 +292,7 @@ fn the_archive_is_unpacked_as_the_package_installs_it() -> Result<()> {
     ] {
         assert!(share.join(name).is_file(), "the archive lacks `{name}`");
     }
+    expect_links_lead_somewhere(&share.join("doc/medialift"))?;
     let notices = fs::read_to_string(share.join("doc/medialift").join(package::NOTICES))?;
     assert!(notices.contains("\nrustls "), "{notices}");
     Ok(())

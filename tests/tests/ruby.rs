@@ -97,7 +97,7 @@ fn a_suspended_account_s_objects_get_an_acl_that_hides_nothing() -> Result<()> {
 fn a_whole_migration_beside_mastodon_s_own_gems() -> Result<()> {
     let host = Host::start(HostOptions {
         pictures: 30,
-        seed: fastrand::u64(..),
+        seed: e2e::seed(),
         ruby: true,
         deployment: Deployment::Systemd,
     })?;

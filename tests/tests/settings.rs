@@ -42,13 +42,6 @@ fn a_secret_that_can_be_guessed_and_a_fallback_without_a_path_are_faults() {
     check_faults(&faulty, &["PURGE_SECRET", "FALLBACK_ORIGIN"]);
 }
 
-#[test]
-fn what_is_shipped_is_not_served_where_nothing_is_kept() {
-    let text = std::fs::read_to_string(testkit::root().join("wrangler.toml")).unwrap();
-    let shipped: toml::Table = text.parse().unwrap();
-    assert_eq!(shipped["workers_dev"].as_bool(), Some(false));
-}
-
 /// Starts an edge with faulty settings, and checks that the log names each of these variables, and no answer does.
 fn check_faults(faulty: &[(&str, &str)], named: &[&str]) {
     let edge = Edge::start(&Tools::load().expect("the tools"), faulty).expect("an edge");

@@ -17,7 +17,7 @@ use testkit::process::output;
 use testkit::progress;
 use testkit::setup::{self, Need, SetupOptions, everything, standard_library};
 
-/// What of the gates somebody wants.
+/// Options of `cargo xtask ci`.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct CiOptions {
     /// Only the compiler and the linters: no tests, and nothing that builds or deploys
@@ -198,7 +198,7 @@ impl Gates {
         self.run(name, || {
             let count = tests()?;
             total += count;
-            ensure!(count.good(), "{count}");
+            ensure!(count.all_passed(), "{count}");
             Ok(())
         });
         self.count = Some(total);

@@ -13,7 +13,7 @@ use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
 use testkit::upload::{self, BUCKET};
 use testkit::{build, progress, sample, verify};
 
-/// What somebody asks of the demonstration.
+/// Options of `cargo xtask demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DemoOptions {
     /// Upload this directory instead of the sample media tree
@@ -98,16 +98,16 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     Ok(passed)
 }
 
-/// The media tree to upload: somebody's own, or a sample that goes away.
+/// The media tree to upload: the user's own, or a sample that goes away.
 pub(crate) struct Media {
     pub(crate) directory: PathBuf,
     _scratch: Option<ScratchDirectory>,
 }
 
 impl Media {
-    /// The directory `theirs` if there is one, else a new sample tree.
-    pub(crate) fn choose(theirs: Option<&Path>) -> Result<Self> {
-        if let Some(directory) = theirs {
+    /// The directory `given` if there is one, else a new sample tree.
+    pub(crate) fn choose(given: Option<&Path>) -> Result<Self> {
+        if let Some(directory) = given {
             if !directory.is_dir() {
                 bail!(
                     "`{}` is not a directory\n\nhint: `--media` takes a directory of media files",

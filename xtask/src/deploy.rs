@@ -22,7 +22,7 @@ use cloudflare::Cloudflare;
 use rules::Configuration;
 use secrets::Secrets;
 
-/// What somebody wants to deploy.
+/// Options of `cargo xtask deploy`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DeployOptions {
     /// Which part of `wrangler.toml`: `production` is its top level, `staging` is `[env.staging]`
@@ -59,7 +59,7 @@ pub(crate) struct DeployOptions {
 pub(crate) enum Outcome {
     /// All was done.
     Done,
-    /// wrangler or `medialift verify` failed, and has said why.
+    /// wrangler or `medialift verify` failed, and has printed why.
     Failed,
     /// Something is missing or wrong: all of it was named, and nothing was uploaded.
     Faulty,

@@ -10,7 +10,7 @@ use testkit::setup::{Need, setup};
 use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Profile};
 use testkit::upload::{self, BUCKET};
 
-/// What somebody wants to work with.
+/// Options of `cargo xtask dev`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DevOptions {
     /// A setting of the worker, such as `FRESH_SECONDS=10`; may be repeated. With `ORIGIN_URL`,

@@ -22,7 +22,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     performance(check)?;
     let count = test::pages(&PAGES, !check)?;
     ensure!(
-        count.good() && count.passed == PAGES.len() as u64,
+        count.all_passed() && count.passed == PAGES.len() as u64,
         "of the tests that make pages, {count}"
     );
     Ok(())

@@ -24,7 +24,7 @@ const SLOWEST: usize = 10;
 /// a process of its own, all of them are one.
 const COMPARISONS: &[&str] = &["nginx", "own_nginx", "platform_compared"];
 
-/// What somebody wants to test.
+/// Options of `cargo xtask test`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct TestOptions {
     /// `unit`, `wasm`, `e2e`, or the name of an end-to-end suite such as `nginx`; all without a name
@@ -42,14 +42,14 @@ pub(crate) struct Count {
     pub(crate) passed: u64,
     /// Those that failed; a suite that could not run counts as one.
     pub(crate) failed: u64,
-    /// Those that somebody switched off, which is not allowed here.
+    /// Those that are switched off, which is not allowed here.
     pub(crate) ignored: u64,
 }
 
 impl Count {
     /// Whether tests ran and all passed.
     #[must_use]
-    pub(crate) fn good(self) -> bool {
+    pub(crate) fn all_passed(self) -> bool {
         self.passed > 0 && self.failed == 0 && self.ignored == 0
     }
 }
@@ -107,7 +107,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
             "no test's name contains `{text}`\n\nhint: names are shown as tests run; `--only` takes a part of one"
         );
     }
-    Ok(count.good())
+    Ok(count.all_passed())
 }
 
 /// The tests of every package that need nothing but itself.
@@ -240,7 +240,7 @@ fn nextest(
     only: Option<&str>,
     environment: &[(&str, &str)],
 ) -> Result<Count> {
-    let mut command = build::without_package(Command::new(setup::place(Need::Nextest)?));
+    let mut command = build::for_cargo(Command::new(setup::place(Need::Nextest)?));
     command
         .args(["nextest", "run", "--workspace", "--locked"])
         .args(["--no-tests=pass", "--profile", profile])
@@ -337,17 +337,17 @@ mod tests {
     }
 
     #[test]
-    fn no_test_at_all_is_not_good() {
-        let good = |passed, ignored| {
+    fn no_test_at_all_has_not_passed() {
+        let all_passed = |passed, ignored| {
             Count {
                 passed,
                 failed: 0,
                 ignored,
             }
-            .good()
+            .all_passed()
         };
-        assert!(!good(0, 0));
-        assert!(good(1, 0));
-        assert!(!good(1, 1));
+        assert!(!all_passed(0, 0));
+        assert!(all_passed(1, 0));
+        assert!(!all_passed(1, 1));
     }
 }

@@ -17,7 +17,7 @@ struct System {
 /// How a chore ended there.
 struct Ran {
     success: bool,
-    said: String,
+    stderr: String,
     /// The arguments of each call of a package manager.
     calls: Vec<String>,
 }
@@ -58,7 +58,7 @@ impl System {
         let calls = fs::read_to_string(path("calls")).unwrap_or_default();
         Ran {
             success: output.status.success(),
-            said: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             calls: calls.lines().map(str::to_owned).collect(),
         }
     }
@@ -66,9 +66,10 @@ impl System {
 
 #[track_caller]
 fn check_named(ran: &Ran, remedies: &[&str]) {
-    assert!(!ran.success, "{}", ran.said);
+    let stderr = &ran.stderr;
+    assert!(!ran.success, "{stderr}");
     for remedy in remedies {
-        assert!(ran.said.contains(remedy), "`{remedy}` in:\n{}", ran.said);
+        assert!(stderr.contains(remedy), "`{remedy}` in:\n{stderr}");
     }
 }
 
@@ -88,7 +89,7 @@ fn what_is_missing_is_named_with_the_remedy_of_the_system() {
             "`apt-get install --no-install-recommends ruby ruby-aws-sdk-s3 ruby-dotenv`",
         ],
     );
-    assert!(!debian.said.contains("dnf install"), "{}", debian.said);
+    assert!(!debian.stderr.contains("dnf install"), "{}", debian.stderr);
     check_named(
         &System::with(&["dnf"]).run(&["setup"]),
         &[
@@ -108,7 +109,7 @@ fn what_is_missing_is_named_with_the_remedy_of_the_system() {
 #[test]
 fn nothing_is_installed_into_the_system_unasked() {
     let ran = System::with(&["apt-get", "dpkg-deb", "sudo"]).run(&["setup"]);
-    assert!(!ran.calls.is_empty(), "{}", ran.said);
+    assert!(!ran.calls.is_empty(), "{}", ran.stderr);
     for call in &ran.calls {
         // With lists and files of its own, `apt-get` only downloads.
         assert!(
@@ -122,15 +123,15 @@ fn nothing_is_installed_into_the_system_unasked() {
 #[test]
 fn system_packages_are_listed_first() {
     let system = System::with(&["apt-get"]);
-    // For whoever is not root.
+    // For a user without root.
     system.add("sudo", "shift; \"$@\"");
     let ran = system.run(&["setup", "--system-packages"]);
-    assert!(!ran.success, "{}", ran.said);
+    assert!(!ran.success, "{}", ran.stderr);
     let list = ran
-        .said
+        .stderr
         .lines()
         .find_map(|line| line.strip_prefix("setup: system packages to install: "))
-        .unwrap_or_else(|| panic!("no list in:\n{}", ran.said));
+        .unwrap_or_else(|| panic!("no list in:\n{}", ran.stderr));
     assert!(
         list.contains("chromium ") && list.contains("ruby-dotenv"),
         "{list}"
@@ -146,15 +147,15 @@ fn system_packages_are_listed_first() {
     );
     let fedora = System::with(&["dnf"]).run(&["setup", "--system-packages"]);
     check_named(&fedora, &["`--system-packages` knows `apt-get` only"]);
-    assert!(!fedora.said.contains("to install"), "{}", fedora.said);
+    assert!(!fedora.stderr.contains("to install"), "{}", fedora.stderr);
 }
 
 #[test]
 fn deploying_asks_for_npm_packages_and_crates_and_nothing_else() {
     let ran = System::with(&["apt-get", "dpkg-deb"]).run(&["deploy", "--dry-run"]);
-    assert!(!ran.success, "{}", ran.said);
+    assert!(!ran.success, "{}", ran.stderr);
     for asked in ["1/3] Rust's", "2/3] npm packages", "3/3] worker-build"] {
-        assert!(ran.said.contains(asked), "{}", ran.said);
+        assert!(ran.stderr.contains(asked), "{}", ran.stderr);
     }
     assert!(ran.calls.is_empty(), "{:?}", ran.calls);
 }

@@ -177,7 +177,7 @@ mod tests {
     fn check(name: &str, fault: Option<&str>) {
         match (BucketName::parse(name), fault) {
             (Ok(parsed), None) => assert_eq!(parsed.as_str(), name),
-            (Err(said), Some(part)) => assert!(said.contains(part), "{name}: {said}"),
+            (Err(message), Some(part)) => assert!(message.contains(part), "{name}: {message}"),
             (got, _) => panic!("{name}: {got:?}"),
         }
     }

@@ -149,7 +149,7 @@ impl ErrorKind {
                 message,
                 ..
             } => {
-                let said = format!("{code} {message}").to_ascii_lowercase();
+                let reported = format!("{code} {message}").to_ascii_lowercase();
                 status.is_client_error()
                     && [
                         "cap exceeded",
@@ -158,7 +158,7 @@ impl ErrorKind {
                         "caps & alerts",
                     ]
                     .iter()
-                    .any(|text| said.contains(text))
+                    .any(|text| reported.contains(text))
             }
             _ => false,
         }
@@ -267,11 +267,11 @@ impl S3Error {
 }
 
 fn is_out_of_space(status: StatusCode, message: &str) -> bool {
-    let said = message.to_ascii_lowercase();
+    let message = message.to_ascii_lowercase();
     status.as_u16() == 507
         || ["no space left", "disk full", "disk is full"]
             .iter()
-            .any(|text| said.contains(text))
+            .any(|text| message.contains(text))
 }
 
 impl fmt::Display for ErrorKind {

@@ -37,7 +37,7 @@ const LATENCY_MILLISECONDS: u64 = 100;
 const ORIGIN_REQUESTS: &str = "requests to the origin";
 const RATE: &str = "requests/s";
 
-/// Measures everything, everyone in turn, and says what it came to.
+/// Measures each contender in turn, and returns the figures.
 pub(super) fn measure(effort: Effort) -> Result<Report> {
     let tools = Tools::load()?;
     let wrk = debian_program(pins::DEBIAN_WRK)?;

@@ -104,7 +104,10 @@ pub(super) fn measure(effort: Effort) -> Result<Report> {
                 .with_context(|| format!("cannot measure {}", contender.name))?;
             for (case, _) in TARGETS.iter().filter(|(case, _)| contender.does(case)) {
                 let found = figures.iter().any(|(name, _)| name == case);
-                ensure!(found, "`workerd bench` tells nothing of the case `{case}`");
+                ensure!(
+                    found,
+                    "`workerd bench` reports nothing of the case `{case}`"
+                );
             }
             add(&mut report, *contender, figures);
             if contender.does(GATEWAY_HIT) {
@@ -113,7 +116,7 @@ pub(super) fn measure(effort: Effort) -> Result<Report> {
                     .with_context(|| format!("cannot measure {} as gateway", contender.name))?;
                 ensure!(
                     matches!(&figures[..], [(case, _)] if case == GATEWAY_HIT),
-                    "`workerd bench` was asked for `{GATEWAY_HIT}` and tells {figures:?}"
+                    "`workerd bench` was asked for `{GATEWAY_HIT}` and reports {figures:?}"
                 );
                 add(&mut report, *contender, figures);
             }
@@ -127,7 +130,7 @@ pub(super) fn measure(effort: Effort) -> Result<Report> {
                 // One for each, or the rounds of two contenders would not be the same ones.
                 ensure!(
                     matches!(&figures[..], [(case, _)] if case == START),
-                    "`workerd bench` was asked for `{START}` and tells {figures:?}"
+                    "`workerd bench` was asked for `{START}` and reports {figures:?}"
                 );
                 add(&mut report, *contender, figures);
             }
@@ -244,7 +247,7 @@ fn configure(tools: &Tools, contender: Contender, scratch: &Path) -> Result<Path
     Ok(configuration)
 }
 
-/// What `workerd bench --format json` tells; times in nanoseconds.
+/// What `workerd bench --format json` reports; times in nanoseconds.
 #[derive(Deserialize)]
 struct BenchOutput {
     groups: Vec<Group>,
@@ -293,7 +296,7 @@ fn run(
     run_logged("`workerd bench`", command, &log)?;
     let text = fs::read_to_string(&results).context("`workerd bench` wrote no report")?;
     let output: BenchOutput =
-        serde_json::from_str(&text).context("cannot understand what `workerd bench` tells")?;
+        serde_json::from_str(&text).context("cannot understand what `workerd bench` reports")?;
     let mut figures = Vec::new();
     for case in output.groups.into_iter().flat_map(|group| group.cases) {
         let Some(cpu) = case.cpu_ns.filter(|_| case.status == "ok") else {
@@ -315,11 +318,11 @@ fn conclude(report: &mut Report) {
     let bounds = TARGETS.map(|(case, bound)| (case, Some(bound)));
     for (case, bound) in bounds.into_iter().chain([(GATEWAY_HIT, None)]) {
         for other in [ORDINARY, PUBLISHED] {
-            let (own, theirs) = (
+            let (own, compared) = (
                 report.rounds(case, WORKER, CPU),
                 report.rounds(case, other, CPU),
             );
-            let ratios = own.iter().zip(theirs).map(|(own, theirs)| own / theirs);
+            let ratios = own.iter().zip(compared).map(|(own, other)| own / other);
             for ratio in ratios.collect::<Vec<_>>() {
                 report.add(case, &versus(other), RATIO, ratio);
             }

@@ -127,7 +127,7 @@ impl Stand {
         self.run_with(what, &self.state, report)
     }
 
-    /// One run, its journal in the directory `state`, and a look whether it did what it should.
+    /// One run, its journal in the directory `state`, and a check of what it did.
     fn run_with(&self, what: &str, state: &str, report: &mut Report) -> Result<()> {
         let files = self.files;
         let state = self.scratch.path().join(state);

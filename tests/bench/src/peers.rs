@@ -1,4 +1,4 @@
-//! Who takes part beside `medialift sync`, and how each is called: as its own documentation says, with the
+//! The clients compared with `medialift sync`, and the command of each: as its documentation has it, with the
 //! flags that make it fastest at the work. None reads settings of the person who runs the bench.
 
 use std::fs;
@@ -20,7 +20,7 @@ pub(crate) const PART: u64 = 16 << 20;
 /// Requests at once: what s5cmd has by itself, for rclone where each request waits.
 const MANY: &str = "256";
 
-/// Requests at once for the others where none waits: more of them cost more than they bring.
+/// Requests at once for the others where none waits: more of them cost more than they gain.
 const SOME: &str = "32";
 
 /// Parts of one file at once.
@@ -149,13 +149,13 @@ pub(crate) fn for_large_files() -> Result<Vec<Way>> {
     ])
 }
 
-/// A client, and its name with its version: the first thing that looks like one in what it says of itself.
+/// A client, and its name with its version: the first thing that looks like one in what it prints of itself.
 fn known(
     name: &str,
     client: impl FnOnce(PathBuf) -> Client,
     program: PathBuf,
 ) -> Result<(Client, String)> {
-    let said = ["version", "--version"]
+    let printed = ["version", "--version"]
         .into_iter()
         .find_map(|argument| output(&program, &[argument]))
         .with_context(|| {
@@ -164,7 +164,7 @@ fn known(
                 program.display()
             )
         })?;
-    let version = said
+    let version = printed
         .split([' ', '/', '\n', '-'])
         .map(|word| word.trim_start_matches('v'))
         .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()));
@@ -173,7 +173,7 @@ fn known(
 }
 
 impl Way {
-    /// The command that brings `tree` into the origin's bucket. `home` is where the client finds its
+    /// The command that uploads `tree` into the origin's bucket. `home` is where the client finds its
     /// settings and keeps its state.
     pub(crate) fn command(&self, origin: &Origin, tree: &Path, home: &Path) -> Result<Command> {
         let endpoint = ["--endpoint-url", origin.client_url()];
@@ -211,14 +211,14 @@ impl Way {
                 command
             }
         };
-        // Settings of whoever runs this; Debian's rclone does not even start with the first.
-        for theirs in [
+        // The user's own settings; Debian's rclone does not even start with the first.
+        for variable in [
             "AWS_CA_BUNDLE",
             "AWS_PROFILE",
             "AWS_SHARED_CREDENTIALS_FILE",
             "RCLONE_CONFIG",
         ] {
-            command.env_remove(theirs);
+            command.env_remove(variable);
         }
         if let Some((_, certificate)) = &origin.tls {
             command.env("SSL_CERT_FILE", certificate);

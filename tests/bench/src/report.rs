@@ -60,12 +60,12 @@ impl Run {
         Ok(run)
     }
 
-    /// Notes what a program says of itself, on either stream; `wrk` calls that a failure.
+    /// Notes the version that a program prints, on either stream; `wrk` calls that a failure.
     pub(super) fn add_version(&mut self, name: &str, program: &Path, argument: &str) {
         let answer = Command::new(program).arg(argument).output();
-        let said = answer.map_or_else(|_| Vec::new(), |all| [all.stdout, all.stderr].concat());
-        let said = String::from_utf8_lossy(&said);
-        let line = said.lines().next().unwrap_or("unknown").trim();
+        let printed = answer.map_or_else(|_| Vec::new(), |all| [all.stdout, all.stderr].concat());
+        let output = String::from_utf8_lossy(&printed);
+        let line = output.lines().next().unwrap_or("unknown").trim();
         self.versions.push((name.to_owned(), line.to_owned()));
     }
 }

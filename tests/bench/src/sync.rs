@@ -133,7 +133,7 @@ fn contend(
     }
 }
 
-/// Runs a client and looks whether the bucket now holds the tree.
+/// Runs a client and checks that the bucket has the tree.
 fn run(
     way: &Way,
     case: &str,
@@ -210,7 +210,7 @@ fn described(tree: &Tree) -> Vec<String> {
     ]
 }
 
-/// The ratios against whoever is best in each quantity.
+/// The ratios against the best client in each quantity.
 fn set_targets(report: &mut Report, [near, far, _]: &[Case<'_>; 3]) {
     let (near_name, far_name) = (&*near.name, &*far.name);
     let again = near.again.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a child takes of the machine: time, processor and memory, as the system's `time` tells it.
+//! What a child takes of the machine: time, processor and memory, as the system's `time` reports it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ pub(crate) struct Usage {
     pub(crate) wall: f64,
     /// Of all its threads and children, in user and kernel mode, seconds.
     pub(crate) cpu: f64,
-    /// Most memory held at once, KiB.
+    /// Peak memory, KiB.
     pub(crate) peak_kib: u64,
 }
 
@@ -70,7 +70,7 @@ impl Meter {
 
     /// Runs `command` to its end; also returns its standard output.
     ///
-    /// Fails, with the end of what it said, where it does not succeed.
+    /// Fails, with the end of its output, where it does not succeed.
     pub(crate) fn run(&self, name: &str, command: &Command) -> Result<(Usage, String)> {
         let mut timed = Command::new(&self.time);
         timed
@@ -103,7 +103,7 @@ impl Meter {
     }
 }
 
-/// Reads `USER KERNEL KIB`; `time` would tell hundredths of a second of the wall clock only.
+/// Reads `USER KERNEL KIB`; `time` would report hundredths of a second of the wall clock only.
 fn read(wall: f64, text: &str) -> Result<Usage> {
     let fields: Vec<f64> = text
         .split_whitespace()

@@ -12,6 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::progress;
+use crate::setup::lock_file;
+use crate::stack::binary;
 use crate::tools::Tools;
 
 /// What the worker may weigh. Cloudflare's limit on the free plan is 3 MB gzipped; what costs first is
@@ -88,6 +90,7 @@ pub fn build_worker(
     environment: &[(&str, &str)],
 ) -> Result<()> {
     fs::create_dir_all(output).with_context(|| format!("cannot create `{}`", output.display()))?;
+    let _lock = lock_file(&output.join(".lock"), "build")?;
     let mut command = Command::new("sh");
     command
         .arg(crate::root().join("worker/build.sh"))
@@ -105,7 +108,14 @@ pub fn build_worker(
 /// # Errors
 /// Fails when they do not compile; cargo's own words go to standard error.
 pub fn programs() -> Result<()> {
-    debug(&["medialift", "b2-origin"])
+    let mut programs = vec!["medialift", "b2-origin"];
+    let real = |path: PathBuf| path.canonicalize().ok();
+    let built = binary("xtask").ok().and_then(real);
+    // Tests start it. Where a configuration of cargo names another directory, the one that runs is there.
+    if built.is_none() || built != std::env::current_exe().ok().and_then(real) {
+        programs.push("xtask");
+    }
+    debug(&programs)
 }
 
 /// Builds programs of the workspace as tests run them.
@@ -145,13 +155,20 @@ fn cargo_build(programs: &[&str]) -> Command {
 #[must_use]
 pub fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    without_package(Command::new(program))
+    for_cargo(Command::new(program))
 }
 
-/// The command without what `cargo run` says of its own package: build scripts of dependencies read that,
-/// and would be compiled anew, with all that depends on them, whenever another program asks for them.
+/// The command, which is cargo or starts it, building into [`crate::target_directory`] also where a
+/// configuration of cargo names another directory.
+///
+/// It is without what `cargo run` says of its own package: build scripts of dependencies read that, and would
+/// be compiled anew, with all that depends on them, whenever another program asks for them.
 #[must_use]
-pub fn without_package(mut command: Command) -> Command {
+pub fn for_cargo(mut command: Command) -> Command {
+    command
+        .env("CARGO_TARGET_DIR", crate::target_directory())
+        // Else programs are built into a directory of that target.
+        .env_remove("CARGO_BUILD_TARGET");
     for (name, _) in std::env::vars_os() {
         let is_of_package = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

@@ -26,7 +26,7 @@ pub fn root() -> &'static Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Where cargo puts what it builds.
+/// Where cargo puts what we let it build: [`build::for_cargo`] sets it.
 #[must_use]
 pub fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::without_package;
+use crate::build::for_cargo;
 use crate::pins::RELEASED_TARGETS;
 use crate::process;
 use crate::setup::{self, Need};
@@ -25,6 +25,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The file with the licences of the crates that something is made of.
 pub const NOTICES: &str = "THIRD-PARTY-LICENSES";
+
+/// The directories of the guide: its pages, and what they link to. `host-cli/Cargo.toml` names them too.
+const GUIDE: [&str; 4] = ["docs", "docs/decisions", "docs/images", "docs/performance"];
 
 /// Each shell's name, and below `share` the file in which it looks for a command's completions.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -61,21 +64,21 @@ pub fn share(program: &Path, directory: &Path) -> Result<()> {
             File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
         run(&[Path::new("completions"), Path::new(shell)], script.into())?;
     }
-    let guide = make_directory(&share.join("doc/medialift/docs"))?;
+    let documentation = make_directory(&share.join("doc/medialift"))?;
     for name in ["README.md", "CHANGELOG.md", "LICENSE"] {
-        copy(
-            &crate::root().join(name),
-            &share.join("doc/medialift").join(name),
-        )?;
+        copy(&crate::root().join(name), &documentation.join(name))?;
     }
-    for entry in fs::read_dir(crate::root().join("docs"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "md") {
-            copy(&path, &guide.join(path.file_name().unwrap_or_default()))?;
+    for folder in GUIDE {
+        let installed = make_directory(&documentation.join(folder))?;
+        for entry in fs::read_dir(crate::root().join(folder))? {
+            let path = entry?.path();
+            if path.is_file() {
+                copy(&path, &installed.join(path.file_name().unwrap_or_default()))?;
+            }
         }
     }
     write(
-        &share.join("doc/medialift").join(NOTICES),
+        &documentation.join(NOTICES),
         &notices("medialift", RELEASED_TARGETS)?,
     )
 }
@@ -106,7 +109,7 @@ pub fn medialift() -> Result<PathBuf> {
     for target in RELEASED_TARGETS {
         setup::standard_library(target)?;
         eprintln!("package: medialift for {target}");
-        let mut build = without_package(Command::new(zigbuild.join("cargo-zigbuild")));
+        let mut build = for_cargo(Command::new(zigbuild.join("cargo-zigbuild")));
         build
             .args(["zigbuild", "--quiet", "--locked", "--profile=dist"])
             .args(["--package=medialift", "--target", target])
@@ -177,9 +180,7 @@ pub fn archive(
 /// # Errors
 /// Fails when `cargo-cyclonedx` cannot be had.
 pub fn crates(member: &str, target: &str, directory: &Path, name: &str) -> Result<()> {
-    let mut list = dated(without_package(Command::new(setup::place(
-        Need::CargoCyclonedx,
-    )?)));
+    let mut list = dated(for_cargo(Command::new(setup::place(Need::CargoCyclonedx)?)));
     list.args([
         "cyclonedx",
         "--quiet",
@@ -236,7 +237,7 @@ pub fn checksums(directory: &Path) -> Result<()> {
 /// Fails when `cargo-deb` cannot be had, or what `host-cli/Cargo.toml` names is not there.
 pub fn debian(arguments: &[&str], output: &Path) -> Result<()> {
     write(&directory().join("changelog"), &debian_changelog()?)?;
-    let mut command = dated(without_package(Command::new(setup::place(Need::CargoDeb)?)));
+    let mut command = dated(for_cargo(Command::new(setup::place(Need::CargoDeb)?)));
     command
         .args(["--package=medialift", "--no-build", "--locked", "--quiet"])
         .args(arguments)
@@ -246,7 +247,7 @@ pub fn debian(arguments: &[&str], output: &Path) -> Result<()> {
     process::run("`cargo deb`", command)
 }
 
-/// What `host-cli/Cargo.toml` tells the tools of packages.
+/// The metadata of packages in `host-cli/Cargo.toml`.
 fn metadata() -> Result<toml::Table> {
     let path = crate::root().join("host-cli/Cargo.toml");
     let text =
@@ -267,7 +268,7 @@ fn debian_changelog() -> Result<String> {
         .context("the package has no maintainer")?;
     let address = if maintainer.contains('<') { "" } else { " <>" };
     let date = process::output("git", &["log", "-1", "--format=%cD"])
-        .context("`git` does not tell the commit's date")?;
+        .context("`git` does not print the commit's date")?;
     Ok(format!(
         "medialift ({VERSION}) stable; urgency=medium\n\n  * Changes: /usr/share/doc/medialift/CHANGELOG.md\n\n \
          -- {maintainer}{address}  {date}\n"

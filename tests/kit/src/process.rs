@@ -17,7 +17,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 
 mod group;
 mod interrupt;
@@ -86,7 +86,8 @@ impl Guarded {
     /// is only read when something fails.
     pub fn spawn_with_streams(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
-        // The list is held over the start, so that an interrupt cannot fall between the two.
+        allow_open_files();
+        // The list stays locked over the start, so that an interrupt cannot fall between the two.
         let mut live = live();
         let child = command.spawn().with_context(|| {
             format!(
@@ -143,7 +144,7 @@ impl Guarded {
     /// Waits until the child ends by itself, then ends what it left behind in its group.
     ///
     /// # Errors
-    /// Fails when the system cannot tell how the child ended.
+    /// Fails when the system does not report how the child ended.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         let status = self
             .child
@@ -156,7 +157,7 @@ impl Guarded {
     /// How the child ended, if it has.
     ///
     /// # Errors
-    /// Fails when the system cannot tell.
+    /// Fails when the system does not report it.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         self.child
             .try_wait()
@@ -220,6 +221,18 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Raises our soft limit of open files, which children inherit, to Linux's usual one: macOS has 256, too few for
+/// servers under many connections.
+fn allow_open_files() {
+    const WANTED: u64 = 1_024;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < WANTED) {
+        let current = Some(limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED)));
+        // Where it is not permitted, a test that needs more fails by itself.
+        setrlimit(Resource::Nofile, Rlimit { current, ..limit }).ok();
     }
 }
 

@@ -196,12 +196,15 @@ fn lock(cache: &Path) -> Result<File> {
             cache.display()
         )
     })?;
-    let path = cache.join("setup.lock");
-    let file =
-        File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    lock_file(&cache.join("setup.lock"), "setup")
+}
+
+/// Locks a file until it is dropped; `chore` is what this waits for where another process has it.
+pub(crate) fn lock_file(path: &Path, chore: &str) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => eprintln!("setup: waiting for another setup to end"),
+        Err(TryLockError::WouldBlock) => eprintln!("{chore}: waiting for another {chore} to end"),
         Err(TryLockError::Error(error)) => {
             return Err(error).with_context(|| format!("cannot lock `{}`", path.display()));
         }

@@ -12,8 +12,8 @@ use anyhow::{Result, anyhow};
 
 use crate::pins;
 pub use cache::{cache_directory, crate_program, npm_directory, python_directory};
+pub(crate) use system::{REQUIRE_GEMS, nextest, nginx_takes_log, python};
 pub use system::{browser, nginx, node, ruby};
-pub(crate) use system::{nextest, nginx_takes_log, python};
 
 /// The tools that building and running the edge worker takes. What only some tests use they ask for
 /// themselves, by [`crate::setup::place`].

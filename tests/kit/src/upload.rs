@@ -1,4 +1,4 @@
-//! `medialift sync` as a child, and what it says it did.
+//! `medialift sync` as a child, and its report.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::stack::{Origin, OriginOptions, Profile, binary_of};
 /// The bucket that is filled.
 pub const BUCKET: &str = "media";
 
-/// The code with which `sync` says that it skipped files and named them.
+/// The code with which `sync` reports that it skipped files and named them.
 const PARTLY: i32 = 4;
 
 /// What the upload did.

@@ -13,7 +13,7 @@ use crate::upload::medialift;
 /// The purge secret of an edge that is verified.
 pub const PURGE_SECRET: &str = "a-secret-of-the-demonstration";
 
-/// The code with which `verify` says that a check failed.
+/// The code with which `verify` reports that a check failed.
 const FOUND: i32 = 3;
 
 /// Verifies, and shows the command's own table; whether every check passed. With `page`, that page is

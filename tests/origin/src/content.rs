@@ -33,7 +33,7 @@ pub enum Bodies {
     Kept,
     /// They are digested and thrown away: the object is listed, and cannot be read.
     Discarded,
-    /// They are thrown away, and what `Content-MD5` says of them is taken for true.
+    /// They are discarded, and their `Content-MD5` is trusted.
     Trusted,
 }
 

@@ -1,4 +1,4 @@
-//! The control endpoint: sets faults, tells counts, registers objects without bytes. HTTP and JSON.
+//! The control endpoint: sets faults, reports counts, registers objects without bytes. HTTP and JSON.
 //!
 //! | request | meaning |
 //! |---|---|

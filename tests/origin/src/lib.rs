@@ -1,6 +1,6 @@
 //! An S3 server that behaves as Backblaze B2 does, bytes on disk, with faults on demand.
 //!
-//! The crate `s3s` brings the protocol and the signature check; here is what makes it B2: its rules of
+//! The crate `s3s` has the protocol and the signature check; here is what makes it B2: its rules of
 //! access, its refusals, its headers, and a storage that lists fast. It is for loopback only.
 //!
 //! Not modelled: B2's hidden versions (an overwritten object is gone), lifecycle rules, the check of the

@@ -50,7 +50,7 @@ impl Activity {
 }
 
 impl State {
-    /// One thing that somebody does; `replaces`: also what Mastodon does rarely, since it gives a file
+    /// One action of a user; `replaces`: also what Mastodon does rarely, since it gives a file
     /// that it fetches again another name.
     fn act(&mut self, replaces: bool) -> Result<()> {
         let process = self.random.usize(..self.processes.len());

@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use testkit::process::{Guarded, ScratchDirectory, scratch_directory};
+
+use crate::mounts::in_own_mounts;
 
 /// A process that does nothing in a mount namespace in which the host's directory is mounted.
 #[derive(Debug)]
@@ -25,23 +26,14 @@ impl Container {
         // As Docker does for a bind mount whose source is not there.
         fs::create_dir_all(source)?;
         let scratch = scratch_directory("container")?;
-        let mut command = Command::new("unshare");
-        command.arg("--mount");
-        if !rustix::process::getuid().is_root() {
-            command.arg("--map-root-user");
-        }
-        command
-            .args(["sh", "-c"])
-            .arg("mount --bind \"$1\" \"$2\" && echo mounted && exec sleep infinity")
-            .arg("sh")
-            .args([source, mount_point]);
+        let script = "mount --bind \"$0\" \"$1\" && echo mounted && exec sleep infinity";
+        let mut command = in_own_mounts(script)?;
+        command.args([source, mount_point]);
         let mut process =
             Guarded::spawn("a mount namespace", command, &scratch.path().join("log"))?;
-        process
-            .wait_until(Duration::from_secs(20), |process| {
-                process.log().contains("mounted").then_some(())
-            })
-            .context("the Docker layout needs Linux, `unshare` of util-linux, and root or user namespaces (Debian: `sysctl kernel.unprivileged_userns_clone=1`; Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)")?;
+        process.wait_until(Duration::from_secs(20), |process| {
+            process.log().contains("mounted").then_some(())
+        })?;
         Ok(Container {
             process,
             mount_point: mount_point.to_owned(),

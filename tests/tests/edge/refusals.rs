@@ -20,16 +20,7 @@ fn check_own(answer: &Answer, status: u16, about: &str) {
         answer.header("content-type").starts_with("text/plain"),
         "{about}"
     );
-    assert_eq!(
-        answer.header("x-content-type-options"),
-        "nosniff",
-        "{about}"
-    );
-    assert_eq!(
-        answer.header("content-security-policy"),
-        "default-src 'none'; form-action 'none'",
-        "{about}"
-    );
+    answer.check_security_headers(about);
     for name in [
         "location",
         "etag",
@@ -67,6 +58,39 @@ fn a_missing_key_is_a_short_404() {
     check_own(&stack.send("GET", "/refusals/missing.png", &[]), 404, "GET");
     let head = stack.send("HEAD", "/refusals/missing.png", &[]);
     assert_eq!((head.status, head.body.len()), (404, 0));
+}
+
+/// Those of a bucket that refuses or fails are in the other tests.
+#[test]
+fn no_object_and_no_refusal_of_the_workers_own_lacks_the_security_headers() {
+    let stack = default_stack();
+    let path = "/refusals/kept.png";
+    stack.put("refusals/kept.png", &[1; 1_000]);
+    stack.send("GET", path, &[]);
+    let hit = stack.until_hit(path);
+    let tag = hit.header("etag");
+    let long = format!("/refusals/{}", "a".repeat(1_020));
+    /// Method, path, request headers, status.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+    let table: [Row<'_>; 11] = [
+        ("GET", path, &[], 200),
+        ("HEAD", path, &[], 200),
+        ("GET", path, &[("Range", "bytes=0-9")], 206),
+        ("GET", path, &[("If-None-Match", tag)], 304),
+        ("GET", path, &[("If-Match", "\"other\"")], 412),
+        ("GET", path, &[("Range", "bytes=1000-")], 416),
+        ("GET", "/refusals/%zz.png", &[], 400),
+        ("POST", path, &[], 403),
+        ("GET", "/backups/archive.zip", &[], 403),
+        ("GET", "/refusals/missing.png", &[], 404),
+        ("GET", long.as_str(), &[], 414),
+    ];
+    for (method, path, headers, status) in table {
+        let about = format!("{method} {path} {headers:?}");
+        let answer = stack.send(method, path, headers);
+        assert_eq!(answer.status, status, "{about}");
+        answer.check_security_headers(&about);
+    }
 }
 
 #[test]

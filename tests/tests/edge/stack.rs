@@ -5,6 +5,7 @@ use e2e::edge;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 use testkit::stack::{Edge, EdgeOptions, Origin, OriginOptions, Requests};
 use testkit::tools::Tools;
 
@@ -120,7 +121,7 @@ impl Stack {
             if answer.header("x-cache-status") == "HIT" {
                 return answer;
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
         panic!("{path} is never a hit")
     }
@@ -132,9 +133,16 @@ impl Stack {
     }
 
     /// Waits until the origin has been asked for a key so often.
+    #[track_caller]
     pub(crate) fn until_asked(&self, key: &str, times: u64) {
+        let since = Instant::now();
         while self.gets(key) < times {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            assert!(
+                since.elapsed() < Duration::from_secs(60),
+                "the origin is not asked for `{key}`:\n{}",
+                self.edge.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn start(deployment: Deployment, page: Vec<Block>) -> Result<Host> {
-        let world = World::start(deployment, fastrand::u64(..))?;
+        let world = World::start(deployment, e2e::seed())?;
         let programs = world.home().join("bin");
         fs::create_dir_all(&programs)?;
         for (name, script) in [

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use e2e::client::Client;
+use e2e::mounts::in_own_mounts;
 use testkit::process::{Guarded, scratch_directory};
 use testkit::stack::{Bodies, Origin, OriginOptions, Totals, binary};
 
@@ -151,16 +152,8 @@ fn what_was_answered_before_a_kill_is_there_after_it() {
 /// A file system of 2 MiB of its own, which goes away with the process.
 fn origin_on_a_small_disk(directory: &Path) -> (Guarded, Client) {
     let binary = binary("b2-origin").expect("built");
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command.args([
-        "--mount",
-        "sh",
-        "-c",
-        "mount -t tmpfs -o size=2m none \"$1\" && exec \"$0\" --dir \"$1\"",
-    ]);
+    let script = "mount -t tmpfs -o size=2m none \"$1\" && exec \"$0\" --dir \"$1\"";
+    let mut command = in_own_mounts(script).expect("mounts of its own");
     command.arg(binary).arg(directory.join("disk"));
     std::fs::create_dir(directory.join("disk")).expect("directory");
     let log = directory.join("log");

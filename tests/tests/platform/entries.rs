@@ -2,7 +2,7 @@
 
 use e2e::scripted::Answer;
 
-use crate::bucket::{Bucket, PURGE_SECRET, script};
+use crate::bucket::{Bucket, PURGE_SECRET, script, status};
 
 /// Without acceleration of time.
 const REAL_TIME: u32 = 1;
@@ -114,6 +114,47 @@ fn parts_are_cut_from_the_whole_and_head_is_answered_from_it() {
     assert_eq!((head.status, head.header("content-length")), (200, "50000"));
     assert!(head.body.is_empty());
     assert_eq!(bucket.asked("a.mp4"), 1);
+}
+
+#[test]
+fn no_object_and_no_refusal_lacks_the_security_headers() {
+    let object = Answer {
+        size: Some(1_000),
+        ..Answer::default()
+    };
+    let mut answers = script("a.png", [object]);
+    for refused in [400, 403, 405, 500, 501, 502, 503, 504] {
+        answers.insert(format!("{refused}.png"), vec![status(refused)]);
+    }
+    let bucket = Bucket::start(answers);
+    let edge = bucket.cached(&[]);
+    /// Method, path, request headers, status.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+    let table: [Row<'_>; 17] = [
+        ("GET", "/a.png", &[], 200),
+        ("HEAD", "/a.png", &[], 200),
+        ("GET", "/a.png", &[("Range", "bytes=0-9")], 206),
+        ("GET", "/a.png", &[("If-None-Match", "\"v1\"")], 304),
+        ("GET", "/a.png", &[("If-Match", "\"other\"")], 412),
+        ("GET", "/a.png", &[("Range", "bytes=1000-")], 416),
+        ("GET", "/%zz.png", &[], 400),
+        ("POST", "/a.png", &[], 403),
+        ("GET", "/missing.png", &[], 404),
+        ("GET", "/400.png", &[], 400),
+        ("GET", "/403.png", &[], 403),
+        ("GET", "/405.png", &[], 405),
+        ("GET", "/500.png", &[], 500),
+        ("GET", "/501.png", &[], 502),
+        ("GET", "/502.png", &[], 502),
+        ("GET", "/503.png", &[], 503),
+        ("GET", "/504.png", &[], 504),
+    ];
+    for (method, path, headers, status) in table {
+        let about = format!("{method} {path} {headers:?}");
+        let answer = edge.send(method, path, headers);
+        assert_eq!(answer.status, status, "{about}: {}", edge.cached.log());
+        answer.check_security_headers(&about);
+    }
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 use e2e::media::{Media, files, write};
 use e2e::medialift::{self, Ran};
+use e2e::mounts::in_own_mounts;
 
 use super::{FILES, aside, only_dir};
 
@@ -86,13 +86,8 @@ fn prune_mounted(media: &Media, directory: &Path) -> Result<Ran> {
     let old = media.path().join("old");
     fs::create_dir_all(&old)?;
     let plain = media.command(&["prune", "--delete-from", "old"])?;
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
+    let mut command = in_own_mounts("mount --bind \"$0\" \"$1\" && shift && exec \"$@\"")?;
     command
-        .args(["--mount", "sh", "-c"])
-        .arg("mount --bind \"$0\" \"$1\" && shift && exec \"$@\"")
         .args([directory, &old])
         .arg(plain.get_program())
         .args(plain.get_args())

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use e2e::mounts::in_own_mounts;
 use testkit::process::{Guarded, scratch_directory};
 use testkit::stack::binary;
 
@@ -11,12 +12,9 @@ use super::world::World;
 
 /// Runs what is added to it with a file system of `size` at `place`, which goes away with the process.
 fn with_small_disk(size: &str, place: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
     let script = format!("mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
-    command.args(["--mount", "sh", "-c", &script]).arg(place);
+    let mut command = in_own_mounts(&script).expect("mounts of its own");
+    command.arg(place);
     command
 }
 

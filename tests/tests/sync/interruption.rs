@@ -22,9 +22,7 @@ fn killed_fifty_times_it_completes_and_sends_nothing_twice() {
     let world = World::origin();
     world.fill(FILES, 8000);
     world.faults(json!({ "kind": "latency", "latency_ms": 15, "method": "PUT" }));
-    let seed = fastrand::u64(..);
-    eprintln!("seed of the moments: {seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(e2e::seed());
     for kill in 0..KILLS {
         let before = world.requests().total;
         let mut child = world

@@ -39,15 +39,15 @@ impl Cloudflare<'_> {
         if output.status.success() {
             return Ok(Some(output.stdout));
         }
-        let said = [output.stdout.as_slice(), b"\n", &output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        if absent.is_some_and(|absent| said.contains(&absent)) {
+        let printed = [output.stdout.as_slice(), b"\n", &output.stderr].concat();
+        let message = String::from_utf8_lossy(&printed);
+        if absent.is_some_and(|absent| message.contains(&absent)) {
             return Ok(None);
         }
         bail!(
             "`wrangler {}` failed\n{}\n\nhint: `npx wrangler login`, or set `CLOUDFLARE_API_TOKEN`",
             arguments.join(" "),
-            said.trim()
+            message.trim()
         )
     }
 

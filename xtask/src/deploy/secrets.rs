@@ -16,7 +16,7 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Those that somebody has listed, and those in the file of `--secrets-file`. An empty text is none:
+    /// Those that are listed, and those in the file of `--secrets-file`. An empty text is none:
     /// the worker takes it for not set.
     pub(super) fn new(
         listed: Option<(&'static str, Vec<String>)>,

@@ -41,14 +41,14 @@ impl Test {
                 ..Count::default()
             };
         }
-        // A comparison says how many tests it is.
-        let said = self.output.lines().find_map(parse_result);
+        // A comparison prints how many tests it is.
+        let summary = self.output.lines().find_map(parse_result);
         let has_failed = self.failure.is_some() || self.error.is_some();
         let one = Count {
             passed: 1,
             ..Count::default()
         };
-        let mut count = said.unwrap_or(one);
+        let mut count = summary.unwrap_or(one);
         if has_failed && count.failed == 0 {
             count = Count {
                 passed: count.passed.saturating_sub(1),

@@ -52,16 +52,16 @@ fn is_braces(group: &Group) -> bool {
     group.delimiter() == Delimiter::Brace
 }
 
-/// The names of all attributes, `#[name…]` and `#![name…]`, at any depth.
+/// The words of all attributes, `#[…]` and `#![…]`, at any depth: one may be in a `cfg_attr`.
 pub(super) fn attributes(tokens: TokenStream) -> Vec<String> {
     let mut found = Vec::new();
     let mut after_hash = false;
     for token in tokens {
         if let TokenTree::Group(group) = &token {
-            match group.stream().into_iter().next() {
-                Some(TokenTree::Ident(name)) if after_hash => found.push(name.to_string()),
-                _ => found.extend(attributes(group.stream())),
-            }
+            found.extend(match after_hash {
+                true => paths(group.stream()).concat(),
+                false => attributes(group.stream()),
+            });
         }
         let mark =
             |expected: char| matches!(&token, TokenTree::Punct(mark) if mark.as_char() == expected);

@@ -28,12 +28,12 @@ fn service_hint(
     message: &str,
     clock_difference: Option<i64>,
 ) -> String {
-    let said = message.to_ascii_lowercase();
+    let lowercase = message.to_ascii_lowercase();
     match code {
         _ if is_out_of_space(status, message) => {
             "free disk space on the service, then run the same command again to continue".to_owned()
         }
-        "InvalidAccessKeyId" if said.contains("malformed") => {
+        "InvalidAccessKeyId" if lowercase.contains("malformed") => {
             "this may be the account's master key, which the S3 endpoint refuses: create an application key for this bucket with `medialift provision`, and use it".to_owned()
         }
         "InvalidAccessKeyId" => {
@@ -50,7 +50,7 @@ fn service_hint(
         "AuthorizationHeaderMalformed" => "the region is not the endpoint's: leave `--region` out, or give the one in the endpoint's name".to_owned(),
         "EntityTooLarge" => "a request may have 5 GB, and an object 10,000 parts: raise `--part-size`".to_owned(),
         "BadDigest" => "the file changed while it was sent, or a proxy changes what is sent: run the command again".to_owned(),
-        "InvalidArgument" if said.contains("acl") => "the ACL must match the bucket's visibility; medialift sends none, so check for a proxy that adds one".to_owned(),
+        "InvalidArgument" if lowercase.contains("acl") => "the ACL must match the bucket's visibility; medialift sends none, so check for a proxy that adds one".to_owned(),
         _ if status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED => {
             "the key must be for this bucket, not be deleted or expired, and have the capabilities listBuckets, listFiles, readFiles and writeFiles; run `medialift check`".to_owned()
         }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often to look.
+/// Time between two samples.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Looks at one group until it is dropped or asked.
+/// Samples one group until it is dropped or asked.
 #[derive(Debug)]
 pub(super) struct Watch {
     end: Arc<AtomicBool>,
@@ -23,7 +23,7 @@ struct Peaks {
     workerd: AtomicU64,
 }
 
-/// What was held at most, in MiB. Pages that processes share count for each of them.
+/// Peak memory, MiB. Pages that processes share count for each of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peak {
     /// All processes of the group together.
@@ -33,16 +33,16 @@ pub(super) struct Peak {
 }
 
 impl Watch {
-    /// Starts looking at the group that the process `leader` leads.
+    /// Starts sampling the group that the process `leader` leads.
     pub(super) fn start(leader: u32) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         let peaks = Arc::new(Peaks::default());
         let (ended, kept) = (Arc::clone(&end), Arc::clone(&peaks));
         let thread = std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
-                let held = resident(leader);
+                let used = resident(leader);
                 let sum = |name: &str| -> u64 {
-                    let of = held.iter().filter(|(other, _)| other.starts_with(name));
+                    let of = used.iter().filter(|(other, _)| other.starts_with(name));
                     of.map(|(_, kib)| kib).sum()
                 };
                 kept.all.fetch_max(sum(""), Ordering::Relaxed);
@@ -57,7 +57,7 @@ impl Watch {
         }
     }
 
-    /// What was held at most so far.
+    /// Peak memory so far.
     pub(super) fn peak(&self) -> Peak {
         let mib = |kib: &AtomicU64| kib.load(Ordering::Relaxed) as f64 / 1024.0;
         Peak {
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn our_own_group_holds_something() {
         let group = rustix::process::getpgrp().as_raw_nonzero().get();
-        let held = resident(u32::try_from(group).unwrap());
-        assert!(held.iter().map(|(_, kib)| kib).sum::<u64>() > 1_000);
+        let used = resident(u32::try_from(group).unwrap());
+        assert!(used.iter().map(|(_, kib)| kib).sum::<u64>() > 1_000);
     }
 }

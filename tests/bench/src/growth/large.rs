@@ -27,7 +27,7 @@ use md5::{Digest, Md5};
 use testkit::process::scratch_directory;
 use testkit::stack::{Bodies, Origin, OriginOptions, Profile, Totals};
 
-/// Bytes of all large files together: enough for each of ten to be sent in parts by everybody.
+/// Bytes of all large files together: enough for each of ten to be sent in parts by every client.
 const TOTAL: u64 = 3_000_000_000;
 
 /// Bytes that the disk must have free beyond that.
@@ -270,10 +270,10 @@ fn plain_copy(files: &[LargeFile], at_once: usize) -> Result<f64> {
     let begin = Instant::now();
     let (sent, received) = thread::scope(|scope| -> Result<(u64, u64)> {
         let mut ends = Vec::new();
-        for (ours, theirs) in connections {
+        for (ours, other) in connections {
             let (pieces, next) = (&pieces, &next);
             let sender = scope.spawn(move || send_pieces(pieces, step, next, ours));
-            ends.push((sender, scope.spawn(move || receive(theirs))));
+            ends.push((sender, scope.spawn(move || receive(other))));
         }
         let panicked = |_| anyhow!("a thread of the plain copy panicked");
         let (mut sent, mut received) = (0, 0);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::build::without_package;
+use crate::build::for_cargo;
 
 /// How the names of files with terms or authors begin, in capitals.
 const NAMES: [&str; 6] = [
@@ -67,7 +67,7 @@ struct Kind {
 /// # Errors
 /// Fails when a crate names no licence, or cargo does not have all of them.
 pub fn notices(name: &str, targets: &[&str]) -> Result<String> {
-    let mut command = without_package(Command::new("cargo"));
+    let mut command = for_cargo(Command::new("cargo"));
     command.args(["metadata", "--format-version=1", "--locked"]);
     for target in targets {
         command.args(["--filter-platform", target]);

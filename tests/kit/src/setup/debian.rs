@@ -4,9 +4,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::remedy::{self, Manager};
 use super::{Installer, lock};
@@ -132,8 +132,30 @@ pub(super) fn unpack(installer: &Installer, program: &str, packages: &[&str]) ->
         fs::create_dir_all(directory.join("bin"))?;
         fs::write(&launcher, LAUNCHER.replace("NAME", program))?;
         fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755))?;
-        Ok(())
+        check_starts(&launcher, program)
     })
+}
+
+/// A library may be missing all the same, or one of Ruby's gems.
+fn check_starts(launcher: &Path, program: &str) -> Result<()> {
+    let mut start = Command::new(launcher);
+    let ended = match program {
+        "ruby" => start.args(["-e", tools::REQUIRE_GEMS]),
+        _ => start.arg("-V"),
+    }
+    .stdin(Stdio::null())
+    .output()?;
+    let starts = match program {
+        "ruby" => ended.status.success(),
+        // Not all of them know `-V`; the shell and the loader end with these where nothing was started.
+        _ => !matches!(ended.status.code(), None | Some(126 | 127)),
+    };
+    ensure!(
+        starts,
+        "the unpacked `{program}` does not start: {}",
+        String::from_utf8_lossy(&ended.stderr).trim()
+    );
+    Ok(())
 }
 
 /// Whether `apt-get` has a version of a package that it could install here.

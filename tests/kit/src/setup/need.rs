@@ -91,7 +91,7 @@ impl Need {
     /// Where it is: the system's own before what was installed into `cache`.
     ///
     /// # Errors
-    /// Fails when somebody has named a program that is not there, or a lock file cannot be read.
+    /// Fails when a variable names a program that is not there, or a lock file cannot be read.
     pub fn locate(self, cache: &Path) -> Result<Option<PathBuf>> {
         match self {
             Self::WasmTarget => Ok(crates::target_directory(WASM_TARGET)),
@@ -133,7 +133,7 @@ impl Need {
             Self::WorkerBuild => crates::install_worker_build(installer),
             Self::WasmPack => crates::install_program(installer, "wasm-pack", pins::WASM_PACK),
             Self::Python => python::install(installer, pins::PYTHON),
-            Self::Nginx => python::install(installer, &[pins::NGINX]),
+            Self::Nginx => python::install_nginx(installer),
             Self::Browser => browser::install(installer),
             Self::Varnish => debian::unpack(installer, "varnishd", pins::DEBIAN_VARNISH),
             Self::Ruby => debian::unpack(installer, "ruby", pins::DEBIAN_RUBY),
@@ -176,7 +176,7 @@ impl Need {
         }
     }
 
-    /// What to expect of an installation, for whoever waits.
+    /// About how long an installation takes, to be shown.
     pub(super) const fn duration(self) -> &'static str {
         match self {
             Self::WorkerBuild => "about 4 minutes",
@@ -216,15 +216,7 @@ mod tests {
     use super::Need;
 
     #[test]
-    fn the_worker_takes_npm_packages_and_crates_and_nothing_else() {
-        assert_eq!(
-            Need::WORKER,
-            [Need::WasmTarget, Need::Npm, Need::WorkerBuild]
-        );
-    }
-
-    #[test]
-    fn everything_holds_what_every_chore_names() {
+    fn what_builds_and_tests_the_worker_is_among_what_all_tests_take() {
         for need in Need::WORKER.iter().chain(Need::WASM_TESTS) {
             assert!(Need::TESTS.contains(need), "{need}");
         }

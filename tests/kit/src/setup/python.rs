@@ -33,6 +33,19 @@ pub(super) fn nginx(cache: &Path) -> Option<PathBuf> {
         .find(|nginx| is_executable(nginx))
 }
 
+/// Makes the environment with nginx, and tries that it starts: it is linked against the system's C library.
+pub(super) fn install_nginx(installer: &Installer) -> Result<()> {
+    let packages = &[pins::NGINX];
+    install(installer, packages)?;
+    let nginx = nginx(&installer.cache).context("the package has no nginx for this system")?;
+    let mut start = Command::new(nginx);
+    start.arg("-v");
+    installer.run(start).inspect_err(|_| {
+        // Without its link the environment counts as missing.
+        fs::remove_file(tools::python_directory(&installer.cache, packages)).ok();
+    })
+}
+
 /// Whether there is a Python with what an environment is made of, which Debian's has not by itself.
 pub(super) fn can_make_environments() -> bool {
     tools::python()

@@ -1,4 +1,4 @@
-//! What somebody does by hand about a tool that cannot be had otherwise, by the system's own package
+//! What to do by hand about a tool that cannot be had otherwise, by the system's own package
 //! manager.
 
 use crate::pins::{self, WASM_TARGET};

@@ -42,7 +42,7 @@ pub enum Bodies {
     Kept,
     /// They are digested and thrown away.
     Discarded,
-    /// They are thrown away, and what `Content-MD5` says of them is taken for true.
+    /// They are discarded, and their `Content-MD5` is trusted.
     Trusted,
 }
 

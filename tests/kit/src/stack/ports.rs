@@ -11,7 +11,7 @@ const FIRST: u32 = 20_000;
 const COUNT: u32 = 10_000;
 
 /// The locks of the ports that this process was given. Another process is not given them until it has ended.
-static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+static LOCKED_PORTS: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Free loopback addresses, which no other process of these tests has been given.
 ///
@@ -21,7 +21,7 @@ pub fn free_addresses<const WANTED: usize>() -> Result<[SocketAddr; WANTED]> {
     let user = rustix::process::getuid().as_raw();
     let folder = std::env::temp_dir().join(format!("medialift-ports-{user}"));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut locked = LOCKED_PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut found = Vec::new();
     // Each process begins somewhere else.
     let start = std::process::id().wrapping_mul(61);
@@ -33,7 +33,7 @@ pub fn free_addresses<const WANTED: usize>() -> Result<[SocketAddr; WANTED]> {
         let lock = File::create(folder.join(port.to_string())).context("cannot lock a port")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port)?));
         if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
-            held.push(lock);
+            locked.push(lock);
             found.push(address);
         }
     }

@@ -123,10 +123,12 @@ pub(crate) fn nextest() -> Option<PathBuf> {
     })
 }
 
+/// Ruby code that fails where a gem is missing.
+pub(crate) const REQUIRE_GEMS: &str = "gem 'aws-sdk-s3'; gem 'dotenv'";
+
 /// Ruby with the gems `aws-sdk-s3` and `dotenv`, with which Mastodon writes media and reads settings.
 pub fn ruby() -> Option<PathBuf> {
-    find_program("ruby")
-        .filter(|ruby| output(ruby, &["-e", "gem 'aws-sdk-s3'; gem 'dotenv'"]).is_some())
+    find_program("ruby").filter(|ruby| output(ruby, &["-e", REQUIRE_GEMS]).is_some())
 }
 
 /// The program that a variable of the environment names.
