@@ -41,19 +41,19 @@ case "$npm $(ldd "$node")" in
     ;;
 esac
 
+# Two at once would build over each other.
+mkdir -p "$base"
+exec 9>"$base/lock"
+flock --nonblock 9 || fail "another run uses $base" "set \`MEDIALIFT_ROOTLESS\` to another directory"
+
 if [ ! -e "$ready" ]; then
     command -v debootstrap >/dev/null || fail "there is no \`debootstrap\`" "apt-get install --no-install-recommends debootstrap"
     rm -rf "$root" "$base"/ready*
-    mkdir -p "$base"
     echo "rootless: making a minimal Debian in $root (2 minutes, once)" >&2
     debootstrap --variant=minbase --include="$include" "$suite" "$root" >"$base/debootstrap.log" 2>&1 ||
         fail "debootstrap failed, see $base/debootstrap.log" "let it reach a mirror of Debian"
     touch "$ready"
 fi
-
-# Two at once would build over each other.
-exec 9>"$base/lock"
-flock --nonblock 9 || fail "another run uses $base" "set \`MEDIALIFT_ROOTLESS\` to another directory"
 
 mkdir -p "$root/opt/rust" "$root/opt/node/bin" "$root/opt/node/lib/node_modules/npm" "$root/old"
 cp "$node" "$root/opt/node/bin/node"

@@ -63,11 +63,12 @@ export CARGO_ENCODED_RUSTFLAGS="$flags"
 
 # A file that changes after this causes the next build.
 started=$output/.started.$$
-trap 'rm -f "$started"' EXIT
+optimised=$output/.optimised.$$
+trap 'rm -f "$started" "$optimised"' EXIT
 echo "with $*" >"$started"
 "$worker_build" --profile worker --out-dir "$output" --locked "$@"
 # `worker-build` keeps the names of functions, a fifth of the size. A second pass of `wasm-opt` saves some
 # more.
-"$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug --strip-producers -Oz -o "$output/.optimised.$$"
-mv "$output/.optimised.$$" "$output/index_bg.wasm"
+"$npm/wasm-opt" "$output/index_bg.wasm" --strip-debug --strip-producers -Oz -o "$optimised"
+mv "$optimised" "$output/index_bg.wasm"
 mv "$started" "$output/.built"

@@ -18,7 +18,7 @@ use proc_macro2::TokenStream;
 /// Lines a file may have before it is asked whether it is two files.
 const LONGEST_FILE_LINES: usize = 550;
 
-/// Checks every tracked file. Says what it checked; fails with every fault at once.
+/// Checks every tracked file. Prints what it checked; fails with every fault at once.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked(root)?;
     let modules = policy::modules(&files);

@@ -173,7 +173,7 @@ fn refusal(url: &str) -> Error {
 fn secret_header(args: &PurgeArgs, context: &Context) -> Result<(HeaderName, HeaderValue)> {
     let secret = args.secret.secret(&context.file)?.ok_or_else(|| {
         Error::usage("find the purge secret")
-            .cause("`PURGE_SECRET` is not set")
+            .cause("no purge secret is given")
             .hint("name a file that contains only the secret, with `--purge-secret-file` or as `purge_secret_file` in medialift.toml, or export `PURGE_SECRET`")
     })?;
     let bad_header = |cause: &str| {

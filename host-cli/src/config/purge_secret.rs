@@ -51,7 +51,7 @@ fn find(
         return from_file(path).map(Some);
     }
     match variable.filter(|value| !value.trim().is_empty()) {
-        Some(value) => Ok(Some(Secret::new(value))),
+        Some(value) => Ok(Some(Secret::new(value.trim()))),
         None => configured.map(from_file).transpose(),
     }
 }
@@ -100,6 +100,7 @@ mod tests {
         let variable = Some("of the variable");
         check(flag, variable, configured, Some("of the flag"));
         check(None, variable, configured, variable);
+        check(None, Some(" of the variable\n"), configured, variable);
         check(None, Some(""), configured, Some("of the file"));
         check(None, None, None, None);
     }

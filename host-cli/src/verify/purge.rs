@@ -62,7 +62,7 @@ pub async fn check(
     let Some(header) = header else {
         let finding = Finding::skipped(
             CHECK,
-            "no purge secret is named: give the worker's with `--purge-secret-file`",
+            "no purge secret is given: `--purge-secret-file`, or `purge_secret_file` in medialift.toml, names a file with the worker's",
         );
         return (vec![finding], None);
     };

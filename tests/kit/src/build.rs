@@ -159,7 +159,7 @@ pub fn cargo() -> Command {
 }
 
 /// The command, which is cargo or starts it, building into [`crate::target_directory`] also where a
-/// configuration of cargo names another directory.
+/// configuration of cargo names another directory. (`build.target` of a configuration is not overridden.)
 ///
 /// It is without what `cargo run` says of its own package: build scripts of dependencies read that, and would
 /// be compiled anew, with all that depends on them, whenever another program asks for them.

@@ -51,6 +51,8 @@ pub(crate) fn medialift(
         "FILES_URL",
         "SITE_URL",
         "MEDIALIFT_CONFIG",
+        "PURGE_SECRET",
+        "PURGE_SECRET_HEADER",
     ] {
         command.env_remove(variable);
     }

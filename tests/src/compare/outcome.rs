@@ -75,7 +75,8 @@ const LONGEST_SHOWN: usize = 96;
 /// knows HTTP/1.1.)
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// The fields of one answer, received at `now`, but what is judged: see [`of_age`] and [`of_timing`]. `bodies` are what the origin has to send.
+/// The fields of one answer, received at `now`, except those that are judged by themselves ([`of_age`],
+/// [`of_timing`]). `bodies` are what the origin has to send.
 pub fn of_reply(reply: &Reply, bodies: &[Bytes], now: SystemTime) -> Outcome {
     let mut outcome = Outcome::new();
     outcome.insert("status".to_owned(), reply.status.to_string());

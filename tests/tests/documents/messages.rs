@@ -104,7 +104,7 @@ fn every_message_that_troubleshooting_names_is_one_that_a_program_prints() -> Re
     Ok(())
 }
 
-/// The sources of programs: literals in one line, without escapes and backquotes.
+/// The sources of programs without comments and unit tests: literals in one line, without escapes and backquotes.
 fn printed() -> Result<String> {
     let mut text = String::new();
     for folder in SOURCES {
@@ -118,8 +118,18 @@ fn printed() -> Result<String> {
         });
         ensure!(!files.is_empty(), "no sources in `{folder}`");
         for file in files {
-            text +=
-                &fs::read_to_string(&file).with_context(|| format!("read `{}`", file.display()))?;
+            let source =
+                fs::read_to_string(&file).with_context(|| format!("read `{}`", file.display()))?;
+            let (program, _) = source
+                .split_once("#[cfg(test)]\nmod ")
+                .unwrap_or((&source, ""));
+            for line in program
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+            {
+                text += line;
+                text += "\n";
+            }
         }
     }
     let continued = Regex::new(r"\\\n\s*")?;

@@ -88,7 +88,7 @@ const INTRODUCTION: &str = "\
 # Settings of the worker
 
 Variables are set under `[vars]` in `wrangler.toml`, or by `wrangler dev --var NAME:TEXT`. Secrets \
-are set by `wrangler secret put NAME`. An empty text counts as not set.
+are set by `wrangler secret put NAME --env=\"\"`. An empty text counts as not set.
 
 If a variable is faulty, every request is answered with a plain 500, except GET and HEAD of \
 `/.well-known/medialift-health`: 503, with the names of the faulty variables as JSON. The log names all \

@@ -42,7 +42,8 @@ pub(super) fn settings(
     });
     if cache_buster.is_none() && document.value("CACHE_BUSTER_SECRET").is_none() {
         context.ui.say(
-            "note: no purge secret is named, so the settings of the cache buster are not changed: \
+            "note: there is no purge secret (`purge_secret_file` in medialift.toml, \
+             `--purge-secret-file` or `PURGE_SECRET`), so the settings of the cache buster are not changed: \
              deleted files stay readable at the files domain until they expire there",
         );
     }

@@ -97,8 +97,8 @@ pub fn memory_directory(purpose: &str) -> Result<ScratchDirectory> {
     if has_room && let Ok(directory) = scratch_directory_in(memory, purpose) {
         return Ok(directory);
     }
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    static REPORTED: Once = Once::new();
+    REPORTED.call_once(|| {
         eprintln!("`/dev/shm` has no 1.5 GiB: servers write to the disk, which may take long");
     });
     scratch_directory(purpose)

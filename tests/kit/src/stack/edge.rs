@@ -18,7 +18,8 @@ pub struct EdgeOptions {
     pub variables: Vec<(String, String)>,
     /// Where the cache is kept; `None` for a directory that goes away with the edge.
     pub persist: Option<PathBuf>,
-    /// Whether that directory is on the disk: for a media tree of any size, which memory may not hold.
+    /// Whether that directory is in the system's temporary directory, and not in memory: for a media tree of any
+    /// size, which memory may not hold.
     pub on_disk: bool,
     /// The port; `None` for a free one.
     pub port: Option<u16>,
