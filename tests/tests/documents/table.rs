@@ -287,7 +287,7 @@ case "$only" in
   '') ;;
   # Scenarios of a file.
   */) test -f "tests/scenarios/${only%/}.toml" ;;
-  *) grep -rqE "(fn|mod) \w*$only" tests worker/src worker/tests host-cli/src xtask/src ;;
+  *) grep -rqE "(fn|mod) \w*$only" tests worker/src worker/tests host-cli/src host-cli/tests xtask/src ;;
 esac
 "#,
     ),
