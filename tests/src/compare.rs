@@ -106,8 +106,8 @@ pub fn nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
     let model = Proxy {
         as_found: Some(as_found.address),
-        tells_age: false,
-        tells_timing: false,
+        sends_age: false,
+        sends_timing: false,
         ..Proxy::at(Side::Nginx, corrected.address)
     };
     Ok(Stack {

@@ -17,6 +17,7 @@ pub mod mounts;
 mod nextest;
 pub mod own_nginx;
 pub mod platform;
+pub mod samples;
 pub mod script;
 pub mod scripted;
 pub mod seaweed;

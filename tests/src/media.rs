@@ -16,6 +16,15 @@ use crate::medialift::{self, Ran};
 /// The bucket's name.
 pub const BUCKET: &str = "media";
 
+/// Files of a media directory, path and content: one's own, another server's, a name to be encoded, an empty one.
+pub const FILES: &[(&str, &str)] = &[
+    ("accounts/avatars/000/000/001/original/a.png", "avatar"),
+    ("cache/accounts/avatars/1/original/b.png", "cached avatar"),
+    ("media_attachments/files/1/original/c d é.jpg", "attachment"),
+    ("media_attachments/files/1/original/empty", ""),
+    ("media_attachments/files/1/small/c.jpg", "thumbnail"),
+];
+
 /// A temporary directory with `public/system` in it, and a running origin.
 #[derive(Debug)]
 pub struct Media {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use e2e::media::{Media, files, write};
+use e2e::media::{FILES, Media, files, write};
 use e2e::medialift::Killer;
 use serde_json::json;
 
@@ -17,14 +17,6 @@ const ROLLBACKS: u32 = 10;
 const PRUNES: u32 = 50;
 /// The largest number of runs for that.
 const MOST_POINTS: u32 = 500;
-
-const FILES: &[(&str, &str)] = &[
-    ("accounts/avatars/000/000/001/original/a.png", "avatar"),
-    ("cache/accounts/avatars/1/original/b.png", "cached avatar"),
-    ("media_attachments/files/1/original/c d é.jpg", "attachment"),
-    ("media_attachments/files/1/original/empty", ""),
-    ("media_attachments/files/1/small/c.jpg", "thumbnail"),
-];
 
 /// What Mastodon writes between the cutover and the way back: new files, one that is there already,
 /// one that is there and other.

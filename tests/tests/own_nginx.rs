@@ -51,7 +51,7 @@ fn own_nginx_and_worker(origin: &ScriptedOrigin, rule: Rule) -> Result<Stack> {
     )?;
     let worker = edge::start(&edge_settings(&origin.url(Side::Worker), rule))?;
     let model = Proxy {
-        tells_timing: false,
+        sends_timing: false,
         ..Proxy::at(Side::Nginx, nginx.address)
     };
     Ok(Stack {

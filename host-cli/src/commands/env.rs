@@ -39,7 +39,8 @@ Examples:
 Secrets are read from the environment or a file and never shown: the application key from
 B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY (or --key-file), the cache buster's from
 PURGE_SECRET (or --purge-secret-file, or purge_secret_file in medialift.toml).
-Restart Mastodon after a change: systemctl restart 'mastodon-*.service', or docker compose up -d --force-recreate")]
+Restart Mastodon after a change: systemctl restart 'mastodon-*.service', or
+docker compose up -d --force-recreate")]
 pub struct EnvArgs {
     /// The file with Mastodon's settings [default: `env_file` of the settings file, else `.env.production`]
     #[arg(long, value_name = "FILE")]

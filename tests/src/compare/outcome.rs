@@ -31,13 +31,13 @@ pub const RIGHT_AGE: &str = "as RFC 9111 wants it";
 /// And of another, after the age.
 const WRONG_AGE: &str = "where RFC 9111 wants another";
 
-/// The field of what an answer tells a browser's tools.
+/// The field of `Server-Timing`.
 pub const TIMING: &str = "header server-timing";
 
-/// What it says of one that fits the cache status.
+/// Its value where the header fits the cache status.
 pub const RIGHT_TIMING: &str = "as the cache status wants it";
 
-/// And before another.
+/// Begins its value where the header does not fit.
 const WRONG_TIMING: &str = "WRONG: ";
 
 /// Header lines that belong to one connection or one moment and not to the answer; the age is judged

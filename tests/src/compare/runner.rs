@@ -53,9 +53,9 @@ pub struct Proxy {
     /// Where scenarios of [`Model::AsFound`] are put instead.
     pub as_found: Option<SocketAddr>,
     /// Whether its `Age` is judged. Of an nginx that is the model it is not: nginx gives none.
-    pub tells_age: bool,
+    pub sends_age: bool,
     /// Whether its `Server-Timing` is judged: the worker's.
-    pub tells_timing: bool,
+    pub sends_timing: bool,
 }
 
 impl Proxy {
@@ -66,8 +66,8 @@ impl Proxy {
             side,
             address,
             as_found: None,
-            tells_age: true,
-            tells_timing: true,
+            sends_age: true,
+            sends_timing: true,
         }
     }
 }
@@ -282,12 +282,12 @@ impl One {
             outcomes.push(match reply {
                 Ok(reply) => {
                     let mut outcome = of_reply(reply, bodies, SystemTime::now());
-                    let age = match self.proxy.tells_age {
+                    let age = match self.proxy.sends_age {
                         true => of_age(reply, &self.fills(&asked, *begin, *end)),
                         false => RIGHT_AGE.to_owned(),
                     };
                     outcome.insert(AGE.to_owned(), age);
-                    if self.proxy.tells_timing {
+                    if self.proxy.sends_timing {
                         outcome.insert(TIMING.to_owned(), of_timing(reply));
                     }
                     outcome

@@ -8,15 +8,7 @@ mod key;
 mod meanwhile;
 
 use anyhow::Result;
-use e2e::media::Media;
-
-const FILES: &[(&str, &str)] = &[
-    ("accounts/avatars/000/000/001/original/a.png", "avatar"),
-    ("cache/accounts/avatars/1/original/b.png", "cached avatar"),
-    ("media_attachments/files/1/original/c d é.jpg", "attachment"),
-    ("media_attachments/files/1/original/empty", ""),
-    ("media_attachments/files/1/small/c.jpg", "thumbnail"),
-];
+use e2e::media::{FILES, Media};
 
 fn uploaded() -> Result<Media> {
     Media::switched(FILES)

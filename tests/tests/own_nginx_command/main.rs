@@ -2,7 +2,6 @@
 //! under `medialift verify`, and the block for the instance's own server.
 
 mod answers;
-mod bucket;
 mod command;
 mod old_addresses;
 mod tls;

@@ -6,15 +6,14 @@ use anyhow::{Context as _, Result};
 use e2e::client::Client;
 use e2e::medialift;
 use e2e::own_nginx::{self, Site};
+use e2e::samples::{SampleBucket, not_passed};
 use e2e::tls::TlsFront;
-
-use super::bucket::{Bucket, not_passed};
 
 /// The printed configuration as it is for a domain, but for the ports and addresses of the machine on
 /// which it runs here.
 #[test]
 fn over_tls_the_bucket_is_checked_and_http_leads_to_https() -> Result<()> {
-    let bucket = Bucket::with_samples("")?;
+    let bucket = SampleBucket::with_samples("")?;
     let front = TlsFront::start(&bucket.origin.s3_url)?;
     let origin = front.url.replace("127.0.0.1", "localhost") + "/media";
     let site = Site::new()?;
@@ -53,7 +52,11 @@ fn over_tls_the_bucket_is_checked_and_http_leads_to_https() -> Result<()> {
     let report = medialift::run(&mut command)?.expect(0).json()?;
     assert_eq!(
         not_passed(&report),
-        ["health skipped", "purge skipped", "old-addresses skipped"]
+        [
+            ("health", "skipped"),
+            ("purge", "skipped"),
+            ("old-addresses", "skipped")
+        ]
     );
     let answer = Client::anonymous(&format!("http://{plain}")).send("GET", "/a%20b?c", &[], &[])?;
     assert_eq!(
@@ -66,7 +69,7 @@ fn over_tls_the_bucket_is_checked_and_http_leads_to_https() -> Result<()> {
 
 #[test]
 fn a_bucket_with_another_certificate_is_not_trusted() -> Result<()> {
-    let bucket = Bucket::with_samples("")?;
+    let bucket = SampleBucket::with_samples("")?;
     let front = TlsFront::start(&bucket.origin.s3_url)?;
     let origin = front.url.replace("127.0.0.1", "localhost") + "/media";
     let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;

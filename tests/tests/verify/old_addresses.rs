@@ -1,13 +1,13 @@
 //! Whether the instance's own server still answers the addresses that media had before.
 
+use super::bucket::{edge, verify};
 use anyhow::{Context as _, Result};
+use e2e::samples::{SampleBucket, not_passed};
 use testkit::process::scratch_directory;
 use testkit::stack::Nginx;
 
-use super::bucket::{Bucket, not_passed};
-
 /// An instance whose nginx has this for `/system/`; `MEDIA` is a media directory on its disk.
-fn instance(bucket: &Bucket, media_conf: &str) -> Result<Nginx> {
+fn instance(bucket: &SampleBucket, media_conf: &str) -> Result<Nginx> {
     let folder = scratch_directory("instance")?;
     let media = bucket.media();
     let media = media.to_str().context("a name in UTF-8")?;
@@ -21,8 +21,8 @@ fn instance(bucket: &Bucket, media_conf: &str) -> Result<Nginx> {
 
 #[test]
 fn old_addresses_must_lead_to_the_files_domain_or_be_answered_from_the_disk() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
-    let edge = bucket.edge()?;
+    let bucket = SampleBucket::with_samples("")?;
+    let edge = edge(&bucket)?;
     let files_url = edge.url.trim_end_matches('/');
     let rewrite =
         |to: &str| format!("location ^~ /system/ {{ rewrite ^/system/(.*)$ {to} redirect; }}");
@@ -40,13 +40,12 @@ fn old_addresses_must_lead_to_the_files_domain_or_be_answered_from_the_disk() ->
         let nginx = instance(&bucket, &media_conf)?;
         let url = format!("http://{}", nginx.address);
         let code = if outcome == "failed" { 3 } else { 0 };
-        let report = bucket
-            .verify(files_url, &["--samples", "1", "--site-url", &url])?
+        let report = verify(&bucket, files_url, &["--samples", "1", "--site-url", &url])?
             .expect(code)
             .json()?;
         let found = not_passed(&report);
-        let found = found.iter().find(|(check, _)| check == "old-addresses");
-        let found = found.map_or("passed", |(_, outcome)| outcome.as_str());
+        let found = found.iter().find(|(check, _)| *check == "old-addresses");
+        let found = found.map_or("passed", |(_, outcome)| *outcome);
         assert_eq!(found, outcome, "{media_conf}: {report}");
     }
     Ok(())

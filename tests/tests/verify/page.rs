@@ -1,19 +1,19 @@
 //! What the page of `--html` shows in a real browser.
 
+use super::bucket::{edge, verify};
 use anyhow::Result;
 use e2e::browser::{Browser, DESKTOP, PHONE};
+use e2e::samples::SampleBucket;
 use serde_json::json;
-
-use super::bucket::Bucket;
 
 /// Pictures of the page are kept under `target/artefacts`.
 #[test]
 fn the_page_shows_a_browser_images_untainted_and_a_video_that_seeks() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
-    let edge = bucket.edge()?;
+    let bucket = SampleBucket::with_samples("")?;
+    let edge = edge(&bucket)?;
     let page_file = bucket.directory.path().join("verify.html");
     let html = page_file.to_str().expect("a name in UTF-8");
-    bucket.verify(&edge.url, &["--html", html])?.expect(0);
+    verify(&bucket, &edge.url, &["--html", html])?.expect(0);
     let artefacts = testkit::target_directory().join("artefacts");
     let browser = Browser::start()?;
     for (name, window) in [("phone", PHONE), ("desktop", DESKTOP)] {
@@ -41,11 +41,11 @@ fn the_page_shows_a_browser_images_untainted_and_a_video_that_seeks() -> Result<
 /// The page must be able to fail: without CORS headers every image is tainted.
 #[test]
 fn the_page_notices_what_no_script_may_read() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
-    let edge = bucket.edge()?;
+    let bucket = SampleBucket::with_samples("")?;
+    let edge = edge(&bucket)?;
     let page_file = bucket.directory.path().join("verify.html");
     let html = page_file.to_str().expect("a name in UTF-8");
-    bucket.verify(&edge.url, &["--html", html])?.expect(0);
+    verify(&bucket, &edge.url, &["--html", html])?.expect(0);
     // The same page, loading from the bucket itself, which sends no such header.
     let text = std::fs::read_to_string(&page_file)?
         .replace(&edge.url, &bucket.origin.bucket_url("media"))

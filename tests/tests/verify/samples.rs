@@ -1,14 +1,14 @@
 //! Which files of the media directory are read through the domain, and what of it the bucket cannot have.
 
+use super::bucket::{edge, verify};
 use anyhow::{Context as _, Result};
+use e2e::samples::SampleBucket;
 use serde_json::Value;
 use testkit::stack::Nginx;
 
-use super::bucket::Bucket;
-
 #[test]
 fn a_file_that_is_missing_from_the_bucket_is_named() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
+    let bucket = SampleBucket::with_samples("")?;
     let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
     let lone = tempfile::tempdir()?;
     std::fs::create_dir_all(lone.path().join("accounts/avatars"))?;
@@ -17,13 +17,13 @@ fn a_file_that_is_missing_from_the_bucket_is_named() -> Result<()> {
         "not uploaded",
     )?;
     let directory = lone.path().to_str().expect("a name in UTF-8");
-    let report = bucket
-        .verify(
-            &format!("http://{}", nginx.address),
-            &["--media-dir", directory],
-        )?
-        .expect(3)
-        .json()?;
+    let report = verify(
+        &bucket,
+        &format!("http://{}", nginx.address),
+        &["--media-dir", directory],
+    )?
+    .expect(3)
+    .json()?;
     let samples: Vec<&Value> = report["findings"]
         .as_array()
         .expect("findings")
@@ -39,15 +39,18 @@ fn a_file_that_is_missing_from_the_bucket_is_named() -> Result<()> {
 
 #[test]
 fn entries_that_cannot_be_uploaded_are_counted_where_all_files_are_read() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
-    let edge = bucket.edge()?;
+    let bucket = SampleBucket::with_samples("")?;
+    let edge = edge(&bucket)?;
     let media = bucket.media();
     let directory = media.to_str().context("a name in UTF-8")?;
     let samples = || -> Result<Value> {
-        let report = bucket
-            .verify(&edge.url, &["--media-dir", directory, "--samples", "all"])?
-            .expect(0)
-            .json()?;
+        let report = verify(
+            &bucket,
+            &edge.url,
+            &["--media-dir", directory, "--samples", "all"],
+        )?
+        .expect(0)
+        .json()?;
         let findings = report["findings"].as_array().context("findings")?;
         let finding = findings
             .iter()
@@ -71,8 +74,8 @@ fn entries_that_cannot_be_uploaded_are_counted_where_all_files_are_read() -> Res
 
 #[test]
 fn all_files_need_a_media_directory() -> Result<()> {
-    let bucket = Bucket::empty()?;
-    let ran = bucket.verify("http://127.0.0.1:9", &["--samples", "all"])?;
+    let bucket = SampleBucket::empty()?;
+    let ran = verify(&bucket, "http://127.0.0.1:9", &["--samples", "all"])?;
     let ran = ran.expect(2);
     assert!(
         ran.stderr.contains("hint: add `--media-dir DIR`"),

@@ -1,23 +1,26 @@
 //! Which checks pass for the worker, for nginx, and for a domain that is set up wrongly.
 
+use super::bucket::{edge, verify};
 use anyhow::Result;
+use e2e::samples::{SampleBucket, not_passed};
 use testkit::stack::Nginx;
-
-use super::bucket::{Bucket, not_passed, pairs};
 
 #[test]
 fn the_worker_passes_every_check() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
-    let edge = bucket.edge()?;
+    let bucket = SampleBucket::with_samples("")?;
+    let edge = edge(&bucket)?;
     let media = bucket.media();
     let media = media.to_str().expect("a name in UTF-8");
-    let report = bucket
-        .verify(&edge.url, &["--media-dir", media, "--samples", "30"])?
-        .expect(0)
-        .json()?;
+    let report = verify(
+        &bucket,
+        &edge.url,
+        &["--media-dir", media, "--samples", "30"],
+    )?
+    .expect(0)
+    .json()?;
     assert_eq!(
         not_passed(&report),
-        pairs(&[("encryption", "skipped"), ("old-addresses", "skipped")])
+        [("encryption", "skipped"), ("old-addresses", "skipped")]
     );
     assert_eq!(report["passed"], true);
     assert!(report["purge_method"].is_string(), "{report}");
@@ -28,15 +31,18 @@ fn the_worker_passes_every_check() -> Result<()> {
 
 #[test]
 fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
-    let bucket = Bucket::with_samples()?;
+    let bucket = SampleBucket::with_samples("")?;
     let nginx = Nginx::start(&bucket.origin.bucket_url("media"))?;
-    let report = bucket
-        .verify(&format!("http://{}", nginx.address), &["--samples", "0"])?
-        .expect(3)
-        .json()?;
+    let report = verify(
+        &bucket,
+        &format!("http://{}", nginx.address),
+        &["--samples", "0"],
+    )?
+    .expect(3)
+    .json()?;
     assert_eq!(
         not_passed(&report),
-        pairs(&[
+        [
             ("encryption", "skipped"),
             // `x-amz-version-id` is not on its list of names.
             ("stripped-headers", "failed"),
@@ -48,7 +54,7 @@ fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
             ("purge", "failed"),
             ("samples", "skipped"),
             ("old-addresses", "skipped"),
-        ])
+        ]
     );
     for finding in report["findings"].as_array().expect("findings") {
         let needs_hint = matches!(finding["outcome"].as_str(), Some("failed" | "warned"));
@@ -59,14 +65,13 @@ fn nginx_passes_all_but_what_it_cannot_do() -> Result<()> {
 
 #[test]
 fn a_bucket_without_a_proxy_is_recognised() -> Result<()> {
-    let bucket = Bucket::empty()?;
-    let report = bucket
-        .verify(&bucket.origin.bucket_url("media"), &[])?
+    let bucket = SampleBucket::empty()?;
+    let report = verify(&bucket, &bucket.origin.bucket_url("media"), &[])?
         .expect(3)
         .json()?;
-    let failed: Vec<String> = not_passed(&report)
+    let failed: Vec<&str> = not_passed(&report)
         .into_iter()
-        .filter(|(_, outcome)| outcome == "failed")
+        .filter(|(_, outcome)| *outcome == "failed")
         .map(|(check, _)| check)
         .collect();
     assert_eq!(
@@ -87,11 +92,10 @@ fn a_bucket_without_a_proxy_is_recognised() -> Result<()> {
 
 #[test]
 fn another_bucket_behind_the_domain_is_noticed() -> Result<()> {
-    let bucket = Bucket::empty()?;
-    let other = Bucket::empty()?;
+    let bucket = SampleBucket::empty()?;
+    let other = SampleBucket::empty()?;
     let nginx = Nginx::start(&other.origin.bucket_url("media"))?;
-    let report = bucket
-        .verify(&format!("http://{}", nginx.address), &[])?
+    let report = verify(&bucket, &format!("http://{}", nginx.address), &[])?
         .expect(3)
         .json()?;
     let finding = &report["findings"][1];
@@ -109,11 +113,13 @@ fn another_bucket_behind_the_domain_is_noticed() -> Result<()> {
 
 #[test]
 fn a_domain_that_does_not_answer_is_one_finding_and_leaves_no_probe() -> Result<()> {
-    let bucket = Bucket::empty()?;
-    let report = bucket.verify("http://127.0.0.1:9", &[])?.expect(3).json()?;
+    let bucket = SampleBucket::empty()?;
+    let report = verify(&bucket, "http://127.0.0.1:9", &[])?
+        .expect(3)
+        .json()?;
     assert_eq!(
         not_passed(&report),
-        pairs(&[("encryption", "skipped"), ("first-read", "failed")])
+        [("encryption", "skipped"), ("first-read", "failed")]
     );
     Ok(())
 }

@@ -99,7 +99,7 @@ pub fn memory_directory(purpose: &str) -> Result<ScratchDirectory> {
     }
     static REPORTED: Once = Once::new();
     REPORTED.call_once(|| {
-        eprintln!("`/dev/shm` has no 1.5 GiB: servers write to the disk, which may take long");
+        eprintln!("`/dev/shm` has less than 1.5 GiB free: servers write to the disk, and tests may take longer");
     });
     scratch_directory(purpose)
 }

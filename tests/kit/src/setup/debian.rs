@@ -136,7 +136,7 @@ pub(super) fn unpack(installer: &Installer, program: &str, packages: &[&str]) ->
     })
 }
 
-/// A library may be missing all the same, or one of Ruby's gems.
+/// Starts an unpacked program once: a library may be missing all the same, or one of Ruby's gems.
 fn check_starts(launcher: &Path, program: &str) -> Result<()> {
     let mut start = Command::new(launcher);
     let ended = match program {
